@@ -1,0 +1,112 @@
+#include "base/option.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/stderr.h"
+#include "base/text.h"
+
+#define TYPE_CHOICE  VG_OPTION_CHOICE
+#define TYPE_COUNT   VG_OPTION_COUNT_TYPE
+#define TYPE_PATH    VG_OPTION_PATH
+#define TYPE_ACTIONS VG_OPTION_ACTIONS
+
+static const struct vg_option_row rows[] = {
+#define VG_OPTION(field_name, type_name, variable, default_value, min, max, allowed_text,          \
+                  help_text)                                                                       \
+    { .field = #field_name,                                                                        \
+      .environment = #variable,                                                                    \
+      .default_text = default_value,                                                               \
+      .allowed = allowed_text,                                                                     \
+      .help = help_text,                                                                           \
+      .type = TYPE_##type_name,                                                                    \
+      .minimum = min,                                                                              \
+      .maximum = max,                                                                              \
+      .offset = offsetof(struct vg_options, field_name) },
+#include "base/option_table.h"
+#undef VG_OPTION
+};
+
+static vg_option_check check_actions;
+
+void vg_option_set_actions_check(vg_option_check check)
+{
+    check_actions = check;
+}
+
+const struct vg_option_row *vg_option_rows(size_t *out_count)
+{
+    *out_count = sizeof rows / sizeof rows[0];
+    return rows;
+}
+
+static int parse_choice(const struct vg_option_row *row, const char *text, uint64_t *out_index)
+{
+    uint64_t index = 0;
+    for (const char *word = row->allowed;; index++) {
+        const size_t length = strcspn(word, "|");
+        if (strlen(text) == length && memcmp(word, text, length) == 0) {
+            *out_index = index;
+            return 0;
+        }
+        if (word[length] == '\0')
+            return -EINVAL;
+        word += length + 1;
+    }
+}
+
+static int parse_count(const struct vg_option_row *row, const char *text, uint64_t *out_number)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return -EINVAL;
+    errno = 0;
+    const unsigned long long number = strtoull(text, &end, 10);
+    if (errno || *end != '\0' || number < row->minimum || number > row->maximum)
+        return -EINVAL;
+    *out_number = number;
+    return 0;
+}
+
+int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg_option_value *out,
+                    char *why, size_t why_cap)
+{
+    uint64_t number = 0;
+    int error = 0;
+    snprintf(why, why_cap, "not allowed");
+    if (strlen(text) >= VG_OPTION_TEXT_CAP) {
+        snprintf(why, why_cap, "longer than %d characters", VG_OPTION_TEXT_CAP - 1);
+        return -EINVAL;
+    }
+    switch (row->type) {
+    case VG_OPTION_CHOICE: error = parse_choice(row, text, &number); break;
+    case VG_OPTION_COUNT_TYPE: error = parse_count(row, text, &number); break;
+    case VG_OPTION_ACTIONS: error = check_actions ? check_actions(text, why, why_cap) : 0; break;
+    case VG_OPTION_PATH: break;
+    }
+    if (error)
+        return error;
+    out->number = number;
+    snprintf(out->text, sizeof out->text, "%s", text);
+    return 0;
+}
+
+void vg_option_read_environment(struct vg_options *out)
+{
+    const int saved_errno = errno;
+    char why[128], shown[96];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct vg_option_row *const row = &rows[i];
+        struct vg_option_value *const value = (void *)((char *)out + row->offset);
+        vg_option_parse(row, row->default_text, value, why, sizeof why);
+        const char *const text = secure_getenv(row->environment);
+        if (!text || !*text || vg_option_parse(row, text, value, why, sizeof why) == 0)
+            continue;
+        vg_text_sanitize(shown, sizeof shown, text, strlen(text));
+        vg_stderr_line("%s=\"%s\": %s (%s); using the default \"%s\"", row->environment, shown, why,
+                       row->allowed, row->default_text);
+    }
+    errno = saved_errno;
+}

@@ -1,0 +1,53 @@
+/* Options from the environment: parsed once, wrong values answered in one line, never fatal. */
+#ifndef VRAMGUARD_BASE_OPTION_H
+#define VRAMGUARD_BASE_OPTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum vg_option_type { VG_OPTION_CHOICE, VG_OPTION_COUNT_TYPE, VG_OPTION_PATH, VG_OPTION_ACTIONS };
+
+enum { VG_OPTION_TEXT_CAP = 1024 };
+
+struct vg_option_value {
+    uint64_t number;               /* CHOICE: index of the word; COUNT: the number */
+    char text[VG_OPTION_TEXT_CAP]; /* the text as given, for every type */
+};
+
+struct vg_options {
+#define VG_OPTION(field, ...) struct vg_option_value field;
+#include "base/option_table.h"
+#undef VG_OPTION
+};
+
+/* Words of the CHOICE options, in the order of their `allowed` column. */
+enum { VG_ENABLED_ON, VG_ENABLED_OFF };
+enum { VG_STACKS_OFF, VG_STACKS_NATIVE };
+
+/* A row of the table, for help texts and documentation. */
+struct vg_option_row {
+    const char *field, *environment, *default_text, *allowed, *help;
+    enum vg_option_type type;
+    uint64_t minimum, maximum;
+    size_t offset; /* of the struct vg_option_value in struct vg_options */
+};
+
+/* The table's rows; `*out_count` of them. Static storage. */
+const struct vg_option_row *vg_option_rows(size_t *out_count);
+
+/* Parses `text` for `row` into `out`. Returns 0, or -EINVAL with one line's worth of reason in
+ * `why` (`why_cap` bytes): which part is wrong; `out` is then untouched. */
+int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg_option_value *out,
+                    char *why, size_t why_cap);
+
+/* Fills `out` from the environment with secure_getenv; an absent variable means its default. A
+ * value that is not allowed is reported by one line on stderr that names the variable, the value,
+ * the reason, what is allowed, and the default that is used instead. */
+void vg_option_read_environment(struct vg_options *out);
+
+/* Checks the text of an ACTIONS option; set by the policy layer before options are read, so that
+ * base needs to know no action. Same contract as vg_option_parse's result. */
+typedef int (*vg_option_check)(const char *text, char *why, size_t why_cap);
+void vg_option_set_actions_check(vg_option_check check);
+
+#endif

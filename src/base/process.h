@@ -1,0 +1,49 @@
+/* Who a process is, from /proc. A pid alone is no identity: it is reused. Pid and start time are.
+ */
+#ifndef VRAMGUARD_BASE_PROCESS_H
+#define VRAMGUARD_BASE_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Where procfs is mounted; tests point it at a directory with hostile content. */
+extern const char *vg_process_proc_root;
+
+struct vg_process_id {
+    int32_t pid;
+    uint32_t reserved;
+    uint64_t start_ticks; /* clock ticks after boot, /proc/PID/stat field 22 (proc(5)); 0 unknown */
+};
+
+/* Reads the identity of `pid` (0: the caller). Returns 0, -ESRCH when there is no such process, or
+ * another -errno when /proc cannot be read. A zombie counts as gone: it holds no memory. */
+int vg_process_identify(pid_t pid, struct vg_process_id *out);
+
+/* Is the process with exactly this identity still alive? Unknown start times compare by pid. */
+bool vg_process_alive(const struct vg_process_id *id);
+
+/* The command line of `pid` (0: the caller), arguments joined by spaces and made safe for a
+ * terminal; the name in brackets when the command line is empty (kernel threads, zombies).
+ * `out` has `cap` >= 1 bytes and is NUL terminated. Returns 0 or -errno (then `out` is ""). */
+int vg_process_command(pid_t pid, char *out, size_t cap);
+
+/* Owner of `pid`. Returns 0 or -errno. */
+int vg_process_uid(pid_t pid, uid_t *out_uid);
+
+/* Base name of this process's executable ("python3.11"), "unknown" when it cannot be read. */
+void vg_process_exe_name(char *out, size_t cap);
+
+/* Memory of the host in bytes: MemTotal and MemAvailable of /proc/meminfo (Linux >= 3.14).
+ * Unreadable values become VG_BYTES_UNKNOWN. */
+void vg_process_host_memory(uint64_t *out_total_bytes, uint64_t *out_available_bytes);
+
+/* Limit and use of this process's memory control group (cgroup v2 memory.max/memory.current, or v1
+ * memory.limit_in_bytes/usage_in_bytes), VG_BYTES_UNKNOWN when there is none or no limit. */
+void vg_process_cgroup_memory(uint64_t *out_limit_bytes, uint64_t *out_used_bytes);
+
+/* Reads a small file whole: at most cap - 1 bytes, NUL terminated. Returns the length or -errno. */
+ssize_t vg_process_read_file(const char *path, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,118 @@
+#include "base/size.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+__extension__ typedef unsigned __int128 vg_u128; /* products of sizes, before the range check */
+
+static const char *const unit_names[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+
+/* bytes / 2^(10*power) in hundredths, rounded half up, without overflowing for any uint64_t. */
+static uint64_t hundredths(uint64_t bytes, unsigned power)
+{
+    const unsigned shift = 10 * power;
+    const uint64_t whole = shift < 64 ? bytes >> shift : 0;
+    const uint64_t rest = shift ? bytes & ((UINT64_C(1) << shift) - 1) : 0;
+    /* rest < 2^60, so keep 24 bits of it before multiplying. */
+    const unsigned drop = shift > 24 ? shift - 24 : 0;
+    const uint64_t scale = UINT64_C(1) << (shift - drop);
+    return whole * 100 + ((rest >> drop) * 100 + scale / 2) / scale;
+}
+
+static const char *format_in(char *out, uint64_t bytes, unsigned power)
+{
+    const uint64_t h = hundredths(bytes, power);
+    const char *const unit = unit_names[power];
+    if (power == 0)
+        snprintf(out, VG_SIZE_TEXT_CAP, "%llu B", (unsigned long long)bytes);
+    else if (h < 1000)
+        snprintf(out, VG_SIZE_TEXT_CAP, "%llu.%02llu %s", (unsigned long long)(h / 100),
+                 (unsigned long long)(h % 100), unit);
+    else if (h < 10000)
+        snprintf(out, VG_SIZE_TEXT_CAP, "%llu.%llu %s", (unsigned long long)((h + 5) / 10 / 10),
+                 (unsigned long long)((h + 5) / 10 % 10), unit);
+    else
+        snprintf(out, VG_SIZE_TEXT_CAP, "%llu %s", (unsigned long long)((h + 50) / 100), unit);
+    return out;
+}
+
+const char *vg_size_format(char *out, uint64_t bytes)
+{
+    if (bytes == VG_BYTES_UNKNOWN)
+        return strcpy(out, "unknown");
+    unsigned power = 0;
+    while (power < 6 && bytes >> (10 * (power + 1)))
+        power++;
+    /* 1023.996 MiB would round to "1024 MiB". */
+    if (power > 0 && power < 6 && hundredths(bytes, power) >= 102350)
+        power++;
+    return format_in(out, bytes, power);
+}
+
+const char *vg_size_format_gib(char *out, uint64_t bytes)
+{
+    if (bytes == VG_BYTES_UNKNOWN)
+        return strcpy(out, "unknown");
+    const uint64_t h = hundredths(bytes, 3);
+    if (bytes != 0 && h == 0)
+        return vg_size_format(out, bytes);
+    snprintf(out, VG_SIZE_TEXT_CAP, "%llu.%02llu GiB", (unsigned long long)(h / 100),
+             (unsigned long long)(h % 100));
+    return out;
+}
+
+/* Power of 1024 named at *p ("", "B", "K", "KB", "KiB", ...); advances *p; -1 if it names none. */
+static int parse_unit(const char **p)
+{
+    static const char letters[] = "KMGTPE";
+    while (**p == ' ')
+        (*p)++;
+    int power = 0;
+    if (**p != '\0') {
+        const char *at = strchr(letters, toupper((unsigned char)**p));
+        if (at) {
+            power = (int)(at - letters) + 1;
+            (*p)++;
+            if ((**p == 'i' || **p == 'I') && toupper((unsigned char)(*p)[1]) == 'B')
+                (*p)++;
+        }
+        if (toupper((unsigned char)**p) == 'B')
+            (*p)++;
+    }
+    return **p == '\0' ? power : -1;
+}
+
+int vg_size_parse(const char *text, uint64_t *out_bytes)
+{
+    const char *p = text;
+    if (!isdigit((unsigned char)*p))
+        return -EINVAL;
+    vg_u128 value = 0, scale = 1;
+    for (; isdigit((unsigned char)*p); p++) {
+        value = value * 10 + (unsigned)(*p - '0');
+        if (value > UINT64_MAX)
+            return -ERANGE;
+    }
+    if (*p == '.') {
+        if (!isdigit((unsigned char)*++p))
+            return -EINVAL;
+        for (; isdigit((unsigned char)*p); p++) {
+            if (scale < 1000000000) { /* further digits are below one byte */
+                value = value * 10 + (unsigned)(*p - '0');
+                scale *= 10;
+            }
+        }
+    }
+    const int power = parse_unit(&p);
+    if (power < 0)
+        return -EINVAL;
+    if (value >> (127 - 10 * power))
+        return -ERANGE;
+    value = (value << (10 * power)) / scale;
+    if (value >= UINT64_MAX)
+        return -ERANGE;
+    *out_bytes = (uint64_t)value;
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* Byte counts and durations as people write and read them. Pure functions, no locale, no malloc. */
+#ifndef VRAMGUARD_BASE_SIZE_H
+#define VRAMGUARD_BASE_SIZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* "Not known" for every byte count in the project: printed as "unknown", never as 0. */
+#define VG_BYTES_UNKNOWN UINT64_MAX
+
+#define VG_KIB (UINT64_C(1) << 10)
+#define VG_MIB (UINT64_C(1) << 20)
+#define VG_GIB (UINT64_C(1) << 30)
+
+enum { VG_SIZE_TEXT_CAP = 24 }; /* enough for any result of vg_size_format, with its NUL */
+
+/* Writes `bytes` for people: "512 B", "1.50 KiB", "119 MiB", "2.00 GiB"; three significant digits
+ * or all integer digits, rounded half up; "unknown" for VG_BYTES_UNKNOWN.
+ * `out` holds at least VG_SIZE_TEXT_CAP bytes. Returns `out`. */
+const char *vg_size_format(char *out, uint64_t bytes);
+
+/* As vg_size_format, always in GiB with two decimals ("6.10 GiB"), so that a column of amounts can
+ * be compared and added up by eye; amounts that would show as 0.00 keep their own unit. */
+const char *vg_size_format_gib(char *out, uint64_t bytes);
+
+/* Reads "11.17GiB", "512 MiB", "300MB" (MB = MiB, as CUDA tools mean it), "4096". Units: B, K, M,
+ * G, T with optional "iB" or "B", any case. Returns 0 and stores bytes, or -EINVAL (not a size,
+ * trailing characters) or -ERANGE (does not fit). `out` is untouched on error. */
+int vg_size_parse(const char *text, uint64_t *out_bytes);
+
+#endif

@@ -1,0 +1,92 @@
+#include "base/stderr.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+enum { WRITE_TIMEOUT_MS = 2000, WRITE_CHUNK_BYTES = 4096 /* PIPE_BUF: poll vouches for no more */ };
+
+static void write_bounded(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+        if (poll(&fd, 1, WRITE_TIMEOUT_MS) <= 0)
+            return;
+        const size_t chunk = length < WRITE_CHUNK_BYTES ? length : WRITE_CHUNK_BYTES;
+        const ssize_t written = write(STDERR_FILENO, bytes, chunk);
+        if (written < 0 && errno != EINTR && errno != EAGAIN)
+            return;
+        if (written > 0) {
+            bytes += written;
+            length -= (size_t)written;
+        }
+    }
+}
+
+/* write() to a closed pipe sends SIGPIPE to this thread. It is blocked meanwhile, and if it became
+ * pending because of us it is taken back, so that the program's handler or its death by SIGPIPE
+ * stays the program's own business. */
+void vg_stderr_write(const char *bytes, size_t length)
+{
+    const int saved_errno = errno;
+    sigset_t pipe_only, before, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    const bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    const bool blocked = pthread_sigmask(SIG_BLOCK, &pipe_only, &before) == 0;
+    if (blocked) {
+        write_bounded(bytes, length);
+        const struct timespec no_wait = { 0 };
+        if (!was_pending)
+            while (sigtimedwait(&pipe_only, NULL, &no_wait) < 0 && errno == EINTR)
+                ;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    errno = saved_errno;
+}
+
+static void line(const char *format, va_list arguments)
+{
+    char data[1024];
+    struct vg_text text = vg_text_over(data, sizeof data - 1); /* one byte kept for the newline */
+    vg_text_add(&text, "vramguard: ");
+    vg_text_addv(&text, format, arguments);
+    data[text.length] = '\n';
+    vg_stderr_write(data, text.length + 1);
+}
+
+void vg_stderr_line(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    line(format, arguments);
+    va_end(arguments);
+}
+
+void vg_fault_line(enum vg_fault fault, const char *format, ...)
+{
+    static atomic_bool told[VG_FAULT_COUNT];
+    if (atomic_exchange(&told[fault], true))
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    line(format, arguments);
+    va_end(arguments);
+}
+
+bool vg_stderr_wants_color(void)
+{
+    const int saved_errno = errno;
+    const char *no_color = secure_getenv("NO_COLOR");
+    const bool wants = isatty(STDERR_FILENO) && (!no_color || !*no_color);
+    errno = saved_errno;
+    return wants;
+}

@@ -1,0 +1,36 @@
+/* Writing to the program's standard error without disturbing the program. */
+#ifndef VRAMGUARD_BASE_STDERR_H
+#define VRAMGUARD_BASE_STDERR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Writes to file descriptor 2. Gives up, losing the rest, when nothing can be written for two
+ * seconds (a full pipe nobody reads). A closed pipe raises no SIGPIPE in the program. errno is
+ * preserved. Safe in any thread; several calls may interleave, one call of at most PIPE_BUF bytes
+ * does not. */
+void vg_stderr_write(const char *bytes, size_t length);
+
+/* One line "vramguard: <formatted text>\n", at most 1 KiB, in one write. */
+void vg_stderr_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Things that can go wrong with vramguard itself. Each is reported at most once per process. */
+enum vg_fault {
+    VG_FAULT_STATE_DIR,
+    VG_FAULT_RECORDER_FULL,
+    VG_FAULT_LIBUNWIND,
+    VG_FAULT_NVML,
+    VG_FAULT_REGISTRY,
+    VG_FAULT_TRACK,
+    VG_FAULT_LIBC,
+    VG_FAULT_COUNT
+};
+
+/* vg_stderr_line, but only the first time for `fault`. */
+void vg_fault_line(enum vg_fault fault, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* True when standard error is a terminal and NO_COLOR is unset or empty (https://no-color.org). */
+bool vg_stderr_wants_color(void);
+
+#endif

@@ -1,0 +1,70 @@
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct vg_text vg_text_over(char *data, size_t cap)
+{
+    data[0] = '\0';
+    return (struct vg_text){ .data = data, .cap = cap };
+}
+
+void vg_text_add_bytes(struct vg_text *text, const char *bytes, size_t length)
+{
+    const size_t room = text->cap - 1 - text->length;
+    if (length > room) {
+        length = room;
+        text->truncated = true;
+    }
+    memcpy(text->data + text->length, bytes, length);
+    text->length += length;
+    text->data[text->length] = '\0';
+}
+
+void vg_text_add(struct vg_text *text, const char *string)
+{
+    vg_text_add_bytes(text, string, strlen(string));
+}
+
+void vg_text_addv(struct vg_text *text, const char *format, va_list arguments)
+{
+    const size_t room = text->cap - text->length;
+    const int wanted = vsnprintf(text->data + text->length, room, format, arguments);
+    if (wanted < 0)
+        return;
+    if ((size_t)wanted >= room) {
+        text->length = text->cap - 1;
+        text->truncated = true;
+    } else {
+        text->length += (size_t)wanted;
+    }
+}
+
+void vg_text_addf(struct vg_text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vg_text_addv(text, format, arguments);
+    va_end(arguments);
+}
+
+void vg_text_pad(struct vg_text *text, char c, long count)
+{
+    for (; count > 0; count--)
+        vg_text_add_bytes(text, &c, 1);
+}
+
+size_t vg_text_sanitize(char *out, size_t cap, const char *source, size_t length)
+{
+    const size_t kept = length < cap ? length : cap - 1;
+    for (size_t i = 0; i < kept; i++) {
+        const unsigned char c = (unsigned char)source[i];
+        /* 0x80-0x9f are control characters only outside UTF-8; inside it they are parts of
+         * letters, so they stay. */
+        out[i] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+    }
+    out[kept] = '\0';
+    if (kept < length && kept >= 3)
+        memcpy(out + kept - 3, "...", 3);
+    return kept;
+}

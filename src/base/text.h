@@ -1,0 +1,35 @@
+/* A bounded text buffer: appends never overflow, never allocate, and remember truncation. */
+#ifndef VRAMGUARD_BASE_TEXT_H
+#define VRAMGUARD_BASE_TEXT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct vg_text {
+    char *data; /* always NUL terminated */
+    size_t cap; /* bytes of `data`, the NUL included; at least 1 */
+    size_t length;
+    bool truncated;
+};
+
+/* A buffer over `cap` >= 1 bytes of the caller's `data`, which must outlive it. */
+struct vg_text vg_text_over(char *data, size_t cap);
+
+/* Append; what does not fit is cut and `truncated` is set. */
+void vg_text_add(struct vg_text *text, const char *string);
+void vg_text_add_bytes(struct vg_text *text, const char *bytes, size_t length);
+void vg_text_addf(struct vg_text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void vg_text_addv(struct vg_text *text, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+/* Appends `count` times `c`; nothing for a count <= 0. */
+void vg_text_pad(struct vg_text *text, char c, long count);
+
+/* Copies `source` (any bytes, `length` of them) to `out` (`cap` >= 1 bytes) so that it is safe to
+ * print on a terminal: control characters become '?', the result is NUL terminated and, when cut,
+ * ends in "...". Returns the length of the result. */
+size_t vg_text_sanitize(char *out, size_t cap, const char *source, size_t length);
+
+#endif

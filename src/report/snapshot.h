@@ -1,0 +1,134 @@
+/* Everything a report says, as one flat structure without pointers: the process fills it at the
+ * failing call, the recorder file keeps it as it is, and the same functions print it in the process
+ * and, later, in the command line tool.
+ *
+ * Amounts that are not known are VG_BYTES_UNKNOWN, texts that are not known are empty. Texts are
+ * safe to print (vg_text_sanitize). All amounts are bytes, all times nanoseconds. */
+#ifndef VRAMGUARD_REPORT_SNAPSHOT_H
+#define VRAMGUARD_REPORT_SNAPSHOT_H
+
+#include <stdint.h>
+
+enum {
+    VG_SNAPSHOT_VERSION = 1,
+    VG_SNAPSHOT_SITES = 12,
+    VG_SNAPSHOT_PROCESSES = 24,
+    VG_SNAPSHOT_DEVICES = 16,
+    VG_SNAPSHOT_SIZE_CLASSES = 64,
+    VG_SNAPSHOT_FRAMES = 48,
+    VG_SNAPSHOT_ACTIONS = 8,
+    VG_COMMAND_CAP = 256,
+    VG_LABEL_CAP = 384,
+};
+
+/* One frame of the failing call's stack, innermost first. */
+struct vg_snapshot_frame {
+    uint64_t address;       /* program counter; return addresses point behind their call */
+    uint64_t module_offset; /* address relative to the module's load base; the address itself when
+                               the module is unknown */
+    char module[48];        /* base name of the mapped file, "" unknown */
+    char function[96];      /* "" unknown */
+    char location[48];      /* "file.c:12", "" unknown */
+};
+
+/* Allocations made by one stack. */
+struct vg_snapshot_site {
+    uint64_t bytes;
+    uint64_t count;
+    uint32_t stack_id; /* of the recorder's dictionary; 0 = no stack was recorded */
+    uint32_t reserved;
+    char label[VG_LABEL_CAP]; /* "main (train.c:12) > load > cudaMalloc", outermost first */
+};
+
+enum vg_snapshot_process_flags {
+    VG_PROCESS_GUARDED = 1,   /* runs with vramguard, known from the registry */
+    VG_PROCESS_INVISIBLE = 2, /* the pid does not exist in this pid namespace */
+    VG_PROCESS_WAITING = 4,
+};
+
+struct vg_snapshot_process {
+    int32_t pid;
+    uint32_t uid; /* UINT32_MAX unknown */
+    uint32_t flags;
+    uint32_t reserved;
+    uint64_t bytes;
+    char command[VG_COMMAND_CAP];
+};
+
+struct vg_snapshot_device {
+    int32_t ordinal; /* as the program numbers it; -1: not visible to the program */
+    uint32_t reserved;
+    uint64_t total_bytes, free_bytes;
+    char name[64];
+    char uuid[48]; /* "GPU-5f3c2a10-..." */
+    char pci_bus_id[24];
+};
+
+/* One thing that was tried before the failure was returned. */
+struct vg_snapshot_action {
+    char name[24];
+    char outcome[80];
+    uint64_t recovered_bytes;
+    uint64_t duration_ns;
+};
+
+struct vg_snapshot {
+    uint32_t version;    /* VG_SNAPSHOT_VERSION */
+    uint32_t size_bytes; /* sizeof(struct vg_snapshot), checked by readers */
+
+    /* The run. */
+    int32_t pid;
+    uint32_t uid;
+    uint64_t realtime_ns; /* CLOCK_REALTIME at the failure */
+    char command[VG_COMMAND_CAP];
+    char host[64];
+
+    /* The failing call. */
+    char api[40];  /* "cuMemAlloc_v2" */
+    int32_t error; /* the driver's CUresult */
+    uint32_t thread_id;
+    char thread_name[16];
+    uint64_t asked_bytes;    /* VG_BYTES_UNKNOWN for calls that name no amount */
+    uint32_t failure_number; /* 1 for the first of the process */
+    uint32_t frame_count;
+    uint32_t stack_id;
+    uint32_t stack_truncated; /* 1: there were more frames than were recorded */
+    struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES];
+    char where[VG_LABEL_CAP]; /* the frames as one label */
+
+    /* The device of the failing call. */
+    struct vg_snapshot_device device;
+    char driver_version[32]; /* "580.159.04" */
+    int32_t cuda_version;    /* 13000 = 13.0; 0 unknown */
+    uint32_t nvml_available; /* 0: what other processes hold is not known */
+    uint64_t self_bytes;     /* this process on this device, all of it, as NVML counts */
+    uint64_t others_bytes;   /* sum over all other processes, listed or not */
+
+    /* This process's tracked device memory on this device. */
+    uint64_t live_bytes, live_count, peak_bytes;
+    uint64_t alloc_count, free_count, failed_count;
+    uint64_t untracked_bytes; /* allocations counted in live_bytes without a record (memory was
+                                 too short to keep one) */
+    uint64_t size_class_count[VG_SNAPSHOT_SIZE_CLASSES]; /* [n]: live allocations of
+                                                             2^n <= bytes < 2^(n+1) */
+    uint32_t site_count;                                 /* used entries of sites, largest first */
+    uint32_t other_site_count;                           /* further sites, and what they hold */
+    uint64_t other_site_bytes, other_site_allocations;
+    struct vg_snapshot_site sites[VG_SNAPSHOT_SITES];
+
+    uint32_t process_count;       /* used entries of processes, largest first; without ourselves */
+    uint32_t other_process_count; /* processes that did not fit */
+    struct vg_snapshot_process processes[VG_SNAPSHOT_PROCESSES];
+
+    uint32_t device_count; /* used entries of devices: the machine's other devices */
+    uint32_t action_count;
+    struct vg_snapshot_device devices[VG_SNAPSHOT_DEVICES];
+    struct vg_snapshot_action actions[VG_SNAPSHOT_ACTIONS];
+
+    /* The host. */
+    uint64_t host_total_bytes, host_available_bytes;
+    uint64_t cgroup_limit_bytes, cgroup_used_bytes;
+    char recorder_path[256]; /* "" when this run is not recorded */
+};
+
+#endif
