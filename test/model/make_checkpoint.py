@@ -167,7 +167,8 @@ def main():
     try:
         write_checkpoint(arguments.path, header, data_bytes, shapes, arguments.dtype)
     except OSError as error:
-        print("make_checkpoint: cannot write %s: %s" % (arguments.path, error.strerror), file=sys.stderr)
+        reason = "make_checkpoint: cannot write %s: %s" % (arguments.path, error.strerror)
+        print(reason, file=sys.stderr)
         return 1
     print("%s: made, %d tensors, %d bytes" % facts)
     return 0

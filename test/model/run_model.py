@@ -138,7 +138,9 @@ def verify(checkpoint, device, weights):
         expected = checkpoint.checksum(name)
         actual = device.checksum(pointer, checkpoint.size(name))
         if actual != expected:
-            raise ValueError("%s: crc32 %08x in the file, %08x on the GPU" % (name, expected, actual))
+            raise ValueError(
+                "%s: crc32 %08x in the file, %08x on the GPU" % (name, expected, actual)
+            )
         total = zlib.crc32(struct.pack("<I", actual), total)
     return total
 
@@ -148,7 +150,7 @@ def parse_arguments():
     parser.add_argument("checkpoint", help="a .safetensors file")
     parser.add_argument("--copies", type=int, default=1, metavar="N", help="load the model N times")
     parser.add_argument(
-        "--extra", type=parse_bytes, default=0, metavar="SIZE", help="take buffers too: 600MiB, 2GiB"
+        "--extra", type=parse_bytes, default=0, metavar="SIZE", help="take buffers too: 2GiB"
     )
     parser.add_argument(
         "--hold", type=float, default=0, metavar="SECONDS", help="keep everything for a while"
