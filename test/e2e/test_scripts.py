@@ -1,0 +1,172 @@
+"""The scripts a newcomer runs first."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import BUILD, MODEL, ROOT
+
+SCRIPTS = ROOT / "scripts"
+DEMO_SECONDS = 300
+
+
+def run_script(*command, cwd="/", **environment):
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEMO_SECONDS,
+        check=False,
+    )
+
+
+def copy_of_the_tree(folder):
+    """Make a tree in which scripts/demo finds the built one through links."""
+    for name in ("scripts", "test"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "build").mkdir()
+    for name in ("simgpu", "vramguard", "libvramguard.so"):
+        (folder / "build" / name).symlink_to(BUILD / name)
+    return folder
+
+
+def test_demo_tells_its_story(tmp_path):
+    tree = copy_of_the_tree(tmp_path)
+    result = run_script(tree / "scripts" / "demo", "--no-build", VRAMGUARD="off")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "All of it happened as told" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("broken", ["libvramguard.so", "vramguard"])
+def test_demo_fails_when_something_is_broken(tmp_path, broken):
+    tree = copy_of_the_tree(tmp_path)
+    (tree / "build" / broken).unlink()
+    result = run_script(tree / "scripts" / "demo", "--no-build")
+    assert result.returncode != 0
+    assert result.stderr.startswith("scripts/demo: ")
+    assert "All of it happened" not in result.stdout
+
+
+def test_demo_leaves_nothing_behind(tmp_path):
+    tree = copy_of_the_tree(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    run_script(
+        tree / "scripts" / "demo", "--no-build", HOME=str(home), XDG_STATE_HOME=str(home / "state")
+    )
+    assert list(home.iterdir()) == []
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False)
+    assert str(tree) not in found.stdout
+
+
+def test_real_demo_without_a_gpu_is_one_line(tmp_path):
+    probe = run_script(sys.executable, MODEL / "cuda_runtime.py")
+    if probe.returncode == 0:
+        pytest.skip("this machine has a GPU: " + probe.stdout.strip())
+    result = run_script(copy_of_the_tree(tmp_path) / "scripts" / "demo", "--real", "--no-build")
+    assert result.returncode == 1
+    assert result.stderr.startswith("scripts/demo: --real needs a working GPU: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps"])
+def test_unknown_argument_is_one_line(script):
+    result = run_script(SCRIPTS / script, "--frobnicate")
+    assert result.returncode == 1
+    assert "--frobnicate" in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps"])
+def test_help(script):
+    result = run_script(SCRIPTS / script, "--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith("usage: scripts/" + script)
+
+
+class FreshMachine:
+    """A PATH with a shell's tools and none of the packages; apt-get writes down its calls."""
+
+    TOOLS = ("sh", "sed", "tail", "rm", "mktemp", "env", "cat", "dirname")
+
+    def __init__(self, folder):
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.calls = folder / "calls"
+        for tool in self.TOOLS:
+            (self.bin / tool).symlink_to("/bin/" + tool)
+        self.tool("dpkg-query", "exit 1")
+
+    def tool(self, name, script):
+        path = self.bin / name
+        path.write_text("#!/bin/sh\n%s\n" % script)
+        path.chmod(0o755)
+
+    def apt_get(self, script="exit 0"):
+        self.tool("apt-get", 'echo "apt-get $*" >>%s\n%s' % (self.calls, script))
+
+    def install(self, *groups):
+        return run_script(SCRIPTS / "install-deps", *groups, PATH=str(self.bin))
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    return FreshMachine(tmp_path)
+
+
+def test_install_names_what_is_missing_when_it_may_not_install(fresh):
+    fresh.apt_get()
+    fresh.tool("id", "echo 1000")
+    result = fresh.install("build")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    for word in ("root", "sudo", "gcc", "make", "uthash-dev", "libunwind-dev", "libdw-dev"):
+        assert word in result.stderr
+    assert not fresh.calls.exists()
+
+
+def test_install_without_apt_names_what_is_missing(fresh):
+    fresh.tool("id", "echo 0")
+    result = fresh.install("build")
+    assert result.returncode == 1
+    assert "apt-get" in result.stderr and "gcc" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_install_uses_sudo(fresh):
+    fresh.apt_get()
+    fresh.tool("id", "echo 1000")
+    fresh.tool("sudo", 'echo "sudo" >>%s\nexec "$@"' % fresh.calls)
+    assert fresh.install("build", "test").returncode == 0
+    calls = fresh.calls.read_text()
+    assert calls.startswith("sudo\napt-get ")
+    assert "libcmocka-dev" in calls
+
+
+def test_install_fetches_package_lists_when_there_are_none(fresh):
+    lists = fresh.bin / "lists"
+    fresh.apt_get(
+        'case "$*" in *update*) : >%s ;; *install*) [ -e %s ] ;; esac' % (lists, lists)
+    )
+    fresh.tool("id", "echo 0")
+    assert fresh.install("build").returncode == 0
+    words = [line.split() for line in fresh.calls.read_text().splitlines()]
+    assert [("update" in call) for call in words] == [False, True, False]
+
+
+def test_install_says_when_apt_failed(fresh):
+    fresh.apt_get("echo E: no network; exit 100")
+    fresh.tool("id", "echo 0")
+    result = fresh.install("build")
+    assert result.returncode == 1
+    assert "E: no network" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("install-deps: apt-get could not install:")
+
+
+def test_install_is_silent_where_nothing_is_missing():
+    result = run_script(SCRIPTS / "install-deps")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
