@@ -11,10 +11,11 @@
  * check this at each acquisition and stop the program when it is broken. */
 enum vg_lock_rank {
     VG_LOCK_START = 1, /* guard: bringing the process state up */
-    VG_LOCK_STACKS,    /* recorder: stack dictionary */
-    VG_LOCK_MODULES,   /* recorder: module list */
+    VG_LOCK_STACKS,
+    VG_LOCK_MODULES,
     VG_LOCK_TRACK_SHARD,
-    VG_LOCK_AREA_GROW, /* recorder: growing an area of the file */
+    VG_LOCK_JOURNAL,
+    VG_LOCK_AREA,
 };
 
 struct vg_lock {

@@ -2,13 +2,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/shield.h"
 #include "base/text.h"
 
 enum { WRITE_TIMEOUT_MS = 2000, WRITE_CHUNK_BYTES = 4096 /* PIPE_BUF: poll vouches for no more */ };
@@ -30,27 +28,12 @@ static void write_bounded(const char *bytes, size_t length)
     }
 }
 
-/* write() to a closed pipe sends SIGPIPE to this thread. It is blocked meanwhile, and if it became
- * pending because of us it is taken back, so that the program's handler or its death by SIGPIPE
- * stays the program's own business. */
 void vg_stderr_write(const char *bytes, size_t length)
 {
-    const int saved_errno = errno;
-    sigset_t pipe_only, before, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    sigpending(&pending);
-    const bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    const bool blocked = pthread_sigmask(SIG_BLOCK, &pipe_only, &before) == 0;
-    if (blocked) {
+    struct vg_shield shield;
+    if (vg_shield_up(&shield))
         write_bounded(bytes, length);
-        const struct timespec no_wait = { 0 };
-        if (!was_pending)
-            while (sigtimedwait(&pipe_only, NULL, &no_wait) < 0 && errno == EINTR)
-                ;
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    errno = saved_errno;
+    vg_shield_down(&shield);
 }
 
 static void line(const char *format, va_list arguments)

@@ -27,6 +27,9 @@ enum {
     VG_FILE_DEVICES = 32,
 };
 
+/* Frames kept of one stack, the innermost ones. */
+enum { VG_STACK_FRAMES = 64 };
+
 enum vg_file_area { VG_AREA_NONE, VG_AREA_LIVE, VG_AREA_JOURNAL, VG_AREA_COUNT };
 
 /* What an allocation is. Written to files: never renumber. */

@@ -1,0 +1,35 @@
+/* Looking names up in one loaded object without the dynamic loader's lookup functions.
+ *
+ * The library exports dlsym itself, so it cannot ask dlsym for the real one; and a failing dlsym of
+ * ours would overwrite the text that the program's next dlerror returns. Reading the object's own
+ * symbol table has neither problem and takes no lock but the short one of dl_iterate_phdr. */
+#ifndef VRAMGUARD_BASE_ELF_SYMBOL_H
+#define VRAMGUARD_BASE_ELF_SYMBOL_H
+
+#include <link.h>
+#include <stdint.h>
+
+struct vg_elf_object {
+    uintptr_t bias;       /* address in memory minus address in the file */
+    uintptr_t start, end; /* mapped range, end exclusive */
+    const ElfW(Sym) *symbols;
+    const char *strings;
+    const uint32_t *gnu_hash; /* DT_GNU_HASH, or NULL */
+    const uint32_t *sysv_hash; /* DT_HASH, or NULL */
+    const char *soname;        /* "" when it has none; lives as long as the object is loaded */
+    const char *path;          /* likewise */
+};
+
+/* Finds the loaded object whose DT_SONAME is `soname`, in the caller's link namespace. Returns 0 or
+ * -ENOENT. The answer is valid while the object stays loaded. */
+int vg_elf_find_soname(const char *soname, struct vg_elf_object *out);
+
+/* Finds the loaded object that contains `address`. Returns 0 or -ENOENT. */
+int vg_elf_find_address(uintptr_t address, struct vg_elf_object *out);
+
+/* Address of the function or object `name` that `object` itself defines, whatever its version;
+ * NULL when there is none. IFUNC symbols are not resolved and count as absent.
+ * Source: System V gABI, "Hash Table"; GNU hash as in binutils' elflink.c. */
+void *vg_elf_symbol(const struct vg_elf_object *object, const char *name);
+
+#endif

@@ -1,0 +1,41 @@
+#include "base/shield.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+bool vg_shield_up(struct vg_shield *shield)
+{
+    sigset_t ours, pending;
+    shield->saved_errno = errno;
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGPIPE);
+    sigaddset(&ours, SIGXFSZ);
+    sigpending(&pending);
+    shield->pipe_was_pending = sigismember(&pending, SIGPIPE) == 1;
+    shield->size_was_pending = sigismember(&pending, SIGXFSZ) == 1;
+    shield->raised = pthread_sigmask(SIG_BLOCK, &ours, &shield->before) == 0;
+    return shield->raised;
+}
+
+static void take_back(int signal_number)
+{
+    sigset_t one;
+    const struct timespec no_wait = { 0 };
+    sigemptyset(&one);
+    sigaddset(&one, signal_number);
+    while (sigtimedwait(&one, NULL, &no_wait) < 0 && errno == EINTR)
+        ;
+}
+
+void vg_shield_down(struct vg_shield *shield)
+{
+    if (shield->raised) {
+        if (!shield->pipe_was_pending)
+            take_back(SIGPIPE);
+        if (!shield->size_was_pending)
+            take_back(SIGXFSZ);
+        pthread_sigmask(SIG_SETMASK, &shield->before, NULL);
+    }
+    errno = shield->saved_errno;
+}

@@ -1,0 +1,22 @@
+/* Keeps a system call of ours from killing the program by a signal. */
+#ifndef VRAMGUARD_BASE_SHIELD_H
+#define VRAMGUARD_BASE_SHIELD_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* While a shield is up, SIGPIPE (a write to a closed pipe) and SIGXFSZ (a file grown beyond
+ * RLIMIT_FSIZE) are blocked in this thread; what our own calls made pending is taken back when it
+ * goes down, so the program never sees a signal of our making. Also preserves errno. */
+struct vg_shield {
+    sigset_t before;
+    bool raised, pipe_was_pending, size_was_pending;
+    int saved_errno;
+};
+
+/* Returns whether the signals are blocked; only then may the risky call be made. Always paired with
+ * vg_shield_down in the same thread. */
+bool vg_shield_up(struct vg_shield *shield);
+void vg_shield_down(struct vg_shield *shield);
+
+#endif

@@ -1,0 +1,7 @@
+#ifndef VRAMGUARD_BASE_VERSION_H
+#define VRAMGUARD_BASE_VERSION_H
+
+#define VG_VERSION_TEXT   "0.1.0"
+#define VG_VERSION_NUMBER 0x000100u /* 0xMMmmpp */
+
+#endif

@@ -1,0 +1,86 @@
+#include "driver/driver.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/elf_symbol.h"
+
+struct vg_driver vg_driver;
+
+#define USE_HOOK true
+#define USE_CALL false
+
+const struct vg_function vg_functions[VG_FN_COUNT] = {
+#define VG_CUDA(symbol_, name_, version_, flags_, use_, parameters, arguments)                     \
+    [VG_FN_##symbol_] = { .symbol = #symbol_,                                                       \
+                          .name = #name_,                                                           \
+                          .version = version_,                                                      \
+                          .flags = flags_,                                                          \
+                          .hooked = USE_##use_ },
+#include "driver/cuda_table.h"
+#undef VG_CUDA
+};
+
+static const size_t pointer_offsets[VG_FN_COUNT] = {
+#define VG_CUDA(symbol, ...) [VG_FN_##symbol] = offsetof(struct vg_driver, symbol),
+#include "driver/cuda_table.h"
+#undef VG_CUDA
+};
+
+static uintptr_t driver_start, driver_end;
+static atomic_bool bound;
+
+static void **pointer_of(enum vg_function_id id)
+{
+    return (void **)((char *)&vg_driver + pointer_offsets[id]);
+}
+
+void *vg_driver_address(enum vg_function_id id)
+{
+    return *pointer_of(id);
+}
+
+bool vg_driver_owns(const void *address)
+{
+    return (uintptr_t)address >= driver_start && (uintptr_t)address < driver_end;
+}
+
+bool vg_driver_bind(void)
+{
+    if (atomic_load_explicit(&bound, memory_order_acquire))
+        return true;
+    struct vg_elf_object object;
+    if (vg_elf_find_soname("libcuda.so.1", &object) != 0)
+        return false;
+    /* Known to be loaded, so this cannot fail and leave an error text behind. */
+    if (!dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
+        return false;
+    /* Several threads may come here at once; all of them store the same values. */
+    driver_start = object.start;
+    driver_end = object.end;
+    for (int id = 0; id < VG_FN_COUNT; id++)
+        __atomic_store_n(pointer_of(id), vg_elf_symbol(&object, vg_functions[id].symbol),
+                         __ATOMIC_RELAXED);
+    atomic_store_explicit(&bound, true, memory_order_release);
+    return true;
+}
+
+void vg_driver_device_uuid(CUdevice device, char *out, size_t cap)
+{
+    CUuuid uuid;
+    CUresult result = CUDA_ERROR_NOT_FOUND;
+    out[0] = '\0';
+    /* The second version names a MIG instance rather than its whole GPU. */
+    if (vg_driver.cuDeviceGetUuid_v2)
+        result = vg_driver.cuDeviceGetUuid_v2(&uuid, device);
+    else if (vg_driver.cuDeviceGetUuid)
+        result = vg_driver.cuDeviceGetUuid(&uuid, device);
+    if (result != CUDA_SUCCESS)
+        return;
+    char hex[33];
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)uuid.bytes[i]);
+    snprintf(out, cap, "GPU-%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}

@@ -1,0 +1,56 @@
+/* The real CUDA driver: the only way from vramguard to it. */
+#ifndef VRAMGUARD_DRIVER_DRIVER_H
+#define VRAMGUARD_DRIVER_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "driver/cuda_abi.h"
+
+/* One id per row of cuda_table.h. */
+enum vg_function_id {
+#define VG_CUDA(symbol, ...) VG_FN_##symbol,
+#include "driver/cuda_table.h"
+#undef VG_CUDA
+    VG_FN_COUNT
+};
+
+/* The driver's own functions, NULL where this driver has none. Unit tests put their own in. */
+struct vg_driver {
+#define VG_CUDA(symbol, name, version, flags, use, parameters, arguments)                          \
+    CUresult(*symbol) parameters;
+#include "driver/cuda_table.h"
+#undef VG_CUDA
+};
+
+/* Written by vg_driver_bind before it first returns true; constant afterwards. */
+extern struct vg_driver vg_driver;
+
+/* What the table says of a function. */
+struct vg_function {
+    const char *symbol, *name;
+    int version;
+    unsigned flags;
+    bool hooked;
+};
+
+extern const struct vg_function vg_functions[VG_FN_COUNT];
+
+/* The driver's address of function `id`, or NULL. Needs a bound driver. */
+void *vg_driver_address(enum vg_function_id id);
+
+/* Looks for a loaded libcuda.so.1 (by DT_SONAME) and resolves the table from its symbol table. Once
+ * found it is kept loaded for good, so that the addresses stay valid. Returns whether the driver is
+ * bound. Never loads a driver that the program has not loaded. Does not touch dlerror's text.
+ * Lock-free, any thread; cheap when bound, some microseconds while there is no driver. */
+bool vg_driver_bind(void);
+
+/* Is `address` code of the bound driver's own object? */
+bool vg_driver_owns(const void *address);
+
+/* Reads the device's UUID in NVML's textual form ("GPU-5f3c2a10-....", "" when the driver does not
+ * tell) into `out`, `cap` >= 42. */
+void vg_driver_device_uuid(CUdevice device, char *out, size_t cap);
+
+#endif

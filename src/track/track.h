@@ -1,0 +1,69 @@
+/* The live allocations of this process: an index over the slots of the recorder's live area, by
+ * device address. Knows nothing of CUDA calls.
+ *
+ * Sharded by address, so that threads seldom meet at a lock. Nodes and slots are parallel arrays:
+ * node i indexes slot i. */
+#ifndef VRAMGUARD_TRACK_TRACK_H
+#define VRAMGUARD_TRACK_TRACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/lock.h"
+#include "recorder/recorder.h"
+
+enum { VG_TRACK_SHARDS = 64 };
+
+struct vg_track_node;
+
+struct vg_track_shard {
+    struct vg_lock lock;
+    struct vg_track_node *live; /* uthash head; holds a sentinel, so it is never empty */
+    uint64_t free_list;         /* index of a free node, NO_NODE for none */
+    struct vg_arena arena;
+    uint64_t put_count, take_count;
+} __attribute__((aligned(64)));
+
+struct vg_track {
+    struct vg_recorder *recorder;
+    struct vg_track_node *nodes; /* reserved address space, used as far as slots are */
+    struct vg_track_shard shards[VG_TRACK_SHARDS];
+    _Atomic uint64_t lost_count, lost_bytes; /* allocations there was no memory to record */
+};
+
+/* What is known of one allocation. */
+struct vg_allocation {
+    uint64_t address;
+    uint64_t bytes;
+    uint64_t monotonic_ns;
+    uint32_t stack_id;
+    uint32_t thread_id;
+    uint16_t device; /* index into the recorder header's devices */
+    uint16_t kind;   /* enum vg_kind */
+};
+
+/* Sets up `track` (zeroed memory at a fixed address) over an opened recorder. Returns 0 or
+ * -ENOMEM. */
+int vg_track_init(struct vg_track *track, struct vg_recorder *recorder);
+
+/* Records a live allocation and adds it to its device's totals. An older record of the same address
+ * is one whose end nobody saw; it is dropped. Returns 0, or -ENOMEM when there was no memory for a
+ * record: the totals are then right, the allocation itself is unknown. Any thread. */
+int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation);
+
+/* Takes the allocation at `address` out of the record and the totals. Returns whether there was one
+ * and stores it in `out`. Called before the real free, since another thread may be given the same
+ * address the moment the driver has it back; vg_track_put restores it when the driver refuses. */
+bool vg_track_take(struct vg_track *track, uint64_t address, struct vg_allocation *out);
+
+/* Calls `visit` for every live allocation. Takes no lock: an allocation that comes or goes meanwhile
+ * may or may not be seen, and one whose slot is reused meanwhile is seen as one or the other. */
+void vg_track_each(const struct vg_track *track,
+                   void (*visit)(const struct vg_allocation *allocation, void *argument),
+                   void *argument);
+
+/* Totals of all shards so far: allocations recorded and taken. */
+void vg_track_counts(const struct vg_track *track, uint64_t *out_puts, uint64_t *out_takes);
+
+#endif
