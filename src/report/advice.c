@@ -1,0 +1,397 @@
+#include "report/advice.h"
+
+#include <string.h>
+
+#include "report/account.h"
+#include "report/advice_text.h"
+#include "report/amount.h"
+
+/* A context takes some hundred MiB, loaded modules and libraries come on top: calls that name no
+ * amount and fail with less free than this failed for lack of it. */
+#define HEADROOM_BYTES VG_GIB
+
+#define AMOUNT(bytes) vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, bytes)
+
+static struct vg_report_account account_of(const struct vg_snapshot *s)
+{
+    struct vg_report_account account;
+    vg_report_account(s, &account);
+    return account;
+}
+
+static uint64_t or_zero(uint64_t bytes)
+{
+    return vg_amount_known(bytes) ? bytes : 0;
+}
+
+/* The deficit is known and not 0. */
+static bool lacks_memory(const struct vg_snapshot *s, uint64_t *out_deficit)
+{
+    *out_deficit = vg_report_deficit(s);
+    return *out_deficit != VG_BYTES_UNKNOWN && *out_deficit > 0;
+}
+
+/* ---- the request alone is too large ---- */
+
+static bool impossible_applies(const struct vg_snapshot *s)
+{
+    const struct vg_report_account a = account_of(s);
+    return vg_amount_known(s->asked_bytes) && a.total_bytes != VG_BYTES_UNKNOWN &&
+           s->asked_bytes >
+               a.total_bytes - or_zero(a.context_bytes < a.total_bytes ? a.context_bytes : 0);
+}
+
+static void impossible_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    const struct vg_report_account a = account_of(s);
+    if (s->asked_bytes > a.total_bytes)
+        vg_text_addf(out,
+                     "the %s asked for in one piece are more than the whole GPU has (%s); no "
+                     "waiting and no freeing makes them fit.",
+                     AMOUNT(s->asked_bytes), AMOUNT(a.total_bytes));
+    else
+        vg_text_addf(out,
+                     "the %s asked for and this process's context and libraries (%s) are together "
+                     "more than the whole GPU has (%s).",
+                     AMOUNT(s->asked_bytes), AMOUNT(a.context_bytes), AMOUNT(a.total_bytes));
+}
+
+static void impossible_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    if (vg_advice_runs_python(s))
+        vg_text_add(out,
+                    "ask for less: a smaller batch, dtype=torch.float16 (halves 4-byte weights) "
+                    "or quantised weights; or spread the model over GPUs and host memory: "
+                    "device_map=\"auto\"");
+    else
+        vg_text_add(out, "ask for less at once, or split the data over several GPUs");
+}
+
+/* ---- there was enough ---- */
+
+static bool other_limit_applies(const struct vg_snapshot *s)
+{
+    if (!vg_amount_known(s->device.free_bytes))
+        return false;
+    if (!vg_amount_known(s->asked_bytes))
+        return s->device.free_bytes >= HEADROOM_BYTES;
+    return s->device.free_bytes >= s->asked_bytes;
+}
+
+static bool host_is_short(const struct vg_snapshot *s)
+{
+    if (vg_amount_known(s->host_available_bytes) && s->host_available_bytes < 256 * VG_MIB)
+        return true;
+    return vg_amount_known(s->cgroup_limit_bytes) && vg_amount_known(s->cgroup_used_bytes) &&
+           s->cgroup_used_bytes + 256 * VG_MIB > s->cgroup_limit_bytes;
+}
+
+static void other_limit_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    if (vg_amount_known(s->asked_bytes))
+        vg_text_addf(out, "%s are free, enough for the %s asked for, so another limit was met: ",
+                     AMOUNT(s->device.free_bytes), AMOUNT(s->asked_bytes));
+    else
+        vg_text_addf(out, "%s are free, so another limit was met: ", AMOUNT(s->device.free_bytes));
+    if (host_is_short(s))
+        vg_text_add(out, "host memory is used up (see Host below).");
+    else
+        vg_text_add(out,
+                    "free memory in pieces that are too small, the address space, or an MPS "
+                    "limit; which of them is unknown.");
+}
+
+static void other_limit_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    if (host_is_short(s)) {
+        vg_text_add(out, "free host memory or raise the control group's limit");
+        return;
+    }
+    vg_text_add(out, "look at `ulimit -v` and CUDA_MPS_PINNED_DEVICE_MEM_LIMIT; ");
+    if (vg_advice_runs_python(s))
+        vg_text_add(out, "against small pieces PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True");
+    else
+        vg_text_add(out, "against small pieces allocate large blocks first");
+}
+
+/* ---- several guarded programs load at once ---- */
+
+static bool load_race_applies(const struct vg_snapshot *s)
+{
+    uint64_t deficit;
+    unsigned waiting = 0;
+    for (uint32_t i = 0; i < s->process_count; i++)
+        waiting += (s->processes[i].flags & VG_PROCESS_GUARDED) &&
+                   (s->processes[i].flags & VG_PROCESS_WAITING);
+    return waiting > 0 && lacks_memory(s, &deficit) &&
+           or_zero(account_of(s).others_bytes) >= deficit;
+}
+
+static void load_race_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    unsigned waiting = 0;
+    for (uint32_t i = 0; i < s->process_count; i++)
+        waiting += (s->processes[i].flags & VG_PROCESS_WAITING) != 0;
+    vg_text_addf(out,
+                 "other processes hold %s of this GPU and %u of them %s for more memory just as "
+                 "this one does: several programs grow at the same time.",
+                 AMOUNT(account_of(s).others_bytes), waiting, waiting == 1 ? "waits" : "wait");
+}
+
+static void load_race_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_add(out, "start them one after the other");
+    vg_advice_add_other_gpu(out, s);
+}
+
+/* ---- other processes hold what is missing ---- */
+
+static bool co_tenant_applies(const struct vg_snapshot *s)
+{
+    uint64_t deficit;
+    return lacks_memory(s, &deficit) && or_zero(account_of(s).others_bytes) >= deficit;
+}
+
+/* The smallest single process whose memory would suffice; NULL when it takes several. */
+static const struct vg_snapshot_process *sufficient_process(const struct vg_snapshot *s)
+{
+    const uint64_t deficit = vg_report_deficit(s);
+    const struct vg_snapshot_process *best = NULL;
+    for (uint32_t i = 0; i < s->process_count; i++) {
+        const struct vg_snapshot_process *const p = &s->processes[i];
+        if (vg_amount_known(p->bytes) && p->bytes >= deficit && (!best || p->bytes < best->bytes))
+            best = p;
+    }
+    return best;
+}
+
+/* The process with the most memory, NULL when no amount is known. */
+static const struct vg_snapshot_process *largest_process(const struct vg_snapshot *s)
+{
+    const struct vg_snapshot_process *best = NULL;
+    for (uint32_t i = 0; i < s->process_count; i++) {
+        const struct vg_snapshot_process *const p = &s->processes[i];
+        if (vg_amount_known(p->bytes) && p->bytes > 0 && (!best || p->bytes > best->bytes))
+            best = p;
+    }
+    return best;
+}
+
+static void co_tenant_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    const struct vg_snapshot_process *const one = sufficient_process(s);
+    if (one) {
+        vg_advice_add_process(out, s, one);
+        vg_text_addf(out, " holds %s; without it this would fit.", AMOUNT(one->bytes));
+        return;
+    }
+    const struct vg_snapshot_process *const largest = largest_process(s);
+    vg_text_addf(out, "other processes hold %s together", AMOUNT(account_of(s).others_bytes));
+    if (largest) {
+        vg_text_add(out, ", the most of it ");
+        vg_advice_add_process(out, s, largest);
+        vg_text_addf(out, " with %s", AMOUNT(largest->bytes));
+    }
+    vg_text_add(out, "; without them this would fit.");
+}
+
+static void co_tenant_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    const struct vg_snapshot_process *const one = sufficient_process(s);
+    vg_text_add(out, one ? "stop it or run after it" : "stop some of them or run after them");
+    vg_advice_add_other_gpu(out, s);
+    vg_advice_add_framework(out, one ? one : largest_process(s));
+}
+
+/* ---- used, but by whom? ---- */
+
+static bool unknown_owner_applies(const struct vg_snapshot *s)
+{
+    const struct vg_report_account a = account_of(s);
+    uint64_t deficit;
+    if (!lacks_memory(s, &deficit) || a.total_bytes == VG_BYTES_UNKNOWN || a.rest_bytes < 0)
+        return false;
+    /* An eighth of the device: less than that are contexts and the driver's own needs. */
+    return (uint64_t)a.rest_bytes >= deficit && (uint64_t)a.rest_bytes >= a.total_bytes / 8;
+}
+
+static void unknown_owner_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    const struct vg_report_account a = account_of(s);
+    const char *const amount = AMOUNT((uint64_t)a.rest_bytes);
+    if (a.rest == VG_REST_NO_NVML)
+        vg_text_addf(out,
+                     "%s of this GPU are used by other processes or by contexts; whose they are "
+                     "is unknown, as NVML (libnvidia-ml.so.1) %s.",
+                     amount, s->nvml_available ? "does not tell" : "is not available");
+    else if (a.rest == VG_REST_NO_CONTEXT)
+        vg_text_addf(out,
+                     "%s of this GPU belong to this process's context and libraries or to nobody "
+                     "that NVML knows; how much to which is unknown.",
+                     amount);
+    else
+        vg_text_addf(out,
+                     "%s of this GPU are used by no process that NVML lists: one that is just "
+                     "ending, or one of another container.",
+                     amount);
+}
+
+static void unknown_owner_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_add(out, "see who has the GPU open, on the host and as root: fuser -v /dev/nvidia*");
+    vg_advice_add_other_gpu(out, s);
+}
+
+/* ---- a context or a module did not fit ---- */
+
+static bool headroom_applies(const struct vg_snapshot *s)
+{
+    return !vg_amount_known(s->asked_bytes) && vg_amount_known(s->device.free_bytes);
+}
+
+static void headroom_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    const struct vg_snapshot_process *const largest = largest_process(s);
+    vg_text_addf(out, "%s needs memory on the GPU, some hundred MiB for a context, and %s are free",
+                 s->api[0] ? s->api : "the call", AMOUNT(s->device.free_bytes));
+    if (largest) {
+        vg_text_add(out, "; ");
+        vg_advice_add_process(out, s, largest);
+        vg_text_addf(out, " holds %s", AMOUNT(largest->bytes));
+    }
+    vg_text_add(out, ".");
+}
+
+static void headroom_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_add(out, "leave 0.5 to 1 GiB of the GPU free for contexts, modules and libraries");
+    vg_advice_add_other_gpu(out, s);
+    vg_advice_add_framework(out, largest_process(s));
+}
+
+/* ---- this process itself ---- */
+
+static bool context_applies(const struct vg_snapshot *s)
+{
+    const struct vg_report_account a = account_of(s);
+    uint64_t deficit;
+    return lacks_memory(s, &deficit) && vg_amount_known(a.context_bytes) &&
+           a.context_bytes >= deficit && a.context_bytes > or_zero(a.tracked_bytes);
+}
+
+static void context_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    const struct vg_report_account a = account_of(s);
+    vg_text_addf(out,
+                 "of the %s that this process holds only %s are allocations vramguard saw; %s are "
+                 "contexts, loaded modules, libraries (NCCL, cuBLAS) and memory pools.",
+                 AMOUNT(s->self_bytes), AMOUNT(a.tracked_bytes), AMOUNT(a.context_bytes));
+}
+
+static void context_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_add(out,
+                "run fewer processes per GPU and load modules when they are used: "
+                "CUDA_MODULE_LOADING=LAZY");
+    if (s->action_count == 0)
+        vg_text_add(out, "; VRAMGUARD_POLICY=trim gives back what memory pools only keep");
+}
+
+static bool site_applies(const struct vg_snapshot *s)
+{
+    uint64_t deficit;
+    return lacks_memory(s, &deficit) && s->site_count > 0 && s->sites[0].label[0] != '\0' &&
+           vg_amount_known(s->sites[0].bytes) && vg_amount_known(s->live_bytes) &&
+           s->sites[0].bytes >= deficit && s->sites[0].bytes > s->live_bytes / 2 &&
+           (s->site_count > 1 || s->other_site_count > 0);
+}
+
+static void site_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "this process itself; one place holds %s of its %s: ", AMOUNT(s->sites[0].bytes),
+                 AMOUNT(s->live_bytes));
+    vg_advice_add_label(out, s->sites[0].label);
+    vg_text_add(out, ".");
+}
+
+static bool own_applies(const struct vg_snapshot *s)
+{
+    uint64_t deficit;
+    return lacks_memory(s, &deficit) && vg_amount_known(s->device.total_bytes) &&
+           vg_amount_known(s->live_bytes);
+}
+
+static void own_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    const struct vg_report_account a = account_of(s);
+    const uint64_t own = or_zero(a.tracked_bytes) + or_zero(a.context_bytes);
+    vg_text_addf(out, "this process itself holds %s of %s; the %s asked for ", AMOUNT(own),
+                 AMOUNT(a.total_bytes), AMOUNT(s->asked_bytes));
+    if (own + s->asked_bytes > a.total_bytes)
+        vg_text_add(out, "make it more than the whole GPU has.");
+    else
+        vg_text_addf(out, "are %s more than what is left.", AMOUNT(vg_report_deficit(s)));
+}
+
+static void own_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    if (vg_advice_runs_python(s))
+        vg_text_add(out,
+                    "a smaller batch; dtype=torch.float16 halves 4-byte weights; "
+                    "device_map=\"auto\" spreads a model over GPUs and host memory");
+    else
+        vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+    vg_advice_add_larger_gpu(out, s);
+}
+
+/* ---- nothing was measured ---- */
+
+static bool always(const struct vg_snapshot *s)
+{
+    (void)s;
+    return true;
+}
+
+static void unknown_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    if (vg_amount_known(s->device.free_bytes))
+        vg_text_addf(out, "unknown: %s are free, and how much there is in all is not known.",
+                     AMOUNT(s->device.free_bytes));
+    else
+        vg_text_add(out, "unknown: how much of the GPU was free could not be measured.");
+}
+
+static void unknown_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_add(out, "see what uses the GPU: nvidia-smi");
+    vg_advice_add_other_gpu(out, s);
+}
+
+static const struct vg_advice_row rows[] = {
+    { "impossible", impossible_applies, impossible_cause, impossible_advice },
+    { "other-limit", other_limit_applies, other_limit_cause, other_limit_advice },
+    /* Before its general case, which would hide it. */
+    { "load-race", load_race_applies, load_race_cause, load_race_advice },
+    { "co-tenant", co_tenant_applies, co_tenant_cause, co_tenant_advice },
+    { "unknown-owner", unknown_owner_applies, unknown_owner_cause, unknown_owner_advice },
+    { "no-headroom", headroom_applies, headroom_cause, headroom_advice },
+    { "own-context", context_applies, context_cause, context_advice },
+    { "own-site", site_applies, site_cause, own_advice },
+    { "own-total", own_applies, own_cause, own_advice },
+    { "unknown", always, unknown_cause, unknown_advice },
+};
+
+const struct vg_advice_row *vg_advice_rows(size_t *out_count)
+{
+    *out_count = sizeof rows / sizeof rows[0];
+    return rows;
+}
+
+const struct vg_advice_row *vg_advice_find(const struct vg_snapshot *snapshot)
+{
+    const struct vg_advice_row *row = rows;
+    while (!row->applies(snapshot))
+        row++;
+    return row;
+}

@@ -1,0 +1,28 @@
+/* Why did the allocation fail, and what helps? One table of causes, the first that applies wins;
+ * each says its cause and its advice in one plain sentence from measured numbers only. Advice has
+ * no full stop: it often ends in something to copy. Pure, no malloc. */
+#ifndef VRAMGUARD_REPORT_ADVICE_H
+#define VRAMGUARD_REPORT_ADVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/text.h"
+#include "report/snapshot.h"
+
+enum { VG_ADVICE_TEXT_CAP = 640 }; /* enough for any cause and any advice */
+
+struct vg_advice_row {
+    const char *name; /* of the cause, one word with dashes */
+    bool (*applies)(const struct vg_snapshot *snapshot);
+    void (*cause)(const struct vg_snapshot *snapshot, struct vg_text *out);
+    void (*advice)(const struct vg_snapshot *snapshot, struct vg_text *out);
+};
+
+/* The row that applies to a validated snapshot. Never NULL: the last row always applies. */
+const struct vg_advice_row *vg_advice_find(const struct vg_snapshot *snapshot);
+
+/* All rows in their order, `*out_count` of them. Static storage. */
+const struct vg_advice_row *vg_advice_rows(size_t *out_count);
+
+#endif

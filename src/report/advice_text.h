@@ -1,0 +1,31 @@
+/* Phrases that several causes share. Internal to the report layer. Pure, no malloc. */
+#ifndef VRAMGUARD_REPORT_ADVICE_TEXT_H
+#define VRAMGUARD_REPORT_ADVICE_TEXT_H
+
+#include <stdbool.h>
+
+#include "base/text.h"
+#include "report/snapshot.h"
+
+/* Is the failing program a Python program, as far as its command line tells? */
+bool vg_advice_runs_python(const struct vg_snapshot *snapshot);
+
+/* "pid 4711 (python train.py, uid 1001)": the user only when it is another one's. */
+void vg_advice_add_process(struct vg_text *out, const struct vg_snapshot *snapshot,
+                           const struct vg_snapshot_process *process);
+
+/* "; or GPU 1, which has 10.90 GiB free: CUDA_VISIBLE_DEVICES=1" when another GPU of this machine
+ * has room for all that this process holds and asks for, else nothing. */
+void vg_advice_add_other_gpu(struct vg_text *out, const struct vg_snapshot *snapshot);
+
+/* "; or GPU 1, ...", only when that GPU is larger than the one of the failure. */
+void vg_advice_add_larger_gpu(struct vg_text *out, const struct vg_snapshot *snapshot);
+
+/* How the framework that `process` (may be NULL) runs can be made to hold less, when its command
+ * line names one. */
+void vg_advice_add_framework(struct vg_text *out, const struct vg_snapshot_process *process);
+
+/* The label of a site, short enough for a sentence. */
+void vg_advice_add_label(struct vg_text *out, const char *label);
+
+#endif

@@ -1,0 +1,27 @@
+/* Byte counts inside report sentences and columns. Pure functions, no malloc. */
+#ifndef VRAMGUARD_REPORT_AMOUNT_H
+#define VRAMGUARD_REPORT_AMOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/size.h"
+
+/* No device or host holds more; larger values in a snapshot are garbage. Sums of a report's few
+ * dozen amounts cannot overflow 64 bits below it. */
+#define VG_AMOUNT_LIMIT (UINT64_C(1) << 56)
+
+/* Is this a usable amount? false for VG_BYTES_UNKNOWN and for garbage. */
+bool vg_amount_known(uint64_t bytes);
+
+/* "11.17 GiB" from 1 GiB on (two decimals, so that amounts in a sentence can be compared), else as
+ * vg_size_format ("512 MiB"); "unknown" for what is not known. `out` holds VG_SIZE_TEXT_CAP
+ * bytes. Returns `out`. */
+const char *vg_amount_format(char *out, uint64_t bytes);
+
+/* For columns that are added up by eye: all amounts in GiB when `total_bytes` is at least 1 GiB or
+ * unknown, else as vg_size_format. `bytes` may be negative (a remainder). `out` holds
+ * VG_SIZE_TEXT_CAP bytes. Returns `out`. */
+const char *vg_amount_format_column(char *out, int64_t bytes, uint64_t total_bytes);
+
+#endif

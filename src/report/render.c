@@ -1,0 +1,294 @@
+#include "report/render.h"
+
+#include <string.h>
+
+#include "report/account.h"
+#include "report/advice.h"
+#include "report/amount.h"
+#include "report/histogram.h"
+#include "report/label.h"
+#include "report/render_device.h"
+#include "report/wrap.h"
+
+enum {
+    COLUMNS_MIN = 60,
+    COLUMNS_MAX = 200,
+    ANSWER_INDENT = 11,
+    EVIDENCE_INDENT = 12,
+    SITES_SHOWN = 5,
+    SITE_INDENT = 24,
+    CUDA_OUT_OF_MEMORY = 2, /* CUresult (CUDA Driver API, section Data types used by CUDA driver) */
+};
+
+static const char red[] = "\033[1;31m", dim[] = "\033[2m", plain[] = "\033[0m";
+
+#define AMOUNT(bytes) vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, bytes)
+
+static size_t columns_of(struct vg_report_style style)
+{
+    if (style.columns == 0)
+        return VG_REPORT_COLUMNS;
+    if (style.columns < COLUMNS_MIN)
+        return COLUMNS_MIN;
+    return style.columns > COLUMNS_MAX ? COLUMNS_MAX : style.columns;
+}
+
+static void add_color(struct vg_text *out, struct vg_report_style style, const char *sequence)
+{
+    if (style.color)
+        vg_text_add(out, sequence);
+}
+
+/* ---- headline ---- */
+
+static void add_free_of_total(struct vg_text *out, const struct vg_snapshot *s)
+{
+    const struct vg_snapshot_device *const d = &s->device;
+    vg_text_addf(out, "free %s", AMOUNT(d->free_bytes));
+    if (vg_amount_known(d->total_bytes) && d->total_bytes > 0)
+        vg_text_addf(out, "%s of %s", vg_amount_known(d->free_bytes) ? "" : ",",
+                     AMOUNT(d->total_bytes));
+}
+
+void vg_report_render_first_line(const struct vg_snapshot *s, struct vg_report_style style,
+                                 struct vg_text *out)
+{
+    const bool asked = vg_amount_known(s->asked_bytes);
+    add_color(out, style, red);
+    vg_text_add(out, "vramguard: GPU");
+    if (s->device.ordinal >= 0)
+        vg_text_addf(out, " %d", s->device.ordinal);
+    if (asked && vg_report_deficit(s) == 0) {
+        vg_text_addf(out, " refused %s, though ", AMOUNT(s->asked_bytes));
+    } else {
+        vg_text_add(out, " out of memory");
+        if (!asked)
+            vg_text_addf(out, " in %s", s->api[0] ? s->api : "an unknown call");
+        vg_text_add(out, ": ");
+        if (asked)
+            vg_text_addf(out, "asked %s, ", AMOUNT(s->asked_bytes));
+    }
+    add_free_of_total(out, s);
+    if (s->error != CUDA_OUT_OF_MEMORY && s->error != 0)
+        vg_text_addf(out, " (CUDA error %d)", s->error);
+    add_color(out, style, plain);
+    vg_text_add(out, "\n");
+}
+
+/* ---- answer: where, why, do, run ---- */
+
+static void add_where(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[VG_LABEL_CAP + 64];
+    struct vg_text where = vg_text_over(data, sizeof data);
+    if (s->where[0] != '\0')
+        vg_text_add(&where, s->where);
+    else
+        vg_text_addf(&where, "%s (no stack was recorded)", s->api[0] ? s->api : "unknown");
+    vg_wrap_add_keyed(out, "where", data, ANSWER_INDENT, columns, VG_WRAP_LABEL);
+}
+
+static void add_why_and_do(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[VG_ADVICE_TEXT_CAP];
+    const struct vg_advice_row *const row = vg_advice_find(s);
+    struct vg_text text = vg_text_over(data, sizeof data);
+    row->cause(s, &text);
+    vg_wrap_add_keyed(out, "why", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
+    text = vg_text_over(data, sizeof data);
+    row->advice(s, &text);
+    vg_wrap_add_keyed(out, "do", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
+}
+
+static void add_run(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[VG_COMMAND_CAP + 96];
+    struct vg_text run = vg_text_over(data, sizeof data);
+    vg_text_addf(&run, "%s (pid %d", s->command[0] ? s->command : "command unknown", s->pid);
+    if (s->thread_id != 0 && s->thread_id != (uint32_t)s->pid)
+        vg_text_addf(&run, ", thread %u %s", s->thread_id, s->thread_name);
+    vg_text_add(&run, ")");
+    vg_wrap_add_keyed(out, "run", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
+}
+
+/* ---- evidence: live allocations ---- */
+
+static void add_site(struct vg_text *out, const struct vg_snapshot *s, uint64_t bytes,
+                     uint64_t count, const char *label, size_t columns)
+{
+    char amount[VG_SIZE_TEXT_CAP], times[24], fitted[VG_LABEL_CAP];
+    if (vg_amount_known(bytes))
+        vg_amount_format_column(amount, (int64_t)bytes, s->live_bytes);
+    else
+        vg_size_format(amount, VG_BYTES_UNKNOWN);
+    struct vg_text text = vg_text_over(times, sizeof times);
+    vg_text_addf(&text, "%llux", (unsigned long long)count);
+    vg_text_addf(out, "  %10s %8s  ", amount, times);
+    /* Two lines at most; a break costs the rest of the first. */
+    vg_label_fit(fitted, sizeof fitted, label, 2 * (columns - SITE_INDENT) - 16);
+    vg_wrap_add(out, fitted, SITE_INDENT - 1, columns, VG_WRAP_LABEL);
+}
+
+static void add_sites(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    uint64_t bytes = 0, count = 0, rest_bytes = 0, rest_count = 0, rest_sites = 0;
+    const uint32_t shown = s->site_count < SITES_SHOWN ? s->site_count : SITES_SHOWN;
+    for (uint32_t i = 0; i < s->site_count; i++) {
+        const struct vg_snapshot_site *const site = &s->sites[i];
+        const uint64_t known = vg_amount_known(site->bytes) ? site->bytes : 0;
+        if (i < shown) {
+            add_site(out, s, site->bytes, site->count,
+                     site->label[0] ? site->label : "(no stack was recorded)", columns);
+        } else {
+            rest_bytes += known;
+            rest_count += site->count;
+            rest_sites++;
+        }
+        bytes += known;
+        count += site->count;
+    }
+    if (s->other_site_count > 0 && vg_amount_known(s->other_site_bytes)) {
+        rest_sites += s->other_site_count;
+        rest_bytes += s->other_site_bytes;
+        rest_count += s->other_site_allocations;
+        bytes += s->other_site_bytes;
+        count += s->other_site_allocations;
+    }
+    char label[64];
+    struct vg_text text = vg_text_over(label, sizeof label);
+    vg_text_addf(&text, "(%llu more place%s)", (unsigned long long)rest_sites,
+                 rest_sites == 1 ? "" : "s");
+    if (rest_sites > 0)
+        add_site(out, s, rest_bytes, rest_count, label, columns);
+    if (vg_amount_known(s->live_bytes) && s->live_bytes > bytes)
+        add_site(out, s, s->live_bytes - bytes, s->live_count > count ? s->live_count - count : 0,
+                 "(place not recorded)", columns);
+}
+
+void vg_report_render_live(const struct vg_snapshot *s, const char *title,
+                           struct vg_report_style style, struct vg_text *out)
+{
+    const size_t columns = columns_of(style);
+    char sizes[512];
+    struct vg_text text = vg_text_over(sizes, sizeof sizes);
+    vg_text_addf(&text, "  %s: %llu live allocation%s, peak %s", title,
+                 (unsigned long long)s->live_count, s->live_count == 1 ? "" : "s",
+                 AMOUNT(s->peak_bytes));
+    if (s->peak_bytes == s->live_bytes && vg_amount_known(s->peak_bytes))
+        vg_text_add(&text, " now");
+    vg_wrap_add(out, sizes, 4, columns, VG_WRAP_WORDS);
+    add_sites(out, s, columns);
+    text = vg_text_over(sizes, sizeof sizes);
+    /* Two lines; 12 columns are lost at the most where the first one breaks. */
+    vg_histogram_add(&text, s->size_class_count, 2 * (columns - EVIDENCE_INDENT) - 12);
+    if (text.length > 0)
+        vg_wrap_add_keyed(out, "By size", sizes, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
+}
+
+static void add_live(struct vg_text *out, const struct vg_snapshot *s, struct vg_report_style style)
+{
+    char title[64];
+    struct vg_text text = vg_text_over(title, sizeof title);
+    vg_text_addf(&text, "The %s of this process", AMOUNT(s->live_bytes));
+    vg_report_render_live(s, s->live_bytes > 0 ? title : "This process", style, out);
+}
+
+/* ---- evidence: host, actions, recorder ---- */
+
+static void add_host(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[160];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    vg_text_addf(&text, "memory available %s", AMOUNT(s->host_available_bytes));
+    if (vg_amount_known(s->host_total_bytes))
+        vg_text_addf(&text, " of %s", AMOUNT(s->host_total_bytes));
+    if (vg_amount_known(s->cgroup_limit_bytes))
+        vg_text_addf(&text, ", control group uses %s of %s", AMOUNT(s->cgroup_used_bytes),
+                     AMOUNT(s->cgroup_limit_bytes));
+    vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
+}
+
+/* "340 us", "12 ms", "3.1 s". */
+static void add_duration(struct vg_text *out, uint64_t ns)
+{
+    const unsigned long long us = ns / 1000, ms = us / 1000;
+    if (ms >= 1000)
+        vg_text_addf(out, "%llu.%llu s", ms / 1000, ms % 1000 / 100);
+    else if (ms >= 1)
+        vg_text_addf(out, "%llu ms", ms);
+    else
+        vg_text_addf(out, "%llu us", us);
+}
+
+static void add_actions(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[160];
+    for (uint32_t i = 0; i < s->action_count; i++) {
+        const struct vg_snapshot_action *const action = &s->actions[i];
+        struct vg_text text = vg_text_over(data, sizeof data);
+        vg_text_addf(&text, "%s: ", action->name);
+        if (action->outcome[0])
+            vg_text_addf(&text, "%s, ", action->outcome);
+        if (vg_amount_known(action->recovered_bytes))
+            vg_text_addf(&text, "+%s", AMOUNT(action->recovered_bytes));
+        else
+            vg_text_add(&text, "recovered unknown");
+        vg_text_add(&text, " in ");
+        add_duration(&text, action->duration_ns);
+        vg_wrap_add_keyed(out, i == 0 ? "Tried" : "", data, EVIDENCE_INDENT, columns,
+                          VG_WRAP_WORDS);
+    }
+}
+
+/* Runs in the state directory ("vramguard/NAME.vgr") are found by their pid, others by their path.
+ */
+static void add_recorded(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    static const char directory[] = "/vramguard", suffix[] = ".vgr";
+    char data[sizeof s->recorder_path + 32];
+    if (s->recorder_path[0] == '\0')
+        return;
+    const size_t length = strlen(s->recorder_path), tail = sizeof suffix - 1;
+    const char *const slash = strrchr(s->recorder_path, '/');
+    const size_t parent = slash ? (size_t)(slash - s->recorder_path) : 0;
+    const size_t wanted = sizeof directory - 1;
+    const bool by_pid = parent >= wanted && length > tail &&
+                        memcmp(s->recorder_path + parent - wanted, directory, wanted) == 0 &&
+                        strcmp(s->recorder_path + length - tail, suffix) == 0;
+    struct vg_text text = vg_text_over(data, sizeof data);
+    if (by_pid)
+        vg_text_addf(&text, "vramguard report %d", s->pid);
+    else
+        vg_text_addf(&text, "vramguard report %s", s->recorder_path);
+    vg_wrap_add_keyed(out, "Recorded", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
+}
+
+/* A cut report must not leave the terminal in a colour or without a line end. */
+static void finish(struct vg_text *out, struct vg_report_style style)
+{
+    const char *const end = style.color ? "\033[0m\n" : "\n";
+    const size_t length = strlen(end);
+    if (out->truncated && out->length >= length)
+        memcpy(out->data + out->length - length, end, length);
+}
+
+void vg_report_render(const struct vg_snapshot *s, struct vg_report_style style,
+                      struct vg_text *out)
+{
+    const size_t columns = columns_of(style);
+    vg_report_render_first_line(s, style, out);
+    add_where(out, s, columns);
+    add_why_and_do(out, s, columns);
+    add_run(out, s, columns);
+    vg_text_add(out, "\n");
+    add_color(out, style, dim);
+    vg_render_device(out, s, columns);
+    vg_text_add(out, "\n");
+    add_live(out, s, style);
+    vg_text_add(out, "\n");
+    add_host(out, s, columns);
+    add_actions(out, s, columns);
+    add_recorded(out, s, columns);
+    add_color(out, style, plain);
+    finish(out, style);
+}

@@ -1,0 +1,100 @@
+#include "report/validate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "report/amount.h"
+
+enum { PROCESS_LIMIT = 1 << 22 }; /* Linux has no more pids (PID_MAX_LIMIT) */
+
+static int repair_text(char *text, size_t cap)
+{
+    int repairs = 0;
+    if (!memchr(text, '\0', cap)) {
+        text[cap - 1] = '\0';
+        repairs++;
+    }
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        /* U+0080 to U+009F, c2 80 to c2 9f in UTF-8, are control characters, too. */
+        const int is_c1 = *c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
+        if (*c >= 0x20 && *c != 0x7f && !is_c1)
+            continue;
+        if (is_c1)
+            *c++ = '?';
+        *c = '?';
+        repairs++;
+    }
+    return repairs;
+}
+
+#define REPAIR_TEXT(field) repair_text(field, sizeof(field))
+
+static int repair_amount(uint64_t *bytes)
+{
+    if (*bytes == VG_BYTES_UNKNOWN || vg_amount_known(*bytes))
+        return 0;
+    *bytes = VG_BYTES_UNKNOWN;
+    return 1;
+}
+
+static int repair_count(uint32_t *count, uint32_t limit)
+{
+    if (*count <= limit)
+        return 0;
+    *count = limit;
+    return 1;
+}
+
+static int repair_device(struct vg_snapshot_device *device)
+{
+    return REPAIR_TEXT(device->name) + REPAIR_TEXT(device->uuid) + REPAIR_TEXT(device->pci_bus_id) +
+           repair_amount(&device->total_bytes) + repair_amount(&device->free_bytes);
+}
+
+static int repair_call(struct vg_snapshot *s)
+{
+    int repairs = REPAIR_TEXT(s->command) + REPAIR_TEXT(s->host) + REPAIR_TEXT(s->api) +
+                  REPAIR_TEXT(s->thread_name) + REPAIR_TEXT(s->where) +
+                  REPAIR_TEXT(s->driver_version) + REPAIR_TEXT(s->recorder_path);
+    repairs += repair_amount(&s->asked_bytes) + repair_count(&s->frame_count, VG_SNAPSHOT_FRAMES);
+    for (uint32_t i = 0; i < s->frame_count; i++)
+        repairs += REPAIR_TEXT(s->frames[i].module) + REPAIR_TEXT(s->frames[i].function) +
+                   REPAIR_TEXT(s->frames[i].location);
+    return repairs;
+}
+
+static int repair_amounts(struct vg_snapshot *s)
+{
+    uint64_t *const amounts[] = {
+        &s->self_bytes,        &s->others_bytes,         &s->live_bytes,
+        &s->peak_bytes,        &s->untracked_bytes,      &s->other_site_bytes,
+        &s->host_total_bytes,  &s->host_available_bytes, &s->cgroup_limit_bytes,
+        &s->cgroup_used_bytes,
+    };
+    int repairs = 0;
+    for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
+        repairs += repair_amount(amounts[i]);
+    return repairs;
+}
+
+int vg_snapshot_validate(struct vg_snapshot *s)
+{
+    if (s->version != VG_SNAPSHOT_VERSION || s->size_bytes != sizeof *s)
+        return -EPROTO;
+    int repairs = repair_call(s) + repair_amounts(s) + repair_device(&s->device) +
+                  repair_count(&s->site_count, VG_SNAPSHOT_SITES) +
+                  repair_count(&s->process_count, VG_SNAPSHOT_PROCESSES) +
+                  repair_count(&s->other_process_count, PROCESS_LIMIT) +
+                  repair_count(&s->device_count, VG_SNAPSHOT_DEVICES) +
+                  repair_count(&s->action_count, VG_SNAPSHOT_ACTIONS);
+    for (uint32_t i = 0; i < s->site_count; i++)
+        repairs += REPAIR_TEXT(s->sites[i].label) + repair_amount(&s->sites[i].bytes);
+    for (uint32_t i = 0; i < s->process_count; i++)
+        repairs += REPAIR_TEXT(s->processes[i].command) + repair_amount(&s->processes[i].bytes);
+    for (uint32_t i = 0; i < s->device_count; i++)
+        repairs += repair_device(&s->devices[i]);
+    for (uint32_t i = 0; i < s->action_count; i++)
+        repairs += REPAIR_TEXT(s->actions[i].name) + REPAIR_TEXT(s->actions[i].outcome) +
+                   repair_amount(&s->actions[i].recovered_bytes);
+    return repairs;
+}

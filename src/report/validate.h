@@ -1,0 +1,15 @@
+/* Makes a snapshot from a file safe to use. */
+#ifndef VRAMGUARD_REPORT_VALIDATE_H
+#define VRAMGUARD_REPORT_VALIDATE_H
+
+#include "report/snapshot.h"
+
+/* Repairs `snapshot` in place: counts above their arrays are lowered, texts are NUL terminated and
+ * cleared of control characters, impossible amounts become VG_BYTES_UNKNOWN. Afterwards every
+ * function of the report layer accepts it, whatever it held before.
+ *
+ * Returns 0 when nothing had to be repaired, a positive number of repairs, or -EPROTO when it was
+ * written by another version of this structure (then it is unchanged and must not be used). */
+int vg_snapshot_validate(struct vg_snapshot *snapshot);
+
+#endif
