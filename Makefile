@@ -3,6 +3,7 @@
 
 CC       ?= gcc
 BUILD    ?= build
+PREFIX   ?= /usr/local
 WARN     := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wvla -Wpointer-arith -Wcast-qual
 CFLAGS   ?= -O2 -g
@@ -11,9 +12,49 @@ ALL_CFLAGS = -std=c11 $(WARN) -fvisibility=hidden -fno-semantic-interposition -M
              $(CPPFLAGS) $(CFLAGS)
 
 .PHONY: all
-all:
+all: $(BUILD)/libvramguard.so $(BUILD)/vramguard
 
-include $(wildcard test/simgpu/*/*.mk)
+# The layers that the preload library, the tool and the unit tests share.
+CORE_SOURCES := $(wildcard $(addprefix src/,$(addsuffix /*.c,base driver registry recorder track \
+                  report policy)))
+PRELOAD_SOURCES := $(wildcard src/guard/*.c src/hook/*.c)
+CLI_SOURCES := $(wildcard src/cli/*.c)
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+$(BUILD)/obj/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -ffunction-sections -fdata-sections -ftls-model=initial-exec \
+	  -c $< -o $@
+
+$(BUILD)/libvramguard_core.a: $(call object,$(CORE_SOURCES))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/exports.map: src/hook/exports.map.in src/driver/cuda_table.h
+	@mkdir -p $(@D)
+	$(CC) -E -P -x c $(CPPFLAGS) $< -o $@
+
+# Needs libc only; its own references are bound to itself; never unloaded, since exit handlers and
+# functions that programs hold point into it.
+$(BUILD)/libvramguard.so: $(call object,$(PRELOAD_SOURCES)) $(BUILD)/libvramguard_core.a \
+                          $(BUILD)/exports.map
+	$(CC) $(CFLAGS) -shared -Wl,-soname,libvramguard.so -Wl,--version-script=$(BUILD)/exports.map \
+	  -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-z,nodelete -Wl,--gc-sections -Wl,--as-needed \
+	  $(filter %.o %.a,$^) -o $@
+
+$(BUILD)/vramguard: $(call object,$(CLI_SOURCES)) $(BUILD)/libvramguard_core.a
+	$(CC) $(CFLAGS) -Wl,--gc-sections $^ -ldw -lelf -o $@
+
+include $(wildcard test/simgpu/*/*.mk) $(wildcard test/*.mk)
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
+	  $(DESTDIR)$(PREFIX)/lib/vramguard/simgpu
+	install $(BUILD)/vramguard $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 include/vramguard.h $(DESTDIR)$(PREFIX)/include/
+	install $(BUILD)/libvramguard.so $(DESTDIR)$(PREFIX)/lib/vramguard/
+	cp -P $(BUILD)/simgpu/lib*.so* $(DESTDIR)$(PREFIX)/lib/vramguard/simgpu/
 
 .PHONY: clean
 clean:

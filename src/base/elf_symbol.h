@@ -12,9 +12,9 @@
 struct vg_elf_object {
     uintptr_t bias;       /* address in memory minus address in the file */
     uintptr_t start, end; /* mapped range, end exclusive */
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *strings;
-    const uint32_t *gnu_hash; /* DT_GNU_HASH, or NULL */
+    const uint32_t *gnu_hash;  /* DT_GNU_HASH, or NULL */
     const uint32_t *sysv_hash; /* DT_HASH, or NULL */
     const char *soname;        /* "" when it has none; lives as long as the object is loaded */
     const char *path;          /* likewise */

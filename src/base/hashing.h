@@ -44,8 +44,8 @@ static inline uint32_t vg_hash_fnv1a(const void *bytes, size_t length)
 #define HASH_NONFATAL_OOM       1
 #define HASH_KEYCMP(a, b, n)    (*(const uint64_t *)(a) != *(const uint64_t *)(b))
 #define HASH_FUNCTION(k, n, hv) ((hv) = (unsigned)vg_hash_u64(*(const uint64_t *)(k)))
-#include <uthash.h>
 #include "base/arena.h"
+#include <uthash.h>
 #endif
 
 #endif

@@ -4,11 +4,11 @@
  *
  * symbol   as libcuda.so.1 exports it, version and stream suffixes included
  * name     base name, as cuGetProcAddress is asked for it
- * version  the CUDA version that introduced this symbol, as in cudaTypedefs.h (PFN_<name>_v<version>)
- * flags    of cuGetProcAddress: 0, or 2 for the per-thread default stream form (_ptsz, _ptds)
- * use      HOOK: exported by the library; src/hook holds the wrapper of that name.
- *          CALL: only called.
- * Any function may be missing from a driver; nothing here is called before it is known to exist.
+ * version  the CUDA version that introduced this symbol, as in cudaTypedefs.h
+ * (PFN_<name>_v<version>) flags    of cuGetProcAddress: 0, or 2 for the per-thread default stream
+ * form (_ptsz, _ptds) use      HOOK: exported by the library; src/hook holds the wrapper of that
+ * name. CALL: only called. Any function may be missing from a driver; nothing here is called before
+ * it is known to exist.
  *
  * Derived from it: ids, typed pointers and their resolution (driver.h, driver.c), prototypes and
  * name lookup of the wrappers (src/hook), the linker's export list, and the checks in test/abi,

@@ -14,10 +14,10 @@ struct vg_driver vg_driver;
 
 const struct vg_function vg_functions[VG_FN_COUNT] = {
 #define VG_CUDA(symbol_, name_, version_, flags_, use_, parameters, arguments)                     \
-    [VG_FN_##symbol_] = { .symbol = #symbol_,                                                       \
-                          .name = #name_,                                                           \
-                          .version = version_,                                                      \
-                          .flags = flags_,                                                          \
+    [VG_FN_##symbol_] = { .symbol = #symbol_,                                                      \
+                          .name = #name_,                                                          \
+                          .version = version_,                                                     \
+                          .flags = flags_,                                                         \
                           .hooked = USE_##use_ },
 #include "driver/cuda_table.h"
 #undef VG_CUDA
@@ -40,6 +40,11 @@ static void **pointer_of(enum vg_function_id id)
 void *vg_driver_address(enum vg_function_id id)
 {
     return *pointer_of(id);
+}
+
+bool vg_driver_has(enum vg_function_id id)
+{
+    return vg_driver_bind() && vg_driver_address(id) != NULL;
 }
 
 bool vg_driver_owns(const void *address)

@@ -46,6 +46,9 @@ void *vg_driver_address(enum vg_function_id id);
  * Lock-free, any thread; cheap when bound, some microseconds while there is no driver. */
 bool vg_driver_bind(void);
 
+/* Binds the driver if need be; does it have function `id`? What every wrapper asks first. */
+bool vg_driver_has(enum vg_function_id id);
+
 /* Is `address` code of the bound driver's own object? */
 bool vg_driver_owns(const void *address);
 

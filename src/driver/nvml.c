@@ -120,8 +120,8 @@ int vg_nvml_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_de
     struct nvml_pci_info pci;
     if (nvml->functions->handle(index, &device) != NVML_SUCCESS)
         return -EIO;
-    *out = (struct vg_nvml_device){ .total_bytes = VG_BYTES_UNKNOWN,
-                                    .free_bytes = VG_BYTES_UNKNOWN };
+    *out =
+        (struct vg_nvml_device){ .total_bytes = VG_BYTES_UNKNOWN, .free_bytes = VG_BYTES_UNKNOWN };
     if (nvml->functions->uuid(device, out->uuid, sizeof out->uuid) != NVML_SUCCESS)
         out->uuid[0] = '\0';
     if (nvml->functions->name(device, out->name, sizeof out->name) != NVML_SUCCESS)

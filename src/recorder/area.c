@@ -15,8 +15,8 @@ enum { FIRST_EXTENT_BYTES = 64 * 1024, LARGEST_EXTENT_BYTES = 16 * 1024 * 1024 }
 int vg_area_init(struct vg_area *area, enum vg_file_area kind, struct vg_area_file *file,
                  uint64_t largest_bytes)
 {
-    void *const base = mmap(NULL, largest_bytes, PROT_NONE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *const base =
+        mmap(NULL, largest_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return -errno;
     *area = (struct vg_area){
@@ -114,9 +114,9 @@ static int grow_locked(struct vg_area *area, uint64_t needed_bytes)
                 area->file->header->memory_only = 1;
             }
         }
-        if (!area->file->path[0] && mmap(at, size, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-                                         -1, 0) == MAP_FAILED)
+        if (!area->file->path[0] &&
+            mmap(at, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
             return -ENOMEM;
         usable += size;
         atomic_store_explicit(&area->usable_bytes, usable, memory_order_release);

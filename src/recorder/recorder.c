@@ -32,8 +32,8 @@ static void *map_new_file(struct vg_recorder *recorder, const struct vg_recorder
                           uint64_t start_realtime_ns, int *out_error)
 {
     struct vg_area_file *const file = &recorder->file;
-    const int fd = vg_run_file_create(config->path_template, start_realtime_ns, file->path,
-                                      sizeof file->path);
+    const int fd =
+        vg_run_file_create(config->path_template, start_realtime_ns, file->path, sizeof file->path);
     if (fd < 0) {
         *out_error = fd;
         return NULL;
@@ -132,8 +132,8 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
     recorder->stacks.lock.rank = VG_LOCK_STACKS;
     recorder->modules.lock.rank = VG_LOCK_MODULES;
     if (vg_area_init(&recorder->live, VG_AREA_LIVE, &recorder->file, largest_live_bytes) != 0 ||
-        vg_area_init(&recorder->journal, VG_AREA_JOURNAL, &recorder->file,
-                     largest_journal_bytes) != 0)
+        vg_area_init(&recorder->journal, VG_AREA_JOURNAL, &recorder->file, largest_journal_bytes) !=
+            0)
         return -ENOMEM;
     recorder->slots = (void *)recorder->live.base;
     fill_header(header, start_realtime_ns, config->snapshot_bytes);

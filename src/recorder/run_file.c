@@ -117,9 +117,8 @@ static int create_unused(char *path, size_t cap)
     if (has_suffix)
         stem[length - suffix] = '\0';
     for (int attempt = 1; attempt < 1000; attempt++) {
-        if (attempt > 1 &&
-            (size_t)snprintf(path, cap, "%s-%d%s", stem, attempt,
-                             has_suffix ? VG_RUN_FILE_SUFFIX : "") >= cap)
+        if (attempt > 1 && (size_t)snprintf(path, cap, "%s-%d%s", stem, attempt,
+                                            has_suffix ? VG_RUN_FILE_SUFFIX : "") >= cap)
             return -ENAMETOOLONG;
         const int fd = open(path, flags, 0600);
         if (fd >= 0 || errno != EEXIST)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #define VG_HASH_ARENA (&shard->arena)
@@ -24,20 +23,16 @@ _Static_assert(sizeof(struct vg_track_node) == 64, "one cache line");
 
 enum { SLOTS_AT_ONCE = 64 };
 
-static uint64_t node_cap(const struct vg_track *track)
-{
-    return track->recorder->live.reserved_bytes / sizeof(struct vg_live_slot);
-}
-
 int vg_track_init(struct vg_track *track, struct vg_recorder *recorder)
 {
+    const uint64_t node_cap = recorder->live.reserved_bytes / sizeof(struct vg_live_slot);
     track->recorder = recorder;
-    void *const nodes = mmap(NULL, node_cap(track) * sizeof(struct vg_track_node),
-                             PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (nodes == MAP_FAILED)
-        return -ENOMEM;
-    track->nodes = nodes;
+    track->no_file.lock.rank = VG_LOCK_AREA;
+    const int error = vg_area_init(&track->node_area, VG_AREA_NONE, &track->no_file,
+                                   node_cap * sizeof(struct vg_track_node));
+    if (error)
+        return error;
+    track->nodes = (void *)track->node_area.base;
     for (int i = 0; i < VG_TRACK_SHARDS; i++) {
         struct vg_track_shard *const shard = &track->shards[i];
         shard->lock.rank = VG_LOCK_TRACK_SHARD;
@@ -61,14 +56,14 @@ static struct vg_track_shard *shard_of(struct vg_track *track, uint64_t hash)
 
 static void add_to_totals(struct vg_file_device *device, uint64_t bytes)
 {
-    const uint64_t live = atomic_fetch_add_explicit(&device->live_bytes, bytes,
-                                                    memory_order_relaxed) + bytes;
+    const uint64_t live =
+        atomic_fetch_add_explicit(&device->live_bytes, bytes, memory_order_relaxed) + bytes;
     uint64_t peak = atomic_load_explicit(&device->peak_bytes, memory_order_relaxed);
     if (live <= peak)
         return;
-    while (live > peak && !atomic_compare_exchange_weak_explicit(
-                              &device->peak_bytes, &peak, live, memory_order_relaxed,
-                              memory_order_relaxed))
+    while (live > peak &&
+           !atomic_compare_exchange_weak_explicit(&device->peak_bytes, &peak, live,
+                                                  memory_order_relaxed, memory_order_relaxed))
         ;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -87,7 +82,9 @@ static struct vg_track_node *take_free_node(struct vg_track *track, struct vg_tr
 {
     if (shard->free_list == NO_NODE) {
         uint64_t first;
-        if (vg_recorder_take_slots(track->recorder, SLOTS_AT_ONCE, &first) != 0)
+        if (vg_recorder_take_slots(track->recorder, SLOTS_AT_ONCE, &first) != 0 ||
+            vg_area_grow(&track->node_area,
+                         (first + SLOTS_AT_ONCE) * sizeof(struct vg_track_node)) != 0)
             return NULL;
         for (uint64_t i = 0; i < SLOTS_AT_ONCE; i++)
             track->nodes[first + i].address = i + 1 < SLOTS_AT_ONCE ? first + i + 1 : NO_NODE;
@@ -174,8 +171,7 @@ int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
     struct vg_track_shard *const shard = shard_of(track, hash);
     struct vg_allocation stale;
     vg_lock_take(&shard->lock);
-    const bool was_stale =
-        remove_locked(track, shard, allocation->address, (unsigned)hash, &stale);
+    const bool was_stale = remove_locked(track, shard, allocation->address, (unsigned)hash, &stale);
     const bool added = add_locked(track, shard, allocation, (unsigned)hash);
     vg_lock_release(&shard->lock);
     if (was_stale)

@@ -27,7 +27,9 @@ struct vg_track_shard {
 
 struct vg_track {
     struct vg_recorder *recorder;
-    struct vg_track_node *nodes; /* reserved address space, used as far as slots are */
+    struct vg_track_node *nodes; /* base of node_area, used as far as slots are */
+    struct vg_area node_area;
+    struct vg_area_file no_file; /* nodes hold pointers: they stay in private memory */
     struct vg_track_shard shards[VG_TRACK_SHARDS];
     _Atomic uint64_t lost_count, lost_bytes; /* allocations there was no memory to record */
 };
@@ -49,7 +51,7 @@ int vg_track_init(struct vg_track *track, struct vg_recorder *recorder);
 
 /* Records a live allocation and adds it to its device's totals. An older record of the same address
  * is one whose end nobody saw; it is dropped. Returns 0, or -ENOMEM when there was no memory for a
- * record: the totals are then right, the allocation itself is unknown. Any thread. */
+ * record; the allocation is then only counted as lost. Any thread. */
 int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation);
 
 /* Takes the allocation at `address` out of the record and the totals. Returns whether there was one
@@ -57,8 +59,9 @@ int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
  * address the moment the driver has it back; vg_track_put restores it when the driver refuses. */
 bool vg_track_take(struct vg_track *track, uint64_t address, struct vg_allocation *out);
 
-/* Calls `visit` for every live allocation. Takes no lock: an allocation that comes or goes meanwhile
- * may or may not be seen, and one whose slot is reused meanwhile is seen as one or the other. */
+/* Calls `visit` for every live allocation. Takes no lock: an allocation that comes or goes
+ * meanwhile may or may not be seen, and one whose slot is reused meanwhile is seen as one or the
+ * other. */
 void vg_track_each(const struct vg_track *track,
                    void (*visit)(const struct vg_allocation *allocation, void *argument),
                    void *argument);

@@ -1,0 +1,153 @@
+#include "guard/guard.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "report/emit.h"
+
+/* Milliseconds are exact enough for the age of an allocation, and the coarse clock costs a fifth.
+ */
+static uint64_t coarse_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Ordinal of the current context's device, -1 when there is none (or beyond our table). */
+static int current_device(void)
+{
+    CUdevice device;
+    if (!vg_driver.cuCtxGetDevice || vg_driver.cuCtxGetDevice(&device) != CUDA_SUCCESS ||
+        device < 0 || device >= VG_FILE_DEVICES)
+        return -1;
+    return device;
+}
+
+static void publish_held(struct vg_process_state *state, int device)
+{
+    struct vg_registration *const registration = vg_process_device(state, device);
+    const uint64_t live = atomic_load_explicit(&state->recorder.header->devices[device].live_bytes,
+                                               memory_order_relaxed);
+    atomic_store_explicit(registration->held_bytes, live, memory_order_relaxed);
+}
+
+bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes)
+{
+    if (!vg_driver_has(function))
+        return false;
+    call->state = vg_guard_enter();
+    if (!call->state)
+        return false;
+    call->function = function;
+    call->asked_bytes = asked_bytes;
+    call->failing = false;
+    return true;
+}
+
+static void describe_failure(struct vg_call *call)
+{
+    struct vg_process_state *const state = call->state;
+    const int device = current_device();
+    call->failing = true;
+    call->next_action = 0;
+    call->stack.depth = 0;
+    call->stack.truncated = false;
+    if (state->wants_stacks)
+        vg_stack_capture(&call->stack);
+    if (device >= 0) {
+        vg_process_device(state, device);
+        atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
+    }
+    call->failure = (struct vg_failure){
+        .tables = { .recorder = &state->recorder,
+                    .track = &state->track,
+                    .registrations = state->registrations },
+        .api = vg_functions[call->function].symbol,
+        .error = call->result,
+        .device = device,
+        .asked_bytes = call->asked_bytes,
+        .thread_id = vg_guard_thread_id(),
+        .frames = call->stack.frames,
+        .frame_count = call->stack.depth,
+        .stack_id = vg_recorder_stack(&state->recorder, call->stack.frames, call->stack.depth,
+                                      call->stack.truncated),
+        .stack_truncated = call->stack.truncated,
+    };
+}
+
+static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
+{
+    const int saved_errno = errno;
+    struct vg_process_state *const state = call->state;
+    if (!call->failing)
+        describe_failure(call);
+    const bool again = vg_policy_next(&state->policy, &call->next_action, &call->failure);
+    if (!again) {
+        call->failure.failure_number =
+            atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
+        vg_report_failure(&call->failure);
+    }
+    errno = saved_errno;
+    return again;
+}
+
+bool vg_guard_again(struct vg_call *call)
+{
+    if (__builtin_expect(call->result != CUDA_ERROR_OUT_OF_MEMORY, 1))
+        return false;
+    return answer_failure(call);
+}
+
+void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes)
+{
+    struct vg_process_state *const state = call->state;
+    const int device = current_device();
+    if (address == 0 || device < 0)
+        return;
+    struct vg_allocation allocation = {
+        .address = address,
+        .bytes = bytes,
+        .monotonic_ns = coarse_now_ns(),
+        .thread_id = vg_guard_thread_id(),
+        .device = (uint16_t)device,
+        .kind = (uint16_t)kind,
+    };
+    if (state->wants_stacks) {
+        struct vg_stack stack;
+        vg_stack_capture(&stack);
+        allocation.stack_id =
+            vg_recorder_stack(&state->recorder, stack.frames, stack.depth, stack.truncated);
+    }
+    vg_track_put(&state->track, &allocation);
+    publish_held(state, device);
+}
+
+CUresult vg_guard_end(struct vg_call *call)
+{
+    vg_guard_leave();
+    return call->result;
+}
+
+bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function, uint64_t address)
+{
+    if (!vg_driver_has(function))
+        return false;
+    call->state = vg_guard_enter();
+    if (!call->state)
+        return false;
+    call->known = vg_track_take(&call->state->track, address, &call->allocation);
+    return true;
+}
+
+CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
+{
+    if (call->known) {
+        if (result != CUDA_SUCCESS)
+            vg_track_put(&call->state->track, &call->allocation);
+        publish_held(call->state, call->allocation.device);
+    }
+    vg_guard_leave();
+    return result;
+}

@@ -1,0 +1,66 @@
+/* The life of an allocation, written once. A wrapper reads
+ *
+ *     if (!vg_guard_begin(&call, function, asked_bytes))
+ *         return <the real call>;
+ *     do
+ *         call.result = <the real call>;
+ *     while (vg_guard_again(&call));
+ *     if (call.result == CUDA_SUCCESS)
+ *         vg_guard_record(&call, kind, address, bytes);
+ *     return vg_guard_end(&call);
+ *
+ * No lock of ours is held across a driver call, a callback or a wait. */
+#ifndef VRAMGUARD_GUARD_GUARD_H
+#define VRAMGUARD_GUARD_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/size.h"
+#include "driver/driver.h"
+#include "guard/process_state.h"
+#include "guard/stack.h"
+#include "recorder/format.h"
+
+/* One allocating call of the program. */
+struct vg_call {
+    CUresult result; /* of the real call, set by the wrapper */
+    enum vg_function_id function;
+    uint64_t asked_bytes; /* as the program named it, VG_BYTES_UNKNOWN if it named none */
+    struct vg_process_state *state;
+    bool failing; /* the real call ran out of memory; only then are the rest valid */
+    size_t next_action;
+    struct vg_stack stack;
+    struct vg_failure failure;
+};
+
+/* Starts guarding the call. Returns false when it is to go straight to the driver: switched off,
+ * nested in another guarded call, or not in this driver. */
+bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes);
+
+/* Looks at call->result: is the real call to be made once more? Runs the policy after an
+ * out-of-memory result and writes the report when nothing helped. */
+bool vg_guard_again(struct vg_call *call);
+
+/* Records what a successful call allocated; address 0 is nothing. */
+void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes);
+
+/* Ends the call. Returns the result for the program. */
+CUresult vg_guard_end(struct vg_call *call);
+
+/* One freeing call of the program. */
+struct vg_free_call {
+    struct vg_process_state *state;
+    bool known; /* `allocation` was in the record */
+    struct vg_allocation allocation;
+};
+
+/* Takes `address` out of the record before the real free. Returns false as vg_guard_begin does. An
+ * address that is not in the record goes to the driver like any other. */
+bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function, uint64_t address);
+
+/* Ends the call with the driver's `result`, which it returns; puts the allocation back when the
+ * driver refused. */
+CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result);
+
+#endif

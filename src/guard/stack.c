@@ -1,0 +1,92 @@
+#include "guard/stack.h"
+
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+
+#include "base/elf_symbol.h"
+#include "base/stderr.h"
+
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x)  STRINGIFY_(x)
+
+enum { OWN_FRAMES_MAX = 8, RAW_FRAMES = VG_STACK_FRAMES + OWN_FRAMES_MAX };
+
+typedef int (*backtrace_function)(void **, int);
+
+static _Atomic backtrace_function unwinder;
+static uintptr_t own_start, own_end;
+
+/* UNW_OBJ and UNW_ARCH_OBJ are how libunwind.h maps its names to the library's symbols. */
+static backtrace_function open_libunwind(const char **out_why)
+{
+    void *const library = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
+    if (!library) {
+        *out_why = dlerror();
+        return NULL;
+    }
+    backtrace_function capture;
+    int (*set_caching_policy)(unw_addr_space_t, unw_caching_policy_t);
+    unw_addr_space_t *local_space;
+    *(void **)&capture = dlsym(library, "unw_backtrace");
+    *(void **)&set_caching_policy = dlsym(library, STRINGIFY(UNW_OBJ(set_caching_policy)));
+    *(void **)&local_space = dlsym(library, STRINGIFY(UNW_OBJ(local_addr_space)));
+    if (!capture) {
+        *out_why = dlerror();
+        return NULL;
+    }
+    /* One cache for the process instead of 270 KiB in each thread. */
+    if (set_caching_policy && local_space)
+        set_caching_policy(*local_space, UNW_CACHE_GLOBAL);
+    return capture;
+}
+
+void vg_stack_open(void)
+{
+    if (atomic_load_explicit(&unwinder, memory_order_acquire))
+        return;
+    struct vg_elf_object self;
+    const char *why = "unknown reason";
+    if (vg_elf_find_address((uintptr_t)&vg_stack_open, &self) == 0) {
+        own_start = self.start;
+        own_end = self.end;
+    }
+    backtrace_function capture = open_libunwind(&why);
+    if (!capture) {
+        vg_fault_line(VG_FAULT_LIBUNWIND,
+                      "cannot use libunwind (%s): stacks are captured by glibc's backtrace, at "
+                      "several times the cost",
+                      why);
+        capture = backtrace;
+        void *warm[1];
+        backtrace(warm, 1); /* loads libgcc_s now rather than inside an allocation */
+    }
+    atomic_store_explicit(&unwinder, capture, memory_order_release);
+}
+
+void vg_stack_capture(struct vg_stack *out)
+{
+    out->depth = 0;
+    out->truncated = false;
+    const backtrace_function capture = atomic_load_explicit(&unwinder, memory_order_acquire);
+    if (!capture)
+        return;
+    void *raw[RAW_FRAMES];
+    const int captured = capture(raw, RAW_FRAMES);
+    int first = 0;
+    while (first < captured && (uintptr_t)raw[first] >= own_start &&
+           (uintptr_t)raw[first] < own_end)
+        first++;
+    int depth = captured - first;
+    if (depth > VG_STACK_FRAMES)
+        depth = VG_STACK_FRAMES;
+    if (depth <= 0)
+        return;
+    out->depth = (uint32_t)depth;
+    out->truncated = first + depth < captured || captured == RAW_FRAMES;
+    memcpy(out->frames, raw + first, (size_t)depth * sizeof out->frames[0]);
+}

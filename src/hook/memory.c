@@ -1,0 +1,98 @@
+/* Wrappers of the memory functions. Each makes the program's own call with the program's own
+ * arguments, says what a success is recorded as, and leaves everything else to the guard. */
+#include "guard/guard.h"
+#include "hook/wrappers.h"
+
+/* Not guarded now: straight to the driver. A driver without the function cannot be asked. */
+#define PASS(symbol, ...)                                                                          \
+    (vg_driver_has(VG_FN_##symbol) ? vg_driver.symbol(__VA_ARGS__) : CUDA_ERROR_NOT_FOUND)
+
+CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAlloc, bytes))
+        return PASS(cuMemAlloc, address, bytes);
+    do
+        call.result = vg_driver.cuMemAlloc(address, bytes);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes))
+        return PASS(cuMemAlloc_v2, address, bytes);
+    do
+        call.result = vg_driver.cuMemAlloc_v2(address, bytes);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
+    return vg_guard_end(&call);
+}
+
+/* The driver chooses the pitch, so the amount is known only afterwards; the report says what was
+ * asked for at the least. */
+CUresult cuMemAllocPitch(CUdeviceptr_v1 *address, unsigned int *pitch_bytes,
+                         unsigned int width_bytes, unsigned int height, unsigned int element_bytes)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAllocPitch, (uint64_t)width_bytes * height))
+        return PASS(cuMemAllocPitch, address, pitch_bytes, width_bytes, height, element_bytes);
+    do
+        call.result =
+            vg_driver.cuMemAllocPitch(address, pitch_bytes, width_bytes, height, element_bytes);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_PITCH, *address, (uint64_t)*pitch_bytes * height);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch_bytes, size_t width_bytes,
+                            size_t height, unsigned int element_bytes)
+{
+    struct vg_call call;
+    uint64_t asked_bytes;
+    if (__builtin_mul_overflow(width_bytes, height, &asked_bytes))
+        asked_bytes = VG_BYTES_UNKNOWN;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAllocPitch_v2, asked_bytes))
+        return PASS(cuMemAllocPitch_v2, address, pitch_bytes, width_bytes, height, element_bytes);
+    do
+        call.result =
+            vg_driver.cuMemAllocPitch_v2(address, pitch_bytes, width_bytes, height, element_bytes);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_PITCH, *address, *pitch_bytes * height);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flags)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAllocManaged, bytes))
+        return PASS(cuMemAllocManaged, address, bytes, flags);
+    do
+        call.result = vg_driver.cuMemAllocManaged(address, bytes, flags);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_MANAGED, *address, bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemFree(CUdeviceptr_v1 address)
+{
+    struct vg_free_call call;
+    if (!vg_guard_begin_free(&call, VG_FN_cuMemFree, address))
+        return PASS(cuMemFree, address);
+    return vg_guard_end_free(&call, vg_driver.cuMemFree(address));
+}
+
+CUresult cuMemFree_v2(CUdeviceptr address)
+{
+    struct vg_free_call call;
+    if (!vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address))
+        return PASS(cuMemFree_v2, address);
+    return vg_guard_end_free(&call, vg_driver.cuMemFree_v2(address));
+}

@@ -1,0 +1,232 @@
+#include "report/collect.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/process.h"
+#include "base/size.h"
+#include "base/stderr.h"
+#include "base/text.h"
+#include "driver/driver.h"
+#include "driver/nvml.h"
+#include "report/collect_own.h"
+
+static void collect_call(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    memset(out, 0, sizeof *out);
+    out->version = VG_SNAPSHOT_VERSION;
+    out->size_bytes = sizeof *out;
+    out->pid = (int32_t)getpid();
+    out->uid = (uint32_t)getuid();
+    out->realtime_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    snprintf(out->api, sizeof out->api, "%s", failure->api);
+    out->error = failure->error;
+    out->thread_id = failure->thread_id;
+    out->asked_bytes = failure->asked_bytes;
+    out->failure_number = failure->failure_number;
+    memcpy(out->actions, failure->actions, sizeof out->actions);
+    out->action_count = failure->action_count;
+    out->self_bytes = out->others_bytes = VG_BYTES_UNKNOWN;
+    out->host_total_bytes = out->host_available_bytes = VG_BYTES_UNKNOWN;
+    out->cgroup_limit_bytes = out->cgroup_used_bytes = VG_BYTES_UNKNOWN;
+}
+
+/* Total and free as the driver tells the program; needs no name or UUID. */
+static void collect_device_memory(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    size_t free_bytes, total_bytes;
+    out->device.ordinal = failure->device;
+    out->device.total_bytes = out->device.free_bytes = VG_BYTES_UNKNOWN;
+    if (failure->device >= 0 && vg_driver.cuMemGetInfo_v2 &&
+        vg_driver.cuMemGetInfo_v2(&free_bytes, &total_bytes) == CUDA_SUCCESS) {
+        out->device.total_bytes = total_bytes;
+        out->device.free_bytes = free_bytes;
+    }
+}
+
+void vg_collect_headline(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    collect_call(failure, out);
+    collect_device_memory(failure, out);
+}
+
+static void collect_process(struct vg_snapshot *out)
+{
+    char name[17] = "";
+    vg_process_command(0, out->command, sizeof out->command);
+    gethostname(out->host, sizeof out->host - 1);
+    prctl(PR_GET_NAME, name);
+    vg_text_sanitize(out->thread_name, sizeof out->thread_name, name, strlen(name));
+    vg_process_host_memory(&out->host_total_bytes, &out->host_available_bytes);
+    vg_process_cgroup_memory(&out->cgroup_limit_bytes, &out->cgroup_used_bytes);
+}
+
+static void collect_device(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    char text[96] = "";
+    collect_device_memory(failure, out);
+    if (vg_driver.cuDriverGetVersion && vg_driver.cuDriverGetVersion(&out->cuda_version) != 0)
+        out->cuda_version = 0;
+    if (failure->device < 0)
+        return;
+    if (vg_driver.cuDeviceGetName &&
+        vg_driver.cuDeviceGetName(text, sizeof text, failure->device) == CUDA_SUCCESS)
+        vg_text_sanitize(out->device.name, sizeof out->device.name, text, strlen(text));
+    vg_driver_device_uuid(failure->device, out->device.uuid, sizeof out->device.uuid);
+    if (vg_driver.cuDeviceGetPCIBusId)
+        vg_driver.cuDeviceGetPCIBusId(out->device.pci_bus_id, sizeof out->device.pci_bus_id,
+                                      failure->device);
+}
+
+/* Keeps the list sorted by bytes, largest first; unknown amounts last. */
+static void add_process(struct vg_snapshot *out, const struct vg_nvml_process *process)
+{
+    const uint64_t weight = process->bytes == VG_BYTES_UNKNOWN ? 0 : process->bytes;
+    uint32_t at = out->process_count;
+    while (at > 0 && (out->processes[at - 1].bytes == VG_BYTES_UNKNOWN
+                          ? weight > 0
+                          : out->processes[at - 1].bytes < weight))
+        at--;
+    if (out->process_count == VG_SNAPSHOT_PROCESSES)
+        out->other_process_count++;
+    else
+        out->process_count++;
+    if (at >= VG_SNAPSHOT_PROCESSES)
+        return;
+    memmove(&out->processes[at + 1], &out->processes[at],
+            (out->process_count - 1 - at) * sizeof out->processes[0]);
+    out->processes[at] = (struct vg_snapshot_process){ .pid = process->pid,
+                                                       .uid = UINT32_MAX,
+                                                       .bytes = process->bytes };
+}
+
+static void collect_processes(const struct vg_nvml *nvml, unsigned index, struct vg_snapshot *out)
+{
+    static struct vg_nvml_process list[256]; /* one report at a time (emit.c) */
+    const int count = vg_nvml_processes(nvml, index, list, sizeof list / sizeof list[0]);
+    if (count < 0)
+        return;
+    out->others_bytes = 0;
+    for (int i = 0; i < count && i < (int)(sizeof list / sizeof list[0]); i++) {
+        if (list[i].pid == out->pid) {
+            out->self_bytes = list[i].bytes;
+            continue;
+        }
+        if (list[i].bytes == VG_BYTES_UNKNOWN)
+            out->others_bytes = VG_BYTES_UNKNOWN;
+        else if (out->others_bytes != VG_BYTES_UNKNOWN)
+            out->others_bytes += list[i].bytes;
+        add_process(out, &list[i]);
+    }
+}
+
+/* Without CUDA's view of the device (no context yet), NVML's stands in. */
+static void use_nvml_device(const struct vg_nvml_device *device, struct vg_snapshot *out)
+{
+    if (out->device.total_bytes == VG_BYTES_UNKNOWN) {
+        out->device.total_bytes = device->total_bytes;
+        out->device.free_bytes = device->free_bytes;
+    }
+    if (!out->device.name[0])
+        vg_text_sanitize(out->device.name, sizeof out->device.name, device->name,
+                         strlen(device->name));
+}
+
+static void collect_other_device(const struct vg_nvml_device *device, struct vg_snapshot *out)
+{
+    if (out->device_count == VG_SNAPSHOT_DEVICES)
+        return;
+    struct vg_snapshot_device *const other = &out->devices[out->device_count++];
+    *other = (struct vg_snapshot_device){ .ordinal = -1,
+                                          .total_bytes = device->total_bytes,
+                                          .free_bytes = device->free_bytes };
+    vg_text_sanitize(other->name, sizeof other->name, device->name, strlen(device->name));
+    vg_text_sanitize(other->uuid, sizeof other->uuid, device->uuid, strlen(device->uuid));
+    vg_text_sanitize(other->pci_bus_id, sizeof other->pci_bus_id, device->pci_bus_id,
+                     strlen(device->pci_bus_id));
+}
+
+/* The program's own numbers of the other devices; asking for them creates no context. */
+static void number_other_devices(struct vg_snapshot *out)
+{
+    int count = 0;
+    char uuid[48];
+    if (!vg_driver.cuDeviceGetCount || vg_driver.cuDeviceGetCount(&count) != CUDA_SUCCESS)
+        return;
+    for (int ordinal = 0; ordinal < count; ordinal++) {
+        vg_driver_device_uuid(ordinal, uuid, sizeof uuid);
+        for (uint32_t i = 0; i < out->device_count; i++)
+            if (uuid[0] && strcmp(out->devices[i].uuid, uuid) == 0)
+                out->devices[i].ordinal = ordinal;
+    }
+}
+
+static void collect_nvml(struct vg_snapshot *out)
+{
+    struct vg_nvml nvml;
+    struct vg_nvml_device device;
+    char why[160];
+    if (vg_nvml_open(&nvml, why, sizeof why) != 0) {
+        vg_fault_line(VG_FAULT_NVML, "cannot use NVML (%s): what other processes hold is unknown",
+                      why);
+        return;
+    }
+    vg_nvml_driver_version(&nvml, out->driver_version, sizeof out->driver_version);
+    const unsigned count = vg_nvml_device_count(&nvml);
+    const int own = vg_nvml_find(&nvml, out->device.uuid, out->device.pci_bus_id);
+    if (own >= 0) {
+        out->nvml_available = 1;
+        if (vg_nvml_device(&nvml, (unsigned)own, &device) == 0)
+            use_nvml_device(&device, out);
+        collect_processes(&nvml, (unsigned)own, out);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if ((int)i != own && vg_nvml_device(&nvml, i, &device) == 0)
+            collect_other_device(&device, out);
+    vg_nvml_close(&nvml);
+    number_other_devices(out);
+}
+
+static void describe_processes(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    static struct vg_registry_entry guarded[256];
+    size_t guarded_count = 0;
+    if (failure->device >= 0)
+        guarded_count =
+            vg_registry_others(&failure->tables.registrations[failure->device % VG_FILE_DEVICES],
+                               guarded, sizeof guarded / sizeof guarded[0]);
+    for (uint32_t i = 0; i < out->process_count; i++) {
+        struct vg_snapshot_process *const process = &out->processes[i];
+        struct vg_process_id id;
+        uid_t uid;
+        /* A pid that is not here belongs to another pid namespace: no name is better than a
+         * wrong one. */
+        if (vg_process_identify(process->pid, &id) != 0) {
+            process->flags |= VG_PROCESS_INVISIBLE;
+            continue;
+        }
+        vg_process_command(process->pid, process->command, sizeof process->command);
+        if (vg_process_uid(process->pid, &uid) == 0)
+            process->uid = (uint32_t)uid;
+        for (size_t k = 0; k < guarded_count; k++)
+            if (guarded[k].id.pid == process->pid)
+                process->flags |= VG_PROCESS_GUARDED;
+    }
+}
+
+void vg_collect(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    collect_call(failure, out);
+    collect_process(out);
+    collect_device(failure, out);
+    vg_collect_own(failure, out);
+    collect_nvml(out);
+    describe_processes(failure, out);
+    const char *const path = failure->tables.recorder->path;
+    vg_text_sanitize(out->recorder_path, sizeof out->recorder_path, path, strlen(path));
+}

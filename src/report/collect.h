@@ -1,0 +1,44 @@
+/* Gathers the facts of a failed allocation into a snapshot: from the process's own tables, the
+ * driver, NVML, the registry and /proc. */
+#ifndef VRAMGUARD_REPORT_COLLECT_H
+#define VRAMGUARD_REPORT_COLLECT_H
+
+#include <stdint.h>
+
+#include "recorder/recorder.h"
+#include "registry/registry.h"
+#include "report/snapshot.h"
+#include "track/track.h"
+
+/* The tables of this process. */
+struct vg_tables {
+    struct vg_recorder *recorder;
+    const struct vg_track *track;
+    const struct vg_registration *registrations; /* [device ordinal] */
+};
+
+/* What is known at the failing call. */
+struct vg_failure {
+    struct vg_tables tables;
+    const char *api;      /* exported name of the function */
+    int32_t error;        /* its CUresult */
+    int32_t device;       /* ordinal, -1 when there is no context */
+    uint64_t asked_bytes; /* VG_BYTES_UNKNOWN for calls that name no amount */
+    uint32_t thread_id;
+    uint32_t failure_number;
+    const uint64_t *frames; /* program counters, innermost first */
+    uint32_t frame_count;
+    uint32_t stack_id;
+    uint32_t stack_truncated;
+    struct vg_snapshot_action actions[VG_SNAPSHOT_ACTIONS]; /* what was tried */
+    uint32_t action_count;
+};
+
+/* Fills `out` completely. Calls the driver, NVML (dlopen) and the dynamic loader, reads /proc, maps
+ * memory; takes milliseconds. No lock of ours may be held, the caller may hold any of its own. */
+void vg_collect(const struct vg_failure *failure, struct vg_snapshot *out);
+
+/* Only what the first line of a report needs. Calls nothing but cuMemGetInfo. */
+void vg_collect_headline(const struct vg_failure *failure, struct vg_snapshot *out);
+
+#endif

@@ -1,0 +1,165 @@
+#include "report/collect_own.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/elf_symbol.h"
+#include "base/text.h"
+#include "report/label.h"
+#include "report/symbol_name.h"
+
+static const char *base_name(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Names one address with what the dynamic loader knows: exported symbols only. The tool names the
+ * rest later from symbol tables and line tables. */
+static void name_frame(uint64_t address, struct vg_snapshot_frame *out)
+{
+    Dl_info info;
+    *out = (struct vg_snapshot_frame){ .address = address, .module_offset = address };
+    /* A return address can lie behind the end of a function that never returns. */
+    if (dladdr((const void *)(uintptr_t)(address - 1), &info) == 0)
+        return;
+    out->module_offset = address - (uintptr_t)info.dli_fbase;
+    const char *module = info.dli_fname ? info.dli_fname : "";
+    char exe[64];
+    struct vg_elf_object object;
+    if (vg_elf_find_address((uintptr_t)(address - 1), &object) == 0 && !object.path[0]) {
+        vg_process_exe_name(exe, sizeof exe); /* argv[0] may be anything */
+        module = exe;
+    }
+    module = base_name(module);
+    vg_text_sanitize(out->module, sizeof out->module, module, strlen(module));
+    if (info.dli_sname)
+        vg_symbol_name(out->function, sizeof out->function, info.dli_sname);
+}
+
+static uint32_t name_frames(const uint64_t *addresses, uint32_t count,
+                            struct vg_snapshot_frame *out)
+{
+    if (count > VG_SNAPSHOT_FRAMES)
+        count = VG_SNAPSHOT_FRAMES;
+    for (uint32_t i = 0; i < count; i++)
+        name_frame(addresses[i], &out[i]);
+    return count;
+}
+
+struct site_sum {
+    uint64_t bytes, count;
+};
+
+struct sums {
+    struct vg_snapshot *out;
+    struct site_sum *sites; /* [stack id], or NULL when there was no memory for it */
+    uint32_t site_cap;
+    uint16_t device;
+};
+
+static void add_allocation(const struct vg_allocation *allocation, void *argument)
+{
+    struct sums *const sums = argument;
+    if (allocation->device != sums->device || allocation->bytes == 0)
+        return;
+    sums->out->live_bytes += allocation->bytes;
+    sums->out->live_count++;
+    sums->out->size_class_count[63 - __builtin_clzll(allocation->bytes)]++;
+    if (sums->sites) {
+        const uint32_t id = allocation->stack_id < sums->site_cap ? allocation->stack_id : 0;
+        sums->sites[id].bytes += allocation->bytes;
+        sums->sites[id].count++;
+    }
+}
+
+/* Index of the largest site that is left, or site_cap. */
+static uint32_t largest_site(const struct sums *sums)
+{
+    uint32_t best = sums->site_cap;
+    for (uint32_t id = 0; id < sums->site_cap; id++)
+        if (sums->sites[id].count > 0 &&
+            (best == sums->site_cap || sums->sites[id].bytes > sums->sites[best].bytes))
+            best = id;
+    return best;
+}
+
+/* Frames of the site being labelled; too large for a thread's small stack. One report is made at a
+ * time (emit.c). */
+static struct vg_snapshot_frame site_frames[VG_SNAPSHOT_FRAMES];
+
+static void fill_site(struct vg_recorder *recorder, uint32_t stack_id, const struct site_sum *sum,
+                      struct vg_snapshot_site *out)
+{
+    const uint64_t *addresses;
+    bool truncated;
+    *out =
+        (struct vg_snapshot_site){ .bytes = sum->bytes, .count = sum->count, .stack_id = stack_id };
+    const uint32_t depth = vg_recorder_stack_frames(recorder, stack_id, &addresses, &truncated);
+    if (depth > 0) {
+        const uint32_t named = name_frames(addresses, depth, site_frames);
+        vg_label_from_frames(site_frames, named, out->label, sizeof out->label);
+    }
+    if (!out->label[0])
+        snprintf(out->label, sizeof out->label, "%s",
+                 depth ? "(stack without names)" : "(no stack recorded)");
+}
+
+static void collect_sites(struct vg_recorder *recorder, struct sums *sums)
+{
+    struct vg_snapshot *const out = sums->out;
+    for (uint32_t id; (id = largest_site(sums)) != sums->site_cap;) {
+        struct site_sum *const sum = &sums->sites[id];
+        if (out->site_count < VG_SNAPSHOT_SITES) {
+            fill_site(recorder, id, sum, &out->sites[out->site_count++]);
+        } else {
+            /* The rest needs no order. */
+            for (id = 0; id < sums->site_cap; id++) {
+                out->other_site_count += sums->sites[id].count > 0;
+                out->other_site_bytes += sums->sites[id].bytes;
+                out->other_site_allocations += sums->sites[id].count;
+            }
+            return;
+        }
+        *sum = (struct site_sum){ 0 };
+    }
+}
+
+static void collect_live(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    struct vg_recorder *const recorder = failure->tables.recorder;
+    const uint32_t stacks = __atomic_load_n(&recorder->stacks.count, __ATOMIC_RELAXED);
+    struct sums sums = { .out = out,
+                         .site_cap = stacks + 1,
+                         .device = (uint16_t)(failure->device % VG_FILE_DEVICES) };
+    const size_t map_bytes = sums.site_cap * sizeof(struct site_sum);
+    void *const map =
+        mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map != MAP_FAILED)
+        sums.sites = map;
+    vg_track_each(failure->tables.track, add_allocation, &sums);
+    if (sums.sites) {
+        collect_sites(recorder, &sums);
+        munmap(map, map_bytes);
+    }
+}
+
+void vg_collect_own(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    const struct vg_recorder *const recorder = failure->tables.recorder;
+    out->frame_count = name_frames(failure->frames, failure->frame_count, out->frames);
+    out->stack_truncated = failure->stack_truncated || out->frame_count < failure->frame_count;
+    out->stack_id = failure->stack_id;
+    vg_label_from_frames(out->frames, out->frame_count, out->where, sizeof out->where);
+    vg_track_counts(failure->tables.track, &out->alloc_count, &out->free_count);
+    out->untracked_bytes = failure->tables.track->lost_bytes;
+    if (failure->device < 0)
+        return;
+    const struct vg_file_device *const device =
+        &recorder->header->devices[failure->device % VG_FILE_DEVICES];
+    out->peak_bytes = device->peak_bytes;
+    out->failed_count = device->failed_count;
+    collect_live(failure, out);
+}

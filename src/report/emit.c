@@ -1,0 +1,104 @@
+#include "report/emit.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/size.h"
+#include "base/stderr.h"
+#include "report/render.h"
+
+enum { TOLD_A_WINDOW = 8 }; /* failures told in any form within one window */
+
+static const uint64_t window_ns = UINT64_C(30) * 1000000000;
+
+/* One report is made at a time: these are too large for a thread's stack. */
+static atomic_flag making = ATOMIC_FLAG_INIT;
+static struct vg_snapshot snapshot;
+static char report_text[VG_REPORT_TEXT_CAP];
+
+/* The present window: its start, and how many failures were told and how many only counted in it.
+ */
+static _Atomic uint64_t window_start_ns, window_count, silent_count;
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Place of this failure in its window, from 0. */
+static uint64_t place_in_window(void)
+{
+    const uint64_t now = now_ns();
+    uint64_t start = window_start_ns;
+    if ((start == 0 || now - start > window_ns) &&
+        atomic_compare_exchange_strong(&window_start_ns, &start, now))
+        window_count = 0;
+    return atomic_fetch_add(&window_count, 1);
+}
+
+static struct vg_report_style style_of_stderr(void)
+{
+    return (struct vg_report_style){ .columns = VG_REPORT_COLUMNS,
+                                     .color = vg_stderr_wants_color() };
+}
+
+static void write_report(bool whole)
+{
+    struct vg_text text = vg_text_over(report_text, sizeof report_text);
+    const uint64_t silent = atomic_exchange(&silent_count, 0);
+    if (silent)
+        vg_text_addf(&text, "vramguard: %llu more failures were counted since the last report\n",
+                     (unsigned long long)silent);
+    if (whole)
+        vg_report_render(&snapshot, style_of_stderr(), &text);
+    else
+        vg_report_render_first_line(&snapshot, &text);
+    vg_stderr_write(text.data, text.length);
+}
+
+/* Another thread is making a report: it has the facts, this failure gets a line. */
+static void write_brief(const struct vg_failure *failure)
+{
+    char asked[VG_SIZE_TEXT_CAP];
+    vg_stderr_line(
+        "GPU %d out of memory: %s of thread %u asked %s (while another thread's failure "
+        "was being reported)",
+        failure->device, failure->api, failure->thread_id,
+        vg_size_format(asked, failure->asked_bytes));
+}
+
+void vg_report_failure(const struct vg_failure *failure)
+{
+    const int saved_errno = errno;
+    const uint64_t place = place_in_window();
+    if (place >= TOLD_A_WINDOW) {
+        atomic_fetch_add(&silent_count, 1);
+    } else if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire)) {
+        write_brief(failure);
+    } else {
+        vg_collect(failure, &snapshot);
+        vg_recorder_append(failure->tables.recorder, VG_JOURNAL_FAILURE, &snapshot, sizeof snapshot,
+                           NULL);
+        write_report(place == 0);
+        atomic_flag_clear_explicit(&making, memory_order_release);
+    }
+    errno = saved_errno;
+}
+
+int vg_report_write(const struct vg_failure *failure, int fd)
+{
+    const int saved_errno = errno;
+    if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire))
+        return -EBUSY;
+    struct vg_text text = vg_text_over(report_text, sizeof report_text);
+    vg_collect(failure, &snapshot);
+    vg_report_render_live(&snapshot, "this process", (struct vg_report_style){ 0 }, &text);
+    const bool written = write(fd, text.data, text.length) == (ssize_t)text.length;
+    atomic_flag_clear_explicit(&making, memory_order_release);
+    errno = saved_errno;
+    return written ? 0 : -EIO;
+}
