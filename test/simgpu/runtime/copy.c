@@ -41,8 +41,7 @@ static cudaError_t check_kind(int kind)
                : cudaErrorInvalidMemcpyDirection;
 }
 
-static cudaError_t copy(enum default_stream mode, void *dst, const void *src, size_t bytes,
-                        int kind)
+cudaError_t rt_copy(enum default_stream mode, void *dst, const void *src, size_t bytes, int kind)
 {
     cudaError_t err = check_kind(kind);
     if (err == cudaSuccess)
@@ -52,8 +51,8 @@ static cudaError_t copy(enum default_stream mode, void *dst, const void *src, si
     return rt_done(err);
 }
 
-static cudaError_t copy_async(enum default_stream mode, void *dst, const void *src, size_t bytes,
-                              int kind, cudaStream_t stream)
+cudaError_t rt_copy_async(enum default_stream mode, void *dst, const void *src, size_t bytes,
+                          int kind, cudaStream_t stream)
 {
     cudaError_t err = check_kind(kind);
     if (err == cudaSuccess)
@@ -63,9 +62,9 @@ static cudaError_t copy_async(enum default_stream mode, void *dst, const void *s
     return rt_done(err);
 }
 
-RT_PTDS(cudaMemcpy, copy, (void *dst, const void *src, size_t bytes, int kind), dst, src, bytes,
+RT_PTDS(cudaMemcpy, rt_copy, (void *dst, const void *src, size_t bytes, int kind), dst, src, bytes,
         kind)
-RT_PTSZ(cudaMemcpyAsync, copy_async,
+RT_PTSZ(cudaMemcpyAsync, rt_copy_async,
         (void *dst, const void *src, size_t bytes, int kind, cudaStream_t stream), dst, src, bytes,
         kind, stream)
 

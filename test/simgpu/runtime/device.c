@@ -54,47 +54,14 @@ RT_API cudaError_t cudaDeviceGetByPCIBusId(int *device, const char *id)
     return rt_done(err ? err : drv.cuDeviceGetByPCIBusId(device, id));
 }
 
-RT_API cudaError_t cudaDeviceGetLimit(size_t *value, int limit)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxGetLimit(value, limit));
-}
-
-RT_API cudaError_t cudaDeviceSetLimit(int limit, size_t value)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxSetLimit(limit, value));
-}
-
-RT_API cudaError_t cudaDeviceGetCacheConfig(int *config)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxGetCacheConfig(config));
-}
-
-RT_API cudaError_t cudaDeviceSetCacheConfig(int config)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxSetCacheConfig(config));
-}
-
-RT_API cudaError_t cudaDeviceGetSharedMemConfig(int *config)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxGetSharedMemConfig(config));
-}
-
-RT_API cudaError_t cudaDeviceSetSharedMemConfig(int config)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxSetSharedMemConfig(config));
-}
-
-RT_API cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxGetStreamPriorityRange(least, greatest));
-}
+RT_PASS(cudaDeviceGetLimit, cuCtxGetLimit, (size_t * value, int limit), value, limit)
+RT_PASS(cudaDeviceSetLimit, cuCtxSetLimit, (int limit, size_t value), limit, value)
+RT_PASS(cudaDeviceGetCacheConfig, cuCtxGetCacheConfig, (int *config), config)
+RT_PASS(cudaDeviceSetCacheConfig, cuCtxSetCacheConfig, (int config), config)
+RT_PASS(cudaDeviceGetSharedMemConfig, cuCtxGetSharedMemConfig, (int *config), config)
+RT_PASS(cudaDeviceSetSharedMemConfig, cuCtxSetSharedMemConfig, (int config), config)
+RT_PASS(cudaDeviceGetStreamPriorityRange, cuCtxGetStreamPriorityRange, (int *least, int *greatest),
+        least, greatest)
 
 RT_API cudaError_t cudaCtxResetPersistingL2Cache(void)
 {

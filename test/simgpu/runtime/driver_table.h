@@ -12,74 +12,10 @@
 #ifndef SIMGPU_CUDART_DRIVER_TABLE_H
 #define SIMGPU_CUDART_DRIVER_TABLE_H
 
-#include "cudart_types.h"
-#include "driver/cuda_abi.h"
+#include "driver_table_graph.h"
+#include "driver_types.h"
 
-typedef CUdeviceptr devptr;
-
-struct driver_copy_2d { /* CUDA_MEMCPY2D_v2 */
-    size_t srcXInBytes, srcY;
-    int srcMemoryType;
-    const void *srcHost;
-    devptr srcDevice;
-    cudaArray_const_t srcArray;
-    size_t srcPitch;
-    size_t dstXInBytes, dstY;
-    int dstMemoryType;
-    void *dstHost;
-    devptr dstDevice;
-    cudaArray_t dstArray;
-    size_t dstPitch;
-    size_t WidthInBytes, Height;
-};
-
-struct driver_copy_3d { /* CUDA_MEMCPY3D_v2 */
-    size_t srcXInBytes, srcY, srcZ, srcLOD;
-    int srcMemoryType;
-    const void *srcHost;
-    devptr srcDevice;
-    cudaArray_const_t srcArray;
-    void *reserved0;
-    size_t srcPitch, srcHeight;
-    size_t dstXInBytes, dstY, dstZ, dstLOD;
-    int dstMemoryType;
-    void *dstHost;
-    devptr dstDevice;
-    cudaArray_t dstArray;
-    void *reserved1;
-    size_t dstPitch, dstHeight;
-    size_t WidthInBytes, Height, Depth;
-};
-
-struct driver_array_3d { /* CUDA_ARRAY3D_DESCRIPTOR_v2 */
-    size_t Width, Height, Depth;
-    int Format;
-    unsigned int NumChannels, Flags;
-};
-
-struct driver_memset_node { /* CUDA_MEMSET_NODE_PARAMS_v1 */
-    devptr dst;
-    size_t pitch;
-    unsigned int value, elementSize;
-    size_t width, height;
-};
-
-struct driver_kernel_node { /* CUDA_KERNEL_NODE_PARAMS_v2 */
-    cudaFunction_t func;
-    unsigned int gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
-    void **kernelParams, **extra;
-    cudaKernel_t kern;
-    CUcontext ctx;
-};
-
-enum {
-    DRIVER_MEMORY_HOST = 1,
-    DRIVER_MEMORY_DEVICE = 2,
-    DRIVER_MEMORY_ARRAY = 3,
-    DRIVER_MEMORY_UNIFIED = 4
-};
-
-#define DRIVER_TABLE(PLAIN, STREAM)                                                                \
+#define DRIVER_TABLE_CORE(PLAIN, STREAM)                                                           \
     /* Initialization, version, devices */                                                         \
     PLAIN(cuInit, "cuInit", 2000, (unsigned int flags))                                            \
     PLAIN(cuDriverGetVersion, "cuDriverGetVersion", 2020, (int *version))                          \
@@ -230,6 +166,12 @@ enum {
           (void *handle, cudaMemPool_t pool, int type, unsigned long long flags))                  \
     PLAIN(cuMemPoolImportFromShareableHandle, "cuMemPoolImportFromShareableHandle", 11020,         \
           (cudaMemPool_t * pool, void *handle, int type, unsigned long long flags))                \
+    PLAIN(cuMemGetDefaultMemPool, "cuMemGetDefaultMemPool", 13000,                                 \
+          (cudaMemPool_t * pool, struct cudaMemLocation * location, int type))                     \
+    PLAIN(cuMemGetMemPool, "cuMemGetMemPool", 13000,                                               \
+          (cudaMemPool_t * pool, struct cudaMemLocation * location, int type))                     \
+    PLAIN(cuMemSetMemPool, "cuMemSetMemPool", 13000,                                               \
+          (struct cudaMemLocation * location, int type, cudaMemPool_t pool))                       \
     PLAIN(cuMemPoolExportPointer, "cuMemPoolExportPointer", 11020,                                 \
           (struct cudaMemPoolPtrExportData * data, devptr ptr))                                    \
     PLAIN(cuMemPoolImportPointer, "cuMemPoolImportPointer", 11020,                                 \
@@ -274,22 +216,12 @@ enum {
     STREAM(cuEventRecord, "cuEventRecord", 2000, 7000, (cudaEvent_t event, cudaStream_t stream))   \
     STREAM(cuEventRecordWithFlags, "cuEventRecordWithFlags", 11010, 11010,                         \
            (cudaEvent_t event, cudaStream_t stream, unsigned int flags))                           \
-    /* Stream capture and graphs */                                                                \
-    STREAM(cuStreamBeginCapture, "cuStreamBeginCapture", 10010, 10010,                             \
-           (cudaStream_t stream, int mode))                                                        \
-    STREAM(cuStreamEndCapture, "cuStreamEndCapture", 10000, 10000,                                 \
-           (cudaStream_t stream, cudaGraph_t * graph))                                             \
-    STREAM(cuStreamIsCapturing, "cuStreamIsCapturing", 10000, 10000,                               \
-           (cudaStream_t stream, int *status))                                                     \
-    STREAM(cuStreamGetCaptureInfo, "cuStreamGetCaptureInfo", 12030, 12030,                         \
-           (cudaStream_t stream, int *status, unsigned long long *id, cudaGraph_t *graph,          \
-            const cudaGraphNode_t **dependencies, const cudaGraphEdgeData **edges, size_t *count)) \
-    STREAM(cuStreamUpdateCaptureDependencies, "cuStreamUpdateCaptureDependencies", 12030, 12030,   \
-           (cudaStream_t stream, cudaGraphNode_t * dependencies, const cudaGraphEdgeData *edges,   \
-            size_t count, unsigned int flags))                                                     \
-    PLAIN(cuThreadExchangeStreamCaptureMode, "cuThreadExchangeStreamCaptureMode", 10010,           \
-          (int *mode))                                                                             \
     PLAIN(cuProfilerStart, "cuProfilerStart", 4000, (void))                                        \
     PLAIN(cuProfilerStop, "cuProfilerStop", 4000, (void))
+
+#define DRIVER_TABLE(PLAIN, STREAM)                                                                \
+    DRIVER_TABLE_CORE(PLAIN, STREAM)                                                               \
+    DRIVER_TABLE_CODE(PLAIN, STREAM)                                                               \
+    DRIVER_TABLE_GRAPH(PLAIN, STREAM)
 
 #endif

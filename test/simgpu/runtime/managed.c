@@ -64,19 +64,10 @@ RT_PTSZ(cudaMemPrefetchAsync_v2, prefetch,
         ptr, bytes, location, flags, stream)
 #endif
 
-RT_API cudaError_t cudaMemRangeGetAttribute(void *data, size_t data_bytes, int attribute,
-                                            const void *ptr, size_t bytes)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(
-        err ? err : drv.cuMemRangeGetAttribute(data, data_bytes, attribute, rt_devptr(ptr), bytes));
-}
-
-RT_API cudaError_t cudaMemRangeGetAttributes(void **data, size_t *data_bytes, int *attributes,
-                                             size_t count, const void *ptr, size_t bytes)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err
-                       : drv.cuMemRangeGetAttributes(data, data_bytes, attributes, count,
-                                                     rt_devptr(ptr), bytes));
-}
+RT_PASS(cudaMemRangeGetAttribute, cuMemRangeGetAttribute,
+        (void *data, size_t data_bytes, int attribute, const void *ptr, size_t bytes), data,
+        data_bytes, attribute, rt_devptr(ptr), bytes)
+RT_PASS(cudaMemRangeGetAttributes, cuMemRangeGetAttributes,
+        (void **data, size_t *data_bytes, int *attributes, size_t count, const void *ptr,
+         size_t bytes),
+        data, data_bytes, attributes, count, rt_devptr(ptr), bytes)

@@ -100,17 +100,15 @@ RT_API cudaError_t cudaFreeHost(void *ptr)
     return rt_done(err);
 }
 
-RT_API cudaError_t cudaHostRegister(void *ptr, size_t bytes, unsigned int flags)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuMemHostRegister(ptr, bytes, flags));
-}
-
-RT_API cudaError_t cudaHostUnregister(void *ptr)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuMemHostUnregister(ptr));
-}
+RT_PASS(cudaHostRegister, cuMemHostRegister, (void *ptr, size_t bytes, unsigned int flags), ptr,
+        bytes, flags)
+RT_PASS(cudaHostUnregister, cuMemHostUnregister, (void *ptr), ptr)
+RT_PASS(cudaHostGetFlags, cuMemHostGetFlags, (unsigned int *flags, void *ptr), flags, ptr)
+RT_PASS(cudaMemGetInfo, cuMemGetInfo, (size_t * free_bytes, size_t *total_bytes), free_bytes,
+        total_bytes)
+RT_PASS(cudaIpcGetMemHandle, cuIpcGetMemHandle, (cudaIpcMemHandle_t * handle, void *ptr), handle,
+        rt_devptr(ptr))
+RT_PASS(cudaIpcCloseMemHandle, cuIpcCloseMemHandle, (void *ptr), rt_devptr(ptr))
 
 RT_API cudaError_t cudaHostGetDevicePointer(void **device_ptr, void *ptr, unsigned int flags)
 {
@@ -121,18 +119,6 @@ RT_API cudaError_t cudaHostGetDevicePointer(void **device_ptr, void *ptr, unsign
     if (err == cudaSuccess)
         *device_ptr = rt_pointer(address);
     return rt_done(err);
-}
-
-RT_API cudaError_t cudaHostGetFlags(unsigned int *flags, void *ptr)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuMemHostGetFlags(flags, ptr));
-}
-
-RT_API cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuMemGetInfo(free_bytes, total_bytes));
 }
 
 /* Memory the driver does not know is "unregistered", not an error (since CUDA 11). */
@@ -170,12 +156,6 @@ RT_API cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attrib
     return cudaSuccess;
 }
 
-RT_API cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t *handle, void *ptr)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuIpcGetMemHandle(handle, rt_devptr(ptr)));
-}
-
 RT_API cudaError_t cudaIpcOpenMemHandle(void **ptr, cudaIpcMemHandle_t handle, unsigned int flags)
 {
     devptr address = 0;
@@ -185,10 +165,4 @@ RT_API cudaError_t cudaIpcOpenMemHandle(void **ptr, cudaIpcMemHandle_t handle, u
     if (err == cudaSuccess)
         *ptr = rt_pointer(address);
     return rt_done(err);
-}
-
-RT_API cudaError_t cudaIpcCloseMemHandle(void *ptr)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuIpcCloseMemHandle(rt_devptr(ptr)));
 }

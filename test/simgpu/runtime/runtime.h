@@ -24,20 +24,35 @@
 #define RT_API __attribute__((visibility("default")))
 #endif
 
-/* Defines `name` and its per-thread-default-stream twin over impl(mode, ...). RT_PTSZ is for
- * calls that take a stream, RT_PTDS for those that use the default stream implicitly. */
+/* Defines an entry point and its per-thread-default-stream twin over impl(mode, ...): `_ptsz` for
+ * calls that take a stream, `_ptds` for those that use the default stream implicitly. */
 #define RT_TWIN(name, twin, impl, params, ...)                                                     \
+    RT_API cudaError_t name params;                                                                \
+    RT_API cudaError_t twin params;                                                                \
     RT_API cudaError_t name params                                                                 \
     {                                                                                              \
         return impl(LEGACY_STREAM, __VA_ARGS__);                                                   \
     }                                                                                              \
-    RT_API cudaError_t twin params;                                                                \
     RT_API cudaError_t twin params                                                                 \
     {                                                                                              \
         return impl(PER_THREAD_STREAM, __VA_ARGS__);                                               \
     }
 #define RT_PTSZ(name, impl, params, ...) RT_TWIN(name, name##_ptsz, impl, params, __VA_ARGS__)
 #define RT_PTDS(name, impl, params, ...) RT_TWIN(name, name##_ptds, impl, params, __VA_ARGS__)
+
+/* Defines an entry point that only needs a context and one driver function of the same meaning. */
+#define RT_PASS(name, function, params, ...)                                                       \
+    RT_API cudaError_t name params;                                                                \
+    RT_API cudaError_t name params                                                                 \
+    {                                                                                              \
+        cudaError_t err = rt_need_context();                                                       \
+        return rt_done(err ? err : drv.function(__VA_ARGS__));                                     \
+    }
+
+/* The same for a driver function with two forms: `name` and `name`_ptsz. */
+#define RT_PASS_PTSZ(name, function, params, ...)                                                  \
+    RT_PASS(name, function[LEGACY_STREAM], params, __VA_ARGS__)                                    \
+    RT_PASS(name##_ptsz, function[PER_THREAD_STREAM], params, __VA_ARGS__)
 
 /* Ends an entry point: an error becomes the calling thread's last error. Returns `err`. */
 cudaError_t rt_done(cudaError_t err);
@@ -64,6 +79,15 @@ int rt_device_count(void);
 /* Retains the primary context of `device` once per process and returns it in *context. Returns
  * cudaErrorInvalidDevice for an ordinal that is not there. */
 cudaError_t rt_primary_context(int device, CUcontext *context);
+
+/* cudaMemcpy and cudaMemcpyAsync, for either meaning of the default stream. They set the last
+ * error. */
+cudaError_t rt_copy(enum default_stream mode, void *dst, const void *src, size_t bytes, int kind);
+cudaError_t rt_copy_async(enum default_stream mode, void *dst, const void *src, size_t bytes,
+                          int kind, cudaStream_t stream);
+
+/* A launch configuration in the driver's form. Shares the attributes with `config`. */
+struct driver_launch_config rt_driver_launch_config(const cudaLaunchConfig_t *config);
 
 /* Translates a three-dimensional copy into the driver's form. A context must be current where an
  * array takes part. Returns cudaSuccess, or cudaErrorInvalidValue or

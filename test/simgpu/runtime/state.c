@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "code.h"
 #include "cudart_errors.h"
 #include "runtime.h"
 
@@ -181,6 +182,7 @@ RT_API cudaError_t cudaDeviceReset(void)
         primaries[device].retained = false;
         atomic_store(&any_reset, true);
         pthread_mutex_unlock(&primary_lock);
+        rt_lose_variables();
         rt_forget_error();
     }
     return rt_done(err);
