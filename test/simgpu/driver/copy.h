@@ -1,0 +1,26 @@
+/* The one engine behind all copies and the check behind all accesses. */
+#ifndef SIMGPU_COPY_H
+#define SIMGPU_COPY_H
+
+#include "../abi.h"
+#include "context.h"
+
+/* One side of a copy of boxes: where its first byte is and how far apart rows and slices are. */
+struct copy_side {
+    uint64_t first;
+    uint64_t row_bytes, slice_bytes;
+    bool device; /* every byte must be memory the driver knows */
+};
+
+/* Copies width bytes x height rows x depth slices. Checks the device sides under the lock and
+ * copies outside it. Returns CUDA_ERROR_INVALID_VALUE for memory that is not there. */
+CUresult copy_box(const struct copy_side *to, const struct copy_side *from, size_t width,
+                  size_t height, size_t depth);
+
+/* CUDA_SUCCESS if all `bytes` at `address` are memory the driver knows and a context is current. */
+CUresult copy_check(uint64_t address, uint64_t bytes);
+
+/* The current context's state for copies: CUDA_SUCCESS, or what context_current returns. */
+CUresult copy_check_context(void);
+
+#endif

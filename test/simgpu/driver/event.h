@@ -1,0 +1,20 @@
+#ifndef SIMGPU_EVENT_H
+#define SIMGPU_EVENT_H
+
+#include <stdbool.h>
+
+#include "../abi.h"
+#include "context.h"
+
+struct event {
+    CUevent handle;
+    struct context *context;
+    unsigned int flags;
+    bool recorded;
+    uint64_t time_ns;
+};
+
+/* Ends an event object and its handle. Called with sim_lock held. */
+void event_end(struct event *event);
+
+#endif

@@ -1,0 +1,223 @@
+/* cuMemAlloc and its relatives ("CUDA Driver API", section "Memory Management"). */
+#include "memory.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "arena.h"
+#include "device_attributes.h"
+#include "function_table.h"
+#include "shared.h"
+#include "small.h"
+#include "state.h"
+
+#define PITCH_ALIGNMENT 512
+#define PAGE_BYTES      4096
+
+uint64_t memory_round_up(uint64_t bytes)
+{
+    return bytes > UINT64_MAX - BLOCK_BYTES ? 0
+                                            : (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+static CUresult take_blocks(struct context *context, uint64_t bytes,
+                            uint64_t (*take)(uint64_t bytes), CUdeviceptr *address)
+{
+    uint64_t extent = memory_round_up(bytes);
+    if (extent == 0 || shared_take(context->device, extent) != 0)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    uint64_t base = take(extent);
+    struct range *range = base != 0 ? calloc(1, sizeof(*range)) : NULL;
+    if (range == NULL) {
+        if (base != 0)
+            arena_give(base, extent);
+        shared_give(context->device, extent);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    range->kind = RANGE_DEVICE;
+    range->base = base;
+    range->bytes = bytes;
+    range->extent_bytes = extent;
+    range->serial = range_new_serial();
+    range->context = context;
+    range_add(range);
+    *address = base;
+    return CUDA_SUCCESS;
+}
+
+CUresult memory_take(struct context *context, uint64_t bytes, CUdeviceptr *address)
+{
+    if (bytes >= SMALL_LIMIT_BYTES)
+        return take_blocks(context, bytes, arena_take, address);
+    uint64_t base;
+    if (small_take(context->heap, bytes, range_new_serial(), &base) != 0)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *address = base;
+    return CUDA_SUCCESS;
+}
+
+CUresult memory_take_low(struct context *context, uint64_t bytes, CUdeviceptr *address)
+{
+    return take_blocks(context, bytes, arena_take_low, address);
+}
+
+void *memory_map_pages(uint64_t bytes)
+{
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return pages != MAP_FAILED ? pages : NULL;
+}
+
+void memory_unmap_pages(void *pages, uint64_t bytes)
+{
+    munmap(pages, bytes);
+}
+
+void memory_end_range(struct range *range)
+{
+    range_remove(range);
+    if (range->kind == RANGE_DEVICE) {
+        arena_give(range->base, range->extent_bytes);
+        shared_give(range->context->device, range->extent_bytes);
+    } else {
+        memory_unmap_pages((void *)(uintptr_t)range->base, range->extent_bytes);
+    }
+    free(range);
+}
+
+CUresult memory_give(CUdeviceptr address)
+{
+    if (small_give(address) == 0)
+        return CUDA_SUCCESS;
+    struct range *range = range_find(address);
+    if (range == NULL || range->base != address ||
+        (range->kind != RANGE_DEVICE && range->kind != RANGE_MANAGED))
+        return CUDA_ERROR_INVALID_VALUE;
+    memory_end_range(range);
+    return CUDA_SUCCESS;
+}
+
+bool memory_look(uint64_t address, struct memory_view *view)
+{
+    struct small_allocation small;
+    if (small_find(address, &small)) {
+        struct context *context = small_heap_owner(small.heap);
+        *view = (struct memory_view){ small.base, small.bytes,      small.bytes,  small.serial,
+                                      context,    context->ordinal, RANGE_DEVICE, NULL };
+        return true;
+    }
+    const struct range *range = range_find(address);
+    if (range == NULL)
+        return false;
+    bool host = range->kind == RANGE_HOST || range->kind == RANGE_REGISTERED;
+    int ordinal = !host && range->context != NULL ? range->context->ordinal : -1;
+    *view = (struct memory_view){ range->base,    range->bytes, range->extent_bytes, range->serial,
+                                  range->context, ordinal,      range->kind,         range };
+    return true;
+}
+
+CUresult sim_cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
+{
+    if (address == NULL || bytes == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    struct context *context;
+    CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = memory_take(context, bytes, address);
+    return sim_unlock_with(result);
+}
+
+CUresult sim_cuMemFree_v2(CUdeviceptr address)
+{
+    sim_lock_all();
+    struct context *context;
+    CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS && address != 0)
+        result = memory_give(address);
+    return sim_unlock_with(result);
+}
+
+CUresult sim_cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch, size_t width, size_t height,
+                                unsigned int element_bytes)
+{
+    if (address == NULL || pitch == NULL || width == 0 || height == 0 || width > MAX_PITCH_BYTES)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (element_bytes != 4 && element_bytes != 8 && element_bytes != 16)
+        return CUDA_ERROR_INVALID_VALUE;
+    size_t row = (width + PITCH_ALIGNMENT - 1) / PITCH_ALIGNMENT * PITCH_ALIGNMENT;
+    if (height > SIZE_MAX / row)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = sim_cuMemAlloc_v2(address, row * height);
+    if (result == CUDA_SUCCESS)
+        *pitch = row;
+    return result;
+}
+
+/* Managed memory takes no device memory: on devices that can fault, pages move there when a kernel
+ * touches them, and here no kernel does. */
+CUresult sim_cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flags)
+{
+    if (address == NULL || bytes == 0 || bytes > SIZE_MAX - PAGE_BYTES)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    struct context *context;
+    CUresult result = context_current(&context);
+    if (result != CUDA_SUCCESS)
+        return sim_unlock_with(result);
+
+    uint64_t extent = (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    void *pages = memory_map_pages(extent);
+    struct range *range = pages != NULL ? calloc(1, sizeof(*range)) : NULL;
+    if (range == NULL) {
+        if (pages != NULL)
+            memory_unmap_pages(pages, extent);
+        return sim_unlock_with(CUDA_ERROR_OUT_OF_MEMORY);
+    }
+    range->kind = RANGE_MANAGED;
+    range->base = (uint64_t)(uintptr_t)pages;
+    range->bytes = bytes;
+    range->extent_bytes = extent;
+    range->serial = range_new_serial();
+    range->context = context;
+    range->flags = flags;
+    range_add(range);
+    *address = range->base;
+    return sim_unlock_with(CUDA_SUCCESS);
+}
+
+CUresult sim_cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
+{
+    if (free_bytes == NULL || total_bytes == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    struct context *context;
+    CUresult result = context_current(&context);
+    int device = result == CUDA_SUCCESS ? context->device : 0;
+    sim_unlock_all();
+    if (result == CUDA_SUCCESS) {
+        *total_bytes = shared_total_bytes(device);
+        *free_bytes = *total_bytes - shared_used_bytes(device);
+    }
+    return result;
+}
+
+/* Documented: both outputs are optional. */
+CUresult sim_cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr address)
+{
+    sim_lock_all();
+    struct context *context;
+    struct memory_view view;
+    CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS && !memory_look(address, &view))
+        result = CUDA_ERROR_NOT_FOUND;
+    if (result == CUDA_SUCCESS) {
+        if (base != NULL)
+            *base = view.base;
+        if (bytes != NULL)
+            *bytes = view.bytes;
+    }
+    return sim_unlock_with(result);
+}

@@ -1,0 +1,49 @@
+/* Modules and functions. Nothing in them ever runs. */
+#ifndef SIMGPU_MODULE_H
+#define SIMGPU_MODULE_H
+
+#include "../abi.h"
+#include "context.h"
+#include "object.h"
+
+#define FUNCTION_ATTRIBUTE_COUNT 16
+
+struct image;
+struct library;
+struct function;
+
+struct module {
+    CUmodule handle;
+    struct context *context;
+    struct image *image;
+    struct library *library; /* not NULL: the module is this library's, and so is the image */
+    struct function *functions;
+};
+
+/* Also serves as a kernel, which is a library's function before it has a context. */
+struct function {
+    uint64_t handle;
+    char *name;
+    struct module *module;   /* of a function */
+    struct library *library; /* of a kernel */
+    int attributes[FUNCTION_ATTRIBUTE_COUNT];
+    struct function *next; /* of the same module or library */
+};
+
+/* All functions here: called with sim_lock held. */
+
+/* Makes a function or kernel object with a handle; NULL: out of host memory. */
+struct function *function_create(enum object_kind kind, const char *name);
+void function_end(struct function *function);
+
+/* The function behind a CUfunction, which may also be a CUkernel, or NULL. */
+struct function *function_get(CUfunction handle);
+
+/* Makes the library's module of a context. */
+CUresult module_of_library(struct library *library, struct context *context, CUmodule *handle);
+void module_end(struct module *module);
+
+/* The module's function of that name, made on first use. CUDA_ERROR_NOT_FOUND if it has none. */
+CUresult module_function(struct module *module, const char *name, CUfunction *handle);
+
+#endif

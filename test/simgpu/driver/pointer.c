@@ -1,0 +1,125 @@
+/* Pointer attributes ("CUDA Driver API", section "Unified Addressing"). */
+#include <string.h>
+
+#include "context.h"
+#include "function_table.h"
+#include "memory.h"
+#include "state.h"
+
+#define ACCESS_READ_WRITE 3
+
+/* The value of an attribute and its size in the caller's memory. */
+struct answer {
+    uint64_t value;
+    size_t bytes;
+};
+
+static bool is_host(const struct memory_view *view)
+{
+    return view->kind == RANGE_HOST || view->kind == RANGE_REGISTERED;
+}
+
+static struct answer number(uint64_t value, size_t bytes)
+{
+    return (struct answer){ value, bytes };
+}
+
+static CUresult describe(const struct memory_view *view, CUpointer_attribute attribute,
+                         uint64_t address, struct answer *answer)
+{
+    bool host = is_host(view), managed = view->kind == RANGE_MANAGED;
+    int ordinal = view->context != NULL ? view->context->ordinal : -1;
+    switch (attribute) {
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
+        *answer = number(view->context != NULL ? (uintptr_t)view->context->handle : 0, 8);
+        break;
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+        *answer = number(host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE, 4);
+        break;
+    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER: *answer = number(address, 8); break;
+    case CU_POINTER_ATTRIBUTE_HOST_POINTER:
+        if (!host && !managed)
+            return CUDA_ERROR_INVALID_VALUE;
+        *answer = number(address, 8);
+        break;
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: *answer = number(0, 4); break;
+    case CU_POINTER_ATTRIBUTE_BUFFER_ID: *answer = number(view->serial, 8); break;
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED: *answer = number(managed, 4); break;
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *answer = number((uint32_t)ordinal, 4); break;
+    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+        *answer = number(view->kind == RANGE_DEVICE, 4);
+        break;
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *answer = number(view->base, 8); break;
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *answer = number(view->bytes, 8); break;
+    case CU_POINTER_ATTRIBUTE_MAPPED: *answer = number(1, 4); break;
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: *answer = number(0, 8); break;
+    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE: *answer = number(0, 4); break;
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: *answer = number(ACCESS_READ_WRITE, 4); break;
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: *answer = number(0, 8); break;
+    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE: *answer = number(view->extent_bytes, 8); break;
+    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR: *answer = number(view->base, 8); break;
+    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID: *answer = number(view->serial, 8); break;
+    case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE: *answer = number(0, 4); break;
+    default: return CUDA_ERROR_INVALID_VALUE;
+    }
+    return CUDA_SUCCESS;
+}
+
+CUresult sim_cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr address)
+{
+    if (data == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    struct memory_view view;
+    struct answer answer;
+    CUresult result = CUDA_ERROR_INVALID_VALUE;
+    if (memory_look(address, &view))
+        result = describe(&view, attribute, address, &answer);
+    if (result == CUDA_SUCCESS)
+        memcpy(data, &answer.value, answer.bytes);
+    return sim_unlock_with(result);
+}
+
+/* The size of an attribute's value; 0 if it is none. */
+static size_t attribute_bytes(CUpointer_attribute attribute)
+{
+    static const struct memory_view any = { .kind = RANGE_MANAGED };
+    struct answer answer;
+    return describe(&any, attribute, 0, &answer) == CUDA_SUCCESS ? answer.bytes : 0;
+}
+
+/* Documented: an attribute that the pointer does not have is answered with its default, which is
+ * zero but for the device ordinal, and the call succeeds. */
+CUresult sim_cuPointerGetAttributes(unsigned int count, CUpointer_attribute *attributes,
+                                    void **data, CUdeviceptr address)
+{
+    if (attributes == NULL || data == NULL || count == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned int i = 0; i < count; i++)
+        if (attribute_bytes(attributes[i]) == 0 || data[i] == NULL)
+            return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    struct memory_view view;
+    bool known = memory_look(address, &view);
+    for (unsigned int i = 0; i < count; i++) {
+        struct answer answer = number(0, attribute_bytes(attributes[i]));
+        if (attributes[i] == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL)
+            answer.value = UINT32_MAX - 1; /* CU_DEVICE_INVALID */
+        if (known)
+            describe(&view, attributes[i], address, &answer);
+        memcpy(data[i], &answer.value, answer.bytes);
+    }
+    return sim_unlock_with(CUDA_SUCCESS);
+}
+
+/* SYNC_MEMOPS is the one that can be set; copies are synchronous anyway. */
+CUresult sim_cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
+                                   CUdeviceptr address)
+{
+    if (value == NULL || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    struct memory_view view;
+    bool known = memory_look(address, &view);
+    return sim_unlock_with(known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+}
