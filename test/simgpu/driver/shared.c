@@ -208,7 +208,8 @@ int shared_open(const char *id, const struct device_list *wanted, bool join)
         result = fd < 0 ? fd : 0;
         if (fd >= 0) {
             result = flock(fd, LOCK_EX) == 0 ? map_file(fd) : -errno;
-            close(fd); /* and with it the file lock; the mapping stays */
+            flock(fd, LOCK_UN); /* closing is not enough: the mapping keeps the open file */
+            close(fd);
         }
     }
     if (result == 0 && wanted != NULL)
