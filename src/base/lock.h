@@ -1,5 +1,7 @@
-/* Small ranked locks for the preload library: no pthread state, no malloc, one atomic instruction
- * to take and one to release when nobody else wants it. */
+/* Small ranked locks for the preload library: no pthread state, no malloc; one atomic instruction
+ * to take, a plain store to release. What they guard is short, so who finds one taken spins a
+ * little and then sleeps for some microseconds at a time: a sleep, unlike sched_yield, also lets a
+ * holder of lower real-time priority go on. */
 #ifndef VRAMGUARD_BASE_LOCK_H
 #define VRAMGUARD_BASE_LOCK_H
 
@@ -19,7 +21,7 @@ enum vg_lock_rank {
 };
 
 struct vg_lock {
-    _Atomic uint32_t word; /* 0 free, 1 held, 2 held with waiters */
+    _Atomic uint32_t word; /* 0 free, 1 held */
     uint32_t rank;
 };
 

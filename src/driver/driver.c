@@ -23,29 +23,10 @@ const struct vg_function vg_functions[VG_FN_COUNT] = {
 #undef VG_CUDA
 };
 
-static const size_t pointer_offsets[VG_FN_COUNT] = {
-#define VG_CUDA(symbol, ...) [VG_FN_##symbol] = offsetof(struct vg_driver, symbol),
-#include "driver/cuda_table.h"
-#undef VG_CUDA
-};
+_Static_assert(sizeof vg_driver == VG_FN_COUNT * sizeof(void *), "one pointer a row");
 
 static uintptr_t driver_start, driver_end;
 static atomic_bool bound;
-
-static void **pointer_of(enum vg_function_id id)
-{
-    return (void **)((char *)&vg_driver + pointer_offsets[id]);
-}
-
-void *vg_driver_address(enum vg_function_id id)
-{
-    return *pointer_of(id);
-}
-
-bool vg_driver_has(enum vg_function_id id)
-{
-    return vg_driver_bind() && vg_driver_address(id) != NULL;
-}
 
 bool vg_driver_owns(const void *address)
 {
@@ -66,7 +47,7 @@ bool vg_driver_bind(void)
     driver_start = object.start;
     driver_end = object.end;
     for (int id = 0; id < VG_FN_COUNT; id++)
-        __atomic_store_n(pointer_of(id), vg_elf_symbol(&object, vg_functions[id].symbol),
+        __atomic_store_n((void **)&vg_driver + id, vg_elf_symbol(&object, vg_functions[id].symbol),
                          __ATOMIC_RELAXED);
     atomic_store_explicit(&bound, true, memory_order_release);
     return true;

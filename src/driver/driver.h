@@ -37,8 +37,12 @@ struct vg_function {
 
 extern const struct vg_function vg_functions[VG_FN_COUNT];
 
-/* The driver's address of function `id`, or NULL. Needs a bound driver. */
-void *vg_driver_address(enum vg_function_id id);
+/* The driver's address of function `id`; NULL when it has none or is not bound. (The structure
+ * holds one pointer a row, in the rows' order.) */
+static inline void *vg_driver_address(enum vg_function_id id)
+{
+    return __atomic_load_n((void **)&vg_driver + id, __ATOMIC_RELAXED);
+}
 
 /* Looks for a loaded libcuda.so.1 (by DT_SONAME) and resolves the table from its symbol table. Once
  * found it is kept loaded for good, so that the addresses stay valid. Returns whether the driver is
@@ -46,8 +50,11 @@ void *vg_driver_address(enum vg_function_id id);
  * Lock-free, any thread; cheap when bound, some microseconds while there is no driver. */
 bool vg_driver_bind(void);
 
-/* Binds the driver if need be; does it have function `id`? What every wrapper asks first. */
-bool vg_driver_has(enum vg_function_id id);
+/* Does the driver have function `id`? Binds it if need be. What every wrapper asks first. */
+static inline bool vg_driver_has(enum vg_function_id id)
+{
+    return vg_driver_address(id) || (vg_driver_bind() && vg_driver_address(id));
+}
 
 /* Is `address` code of the bound driver's own object? */
 bool vg_driver_owns(const void *address);

@@ -137,16 +137,18 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
     call->state = vg_guard_enter();
     if (!call->state)
         return false;
-    call->known = vg_track_take(&call->state->track, address, &call->allocation);
+    call->known = vg_track_take(&call->state->track, address, &call->taken);
     return true;
 }
 
 CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
 {
     if (call->known) {
-        if (result != CUDA_SUCCESS)
-            vg_track_put(&call->state->track, &call->allocation);
-        publish_held(call->state, call->allocation.device);
+        if (result == CUDA_SUCCESS)
+            vg_track_forget(&call->state->track, &call->taken);
+        else
+            vg_track_restore(&call->state->track, &call->taken);
+        publish_held(call->state, call->taken.device);
     }
     vg_guard_leave();
     return result;

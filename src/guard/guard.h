@@ -51,8 +51,8 @@ CUresult vg_guard_end(struct vg_call *call);
 /* One freeing call of the program. */
 struct vg_free_call {
     struct vg_process_state *state;
-    bool known; /* `allocation` was in the record */
-    struct vg_allocation allocation;
+    bool known; /* the address was in the record: `taken` is valid */
+    struct vg_taken taken;
 };
 
 /* Takes `address` out of the record before the real free. Returns false as vg_guard_begin does. An

@@ -39,9 +39,9 @@ static backtrace_function open_libunwind(const char **out_why)
         *out_why = dlerror();
         return NULL;
     }
-    /* One cache for the process instead of 270 KiB in each thread. */
+    /* A cache for each thread, some 270 KiB: the shared one is behind a lock that all take. */
     if (set_caching_policy && local_space)
-        set_caching_policy(*local_space, UNW_CACHE_GLOBAL);
+        set_caching_policy(*local_space, UNW_CACHE_PER_THREAD);
     return capture;
 }
 

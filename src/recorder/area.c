@@ -118,6 +118,8 @@ static int grow_locked(struct vg_area *area, uint64_t needed_bytes)
             mmap(at, size, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
             return -ENOMEM;
+        if (!area->file->path[0] && size >= 4 * 1024 * 1024)
+            madvise(at, size, MADV_HUGEPAGE); /* random access: fewer TLB misses */
         usable += size;
         atomic_store_explicit(&area->usable_bytes, usable, memory_order_release);
     }

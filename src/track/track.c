@@ -7,17 +7,57 @@
 #define VG_HASH_ARENA (&shard->arena)
 #include "base/hashing.h"
 
-/* Short chains: with uthash's default of ten a lookup among a million allocations visits several
- * cold cache lines. */
+/* uthash's buckets are used through the macros that its own HASH_ADD and HASH_DELETE are made of,
+ * for two reasons. The list of all elements in insertion order that those keep would touch two more
+ * cold cache lines at every free among many allocations. And they let chains grow to ten before
+ * they double the table; a lookup would then visit several cold lines. */
 #undef HASH_BKT_CAPACITY_THRESH
-#define HASH_BKT_CAPACITY_THRESH 3U
+#define HASH_BKT_CAPACITY_THRESH 0x7fffffffU /* index_add doubles the table instead */
 
 struct vg_track_node {
     UT_hash_handle hh;
     uint64_t address; /* the key; while the node is free: index of the next free node */
+    /* What a free needs of the slot, so that it does not wait for the slot's cold cache line. */
+    uint64_t bytes : 48;
+    uint64_t device : 16;
 };
 
-_Static_assert(sizeof(struct vg_track_node) == 64, "one cache line");
+/* Adds `node` under its address. Returns false when there is no memory. */
+static bool index_add(struct vg_track_shard *shard, struct vg_track_node *node, unsigned hash)
+{
+    UT_hash_table *const table = shard->live->hh.tbl;
+    unsigned bucket;
+    int out_of_memory = 0;
+    node->hh.tbl = table;
+    node->hh.key = &node->address;
+    node->hh.keylen = sizeof node->address;
+    node->hh.hashv = hash;
+    if (table->num_items * 2 >= table->num_buckets)
+        HASH_EXPAND_BUCKETS(hh, table, out_of_memory);
+    if (out_of_memory && table->num_items / 8 >= table->num_buckets)
+        return false;
+    HASH_TO_BKT(hash, table->num_buckets, bucket);
+    HASH_ADD_TO_BKT(table->buckets[bucket], hh, &node->hh, out_of_memory);
+    table->num_items++;
+    return true;
+}
+
+static struct vg_track_node *index_find(const struct vg_track_shard *shard, uint64_t address,
+                                        unsigned hash)
+{
+    struct vg_track_node *node = NULL;
+    HASH_FIND_BYHASHVALUE(hh, shard->live, &address, sizeof address, hash, node);
+    return node;
+}
+
+static void index_remove(struct vg_track_shard *shard, struct vg_track_node *node)
+{
+    UT_hash_table *const table = shard->live->hh.tbl;
+    unsigned bucket;
+    HASH_TO_BKT(node->hh.hashv, table->num_buckets, bucket);
+    HASH_DEL_IN_BKT(table->buckets[bucket], &node->hh);
+    table->num_items--;
+}
 
 #define NO_NODE UINT64_MAX
 
@@ -37,13 +77,13 @@ int vg_track_init(struct vg_track *track, struct vg_recorder *recorder)
         struct vg_track_shard *const shard = &track->shards[i];
         shard->lock.rank = VG_LOCK_TRACK_SHARD;
         shard->free_list = NO_NODE;
-        /* uthash frees its table when the last element goes and makes it anew for the next one; the
-         * sentinel (no allocation has address 0) spares a lone allocation that. */
-        struct vg_track_node *const sentinel = vg_arena_alloc(&shard->arena, sizeof *sentinel);
-        if (!sentinel)
+        /* An element that only holds the table; it is in no bucket. */
+        int out_of_memory = 0;
+        shard->live = vg_arena_alloc(&shard->arena, sizeof *shard->live);
+        if (!shard->live)
             return -ENOMEM;
-        HASH_ADD(hh, shard->live, address, sizeof sentinel->address, sentinel);
-        if (!sentinel->hh.tbl)
+        HASH_MAKE_TABLE(hh, shard->live, out_of_memory);
+        if (out_of_memory)
             return -ENOMEM;
     }
     return 0;
@@ -51,7 +91,7 @@ int vg_track_init(struct vg_track *track, struct vg_recorder *recorder)
 
 static struct vg_track_shard *shard_of(struct vg_track *track, uint64_t hash)
 {
-    return &track->shards[hash >> 58]; /* uthash takes its buckets from the low bits */
+    return &track->shards[hash >> 60]; /* uthash takes its buckets from the low bits */
 }
 
 static void add_to_totals(struct vg_file_device *device, uint64_t bytes)
@@ -131,23 +171,6 @@ static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *al
     atomic_store_explicit(&slot->address, allocation->address, memory_order_release);
 }
 
-/* Unlinks the node of `address`, if there is one, and copies out what it stood for. */
-static bool remove_locked(struct vg_track *track, struct vg_track_shard *shard, uint64_t address,
-                          unsigned hash, struct vg_allocation *out)
-{
-    struct vg_track_node *node = NULL;
-    HASH_FIND_BYHASHVALUE(hh, shard->live, &address, sizeof address, hash, node);
-    if (!node)
-        return false;
-    struct vg_live_slot *const slot = slot_of(track, node);
-    read_slot(slot, out);
-    atomic_store_explicit(&slot->address, 0, memory_order_release);
-    HASH_DELETE(hh, shard->live, node);
-    give_free_node(track, shard, node);
-    shard->take_count++;
-    return true;
-}
-
 static bool add_locked(struct vg_track *track, struct vg_track_shard *shard,
                        const struct vg_allocation *allocation, unsigned hash)
 {
@@ -155,8 +178,9 @@ static bool add_locked(struct vg_track *track, struct vg_track_shard *shard,
     if (!node)
         return false;
     node->address = allocation->address;
-    HASH_ADD_BYHASHVALUE(hh, shard->live, address, sizeof node->address, hash, node);
-    if (!node->hh.tbl) {
+    node->bytes = allocation->bytes;
+    node->device = allocation->device;
+    if (!index_add(shard, node, hash)) {
         give_free_node(track, shard, node);
         return false;
     }
@@ -165,17 +189,32 @@ static bool add_locked(struct vg_track *track, struct vg_track_shard *shard,
     return true;
 }
 
+static void clear_locked(struct vg_track *track, struct vg_track_shard *shard,
+                         struct vg_track_node *node)
+{
+    atomic_store_explicit(&slot_of(track, node)->address, 0, memory_order_release);
+    give_free_node(track, shard, node);
+    shard->take_count++;
+}
+
+static void take_from_totals(struct vg_track *track, uint16_t device, uint64_t bytes)
+{
+    atomic_fetch_sub_explicit(&device_of(track, device)->live_bytes, bytes, memory_order_relaxed);
+}
+
 int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
 {
     const uint64_t hash = vg_hash_u64(allocation->address);
     struct vg_track_shard *const shard = shard_of(track, hash);
-    struct vg_allocation stale;
     vg_lock_take(&shard->lock);
-    const bool was_stale = remove_locked(track, shard, allocation->address, (unsigned)hash, &stale);
+    struct vg_track_node *const stale = index_find(shard, allocation->address, (unsigned)hash);
+    if (__builtin_expect(stale != NULL, 0)) {
+        take_from_totals(track, stale->device, stale->bytes);
+        index_remove(shard, stale);
+        clear_locked(track, shard, stale);
+    }
     const bool added = add_locked(track, shard, allocation, (unsigned)hash);
     vg_lock_release(&shard->lock);
-    if (was_stale)
-        atomic_fetch_sub(&device_of(track, stale.device)->live_bytes, stale.bytes);
     if (added) {
         add_to_totals(device_of(track, allocation->device), allocation->bytes);
         return 0;
@@ -185,19 +224,40 @@ int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
     return -ENOMEM;
 }
 
-bool vg_track_take(struct vg_track *track, uint64_t address, struct vg_allocation *out)
+bool vg_track_take(struct vg_track *track, uint64_t address, struct vg_taken *out)
 {
-    if (address == 0) /* the sentinel's */
-        return false;
     const uint64_t hash = vg_hash_u64(address);
     struct vg_track_shard *const shard = shard_of(track, hash);
     vg_lock_take(&shard->lock);
-    const bool found = remove_locked(track, shard, address, (unsigned)hash, out);
+    struct vg_track_node *const node = index_find(shard, address, (unsigned)hash);
+    if (node) {
+        index_remove(shard, node);
+        *out = (struct vg_taken){
+            .node = node, .shard = shard, .bytes = node->bytes, .device = node->device
+        };
+    }
     vg_lock_release(&shard->lock);
-    if (found)
-        atomic_fetch_sub_explicit(&device_of(track, out->device)->live_bytes, out->bytes,
-                                  memory_order_relaxed);
-    return found;
+    if (!node)
+        return false;
+    __builtin_prefetch(slot_of(track, node), 1); /* wanted when the driver has answered */
+    take_from_totals(track, out->device, out->bytes);
+    return true;
+}
+
+void vg_track_forget(struct vg_track *track, const struct vg_taken *taken)
+{
+    vg_lock_take(&taken->shard->lock);
+    clear_locked(track, taken->shard, taken->node);
+    vg_lock_release(&taken->shard->lock);
+}
+
+void vg_track_restore(struct vg_track *track, const struct vg_taken *taken)
+{
+    vg_lock_take(&taken->shard->lock);
+    const bool added = index_add(taken->shard, taken->node, taken->node->hh.hashv);
+    vg_lock_release(&taken->shard->lock);
+    if (added)
+        add_to_totals(device_of(track, taken->device), taken->bytes);
 }
 
 void vg_track_each(const struct vg_track *track,

@@ -13,13 +13,13 @@
 #include "base/lock.h"
 #include "recorder/recorder.h"
 
-enum { VG_TRACK_SHARDS = 64 };
+enum { VG_TRACK_SHARDS = 16 };
 
 struct vg_track_node;
 
 struct vg_track_shard {
     struct vg_lock lock;
-    struct vg_track_node *live; /* uthash head; holds a sentinel, so it is never empty */
+    struct vg_track_node *live; /* uthash head; only holds the table */
     uint64_t free_list;         /* index of a free node, NO_NODE for none */
     struct vg_arena arena;
     uint64_t put_count, take_count;
@@ -54,10 +54,24 @@ int vg_track_init(struct vg_track *track, struct vg_recorder *recorder);
  * record; the allocation is then only counted as lost. Any thread. */
 int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation);
 
-/* Takes the allocation at `address` out of the record and the totals. Returns whether there was one
- * and stores it in `out`. Called before the real free, since another thread may be given the same
- * address the moment the driver has it back; vg_track_put restores it when the driver refuses. */
-bool vg_track_take(struct vg_track *track, uint64_t address, struct vg_allocation *out);
+/* An allocation between being taken out of the index and the driver's answer. */
+struct vg_taken {
+    struct vg_track_node *node;
+    struct vg_track_shard *shard;
+    uint64_t bytes;
+    uint16_t device;
+};
+
+/* Takes the allocation at `address` out of the index and the totals. Returns whether there was one.
+ * Called before the real free, since another thread may be given the same address the moment the
+ * driver has it back. To be followed by exactly one of the two below. Any thread. */
+bool vg_track_take(struct vg_track *track, uint64_t address, struct vg_taken *out);
+
+/* The driver has freed it: its record is cleared. */
+void vg_track_forget(struct vg_track *track, const struct vg_taken *taken);
+
+/* The driver refused: it is live as before. */
+void vg_track_restore(struct vg_track *track, const struct vg_taken *taken);
 
 /* Calls `visit` for every live allocation. Takes no lock: an allocation that comes or goes
  * meanwhile may or may not be seen, and one whose slot is reused meanwhile is seen as one or the
