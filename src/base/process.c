@@ -62,9 +62,11 @@ int vg_process_identify(pid_t pid, struct vg_process_id *out)
     if (!p || p[1] != ' ' || p[2] == '\0')
         return -EBADMSG;
     p += 2;
-    if (*p == 'Z' || *p == 'X' || *p == 'x')
-        return -ESRCH;
+    const bool ended = *p == 'Z' || *p == 'X' || *p == 'x';
     for (int field = 3; field < 22; field++) {
+        /* A "zombie" with more threads has only lost its main thread. */
+        if (field == 20 && ended && strtoull(p, NULL, 10) <= 1)
+            return -ESRCH;
         p = strchr(p, ' ');
         if (!p)
             return -EBADMSG;
