@@ -53,3 +53,31 @@ $(RT_OUT)/libcudart.so: $(RT_OUT)/libcudart.so.13
 $(RT_OUT)/libcudart_sim_static.a: $(call rt_objects,static)
 	rm -f $@
 	$(AR) rcs $@ $^
+
+# Tests: every program of test/runtime in three builds, and what the Python tests preload.
+RT_TEST      := test/runtime
+RT_TEST_OUT  := $(BUILD)/test/runtime
+RT_PROGRAMS  := alloc array code copy device first_call graph pool stream thread
+RT_PROBES    := $(RT_TEST_OUT)/probe/libcuda.so.1 $(RT_TEST_OUT)/probe/dl_probe.so
+rt_runtime    = $(RT_OUT)/$(if $(filter static,$1),libcudart_sim_static.a,libcudart.so.$1)
+
+define rt_test_rules
+$(RT_TEST_OUT)/$1/%: $(RT_TEST)/%.c $(RT_TEST)/check.h $(call rt_runtime,$1)
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) -I$(RT_DIR) $$(call rt_define,$1) $$< $(call rt_runtime,$1) -pthread -o $$@
+endef
+$(foreach build,$(RT_BUILDS),$(eval $(call rt_test_rules,$(build))))
+
+$(RT_TEST_OUT)/probe/libcuda.so.1: $(RT_TEST)/driver_probe.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-soname,libcuda.so.1 $< -o $@
+
+$(RT_TEST_OUT)/probe/dl_probe.so: $(RT_TEST)/dl_probe.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared $< -o $@
+
+.PHONY: check-runtime
+check-runtime: simgpu-runtime simgpu-driver $(RT_PROBES) \
+               $(foreach build,$(RT_BUILDS),$(RT_PROGRAMS:%=$(RT_TEST_OUT)/$(build)/%))
+	BUILD=$(BUILD) CC="$(CC)" test/runtime/run
+check: check-runtime

@@ -1,0 +1,132 @@
+"""Our declarations against a real toolkit's headers: sizes, offsets, constants, and the parameters of
+every function we export or ask the driver for.
+
+Headers are looked for under /usr/local/cuda*/include and in the folders that CUDART_INCLUDE names
+(colon-separated), and taken by their major version."""
+import glob
+import os
+import re
+import subprocess
+
+import pytest
+
+from c_declarations import Source, preprocess
+from places import ROOT
+
+RUNTIME = ROOT / "test/simgpu/runtime"
+OURS = [f"-I{RUNTIME}", f"-I{ROOT}/src"]
+OTHER_NAMES = {"uint3_bits": "dim3"}  # the same structure under our name
+
+
+def toolkit(major):
+    folders = [f for f in os.environ.get("CUDART_INCLUDE", "").split(":") if f]
+    for folder in folders + sorted(glob.glob("/usr/local/cuda*/include")):
+        header = os.path.join(folder, "cuda_runtime_api.h")
+        if os.path.exists(header):
+            with open(header, encoding="utf-8", errors="replace") as text:
+                found = re.search(r"#define\s+CUDART_VERSION\s+(\d+)", text.read())
+            if found and int(found.group(1)) // 1000 == major:
+                return folder
+    return None
+
+
+def need_toolkit(major):
+    folder = toolkit(major)
+    if folder is None:
+        pytest.skip(f"no CUDA {major} headers under /usr/local/cuda* or in CUDART_INCLUDE")
+    return folder
+
+
+def run_c(tmp_path, name, text, *flags):
+    source = tmp_path / f"{name}.c"
+    source.write_text(text)
+    subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-w", *flags, "-o", tmp_path / name,
+                    source], check=True)
+    return subprocess.run([tmp_path / name], check=True, capture_output=True,
+                          text=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("major", (12, 13))
+def test_layouts_and_constants(major, tmp_path):
+    folder = need_toolkit(major)
+    ours = Source(preprocess(RUNTIME / "cudart_abi.h", f"-DCUDART_MAJOR={major}", *OURS))
+    rows = []
+    for name, members in ours.structures().items():
+        if name.split()[-1] in ("uint3_bits", "CUuuid_st", "CUuuid"):
+            name = "dim3" if "uint3" in name else "cudaUUID_t"
+        rows.append(f'printf("{name} %zu\\n", sizeof({name}));')
+        rows += [f'printf("{name}.{m} %zu %zu\\n", offsetof({name}, {m}), '
+                 f"sizeof((({name} *)0)->{m}));" for m in members]
+    rows += [f'printf("{c} %d\\n", (int){c});' for c in ours.constants() if c.startswith("cuda")]
+    assert len(rows) > 400
+    body = "#include <stddef.h>\n#include <stdio.h>\nint main(void) {\n" + "\n".join(rows) + "}\n"
+    mine = run_c(tmp_path, "ours", '#include "cudart_abi.h"\n' + body,
+                 f"-DCUDART_MAJOR={major}", *OURS)
+    theirs = run_c(tmp_path, "theirs", "#include <cuda_runtime_api.h>\n" + body, f"-I{folder}")
+    assert mine == theirs
+
+
+def our_functions(major):
+    functions = {}
+    for source in sorted(RUNTIME.glob("*.c")):
+        text = preprocess(source, f"-DCUDART_MAJOR={major}", *OURS)
+        functions.update(Source(text).functions())
+    return {name: params for name, params in functions.items()
+            if name.startswith("cuda") and not name.startswith("cudart")}
+
+
+def their_functions(folder):
+    """The public declarations and those that are given to code asking for internal names."""
+    functions = {}
+    for flags in ([], ["-D__CUDA_API_VERSION_INTERNAL"]):
+        for header in ("cuda_profiler_api.h", "cuda_runtime_api.h"):
+            path = os.path.join(folder, header)
+            if os.path.exists(path):
+                functions.update(Source(preprocess(path, f"-I{folder}", *flags)).functions())
+    return functions
+
+
+@pytest.mark.parametrize("major", (12, 13))
+def test_runtime_parameters(major):
+    theirs = their_functions(need_toolkit(major))
+    compared = set()
+    for name, params in our_functions(major).items():
+        declared = name if name in theirs else re.sub("_pt[sd][sz]$", "", name)
+        if declared not in theirs and declared != name:
+            continue  # an older form's twin, of which the header has only the base
+        if declared not in theirs and name.startswith("cudaProfiler"):
+            continue  # its header comes in a package of its own
+        assert declared in theirs, f"no header declares {name}"
+        mine = [OTHER_NAMES.get(param, param) for param in params]
+        assert mine == [OTHER_NAMES.get(param, param) for param in theirs[declared]], name
+        compared.add(name)
+    assert len(compared) > 200
+
+
+def test_driver_parameters():
+    """Every row of the driver table against the function type of that name and version."""
+    folder = need_toolkit(13)
+    types = Source(preprocess(os.path.join(folder, "cudaTypedefs.h"),
+                              f"-I{folder}")).function_types()
+    types.update(Source(preprocess(os.path.join(folder, "cudaProfilerTypedefs.h"),
+                                   f"-I{folder}")).function_types())
+    text = ('#include "driver_table.h"\n'
+            "#define ROW(member, name, version, params) @@ name version 0 params @@\n"
+            "#define TWO(member, name, version, ptsz, params) "
+            "@@ name version 0 params @@ @@ name ptsz 2 params @@\n"
+            "DRIVER_TABLE(ROW, TWO)\n")
+    source = Source(subprocess.run(
+        [os.environ.get("CC", "cc"), "-E", "-P", "-x", "c", *OURS, "-"], input=text, check=True,
+        capture_output=True, text=True).stdout)
+    found = re.findall(r'@@ "(\w+)" (\d+) (\d) \((.*?)\) @@', source.text, re.S)
+    assert len(found) > 200
+    structures = {"driver_launch_config": "CUlaunchConfig", "cudaMemLocation": "CUmemLocation",
+                  "cudaIpcMemHandle_t": "CUipcMemHandle", "cudaIpcEventHandle_t":
+                  "CUipcEventHandle"}
+    for name, version, flags, params in found:
+        names = [f"PFN_{name}_v{version}{suffix}"
+                 for suffix in (("_ptsz", "_ptds") if flags == "2" else ("",))]
+        expected = [types[n] for n in names if n in types]
+        assert expected, f"{name} has no version {version} (flags {flags})"
+        mine = [structures.get(param, param) for param in source.parameters(params)]
+        assert mine == [re.sub("_v1$", "", param) for param in expected[0]], (name, version)
