@@ -1,5 +1,7 @@
 #include "report/account.h"
 
+#include <stdbool.h>
+
 #include "report/amount.h"
 
 static uint64_t usable(uint64_t bytes)
@@ -14,25 +16,56 @@ static uint64_t zero_if_unknown(uint64_t bytes)
 
 static void account_others(const struct vg_snapshot *s, struct vg_report_account *a)
 {
+    const bool has_self = a->self_process >= 0;
+    const uint32_t count = s->process_count - has_self, more = s->other_process_count;
     /* A line "1 more process" would take the room of that process's own line. */
-    a->listed_count = s->process_count;
-    if (a->listed_count > VG_ACCOUNT_LISTED || s->other_process_count > 0)
-        a->listed_count =
-            s->process_count < VG_ACCOUNT_LISTED ? s->process_count : VG_ACCOUNT_LISTED - 1;
-    a->unlisted_count = s->process_count - a->listed_count + s->other_process_count;
+    const uint32_t lines = count <= VG_ACCOUNT_LISTED && more == 0 ? count : VG_ACCOUNT_LISTED - 1;
+    const uint32_t listed = lines < count ? lines : count;
+    a->listed_end = listed + (has_self && (uint32_t)a->self_process < listed + 1);
+    a->unlisted_count = count - listed + more;
     uint64_t all = 0;
+    a->listed_bytes = 0;
     for (uint32_t i = 0; i < s->process_count; i++) {
-        const uint64_t bytes = zero_if_unknown(s->processes[i].bytes);
+        const bool is_self = (int32_t)i == a->self_process;
+        const uint64_t bytes = is_self ? 0 : zero_if_unknown(s->processes[i].bytes);
         all += bytes;
-        if (i < a->listed_count)
+        if (i < a->listed_end)
             a->listed_bytes += bytes;
+    }
+    a->others_bytes = usable(s->others_bytes);
+    if (has_self && a->others_bytes != VG_BYTES_UNKNOWN) {
+        const uint64_t self = zero_if_unknown(s->processes[a->self_process].bytes);
+        a->others_bytes -= self < a->others_bytes ? self : a->others_bytes;
     }
     /* The sum and the list come from one NVML answer; should they differ, the larger is nearer to
      * the truth, and it keeps every part positive. */
-    a->others_bytes = usable(s->others_bytes);
     if (a->others_bytes == VG_BYTES_UNKNOWN ? all > 0 : all > a->others_bytes)
         a->others_bytes = all;
     a->unlisted_bytes = zero_if_unknown(a->others_bytes) - a->listed_bytes;
+}
+
+static void account_rest(struct vg_report_account *a)
+{
+    if (a->total_bytes == VG_BYTES_UNKNOWN)
+        return;
+    const uint64_t parts = zero_if_unknown(a->tracked_bytes) + zero_if_unknown(a->context_bytes) +
+                           a->listed_bytes + a->unlisted_bytes + zero_if_unknown(a->free_bytes);
+    a->rest_bytes = (int64_t)a->total_bytes - (int64_t)parts;
+}
+
+/* See the header. */
+static int32_t find_self(const struct vg_snapshot *s, const struct vg_report_account *a)
+{
+    int32_t best = -1;
+    if (vg_amount_known(s->self_bytes) || !vg_amount_known(a->tracked_bytes) || a->rest_bytes >= 0)
+        return -1;
+    for (uint32_t i = 0; i < s->process_count; i++) {
+        const struct vg_snapshot_process *const p = &s->processes[i];
+        if ((p->flags & VG_PROCESS_INVISIBLE) && vg_amount_known(p->bytes) &&
+            p->bytes >= a->tracked_bytes && (best < 0 || p->bytes < s->processes[best].bytes))
+            best = (int32_t)i;
+    }
+    return best;
 }
 
 static enum vg_account_rest classify(const struct vg_snapshot *s, const struct vg_report_account *a)
@@ -55,17 +88,21 @@ void vg_report_account(const struct vg_snapshot *s, struct vg_report_account *ou
     struct vg_report_account a = { .total_bytes = usable(s->device.total_bytes),
                                    .free_bytes = usable(s->device.free_bytes),
                                    .tracked_bytes = usable(s->live_bytes),
-                                   .context_bytes = VG_BYTES_UNKNOWN };
+                                   .context_bytes = VG_BYTES_UNKNOWN,
+                                   .self_process = -1 };
     if (a.total_bytes == 0)
         a.total_bytes = VG_BYTES_UNKNOWN; /* no device is that small: it was not measured */
     const uint64_t tracked = zero_if_unknown(a.tracked_bytes);
-    if (vg_amount_known(s->self_bytes) && s->self_bytes >= tracked)
+    if (vg_amount_known(s->self_bytes) && a.tracked_bytes <= s->self_bytes)
         a.context_bytes = s->self_bytes - tracked;
     account_others(s, &a);
-    if (a.total_bytes != VG_BYTES_UNKNOWN)
-        a.rest_bytes =
-            (int64_t)a.total_bytes - (int64_t)tracked - (int64_t)zero_if_unknown(a.context_bytes) -
-            (int64_t)(a.listed_bytes + a.unlisted_bytes) - (int64_t)zero_if_unknown(a.free_bytes);
+    account_rest(&a);
+    a.self_process = find_self(s, &a);
+    if (a.self_process >= 0) {
+        a.context_bytes = s->processes[a.self_process].bytes - tracked;
+        account_others(s, &a);
+        account_rest(&a);
+    }
     a.rest = classify(s, &a);
     *out = a;
 }

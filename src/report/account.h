@@ -29,15 +29,21 @@ struct vg_report_account {
     uint64_t tracked_bytes;  /* this process, allocations that vramguard saw */
     uint64_t context_bytes;  /* this process, everything else: contexts, libraries, rounding */
     uint64_t others_bytes;   /* all other processes: listed + unlisted; may be unknown */
-    uint32_t listed_count;   /* the first entries of snapshot.processes */
+    uint32_t listed_end;     /* entries of snapshot.processes before this one are listed */
     uint32_t unlisted_count; /* further processes */
+    int32_t self_process;    /* the entry that must be this process itself and is neither listed nor
+                                among the others, -1 for none */
     uint64_t listed_bytes;   /* sum of the known amounts of the listed */
     uint64_t unlisted_bytes; /* what others_bytes holds beyond listed_bytes */
     int64_t rest_bytes;
     enum vg_account_rest rest;
 };
 
-/* Fills `out` from a validated snapshot (vg_snapshot_validate). Never fails. */
+/* Fills `out` from a validated snapshot (vg_snapshot_validate). Never fails.
+ *
+ * In a container NVML tells the host's pids, so a process cannot find itself in the list. When its
+ * own amount is missing, and the parts would exceed the total, one of the processes that are not
+ * visible here is this one: the smallest that can be. */
 void vg_report_account(const struct vg_snapshot *snapshot, struct vg_report_account *out);
 
 /* How much more than the free memory was asked for: VG_BYTES_UNKNOWN unless both are known, 0 when

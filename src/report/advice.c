@@ -152,14 +152,21 @@ static bool co_tenant_applies(const struct vg_snapshot *s)
     return lacks_memory(s, &deficit) && or_zero(account_of(s).others_bytes) >= deficit;
 }
 
+static bool is_other(const struct vg_report_account *a, uint32_t i)
+{
+    return (int32_t)i != a->self_process;
+}
+
 /* The smallest single process whose memory would suffice; NULL when it takes several. */
 static const struct vg_snapshot_process *sufficient_process(const struct vg_snapshot *s)
 {
     const uint64_t deficit = vg_report_deficit(s);
     const struct vg_snapshot_process *best = NULL;
+    const struct vg_report_account a = account_of(s);
     for (uint32_t i = 0; i < s->process_count; i++) {
         const struct vg_snapshot_process *const p = &s->processes[i];
-        if (vg_amount_known(p->bytes) && p->bytes >= deficit && (!best || p->bytes < best->bytes))
+        if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes >= deficit &&
+            (!best || p->bytes < best->bytes))
             best = p;
     }
     return best;
@@ -169,9 +176,11 @@ static const struct vg_snapshot_process *sufficient_process(const struct vg_snap
 static const struct vg_snapshot_process *largest_process(const struct vg_snapshot *s)
 {
     const struct vg_snapshot_process *best = NULL;
+    const struct vg_report_account a = account_of(s);
     for (uint32_t i = 0; i < s->process_count; i++) {
         const struct vg_snapshot_process *const p = &s->processes[i];
-        if (vg_amount_known(p->bytes) && p->bytes > 0 && (!best || p->bytes > best->bytes))
+        if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes > 0 &&
+            (!best || p->bytes > best->bytes))
             best = p;
     }
     return best;

@@ -4,6 +4,7 @@
 
 #include "report/account.h"
 #include "report/amount.h"
+#include "report/command.h"
 #include "report/label.h"
 #include "report/wrap.h"
 
@@ -17,13 +18,14 @@ bool vg_advice_runs_python(const struct vg_snapshot *s)
 void vg_advice_add_process(struct vg_text *out, const struct vg_snapshot *s,
                            const struct vg_snapshot_process *process)
 {
-    char command[COMMAND_WIDTH * 4 + 1];
+    char command[VG_COMMAND_CAP], cut[COMMAND_WIDTH * 4 + 1];
     vg_text_addf(out, "pid %d (", process->pid);
     if (process->flags & VG_PROCESS_INVISIBLE) {
         vg_text_add(out, "of another container or host, not visible here");
     } else {
-        vg_wrap_cut(command, sizeof command, process->command, COMMAND_WIDTH);
-        vg_text_add(out, command[0] ? command : "command unknown");
+        vg_command_short(command, sizeof command, process->command);
+        vg_wrap_cut(cut, sizeof cut, command, COMMAND_WIDTH);
+        vg_text_add(out, cut[0] ? cut : "command unknown");
         if (process->uid != UINT32_MAX && process->uid != s->uid)
             vg_text_addf(out, ", uid %u", process->uid);
     }

@@ -18,7 +18,7 @@ const char *vg_amount_format_column(char *out, int64_t bytes, uint64_t total_byt
 {
     char amount[VG_SIZE_TEXT_CAP];
     const uint64_t magnitude = bytes < 0 ? 0 - (uint64_t)bytes : (uint64_t)bytes;
-    if (total_bytes >= VG_GIB)
+    if (total_bytes >= VG_GIB && magnitude < 1000 * VG_GIB)
         vg_size_format_gib(amount, magnitude);
     else
         vg_size_format(amount, magnitude);

@@ -209,7 +209,7 @@ void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
             grew = true;
         }
         const size_t new_head = next_separator(label, head ? head + SEPARATOR_LENGTH : 0);
-        if (tail < length && new_head < tail &&
+        if (tail < length && new_head > head && new_head < tail &&
             new_head + gap + (length - tail - SEPARATOR_LENGTH) <= width) {
             head = new_head;
             grew = true;

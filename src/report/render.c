@@ -50,11 +50,9 @@ static void add_free_of_total(struct vg_text *out, const struct vg_snapshot *s)
                      AMOUNT(d->total_bytes));
 }
 
-void vg_report_render_first_line(const struct vg_snapshot *s, struct vg_report_style style,
-                                 struct vg_text *out)
+static void add_headline(struct vg_text *out, const struct vg_snapshot *s)
 {
     const bool asked = vg_amount_known(s->asked_bytes);
-    add_color(out, style, red);
     vg_text_add(out, "vramguard: GPU");
     if (s->device.ordinal >= 0)
         vg_text_addf(out, " %d", s->device.ordinal);
@@ -71,7 +69,11 @@ void vg_report_render_first_line(const struct vg_snapshot *s, struct vg_report_s
     add_free_of_total(out, s);
     if (s->error != CUDA_OUT_OF_MEMORY && s->error != 0)
         vg_text_addf(out, " (CUDA error %d)", s->error);
-    add_color(out, style, plain);
+}
+
+void vg_report_render_first_line(const struct vg_snapshot *s, struct vg_text *out)
+{
+    add_headline(out, s);
     vg_text_add(out, "\n");
 }
 
@@ -116,17 +118,18 @@ static void add_run(struct vg_text *out, const struct vg_snapshot *s, size_t col
 static void add_site(struct vg_text *out, const struct vg_snapshot *s, uint64_t bytes,
                      uint64_t count, const char *label, size_t columns)
 {
-    char amount[VG_SIZE_TEXT_CAP], times[24], fitted[VG_LABEL_CAP];
+    char amount[VG_SIZE_TEXT_CAP], times[16], fitted[VG_LABEL_CAP];
     if (vg_amount_known(bytes))
         vg_amount_format_column(amount, (int64_t)bytes, s->live_bytes);
     else
         vg_size_format(amount, VG_BYTES_UNKNOWN);
+    /* Eight digits are more than a recorder file can hold. */
     struct vg_text text = vg_text_over(times, sizeof times);
-    vg_text_addf(&text, "%llux", (unsigned long long)count);
-    vg_text_addf(out, "  %10s %8s  ", amount, times);
+    vg_text_addf(&text, "%llux", (unsigned long long)(count > 99999999 ? 99999999 : count));
+    vg_text_addf(out, "  %10s %9s  ", amount, times);
     /* Two lines at most; a break costs the rest of the first. */
     vg_label_fit(fitted, sizeof fitted, label, 2 * (columns - SITE_INDENT) - 16);
-    vg_wrap_add(out, fitted, SITE_INDENT - 1, columns, VG_WRAP_LABEL);
+    vg_wrap_add(out, fitted, SITE_INDENT, columns, VG_WRAP_LABEL);
 }
 
 static void add_sites(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
@@ -276,7 +279,10 @@ void vg_report_render(const struct vg_snapshot *s, struct vg_report_style style,
                       struct vg_text *out)
 {
     const size_t columns = columns_of(style);
-    vg_report_render_first_line(s, style, out);
+    add_color(out, style, red);
+    add_headline(out, s);
+    add_color(out, style, plain);
+    vg_text_add(out, "\n");
     add_where(out, s, columns);
     add_why_and_do(out, s, columns);
     add_run(out, s, columns);

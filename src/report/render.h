@@ -26,9 +26,8 @@ void vg_report_render(const struct vg_snapshot *snapshot, struct vg_report_style
                       struct vg_text *out);
 
 /* Appends the headline alone: "vramguard: GPU 0 out of memory: asked 2.00 GiB, free 1.50 GiB of
- * 11.17 GiB\n". Not wrapped. */
-void vg_report_render_first_line(const struct vg_snapshot *snapshot, struct vg_report_style style,
-                                 struct vg_text *out);
+ * 11.17 GiB\n". Not wrapped, no colour. */
+void vg_report_render_first_line(const struct vg_snapshot *snapshot, struct vg_text *out);
 
 /* Appends the part of the report about live allocations: totals, largest sites, sizes. Uses
  * `live_*`, `peak_bytes`, `untracked_bytes`, `size_class_count` and the sites of the snapshot only;

@@ -5,6 +5,7 @@
 
 #include "report/account.h"
 #include "report/amount.h"
+#include "report/command.h"
 #include "report/wrap.h"
 
 /* "    <label>  <amount>  <share>  <bar>  <note>" */
@@ -14,7 +15,8 @@ enum {
     LABEL_WIDTH_MAX = 60,
     AMOUNT_WIDTH = 10,
     SHARE_WIDTH = 7,
-    BAR_WIDTH_MAX = 20,
+    BAR_WIDTH = 16,
+    PROCESS_CAP = VG_COMMAND_CAP + 32,
     LABEL_CAP = 4 * LABEL_WIDTH_MAX + 8,
 };
 
@@ -22,6 +24,11 @@ struct columns {
     size_t label, bar;
     uint64_t total_bytes;
 };
+
+static bool is_listed(const struct vg_report_account *a, uint32_t i)
+{
+    return i < a->listed_end && (int32_t)i != a->self_process;
+}
 
 static const char *process_note(const struct vg_snapshot_process *process)
 {
@@ -31,20 +38,41 @@ static const char *process_note(const struct vg_snapshot_process *process)
     return guarded ? "guarded" : "";
 }
 
+/* `out` has PROCESS_CAP bytes. */
+static void process_label(char *out, const struct vg_snapshot_process *process)
+{
+    char command[VG_COMMAND_CAP];
+    struct vg_text label = vg_text_over(out, PROCESS_CAP);
+    vg_command_short(command, sizeof command, process->command);
+    vg_text_addf(&label, "pid %d %s", process->pid,
+                 process->flags & VG_PROCESS_INVISIBLE ? "(not visible here)" : command);
+}
+
+/* Labels get what room they need, then bars and notes get theirs. */
 static struct columns measure(const struct vg_snapshot *s, const struct vg_report_account *a,
                               size_t columns)
 {
-    struct columns c = { .label = LABEL_WIDTH, .total_bytes = a->total_bytes };
-    size_t note = 0;
-    for (uint32_t i = 0; i < a->listed_count; i++) {
-        const size_t width = strlen(process_note(&s->processes[i]));
-        if (width > note)
-            note = width + 2;
+    char label[PROCESS_CAP];
+    size_t label_width = LABEL_WIDTH, note_width = 0;
+    for (uint32_t i = 0; i < a->listed_end; i++) {
+        if (!is_listed(a, i))
+            continue;
+        process_label(label, &s->processes[i]);
+        const size_t width = vg_wrap_width(label), note = strlen(process_note(&s->processes[i]));
+        label_width = width > label_width ? width : label_width;
+        note_width = note > 0 && note + 2 > note_width ? note + 2 : note_width;
     }
-    size_t room = columns - LABEL_INDENT - LABEL_WIDTH - AMOUNT_WIDTH - SHARE_WIDTH - 2 - note;
-    c.bar = room > BAR_WIDTH_MAX ? BAR_WIDTH_MAX : room;
-    room -= c.bar;
-    c.label += room > LABEL_WIDTH_MAX - LABEL_WIDTH ? LABEL_WIDTH_MAX - LABEL_WIDTH : room;
+    const size_t room = columns - LABEL_INDENT - AMOUNT_WIDTH - SHARE_WIDTH - 2 - note_width;
+    struct columns c = { .total_bytes = a->total_bytes, .label = room, .bar = 0 };
+    if (room >= LABEL_WIDTH + BAR_WIDTH)
+        c.label = room - BAR_WIDTH;
+    else if (room > LABEL_WIDTH)
+        c.label = LABEL_WIDTH;
+    c.bar = room - c.label;
+    if (c.label > label_width)
+        c.label = label_width;
+    if (c.label > LABEL_WIDTH_MAX)
+        c.label = LABEL_WIDTH_MAX;
     return c;
 }
 
@@ -72,6 +100,8 @@ static void add_row(struct vg_text *out, const struct columns *c, const char *la
     if (known && bytes >= 0 && c->total_bytes != VG_BYTES_UNKNOWN) {
         add_share(out, (uint64_t)bytes, c->total_bytes);
         uint64_t marks = ((uint64_t)bytes * c->bar + c->total_bytes / 2) / c->total_bytes;
+        if (marks == 0 && (uint64_t)bytes >= c->total_bytes / 50)
+            marks = 1;
         if (marks > c->bar)
             marks = c->bar;
         vg_text_add(out, marks > 0 ? "  " : "");
@@ -92,13 +122,12 @@ static void add_known(struct vg_text *out, const struct columns *c, const char *
 static void add_processes(struct vg_text *out, const struct vg_snapshot *s,
                           const struct vg_report_account *a, const struct columns *c)
 {
-    char data[VG_COMMAND_CAP + 32];
-    for (uint32_t i = 0; i < a->listed_count; i++) {
-        const struct vg_snapshot_process *const p = &s->processes[i];
-        struct vg_text label = vg_text_over(data, sizeof data);
-        vg_text_addf(&label, "pid %d %s", p->pid,
-                     p->flags & VG_PROCESS_INVISIBLE ? "(not visible here)" : p->command);
-        add_known(out, c, data, p->bytes, process_note(p));
+    char data[PROCESS_CAP];
+    for (uint32_t i = 0; i < a->listed_end; i++) {
+        if (!is_listed(a, i))
+            continue;
+        process_label(data, &s->processes[i]);
+        add_known(out, c, data, s->processes[i].bytes, process_note(&s->processes[i]));
     }
     if (a->unlisted_count > 0 || a->unlisted_bytes > 0) {
         struct vg_text label = vg_text_over(data, sizeof data);

@@ -137,7 +137,9 @@ static void add_readable(struct vg_text *out, const char *name)
             vg_text_add(out, anonymous);
             p += sizeof anonymous - 2;
         } else if (depth == 0 && strncmp(p, operator_word, sizeof operator_word - 1) == 0) {
-            const size_t length = sizeof operator_word - 1 + strspn(p + 8, "()<>=!&|+-*/%^~[],");
+            size_t length = sizeof operator_word - 1;
+            length +=
+                strncmp(p + length, "()", 2) == 0 ? 2 : strspn(p + length, "<>=!&|+-*/%^~[],");
             vg_text_add_bytes(out, p, length);
             p += length - 1;
         } else if (*p == '<') {

@@ -1,0 +1,351 @@
+/* Which cause is found for which measurements, and what its sentences say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "report/advice.h"
+#include "report/validate.h"
+#include "sample_snapshot.h"
+
+static struct vg_snapshot s;
+static char cause[VG_ADVICE_TEXT_CAP], advice[VG_ADVICE_TEXT_CAP];
+
+static void expect_row(const char *name)
+{
+    const struct vg_advice_row *const row = vg_advice_find(&s);
+    struct vg_text text = vg_text_over(cause, sizeof cause);
+    row->cause(&s, &text);
+    assert_false(text.truncated);
+    text = vg_text_over(advice, sizeof advice);
+    row->advice(&s, &text);
+    assert_false(text.truncated);
+    assert_string_equal(row->name, name);
+    assert_true(strlen(cause) > 20 && cause[strlen(cause) - 1] == '.');
+    assert_true(strlen(advice) > 10 && advice[strlen(advice) - 1] != '.');
+}
+
+static void expect_text(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("\"%s\" lacks \"%s\"", text, part);
+}
+
+static void expect_no_text(const char *text, const char *part)
+{
+    if (strstr(text, part))
+        fail_msg("\"%s\" contains \"%s\"", text, part);
+}
+
+static void request_above_the_device(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.asked_bytes = 13 * VG_GIB;
+    expect_row("impossible");
+    expect_text(cause, "13.00 GiB");
+    expect_text(cause, "12.00 GiB");
+    expect_text(advice, "device_map=\"auto\"");
+    SET(s.command, "./solver");
+    expect_row("impossible");
+    expect_no_text(advice, "torch");
+}
+
+static void request_above_the_device_less_context(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.asked_bytes = 12 * VG_GIB - VG_GIB / 4;
+    expect_row("impossible");
+    expect_text(cause, "512 MiB");
+}
+
+static void enough_was_free(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.asked_bytes = VG_GIB / 2;
+    expect_row("other-limit");
+    expect_text(cause, "MPS");
+    s.cgroup_limit_bytes = 4 * VG_GIB;
+    s.cgroup_used_bytes = 4 * VG_GIB - 4096;
+    expect_row("other-limit");
+    expect_text(cause, "host memory");
+}
+
+static void one_neighbour_would_suffice(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    struct vg_snapshot_process *const large = add_process(&s, 5000, 4 * VG_GIB, "python big.py");
+    s.live_bytes -= 4 * VG_GIB;
+    s.self_bytes -= 4 * VG_GIB;
+    large->uid = 1001;
+    expect_row("co-tenant");
+    /* The smaller of the two suffices. */
+    expect_text(cause, "pid 4711 (python3 train.py) holds 3.00 GiB");
+    s.asked_bytes = 5 * VG_GIB;
+    expect_row("co-tenant");
+    expect_text(cause, "pid 5000 (python big.py, uid 1001) holds 4.00 GiB");
+}
+
+static void several_neighbours_together(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.asked_bytes = 5 * VG_GIB + VG_GIB / 2;
+    add_process(&s, 5000, 2 * VG_GIB, "python other.py");
+    s.live_bytes -= 2 * VG_GIB;
+    s.self_bytes -= 2 * VG_GIB;
+    expect_row("co-tenant");
+    expect_text(cause, "5.00 GiB together");
+    expect_text(cause, "pid 4711");
+    expect_text(advice, "some of them");
+}
+
+static void neighbours_that_do_not_suffice_are_not_blamed(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.asked_bytes = 6 * VG_GIB;
+    expect_row("own-total");
+    expect_no_text(cause, "4711");
+}
+
+static void unlisted_neighbours_count(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.process_count = 0;
+    s.other_process_count = 40;
+    expect_row("co-tenant");
+    expect_text(cause, "3.00 GiB together; without");
+}
+
+static void neighbours_of_another_container(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.processes[0].flags = VG_PROCESS_INVISIBLE;
+    s.processes[0].command[0] = '\0';
+    expect_row("co-tenant");
+    expect_text(cause, "not visible here");
+    expect_no_text(cause, "()");
+}
+
+/* In a container this process is in NVML's list under a pid it does not know. */
+static void this_process_is_not_its_own_neighbour(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.self_bytes = VG_BYTES_UNKNOWN;
+    add_process(&s, 98765, 10 * VG_GIB + VG_GIB / 2, "")->flags = VG_PROCESS_INVISIBLE;
+    expect_row("own-total");
+    expect_no_text(cause, "98765");
+    expect_text(cause, "this process itself holds 10.50 GiB");
+}
+
+static void frameworks_are_known_by_their_command(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    SET(s.processes[0].command, "python -m vllm.entrypoints.api_server");
+    expect_row("co-tenant");
+    expect_text(advice, "--gpu-memory-utilization");
+    SET(s.processes[0].command, "python train_jax.py");
+    expect_row("co-tenant");
+    expect_text(advice, "XLA_PYTHON_CLIENT_PREALLOCATE=false");
+}
+
+static void another_gpu_with_room(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    add_device(&s, 1, 12 * VG_GIB, 9 * VG_GIB); /* 7.5 + 2 GiB are needed */
+    expect_row("co-tenant");
+    expect_no_text(advice, "GPU 1");
+    s.devices[0].free_bytes = 10 * VG_GIB;
+    expect_row("co-tenant");
+    expect_text(advice, "GPU 1, which has 10.00 GiB free: CUDA_VISIBLE_DEVICES=1");
+    add_device(&s, 2, 12 * VG_GIB, 11 * VG_GIB);
+    expect_row("co-tenant");
+    expect_text(advice, "CUDA_VISIBLE_DEVICES=2");
+}
+
+/* The program sees only some devices, so its numbers are not CUDA's. */
+static void hidden_gpus_are_named_by_uuid(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    add_device(&s, 1, 12 * VG_GIB, 11 * VG_GIB);
+    add_device(&s, -1, 12 * VG_GIB, 3 * VG_GIB);
+    expect_row("co-tenant");
+    expect_text(advice, "GPU 1, which has 11.00 GiB free: CUDA_VISIBLE_DEVICES=GPU-aabbccdd");
+    s.devices[0].uuid[0] = '\0';
+    expect_row("co-tenant");
+    expect_no_text(advice, "CUDA_VISIBLE_DEVICES");
+}
+
+static void owner_without_nvml(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.nvml_available = 0;
+    s.process_count = 0;
+    s.self_bytes = s.others_bytes = VG_BYTES_UNKNOWN;
+    expect_row("unknown-owner");
+    expect_text(cause, "4.00 GiB");
+    expect_text(cause, "NVML (libnvidia-ml.so.1) is not available");
+    /* A rest that contexts explain is no neighbour. */
+    s.live_bytes = 10 * VG_GIB + VG_GIB / 4;
+    s.asked_bytes = VG_GIB + VG_GIB / 4;
+    expect_row("own-total");
+}
+
+static void owner_that_nvml_does_not_list(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.process_count = 0;
+    s.others_bytes = 0;
+    expect_row("unknown-owner");
+    expect_text(cause, "no process that NVML lists");
+    expect_text(advice, "/dev/nvidia*");
+}
+
+static void guarded_neighbours_that_wait(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.processes[0].flags = VG_PROCESS_GUARDED;
+    expect_row("co-tenant");
+    s.processes[0].flags |= VG_PROCESS_WAITING;
+    expect_row("load-race");
+    expect_text(cause, "1 of them waits");
+}
+
+static void context_without_room(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.asked_bytes = VG_BYTES_UNKNOWN;
+    SET(s.api, "cuDevicePrimaryCtxRetain");
+    s.device.free_bytes = 100 * VG_MIB;
+    expect_row("no-headroom");
+    expect_text(cause, "cuDevicePrimaryCtxRetain");
+    expect_text(cause, "100 MiB are free; pid 4711");
+    s.device.free_bytes = 5 * VG_GIB;
+    expect_row("other-limit");
+}
+
+static void contexts_outweigh_allocations(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.live_bytes = VG_GIB;
+    expect_row("own-context");
+    expect_text(cause, "9.50 GiB are contexts");
+    expect_text(advice, "VRAMGUARD_POLICY=trim");
+    s.action_count = 1;
+    SET(s.actions[0].name, "trim");
+    expect_row("own-context");
+    expect_no_text(advice, "trim"); /* it was tried */
+}
+
+static void one_place_holds_most(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.sites[0].bytes = 6 * VG_GIB;
+    expect_row("own-site");
+    expect_text(cause, "6.00 GiB of its 10.00 GiB: main (train.c:12) > load (load.c:7)");
+}
+
+static void all_in_all(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    expect_row("own-total");
+    expect_text(cause, "this process itself holds 10.50 GiB of 12.00 GiB");
+    expect_text(advice, "dtype=torch.float16");
+    SET(s.command, "./solver");
+    expect_row("own-total");
+    expect_no_text(advice, "torch");
+    add_device(&s, 1, 24 * VG_GIB, 23 * VG_GIB);
+    expect_row("own-total");
+    expect_text(advice, "CUDA_VISIBLE_DEVICES=1");
+}
+
+static void nothing_is_known(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.device.free_bytes = s.device.total_bytes = VG_BYTES_UNKNOWN;
+    expect_row("unknown");
+    expect_text(cause, "unknown");
+    memset(&s, 0xff, sizeof s);
+    s.version = VG_SNAPSHOT_VERSION;
+    s.size_bytes = sizeof s;
+    assert_true(vg_snapshot_validate(&s) > 0);
+    vg_advice_find(&s);
+}
+
+/* Every sentence on random numbers: bounded, and never an amount that nobody measured. */
+static void any_numbers_give_sentences(void **state)
+{
+    (void)state;
+    srand(3);
+    for (int round = 0; round < 20000; round++) {
+        sample_shared(&s);
+        uint64_t *const amounts[] = { &s.asked_bytes,        &s.device.free_bytes,
+                                      &s.live_bytes,         &s.self_bytes,
+                                      &s.others_bytes,       &s.device.total_bytes,
+                                      &s.peak_bytes,         &s.cgroup_used_bytes,
+                                      &s.cgroup_limit_bytes, &s.processes[0].bytes };
+        for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
+            if (rand() % 3 == 0)
+                *amounts[i] = rand() % 3
+                                  ? ((uint64_t)rand() << 31 | (uint64_t)rand()) >> (rand() % 40)
+                                  : VG_BYTES_UNKNOWN;
+        s.nvml_available = rand() % 2;
+        s.processes[0].flags = (uint32_t)rand() % 8;
+        vg_snapshot_validate(&s);
+        const struct vg_advice_row *const row = vg_advice_find(&s);
+        expect_row(row->name);
+        expect_no_text(cause, "EiB");
+        if (strcmp(row->name, "other-limit") != 0 && strcmp(row->name, "unknown") != 0)
+            expect_no_text(cause, "unknown are");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(request_above_the_device),
+        cmocka_unit_test(request_above_the_device_less_context),
+        cmocka_unit_test(enough_was_free),
+        cmocka_unit_test(one_neighbour_would_suffice),
+        cmocka_unit_test(several_neighbours_together),
+        cmocka_unit_test(neighbours_that_do_not_suffice_are_not_blamed),
+        cmocka_unit_test(unlisted_neighbours_count),
+        cmocka_unit_test(neighbours_of_another_container),
+        cmocka_unit_test(this_process_is_not_its_own_neighbour),
+        cmocka_unit_test(frameworks_are_known_by_their_command),
+        cmocka_unit_test(another_gpu_with_room),
+        cmocka_unit_test(hidden_gpus_are_named_by_uuid),
+        cmocka_unit_test(owner_without_nvml),
+        cmocka_unit_test(owner_that_nvml_does_not_list),
+        cmocka_unit_test(guarded_neighbours_that_wait),
+        cmocka_unit_test(context_without_room),
+        cmocka_unit_test(contexts_outweigh_allocations),
+        cmocka_unit_test(one_place_holds_most),
+        cmocka_unit_test(all_in_all),
+        cmocka_unit_test(nothing_is_known),
+        cmocka_unit_test(any_numbers_give_sentences),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

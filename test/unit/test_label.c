@@ -1,0 +1,212 @@
+/* Labels of stacks and the names in them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "report/label.h"
+#include "report/symbol_name.h"
+
+#define LABEL(...)                                                                                 \
+    label_of((const struct vg_snapshot_frame[]){ __VA_ARGS__ },                                    \
+             sizeof((const struct vg_snapshot_frame[]){ __VA_ARGS__ }) /                           \
+                 sizeof(struct vg_snapshot_frame))
+#define FRAME(module_name, function_name)                                                          \
+    {                                                                                              \
+        .module = module_name, .function = function_name                                           \
+    }
+#define SOURCE(module_name, function_name, place)                                                  \
+    {                                                                                              \
+        .module = module_name, .function = function_name, .location = place                        \
+    }
+
+static const char *label_of(const struct vg_snapshot_frame *frames, size_t count)
+{
+    static char label[VG_LABEL_CAP];
+    vg_label_from_frames(frames, count, label, sizeof label);
+    return label;
+}
+
+static void folds_runs_of_a_module(void **state)
+{
+    (void)state;
+    assert_string_equal(LABEL(FRAME("libcuda.so.1", "cuMemAlloc_v2"), FRAME("libcudart.so.13", ""),
+                              FRAME("libcudart.so.13", "cudaMalloc"), FRAME("libffi.so.8", ""),
+                              FRAME("libffi.so.8", "ffi_call"), FRAME("_ctypes.so", ""),
+                              FRAME("python3.11", ""), FRAME("python3.11", "PyObject_Call"),
+                              FRAME("python3.11", "Py_BytesMain"), FRAME("libc.so.6", ""),
+                              FRAME("libc.so.6", "__libc_start_main"),
+                              FRAME("python3.11", "_start")),
+                        "python3.11 PyObject_Call > _ctypes.so > libffi.so.8 ffi_call > "
+                        "libcudart.so.13 cudaMalloc");
+}
+
+static void keeps_source_locations(void **state)
+{
+    (void)state;
+    assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("train", "allocate"),
+                              SOURCE("train", "load", "train.c:40"),
+                              SOURCE("train", "main", "train.c:12"),
+                              FRAME("libc.so.6", "__libc_start_call_main")),
+                        "main (train.c:12) > load (train.c:40) > train allocate > "
+                        "libcudart.so.13 cudaMalloc");
+}
+
+static void names_the_runtime_function_that_was_called(void **state)
+{
+    (void)state;
+    assert_string_equal(LABEL(SOURCE("libcudart.so.13", "take_block", "heap.c:3"),
+                              SOURCE("libcudart.so.13", "cudaMalloc", "api.c:9"),
+                              FRAME("app", "main")),
+                        "app main > libcudart.so.13 cudaMalloc");
+}
+
+static void tells_nameless_places_apart(void **state)
+{
+    (void)state;
+    const struct vg_snapshot_frame frames[] = { FRAME("libcudart.so.13", "cudaMalloc"),
+                                                { .module = "app", .module_offset = 0x1a2b },
+                                                FRAME("libc.so.6", "") };
+    assert_string_equal(label_of(frames, 3), "app+0x1a2b > libcudart.so.13 cudaMalloc");
+    assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("", ""), FRAME("", "")),
+                        "code in no file > libcudart.so.13 cudaMalloc");
+}
+
+static void nothing_left_is_empty(void **state)
+{
+    (void)state;
+    assert_string_equal(label_of(NULL, 0), "");
+    assert_string_equal(LABEL(FRAME("libcuda.so.580.1", "x"), FRAME("libvramguard.so", "y"),
+                              FRAME("libc.so.6", "start_thread"), FRAME("libc.so.6", "clone3")),
+                        "");
+}
+
+static void deep_stacks_keep_both_ends(void **state)
+{
+    (void)state;
+    static struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES];
+    for (int i = 0; i < VG_SNAPSHOT_FRAMES; i++) {
+        memset(frames[i].module, 'm', sizeof frames[i].module - 1);
+        memset(frames[i].function, 'a' + i % 26, sizeof frames[i].function - 1);
+        frames[i].module[0] = (char)('a' + i % 26);
+    }
+    strcpy(frames[0].module, "inner");
+    strcpy(frames[0].function, "last");
+    strcpy(frames[VG_SNAPSHOT_FRAMES - 1].module, "outer");
+    strcpy(frames[VG_SNAPSHOT_FRAMES - 1].function, "first");
+    const char *const label = label_of(frames, VG_SNAPSHOT_FRAMES);
+    assert_true(strlen(label) < VG_LABEL_CAP);
+    assert_memory_equal(label, "outer first > ", 14);
+    assert_non_null(strstr(label, " > ... > "));
+    assert_string_equal(label + strlen(label) - 13, " > inner last");
+}
+
+static void fit_cuts_whole_functions_in_the_middle(void **state)
+{
+    (void)state;
+    const char *const label = "main > one > two > three > cudaMalloc";
+    char out[64];
+    vg_label_fit(out, sizeof out, label, 37);
+    assert_string_equal(out, label);
+    vg_label_fit(out, sizeof out, label, 36);
+    assert_string_equal(out, "main > ... > three > cudaMalloc");
+    vg_label_fit(out, sizeof out, label, 25);
+    assert_string_equal(out, "main > ... > cudaMalloc");
+    vg_label_fit(out, sizeof out, label, 20);
+    assert_string_equal(out, "... > cudaMalloc");
+    vg_label_fit(out, sizeof out, label, 10);
+    assert_string_equal(out, "...aMalloc");
+}
+
+static void fit_never_exceeds_its_width(void **state)
+{
+    (void)state;
+    static const char pieces[][12] = { "a", "function", " > ", ">", " ", "\xc3\xa4", "x > y" };
+    srand(7);
+    for (int round = 0; round < 20000; round++) {
+        char label[160] = "", out[200];
+        for (int n = rand() % 12; n >= 0; n--)
+            strcat(label, pieces[rand() % 7]);
+        const size_t width = (size_t)rand() % 100, cap = 1 + (size_t)rand() % 100;
+        memset(out, 'X', sizeof out);
+        vg_label_fit(out, cap, label, width);
+        assert_true(strlen(out) <= width && strlen(out) < cap);
+        assert_int_equal(out[cap], 'X');
+    }
+}
+
+static const char *name_of(const char *symbol)
+{
+    static char out[96];
+    vg_symbol_name(out, sizeof out, symbol);
+    return out;
+}
+
+static void reads_mangled_names(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {
+        { "_ZN2at6native10empty_cudaEN3c108ArrayRefIlEE", "at::native::empty_cuda" },
+        { "_Z4loadPKc", "load" },
+        { "_ZL4loadPKc", "load" },
+        { "_ZNK5Model4sizeEv", "Model::size" },
+        { "_ZN5ModelC2Ei", "Model::Model" },
+        { "_ZN5ModelD1Ev", "Model::~Model" },
+        { "_ZSt4sortIPiEvT_S1_", "std::sort" },
+        { "_ZNSt6vectorIiSaIiEE9push_backEOi", "std::vector::push_back" },
+        { "_ZN12_GLOBAL__N_14workEv", "(anonymous namespace)::work" },
+        { "_ZN3c106detail3getILb1ELi5EE4callEv", "c10::detail::get::call" },
+        { "_ZN1aILNS_4KindE2EE4callEv", "a::call" },
+        { "_ZN1aIL4Kind2EE4callEv", "a::call" },
+        { "_ZN1aIXadL_Z1fvEEE", "a" },
+        { "cudaMalloc", "cudaMalloc" },
+        { "_Z", "_Z" },
+        { "_ZN", "_ZN" },
+        { "_ZN9", "_ZN9" },
+        { "_ZN99999999999999999999x", "_ZN99999999999999999999x" },
+        { "short<int>(long)", "short<int>(long)" },
+        { "at::native::(anonymous namespace)::copy_kernel<float, long>(at::TensorIterator&)",
+          "at::native::(anonymous namespace)::copy_kernel" },
+        { "std::vector<int, std::allocator<int>> make::it<int>(std::pair<int, int>)", "make::it" },
+        { "a_rather_long_name_of_a_class<int>::operator()(int, int) const",
+          "a_rather_long_name_of_a_class::operator()" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_string_equal(name_of(names[i][0]), names[i][1]);
+}
+
+static void survives_any_symbol(void **state)
+{
+    (void)state;
+    static const char letters[] = "NIEXLSTCDKZ0123456789_avt<>() ";
+    srand(11);
+    for (int round = 0; round < 200000; round++) {
+        char symbol[40] = "_Z", out[24];
+        const int length = 2 + rand() % 36;
+        for (int i = 2; i < length; i++)
+            symbol[i] = letters[rand() % (int)(sizeof letters - 1)];
+        vg_symbol_name(out, 1 + (size_t)rand() % sizeof out, symbol + (rand() % 2) * 2);
+        assert_true(strlen(out) < sizeof out);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(folds_runs_of_a_module),
+        cmocka_unit_test(keeps_source_locations),
+        cmocka_unit_test(names_the_runtime_function_that_was_called),
+        cmocka_unit_test(tells_nameless_places_apart),
+        cmocka_unit_test(nothing_left_is_empty),
+        cmocka_unit_test(deep_stacks_keep_both_ends),
+        cmocka_unit_test(fit_cuts_whole_functions_in_the_middle),
+        cmocka_unit_test(fit_never_exceeds_its_width),
+        cmocka_unit_test(reads_mangled_names),
+        cmocka_unit_test(survives_any_symbol),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
