@@ -7,7 +7,7 @@ SIMGPU_DRIVER_OBJECTS := $(SIMGPU_DRIVER_SOURCES:%.c=$(BUILD)/obj/%.o)
 simgpu-driver: $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
 all: simgpu-driver
 
-# An entry point has the driver's own parameter names, and a table row may be longer than a line.
+# TLS is read by each entry point, hence the model that needs no call.
 $(BUILD)/obj/test/simgpu/driver/%.o: test/simgpu/driver/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fPIC -pthread -ftls-model=initial-exec -c -o $@ $<
