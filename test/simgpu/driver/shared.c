@@ -209,6 +209,7 @@ int shared_open(const char *id, const struct device_list *wanted, bool join)
         if (fd >= 0) {
             result = flock(fd, LOCK_EX) == 0 ? map_file(fd) : -errno;
             flock(fd, LOCK_UN); /* closing is not enough: the mapping keeps the open file */
+            flock(fd, LOCK_UN); /* closing is not enough: the mapping keeps the open file alive */
             close(fd);
         }
     }
