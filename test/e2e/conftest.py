@@ -4,6 +4,7 @@ Every test has its own simulated GPU, state directory and home, so tests see not
 other or of the user. Every process a test starts is gone when the test ends.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import uuid
+import zlib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
 MODEL = ROOT / "test" / "model"
 TIMEOUT_S = 60
+
+# One name for all tests of a tree, so that they leave no trail of files in /dev/shm.
+SIMGPU_ID = "e2e-%d-%08x" % (os.getuid(), zlib.crc32(str(BUILD).encode()))
 
 # A small device for a small model (tiny.safetensors: 46 tensors, 17 MiB).
 DEVICE = "256MiB"
@@ -67,7 +71,6 @@ class Machine:
         self.simgpu = BUILD / "simgpu"
         self.library_path = [self.simgpu]
         self.preload = BUILD / "libvramguard.so"
-        self._simgpu_id = "e2e-" + uuid.uuid4().hex[:12]
         self._running = []
 
     def environment(self, guarded, extra):
@@ -80,7 +83,7 @@ class Machine:
             LD_LIBRARY_PATH=":".join(map(str, self.library_path)),
             SIMGPU_DEVICES=DEVICE,
             SIMGPU_CONTEXT=CONTEXT,
-            SIMGPU_ID=self._simgpu_id,
+            SIMGPU_ID=SIMGPU_ID,
             PYTHONDONTWRITEBYTECODE="1",
         )
         if guarded:
@@ -153,6 +156,7 @@ class Machine:
             except ProcessLookupError:
                 pass
             process.communicate()
+        Path("/dev/shm/simgpu-" + SIMGPU_ID).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -168,7 +172,11 @@ def built_tree():
     missing = [name for name in wanted if not (BUILD / name).exists()]
     if missing:
         pytest.exit("%s lacks %s: run make all" % (BUILD, ", ".join(missing)), returncode=1)
-    return BUILD
+    # Two test runs on one tree would meet on one simulated GPU: the second one waits.
+    descriptor = os.open(BUILD, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield BUILD
+    os.close(descriptor)
 
 
 @pytest.fixture

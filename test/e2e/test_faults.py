@@ -21,7 +21,6 @@ def own_lines_only(bare, guarded):
         ("VRAMGUARD", "maybe", "on|off"),
         ("VRAMGUARD_STACKS", "sometimes", "off|native"),
         ("VRAMGUARD_STACKS", "native,", "off|native"),
-        ("VRAMGUARD_STACKS", "", "off|native"),
         ("VRAMGUARD_KEEP", "12x", "0 to 1000000"),
         ("VRAMGUARD_KEEP", "-1", "0 to 1000000"),
         ("VRAMGUARD_KEEP", "99999999999999999999", "0 to 1000000"),
@@ -33,6 +32,13 @@ def test_bad_option_value_is_one_line(machine, load_model, name, value, allowed)
     (line,) = own_lines_only(bare, guarded)
     assert name in line and '"%s"' % value in line and allowed in line and "default" in line
     assert len(machine.records()) == 1, "the defaults are in force"
+
+
+def test_empty_option_is_an_unset_one(machine, load_model):
+    empty = dict(VRAMGUARD="", VRAMGUARD_STACKS="", VRAMGUARD_LOG="", VRAMGUARD_KEEP="")
+    bare, guarded = machine.both(load_model, **empty)
+    assert own_lines_only(bare, guarded) == []
+    assert len(machine.records()) == 1
 
 
 def test_two_bad_options_are_two_lines(machine, load_model):
@@ -67,13 +73,18 @@ def test_state_folder_without_permission(machine, load_model):
     assert str(machine.state) in line or "~" in line
 
 
-@pytest.mark.parametrize("where", ["/dev/full", "/proc/nothing/run", "folder"])
-def test_log_file_that_cannot_be_written(machine, load_model, where):
-    if where == "folder":
-        where = str(machine.folder)
-    bare, guarded = machine.both(load_model, VRAMGUARD_LOG=where)
+def test_log_file_that_cannot_be_written(machine, load_model):
+    bare, guarded = machine.both(load_model, VRAMGUARD_LOG="/proc/nothing/run")
     (line,) = own_lines_only(bare, guarded)
-    assert where in line
+    assert "/proc/nothing/run" in line
+
+
+def test_log_file_never_replaces_a_file(machine, load_model):
+    precious = machine.folder / "precious"
+    precious.write_text("mine")
+    bare, guarded = machine.both(load_model, VRAMGUARD_LOG=str(precious))
+    assert len(own_lines_only(bare, guarded)) <= 1
+    assert precious.read_text() == "mine"
 
 
 def test_report_still_comes_without_a_recorder(machine, load_model):
@@ -119,12 +130,12 @@ def test_limit_on_file_sizes_does_not_kill(machine, tiny_checkpoint):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "sys.exit(run_model.main())\n"
     )
+    machine.neighbour("2MiB")  # the simulated GPU exists: the program need not make its file
     command = [sys.executable, "-c", limited, tiny_checkpoint]
     bare, guarded = machine.both(command, PYTHONPATH=str(MODEL))
-    assert bare.code in (0, -signal.SIGXFSZ)
-    if bare.code != 0:
-        pytest.skip("the simulated GPU itself needs larger files than this limit allows")
-    assert len(own_lines_only(bare, guarded)) == 1
+    assert bare.code == 0, bare.stderr
+    lines = own_lines_only(bare, guarded)
+    assert 1 <= len(lines) <= 2, "one for the recorder file, one for the registry's"
 
 
 def shadow(machine, soname):

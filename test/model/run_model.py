@@ -167,7 +167,9 @@ def main():
         % (checkpoint.name, len(checkpoint.tensors), format_bytes(checkpoint.size_bytes)),
         flush=True,
     )
-    copies = [load_state_dict(checkpoint, device) for _ in range(arguments.copies)]
+    copies = []
+    for _ in range(arguments.copies):
+        copies.append(load_state_dict(checkpoint, device))
     buffers = allocate_buffers(device, arguments.extra)
     checksums = {verify(checkpoint, device, weights) for weights in copies}
     print(
