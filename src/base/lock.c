@@ -7,40 +7,20 @@
 #ifdef VG_DEBUG
 static _Thread_local uint32_t held_ranks; /* bit n: a lock of rank n is held */
 
-static void note_taken(const struct vg_lock *lock)
+void vg_lock_note_taken(const struct vg_lock *lock)
 {
     if (held_ranks >> lock->rank)
         __builtin_trap();
     held_ranks |= 1u << lock->rank;
 }
 
-static void note_released(const struct vg_lock *lock)
+void vg_lock_note_released(const struct vg_lock *lock)
 {
     held_ranks &= ~(1u << lock->rank);
 }
-#else
-static void note_taken(const struct vg_lock *lock)
-{
-    (void)lock;
-}
-
-static void note_released(const struct vg_lock *lock)
-{
-    (void)lock;
-}
 #endif
 
-bool vg_lock_try(struct vg_lock *lock)
-{
-    uint32_t free_word = 0;
-    if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, 1, memory_order_acquire,
-                                                 memory_order_relaxed))
-        return false;
-    note_taken(lock);
-    return true;
-}
-
-static __attribute__((noinline)) void take_contended(struct vg_lock *lock)
+void vg_lock_wait(struct vg_lock *lock)
 {
     const struct timespec pause = { .tv_nsec = 20000 };
     const int saved_errno = errno;
@@ -57,19 +37,4 @@ static __attribute__((noinline)) void take_contended(struct vg_lock *lock)
 #endif
     }
     errno = saved_errno;
-}
-
-void vg_lock_take(struct vg_lock *lock)
-{
-    uint32_t free_word = 0;
-    if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, 1, memory_order_acquire,
-                                                 memory_order_relaxed))
-        take_contended(lock);
-    note_taken(lock);
-}
-
-void vg_lock_release(struct vg_lock *lock)
-{
-    note_released(lock);
-    atomic_store_explicit(&lock->word, 0, memory_order_release);
 }

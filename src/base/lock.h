@@ -30,9 +30,40 @@ struct vg_lock {
         .rank = (lock_rank)                                                                        \
     }
 
+/* The rest of vg_lock_take when somebody else holds the lock. */
+void vg_lock_wait(struct vg_lock *lock);
+
+#ifdef VG_DEBUG
+void vg_lock_note_taken(const struct vg_lock *lock);
+void vg_lock_note_released(const struct vg_lock *lock);
+#else
+static inline void vg_lock_note_taken(const struct vg_lock *lock)
+{
+    (void)lock;
+}
+
+static inline void vg_lock_note_released(const struct vg_lock *lock)
+{
+    (void)lock;
+}
+#endif
+
 /* Not recursive. Never held across a driver call, a callback, dlopen or a wait. */
-void vg_lock_take(struct vg_lock *lock);
-bool vg_lock_try(struct vg_lock *lock);
-void vg_lock_release(struct vg_lock *lock);
+static inline void vg_lock_take(struct vg_lock *lock)
+{
+    uint32_t free_word = 0;
+    if (__builtin_expect(!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, 1,
+                                                                  memory_order_acquire,
+                                                                  memory_order_relaxed),
+                         0))
+        vg_lock_wait(lock);
+    vg_lock_note_taken(lock);
+}
+
+static inline void vg_lock_release(struct vg_lock *lock)
+{
+    vg_lock_note_released(lock);
+    atomic_store_explicit(&lock->word, 0, memory_order_release);
+}
 
 #endif

@@ -25,12 +25,16 @@ static int current_device(void)
     return device;
 }
 
+/* Others read the registry now and then; a line that all threads write at each call would cost more
+ * than the news is worth, so only changes of a megabyte are told. */
 static void publish_held(struct vg_process_state *state, int device)
 {
-    struct vg_registration *const registration = vg_process_device(state, device);
+    _Atomic uint64_t *const held = state->registrations[device].held_bytes;
     const uint64_t live = atomic_load_explicit(&state->recorder.header->devices[device].live_bytes,
                                                memory_order_relaxed);
-    atomic_store_explicit(registration->held_bytes, live, memory_order_relaxed);
+    const uint64_t told = atomic_load_explicit(held, memory_order_relaxed);
+    if (live - told >= VG_MIB && told - live >= VG_MIB)
+        atomic_store_explicit(held, live, memory_order_relaxed);
 }
 
 bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes)
@@ -57,7 +61,7 @@ static void describe_failure(struct vg_call *call)
     if (state->wants_stacks)
         vg_stack_capture(&call->stack);
     if (device >= 0) {
-        vg_process_device(state, device);
+        vg_process_use_device(state, device);
         atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
     }
     call->failure = (struct vg_failure){
@@ -68,7 +72,7 @@ static void describe_failure(struct vg_call *call)
         .error = call->result,
         .device = device,
         .asked_bytes = call->asked_bytes,
-        .thread_id = vg_guard_thread_id(),
+        .thread_id = vg_thread.thread_id,
         .frames = call->stack.frames,
         .frame_count = call->stack.depth,
         .stack_id = vg_recorder_stack(&state->recorder, call->stack.frames, call->stack.depth,
@@ -106,11 +110,12 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int device = current_device();
     if (address == 0 || device < 0)
         return;
+    vg_process_use_device(state, device);
     struct vg_allocation allocation = {
         .address = address,
         .bytes = bytes,
         .monotonic_ns = coarse_now_ns(),
-        .thread_id = vg_guard_thread_id(),
+        .thread_id = vg_thread.thread_id,
         .device = (uint16_t)device,
         .kind = (uint16_t)kind,
     };

@@ -14,16 +14,10 @@
 #include "guard/fork_mark.h"
 #include "guard/stack.h"
 
-enum device_state { DEVICE_NEW, DEVICE_BUSY, DEVICE_READY };
+struct vg_process_state *_Atomic vg_process_current;
+_Thread_local struct vg_thread vg_thread;
 
-static struct vg_process_state *_Atomic current;
 static struct vg_process_state inert_state = { .inert = true };
-
-static _Thread_local struct {
-    const struct vg_process_state *state; /* thread_id belongs to */
-    uint32_t thread_id;
-    uint32_t depth; /* > 0: inside the guard */
-} thread;
 
 static atomic_uint options_state; /* 0 unread, 1 being read, 2 read */
 static struct vg_options options;
@@ -57,11 +51,11 @@ bool vg_process_switched_off(void)
 static void at_exit(int status, void *argument)
 {
     struct vg_process_state *const state = argument;
-    if (atomic_load(&current) != state || !vg_fork_mark_intact())
+    if (atomic_load(&vg_process_current) != state || !vg_fork_mark_intact())
         return; /* a forked child that inherited the handler */
     vg_recorder_finish(&state->recorder, status);
     for (int i = 0; i < VG_FILE_DEVICES; i++)
-        if (atomic_load(&state->device_state[i]) == DEVICE_READY)
+        if (atomic_load(&state->device_stage[i]) == VG_DEVICE_READY)
             vg_registry_leave(&state->registrations[i]);
 }
 
@@ -92,26 +86,26 @@ static struct vg_process_state *make_state(const struct vg_options *from)
 }
 
 /* The state for this process, which may be a child that inherited its parent's. */
-static struct vg_process_state *start(void)
+static struct vg_process_state *make_current(void)
 {
     const int saved_errno = errno;
     const struct vg_options *const from = read_options();
     if (from->enabled.number == VG_ENABLED_OFF) {
-        atomic_store(&current, &inert_state);
+        atomic_store(&vg_process_current, &inert_state);
         return &inert_state;
     }
     if (from->stacks.number != VG_STACKS_OFF)
         vg_stack_open(); /* enters the loader: before the lock */
     struct vg_lock *const lock = vg_fork_mark_lock();
     vg_lock_take(lock);
-    struct vg_process_state *state = atomic_load(&current);
+    struct vg_process_state *state = atomic_load(&vg_process_current);
     if (!state || !vg_fork_mark_intact()) {
         state = make_state(from);
         if (!state) {
             vg_fault_line(VG_FAULT_TRACK, "no memory for its tables: this run is not guarded");
             state = &inert_state;
         }
-        atomic_store(&current, state);
+        atomic_store(&vg_process_current, state);
         vg_fork_mark_set();
     }
     vg_lock_release(lock);
@@ -119,33 +113,18 @@ static struct vg_process_state *start(void)
     return state;
 }
 
-struct vg_process_state *vg_guard_enter(void)
+struct vg_process_state *vg_process_start(void)
 {
-    if (thread.depth > 0)
+    struct vg_process_state *state = atomic_load(&vg_process_current);
+    if (!state || (!state->inert && !vg_fork_mark_intact()))
+        state = make_current();
+    if (state->inert)
         return NULL;
-    thread.depth = 1;
-    struct vg_process_state *state = atomic_load_explicit(&current, memory_order_acquire);
-    if (__builtin_expect(!state || !vg_fork_mark_intact(), 0))
-        state = start();
-    if (state->inert) {
-        thread.depth = 0;
-        return NULL;
-    }
-    if (__builtin_expect(thread.state != state, 0)) {
-        thread.thread_id = (uint32_t)syscall(SYS_gettid);
-        thread.state = state;
+    if (vg_thread.state != state) {
+        vg_thread.thread_id = (uint32_t)syscall(SYS_gettid);
+        vg_thread.state = state;
     }
     return state;
-}
-
-void vg_guard_leave(void)
-{
-    thread.depth = 0;
-}
-
-uint32_t vg_guard_thread_id(void)
-{
-    return thread.thread_id;
 }
 
 static void describe_device(struct vg_process_state *state, int ordinal)
@@ -155,25 +134,25 @@ static void describe_device(struct vg_process_state *state, int ordinal)
     if (vg_driver.cuDeviceGetName)
         vg_driver.cuDeviceGetName(device->name, sizeof device->name, ordinal);
     vg_driver_device_uuid(ordinal, device->uuid, sizeof device->uuid);
+    /* Other threads count into the old registration's held_bytes until the new one is whole. */
     struct vg_registration registration;
     vg_registry_join(device->uuid, &registration);
-    state->registrations[ordinal] = registration;
+    state->registrations[ordinal].file = registration.file;
+    __atomic_store_n(&state->registrations[ordinal].held_bytes, registration.held_bytes,
+                     __ATOMIC_RELEASE);
     if (vg_driver.cuDeviceTotalMem_v2)
         vg_driver.cuDeviceTotalMem_v2(&total_bytes, ordinal);
     device->total_bytes = total_bytes;
     atomic_store(registration.held_bytes, atomic_load(&device->live_bytes));
 }
 
-struct vg_registration *vg_process_device(struct vg_process_state *state, int ordinal)
+void vg_process_describe_device(struct vg_process_state *state, int ordinal)
 {
-    _Atomic uint32_t *const stage = &state->device_state[ordinal];
-    uint32_t is_new = DEVICE_NEW;
-    if (__builtin_expect(atomic_load_explicit(stage, memory_order_acquire) == DEVICE_NEW, 0) &&
-        atomic_compare_exchange_strong(stage, &is_new, DEVICE_BUSY)) {
-        const int saved_errno = errno;
-        describe_device(state, ordinal);
-        atomic_store_explicit(stage, DEVICE_READY, memory_order_release);
-        errno = saved_errno;
-    }
-    return &state->registrations[ordinal];
+    uint32_t is_new = VG_DEVICE_NEW;
+    if (!atomic_compare_exchange_strong(&state->device_stage[ordinal], &is_new, VG_DEVICE_BUSY))
+        return;
+    const int saved_errno = errno;
+    describe_device(state, ordinal);
+    atomic_store_explicit(&state->device_stage[ordinal], VG_DEVICE_READY, memory_order_release);
+    errno = saved_errno;
 }

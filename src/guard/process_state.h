@@ -6,10 +6,13 @@
 #include <stdint.h>
 
 #include "base/option.h"
+#include "guard/fork_mark.h"
 #include "policy/policy.h"
 #include "recorder/recorder.h"
 #include "registry/registry.h"
 #include "track/track.h"
+
+enum vg_device_stage { VG_DEVICE_NEW, VG_DEVICE_BUSY, VG_DEVICE_READY };
 
 struct vg_process_state {
     bool inert;        /* nothing is guarded: switched off, or no memory for the tables */
@@ -17,7 +20,7 @@ struct vg_process_state {
     struct vg_policy policy;
     struct vg_recorder recorder;
     struct vg_track track;
-    _Atomic uint32_t device_state[VG_FILE_DEVICES]; /* enum in process_state.c */
+    _Atomic uint32_t device_stage[VG_FILE_DEVICES]; /* enum vg_device_stage */
     struct vg_registration registrations[VG_FILE_DEVICES];
     struct vg_options options;
 };
@@ -25,20 +28,57 @@ struct vg_process_state {
 /* Is the library switched off (VRAMGUARD=off)? Reads the options on first use; opens nothing. */
 bool vg_process_switched_off(void);
 
+/* What each thread keeps. Small: thread-local storage is paid for by every thread of the program.
+ */
+struct vg_thread {
+    const struct vg_process_state *state; /* that thread_id was cached for */
+    uint32_t thread_id;
+    uint32_t depth; /* > 0: inside the guard */
+};
+
+extern _Thread_local struct vg_thread vg_thread;
+extern struct vg_process_state *_Atomic vg_process_current; /* NULL before the first use */
+
+/* Makes the state if need be, in a forked child anew, and caches the thread's id. */
+struct vg_process_state *vg_process_start(void);
+
 /* Enters the guard: returns this process's state, made on first use, or NULL when the call is to go
  * straight to the driver: switched off, nested inside the guard, or inert. Each non-NULL answer is
  * paired with vg_guard_leave in the same thread.
  *
  * In a forked child the state is made anew: the parent's tables and file are not touched. errno is
  * preserved. Takes VG_LOCK_START on first use only. */
-struct vg_process_state *vg_guard_enter(void);
-void vg_guard_leave(void);
+static inline struct vg_process_state *vg_guard_enter(void)
+{
+    if (vg_thread.depth > 0)
+        return NULL;
+    vg_thread.depth = 1;
+    struct vg_process_state *state =
+        atomic_load_explicit(&vg_process_current, memory_order_acquire);
+    /* A thread that has cached its id for this state has seen that it is not inert. */
+    if (__builtin_expect(vg_thread.state != state || !state || !vg_fork_mark_intact(), 0))
+        state = vg_process_start();
+    if (!state)
+        vg_thread.depth = 0;
+    return state;
+}
 
-/* Id of the calling thread, cached. Only between enter and leave. */
-uint32_t vg_guard_thread_id(void);
+static inline void vg_guard_leave(void)
+{
+    vg_thread.depth = 0;
+}
 
-/* Makes entry `ordinal` of the device table usable: totals, name, UUID, registration. Returns the
- * registration whose held_bytes is to be kept up to date. */
-struct vg_registration *vg_process_device(struct vg_process_state *state, int ordinal);
+/* Makes entry `ordinal` of the device table usable: totals, name, UUID, registration. One thread
+ * does it; the entry can be counted in meanwhile. errno is preserved. */
+void vg_process_describe_device(struct vg_process_state *state, int ordinal);
+
+/* vg_process_describe_device, once. */
+static inline void vg_process_use_device(struct vg_process_state *state, int ordinal)
+{
+    if (__builtin_expect(atomic_load_explicit(&state->device_stage[ordinal],
+                                              memory_order_relaxed) == VG_DEVICE_NEW,
+                         0))
+        vg_process_describe_device(state, ordinal);
+}
 
 #endif

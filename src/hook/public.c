@@ -29,7 +29,7 @@ VG_EXPORT int vramguard_write_report(int fd)
             .api = "",
             .device = device,
             .asked_bytes = VG_BYTES_UNKNOWN,
-            .thread_id = vg_guard_thread_id(),
+            .thread_id = vg_thread.thread_id,
         };
         error = vg_report_write(&present, fd);
     }

@@ -18,9 +18,20 @@ struct vg_track_node {
     UT_hash_handle hh;
     uint64_t address; /* the key; while the node is free: index of the next free node */
     /* What a free needs of the slot, so that it does not wait for the slot's cold cache line. */
-    uint64_t bytes : 48;
-    uint64_t device : 16;
+    uint64_t bytes_and_device; /* bytes in the low 48 bits, device above */
 };
+
+enum { DEVICE_SHIFT = 48 };
+
+static uint64_t node_bytes(const struct vg_track_node *node)
+{
+    return node->bytes_and_device & ((UINT64_C(1) << DEVICE_SHIFT) - 1);
+}
+
+static uint16_t node_device(const struct vg_track_node *node)
+{
+    return (uint16_t)(node->bytes_and_device >> DEVICE_SHIFT);
+}
 
 /* Adds `node` under its address. Returns false when there is no memory. */
 static bool index_add(struct vg_track_shard *shard, struct vg_track_node *node, unsigned hash)
@@ -94,15 +105,18 @@ static struct vg_track_shard *shard_of(struct vg_track *track, uint64_t hash)
     return &track->shards[hash >> 60]; /* uthash takes its buckets from the low bits */
 }
 
-static void add_to_totals(struct vg_file_device *device, uint64_t bytes)
+static struct vg_file_device *device_of(struct vg_track *track, uint16_t device)
 {
-    const uint64_t live =
-        atomic_fetch_add_explicit(&device->live_bytes, bytes, memory_order_relaxed) + bytes;
+    return &track->recorder->header->devices[device % VG_FILE_DEVICES];
+}
+
+static void raise_peak(struct vg_file_device *device, uint64_t live_bytes)
+{
     uint64_t peak = atomic_load_explicit(&device->peak_bytes, memory_order_relaxed);
-    if (live <= peak)
+    if (live_bytes <= peak)
         return;
-    while (live > peak &&
-           !atomic_compare_exchange_weak_explicit(&device->peak_bytes, &peak, live,
+    while (live_bytes > peak &&
+           !atomic_compare_exchange_weak_explicit(&device->peak_bytes, &peak, live_bytes,
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
     struct timespec now;
@@ -112,9 +126,21 @@ static void add_to_totals(struct vg_file_device *device, uint64_t bytes)
                           memory_order_relaxed);
 }
 
-static struct vg_file_device *device_of(struct vg_track *track, uint16_t device)
+/* Counts `change` bytes more (or fewer) live on the device. The shard's lock is held. */
+static void count_locked(struct vg_track *track, struct vg_track_shard *shard,
+                         uint16_t device_index, int64_t change)
 {
-    return &track->recorder->header->devices[device % VG_FILE_DEVICES];
+    int64_t *const pending = &shard->pending_bytes[device_index % VG_FILE_DEVICES];
+    *pending += change;
+    if (*pending<VG_TRACK_PENDING_BYTES && * pending> - VG_TRACK_PENDING_BYTES)
+        return;
+    struct vg_file_device *const device = device_of(track, device_index);
+    const uint64_t flushed = (uint64_t)*pending;
+    *pending = 0;
+    const uint64_t live_bytes =
+        atomic_fetch_add_explicit(&device->live_bytes, flushed, memory_order_relaxed) + flushed;
+    if ((int64_t)flushed > 0)
+        raise_peak(device, live_bytes);
 }
 
 /* A free node of the shard, taken in batches. */
@@ -178,14 +204,14 @@ static bool add_locked(struct vg_track *track, struct vg_track_shard *shard,
     if (!node)
         return false;
     node->address = allocation->address;
-    node->bytes = allocation->bytes;
-    node->device = allocation->device;
+    node->bytes_and_device = allocation->bytes | (uint64_t)allocation->device << DEVICE_SHIFT;
     if (!index_add(shard, node, hash)) {
         give_free_node(track, shard, node);
         return false;
     }
     write_slot(slot_of(track, node), allocation);
     shard->put_count++;
+    count_locked(track, shard, allocation->device, (int64_t)allocation->bytes);
     return true;
 }
 
@@ -197,11 +223,6 @@ static void clear_locked(struct vg_track *track, struct vg_track_shard *shard,
     shard->take_count++;
 }
 
-static void take_from_totals(struct vg_track *track, uint16_t device, uint64_t bytes)
-{
-    atomic_fetch_sub_explicit(&device_of(track, device)->live_bytes, bytes, memory_order_relaxed);
-}
-
 int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
 {
     const uint64_t hash = vg_hash_u64(allocation->address);
@@ -209,16 +230,14 @@ int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
     vg_lock_take(&shard->lock);
     struct vg_track_node *const stale = index_find(shard, allocation->address, (unsigned)hash);
     if (__builtin_expect(stale != NULL, 0)) {
-        take_from_totals(track, stale->device, stale->bytes);
+        count_locked(track, shard, node_device(stale), -(int64_t)node_bytes(stale));
         index_remove(shard, stale);
         clear_locked(track, shard, stale);
     }
     const bool added = add_locked(track, shard, allocation, (unsigned)hash);
     vg_lock_release(&shard->lock);
-    if (added) {
-        add_to_totals(device_of(track, allocation->device), allocation->bytes);
+    if (added)
         return 0;
-    }
     atomic_fetch_add(&track->lost_count, 1);
     atomic_fetch_add(&track->lost_bytes, allocation->bytes);
     return -ENOMEM;
@@ -233,14 +252,14 @@ bool vg_track_take(struct vg_track *track, uint64_t address, struct vg_taken *ou
     if (node) {
         index_remove(shard, node);
         *out = (struct vg_taken){
-            .node = node, .shard = shard, .bytes = node->bytes, .device = node->device
+            .node = node, .shard = shard, .bytes = node_bytes(node), .device = node_device(node)
         };
+        count_locked(track, shard, out->device, -(int64_t)out->bytes);
     }
     vg_lock_release(&shard->lock);
     if (!node)
         return false;
     __builtin_prefetch(slot_of(track, node), 1); /* wanted when the driver has answered */
-    take_from_totals(track, out->device, out->bytes);
     return true;
 }
 
@@ -254,10 +273,9 @@ void vg_track_forget(struct vg_track *track, const struct vg_taken *taken)
 void vg_track_restore(struct vg_track *track, const struct vg_taken *taken)
 {
     vg_lock_take(&taken->shard->lock);
-    const bool added = index_add(taken->shard, taken->node, taken->node->hh.hashv);
+    if (index_add(taken->shard, taken->node, taken->node->hh.hashv))
+        count_locked(track, taken->shard, taken->device, (int64_t)taken->bytes);
     vg_lock_release(&taken->shard->lock);
-    if (added)
-        add_to_totals(device_of(track, taken->device), taken->bytes);
 }
 
 void vg_track_each(const struct vg_track *track,

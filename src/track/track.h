@@ -13,7 +13,12 @@
 #include "base/lock.h"
 #include "recorder/recorder.h"
 
-enum { VG_TRACK_SHARDS = 16 };
+enum {
+    VG_TRACK_SHARDS = 16,
+    /* The live bytes and the peak in the recorder's header are exact to this times the number of
+     * shards, 1 MiB; vg_track_each is exact. */
+    VG_TRACK_PENDING_BYTES = 64 * 1024,
+};
 
 struct vg_track_node;
 
@@ -23,6 +28,9 @@ struct vg_track_shard {
     uint64_t free_list;         /* index of a free node, NO_NODE for none */
     struct vg_arena arena;
     uint64_t put_count, take_count;
+    /* Changes of a device's live bytes that are not in its totals yet: totals are shared by all
+     * threads, so small allocations are added in sums. Less than VG_TRACK_PENDING_BYTES. */
+    int64_t pending_bytes[VG_FILE_DEVICES];
 } __attribute__((aligned(64)));
 
 struct vg_track {

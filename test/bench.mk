@@ -1,0 +1,15 @@
+# `make bench`: what the guard costs. BENCH_FLAGS=--quick for a rough look.
+
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,alloc_bench start_bench lookup_bench)
+
+$(BUILD)/bench/libcuda.so.1: test/bench/null_driver.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $< -o $@
+
+$(BUILD)/bench/%: test/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $< -pthread -ldl -o $@
+
+.PHONY: bench
+bench: $(BUILD)/libvramguard.so $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS)
+	python3 test/bench/run_bench.py $(BUILD) $(BENCH_FLAGS)

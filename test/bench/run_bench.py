@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Measures what the guard adds, bare against guarded in turns, and prints the tables.
+
+Usage: run_bench.py BUILD [--quick] [--check]
+
+The driver underneath answers at once, so the difference is the guard's own time. Each figure is the
+median of the differences of paired runs. --check fails when a figure is above its limit.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+# Live allocations -> limit in ns a pair, without and with stacks.
+NEVER_ABOVE = (150, 400)
+NEVER_ABOVE_MILLION = (400, 650)
+LIVE = (0, 1_000, 100_000, 1_000_000)
+THREADS = (1, 2)
+START_LIMIT_US = 100
+LOOKUP_LIMIT_NS = 20
+
+
+class Bench:
+    def __init__(self, build, state):
+        self.build = os.path.abspath(build)
+        self.state = state
+
+    def environment(self, stacks=None):
+        environment = dict(os.environ, LD_LIBRARY_PATH=f"{self.build}/bench",
+                           XDG_STATE_HOME=self.state, VRAMGUARD_KEEP="2")
+        environment.pop("LD_PRELOAD", None)
+        if stacks:
+            environment.update(LD_PRELOAD=f"{self.build}/libvramguard.so", VRAMGUARD_STACKS=stacks)
+        return environment
+
+    def run(self, program, *arguments, stacks=None, wrapper=()):
+        command = [*wrapper, f"{self.build}/bench/{program}", *map(str, arguments)]
+        return subprocess.run(command, env=self.environment(stacks), check=True, text=True,
+                              capture_output=True)
+
+    def numbers(self, program, *arguments, **options):
+        return [float(word) for word in self.run(program, *arguments, **options).stdout.split()]
+
+    def added(self, live, threads, pairs, repeats):
+        """Bare ns, and the medians of what each way of guarding adds."""
+        bare, without, with_stacks = [], [], []
+        for _ in range(repeats):
+            base = self.numbers("alloc_bench", live, threads, pairs)[0]
+            bare.append(base)
+            for stacks, into in (("off", without), ("native", with_stacks)):
+                guarded = self.numbers("alloc_bench", live, threads, pairs, stacks=stacks)[0]
+                into.append(guarded - base)
+        return [statistics.median(column) for column in (bare, without, with_stacks)]
+
+    def instructions(self, live, stacks):
+        """Instructions of one pair: the difference of a long and a short run."""
+        counts = []
+        for pairs in (20_000, 60_000):
+            with tempfile.NamedTemporaryFile() as out:
+                result = self.run("alloc_bench", live, 1, pairs, stacks=stacks,
+                                  wrapper=("valgrind", "--tool=callgrind",
+                                           f"--callgrind-out-file={out.name}"))
+            counts.append(int(re.search(r"Collected : (\d+)", result.stderr).group(1)))
+        return (counts[1] - counts[0]) / 50_000  # a quarter more pairs warm up
+
+
+def allocation_table(bench, quick):
+    failures = []
+    print("Added ns per allocation + free (driver: null latency), median of paired runs")
+    print(f"{'live':>9} {'threads':>7} {'bare':>7} {'no stacks':>10} {'native stacks':>14}")
+    for live in LIVE:
+        for threads in THREADS:
+            pairs = 200_000 if quick else 1_000_000
+            bare, without, with_stacks = bench.added(live, threads, pairs, 3 if quick else 7)
+            print(f"{live:>9,} {threads:>7} {bare:>7.1f} {without:>10.1f} {with_stacks:>14.1f}",
+                  flush=True)
+            limits = NEVER_ABOVE_MILLION if live >= 1_000_000 else NEVER_ABOVE
+            for figure, limit, what in zip((without, with_stacks), limits,
+                                           ("no stacks", "native stacks")):
+                if figure > limit:
+                    failures.append(f"{live:,} live, {threads} threads, {what}: "
+                                    f"{figure:.0f} ns > {limit} ns")
+    return failures
+
+
+def instruction_table(bench):
+    if not shutil.which("valgrind"):
+        print("\nInstructions: skipped, valgrind is not installed")
+        return
+    print("\nInstructions per allocation + free (callgrind)")
+    for live in (0, 1_000):
+        bare, without, with_stacks = (bench.instructions(live, stacks)
+                                      for stacks in (None, "off", "native"))
+        print(f"{live:>9,} live: bare {bare:.0f}, no stacks +{without - bare:.0f}, "
+              f"native stacks +{with_stacks - bare:.0f}", flush=True)
+
+
+def start_table(bench, quick):
+    bare, preloaded = bench.numbers("start_bench", f"{bench.build}/libvramguard.so",
+                                    100 if quick else 500)
+    print(f"\nStart of /bin/true: bare {bare:.0f} us, guarded +{preloaded - bare:.0f} us "
+          f"(median of {100 if quick else 500})")
+    if preloaded - bare > START_LIMIT_US:
+        return [f"start: +{preloaded - bare:.0f} us > {START_LIMIT_US} us"]
+    return []
+
+
+def lookup_table(bench, quick):
+    rows = []
+    for _ in range(3 if quick else 9):
+        bare = bench.numbers("lookup_bench")
+        guarded = bench.numbers("lookup_bench", stacks="off")
+        rows.append([g - b for g, b in zip(guarded, bare)])
+    other, driver = (statistics.median(column) for column in zip(*rows))
+    print(f"dlsym of a name that is not wrapped: +{other:.1f} ns (libc's), "
+          f"+{driver:.1f} ns (the driver's)")
+    return [f"dlsym: +{figure:.0f} ns > {LOOKUP_LIMIT_NS} ns"
+            for figure in (other, driver) if figure > LOOKUP_LIMIT_NS]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
+    parser.add_argument("--check", action="store_true", help="fail when a limit is exceeded")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as state:
+        bench = Bench(arguments.build, state)
+        failures = allocation_table(bench, arguments.quick)
+        failures += start_table(bench, arguments.quick)
+        failures += lookup_table(bench, arguments.quick)
+        instruction_table(bench)
+    for failure in failures:
+        print(f"above its limit: {failure}")
+    return 1 if failures and arguments.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
