@@ -30,6 +30,14 @@ DEVICE = "256MiB"
 CONTEXT = "32MiB"
 
 
+UUID_PROGRAM = """
+import ctypes, uuid
+driver, raw = ctypes.CDLL("libcuda.so.1"), (ctypes.c_ubyte * 16)()
+if driver.cuInit(0) == 0 and driver.cuDeviceGetUuid(raw, 0) == 0:
+    print("GPU-" + str(uuid.UUID(bytes=bytes(raw))))
+"""
+
+
 class Result:
     """What a finished program left: vramguard's lines and the program's own are kept apart."""
 
@@ -148,6 +156,12 @@ class Machine:
         """The recorder files in the state directory."""
         folder = self.state / "vramguard"
         return sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def registry_file(self):
+        """The guard's shared file of this machine's GPU 0."""
+        uuid = self.run([sys.executable, "-c", UUID_PROGRAM]).stdout.strip()
+        assert uuid.startswith("GPU-")
+        return Path("/dev/shm/vramguard-%d" % os.geteuid(), uuid)
 
     def close(self):
         for process in self._running:

@@ -131,6 +131,7 @@ def test_limit_on_file_sizes_does_not_kill(machine, tiny_checkpoint):
         "sys.exit(run_model.main())\n"
     )
     machine.neighbour("2MiB")  # the simulated GPU exists: the program need not make its file
+    machine.registry_file().unlink(missing_ok=True)  # but the guard's it has to
     command = [sys.executable, "-c", limited, tiny_checkpoint]
     bare, guarded = machine.both(command, PYTHONPATH=str(MODEL))
     assert bare.code == 0, bare.stderr
