@@ -39,6 +39,8 @@ static void test_launch(void)
     FAILS(cudaErrorInvalidConfiguration, cudaLaunchKernel(&host_function, one, many, args, 0, 0));
     FAILS(cudaErrorInvalidValue,
           cudaLaunchKernel(&host_function, one, one, args, (size_t)1 << 30, NULL));
+    FAILS(cudaErrorInvalidValue,
+          cudaLaunchKernel(&host_function, one, one, args, (size_t)1 << 32, NULL));
     FAILS(cudaErrorInvalidValue, cudaLaunchKernelExC(NULL, &host_function, args));
     CHECK(cudaGetLastError() == cudaErrorInvalidValue);
 }
@@ -101,6 +103,10 @@ static void test_variables(void)
     FAILS(cudaErrorInvalidMemcpyDirection,
           cudaMemcpyToSymbol(&host_variable, in, sizeof in, 0, cudaMemcpyDeviceToHost));
     (void)cudaGetLastError();
+
+    OK(cudaDeviceReset()); /* takes the memory of variables with it */
+    OK(cudaMemcpyFromSymbol(out, &host_variable, sizeof out, 0, cudaMemcpyDeviceToHost));
+    CHECK(out[0] == 0 && out[3] == 0);
 }
 
 int main(void)

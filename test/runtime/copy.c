@@ -33,7 +33,7 @@ static void test_linear(void *a, void *b)
     CHECK(memcmp(in, out, BYTES) == 0);
     OK(cudaMemcpy(a, in, 0, cudaMemcpyHostToDevice));
     FAILS(cudaErrorInvalidMemcpyDirection, cudaMemcpy(a, in, BYTES, 5));
-    FAILS(cudaErrorInvalidMemcpyDirection, cudaMemcpy(a, in, BYTES, -1));
+    FAILS(cudaErrorInvalidMemcpyDirection, cudaMemcpy(a, in, 0, -1));
     (void)cudaGetLastError();
 }
 

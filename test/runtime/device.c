@@ -142,6 +142,13 @@ static void test_reset(void)
     CHECK(after == before);
     OK(cudaMalloc(&ptr, 4 * MiB));
     OK(cudaFree(ptr));
+
+    int device = -1;
+    OK(cudaSetDevice(1));
+    OK(cudaDeviceReset());
+    OK(cudaGetDevice(&device));
+    CHECK(device == 1);
+    OK(cudaSetDevice(0));
 }
 
 /* A context that the driver API made current is the one the runtime uses. */

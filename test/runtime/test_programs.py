@@ -7,8 +7,8 @@ DEVICES = {"device": "64MiB,32MiB", "thread": "64MiB,32MiB"}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("program", ["alloc", "array", "code", "copy", "device", "graph", "pool",
-                                     "stream", "thread"])
+@pytest.mark.parametrize("program", ["alloc", "array", "code", "copy", "device", "entry_point",
+                                     "graph", "pool", "stream", "thread"])
 def test_program(on_simgpu, program, variant):
     done = on_simgpu([PROGRAMS / variant / program], devices=DEVICES.get(program, "64MiB"))
     if done.returncode == 77:
@@ -29,3 +29,9 @@ def test_a_program_that_does_not_fit(on_simgpu, variant):
     done = on_simgpu([PROGRAMS / variant / "first_call", "then"], devices="64MiB",
                      SIMGPU_CONTEXT="65MiB")
     assert done.stdout.split() == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sticky_error(on_simgpu, variant):
+    done = on_simgpu([PROGRAMS / variant / "sticky"], SIMGPU_FAIL="cuCtxSynchronize:2=719")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -161,8 +161,6 @@ static cudaError_t get_properties(struct cudaDeviceProp *prop, int device)
     cudaError_t err = prop ? rt_need_driver() : cudaErrorInvalidValue;
     if (err != cudaSuccess)
         return err;
-    if (device < 0 || device >= rt_device_count())
-        return cudaErrorInvalidDevice;
     memset(prop, 0, sizeof *prop);
     err = drv.cuDeviceGetName(prop->name, sizeof prop->name, device);
     if (err == cudaSuccess)

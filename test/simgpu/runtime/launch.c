@@ -1,6 +1,7 @@
 /* Kernel launches. The arguments are checked as the runtime's documentation demands and the launch
  * is given to the driver, where it becomes a graph node during capture and nothing otherwise: no
  * device code is ever executed. */
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -70,25 +71,23 @@ static bool within(dim3 size, int device, int first_attribute)
     return true;
 }
 
-/* cudaErrorInvalidConfiguration for a shape no kernel can have on the device,
- * cudaErrorInvalidValue for more shared memory than any block may ask for. */
+/* cudaErrorInvalidConfiguration for a shape that no kernel can have on the device, for which the
+ * driver API has no code of its own; cudaErrorInvalidValue for more shared memory than the driver's
+ * parameter can say. */
 static cudaError_t check_shape(dim3 grid, dim3 block, size_t shared_bytes)
 {
-    enum { MAX_THREADS = 1, MAX_BLOCK_X = 2, MAX_GRID_X = 5, MAX_SHARED_OPTIN = 97 };
+    enum { MAX_THREADS = 1, MAX_BLOCK_X = 2, MAX_GRID_X = 5 }; /* CUdevice_attribute */
     int device = 0;
     int max_threads = 0;
-    int max_shared = 0;
     cudaError_t err = rt_current_device(&device);
     if (err == cudaSuccess)
         err = drv.cuDeviceGetAttribute(&max_threads, MAX_THREADS, device);
-    if (err == cudaSuccess)
-        err = drv.cuDeviceGetAttribute(&max_shared, MAX_SHARED_OPTIN, device);
     if (err != cudaSuccess)
         return err;
     if (!within(grid, device, MAX_GRID_X) || !within(block, device, MAX_BLOCK_X) ||
         (size_t)block.x * block.y * block.z > (size_t)max_threads)
         return cudaErrorInvalidConfiguration;
-    return shared_bytes > (size_t)max_shared ? cudaErrorInvalidValue : cudaSuccess;
+    return shared_bytes > UINT_MAX ? cudaErrorInvalidValue : cudaSuccess;
 }
 
 /* Everything that comes before the driver's part of any launch. */

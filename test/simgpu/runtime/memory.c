@@ -64,11 +64,12 @@ RT_API cudaError_t cudaMalloc3D(struct cudaPitchedPtr *pitched, struct cudaExten
     return rt_done(err);
 }
 
-/* 0 bytes are an error here: "CUDA Runtime API", cudaMallocManaged. */
+/* Unlike for cudaMalloc, 0 bytes are an error here ("CUDA Runtime API", cudaMallocManaged), which
+ * the driver gives. */
 RT_API cudaError_t cudaMallocManaged(void **ptr, size_t bytes, unsigned int flags)
 {
     devptr address = 0;
-    cudaError_t err = ptr && bytes ? rt_need_context() : cudaErrorInvalidValue;
+    cudaError_t err = ptr ? rt_need_context() : cudaErrorInvalidValue;
     if (err == cudaSuccess)
         err = drv.cuMemAllocManaged(&address, bytes, flags);
     if (err == cudaSuccess)

@@ -191,9 +191,7 @@ RT_API cudaError_t cudaDeviceReset(void)
 RT_API cudaError_t cudaSetDeviceFlags(unsigned int flags)
 {
     int device = 0;
-    cudaError_t err = flags & ~(unsigned int)cudaDeviceMask ? cudaErrorInvalidValue : cudaSuccess;
-    if (err == cudaSuccess)
-        err = rt_need_driver();
+    cudaError_t err = rt_need_driver();
     if (err == cudaSuccess)
         err = rt_current_device(&device);
     return rt_done(err ? err : drv.cuDevicePrimaryCtxSetFlags(device, flags));

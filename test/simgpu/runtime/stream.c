@@ -20,15 +20,6 @@ RT_API cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned i
     return rt_done(err ? err : drv.cuStreamCreateWithPriority(stream, flags, priority));
 }
 
-/* The default streams (0 and the two named ones) belong to the context and stay. */
-RT_API cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess && (uintptr_t)stream <= 2)
-        err = cudaErrorInvalidResourceHandle;
-    return rt_done(err ? err : drv.cuStreamDestroy(stream));
-}
-
 static cudaError_t get_device(enum default_stream mode, cudaStream_t stream, int *device)
 {
     CUcontext context = NULL;
@@ -47,27 +38,8 @@ static cudaError_t get_device(enum default_stream mode, cudaStream_t stream, int
     return rt_done(err ? err : restored);
 }
 
-static cudaError_t add_callback(enum default_stream mode, cudaStream_t stream,
-                                cudaStreamCallback_t callback, void *user_data, unsigned int flags)
-{
-    cudaError_t err = callback ? rt_need_context() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuStreamAddCallback[mode](stream, callback, user_data, flags));
-}
-
-static cudaError_t launch_host_func(enum default_stream mode, cudaStream_t stream, cudaHostFn_t fn,
-                                    void *user_data)
-{
-    cudaError_t err = fn ? rt_need_context() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuLaunchHostFunc[mode](stream, fn, user_data));
-}
-
 RT_PTSZ(cudaStreamGetDevice, get_device, (cudaStream_t stream, int *device), stream, device)
-RT_PTSZ(cudaStreamAddCallback, add_callback,
-        (cudaStream_t stream, cudaStreamCallback_t callback, void *user_data, unsigned int flags),
-        stream, callback, user_data, flags)
-RT_PTSZ(cudaLaunchHostFunc, launch_host_func,
-        (cudaStream_t stream, cudaHostFn_t fn, void *user_data), stream, fn, user_data)
-
+RT_PASS(cudaStreamDestroy, cuStreamDestroy, (cudaStream_t stream), stream)
 RT_PASS_PTSZ(cudaStreamSynchronize, cuStreamSynchronize, (cudaStream_t stream), stream)
 RT_PASS_PTSZ(cudaStreamQuery, cuStreamQuery, (cudaStream_t stream), stream)
 RT_PASS_PTSZ(cudaStreamGetPriority, cuStreamGetPriority, (cudaStream_t stream, int *priority),
@@ -89,3 +61,9 @@ RT_PASS_PTSZ(cudaStreamGetAttribute, cuStreamGetAttribute,
 RT_PASS_PTSZ(cudaStreamSetAttribute, cuStreamSetAttribute,
              (cudaStream_t stream, int attribute, const cudaLaunchAttributeValue *value), stream,
              attribute, value)
+RT_PASS_PTSZ(cudaStreamAddCallback, cuStreamAddCallback,
+             (cudaStream_t stream, cudaStreamCallback_t callback, void *user_data,
+              unsigned int flags),
+             stream, callback, user_data, flags)
+RT_PASS_PTSZ(cudaLaunchHostFunc, cuLaunchHostFunc,
+             (cudaStream_t stream, cudaHostFn_t fn, void *user_data), stream, fn, user_data)
