@@ -10,20 +10,12 @@
 #include "driver/cuda_abi.h"
 
 typedef struct CUevent_st *CUevent;
-typedef struct CUmod_st *CUmodule;
-typedef struct CUfunc_st *CUfunction;
-typedef struct CUlib_st *CUlibrary;
 typedef struct CUkern_st *CUkernel;
-typedef struct CUarray_st *CUarray;
-typedef struct CUmipmappedArray_st *CUmipmappedArray;
-typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphNode_st *CUgraphNode;
-typedef struct CUgraphExec_st *CUgraphExec;
 typedef struct CUlinkState_st *CUlinkState;
 typedef struct CUuserObject_st *CUuserObject;
 typedef struct CUgreenCtx_st *CUgreenCtx;
 typedef struct CUextMemory_st *CUexternalMemory;
-typedef unsigned long long CUmemGenericAllocationHandle;
 typedef uint32_t cuuint32_t;
 
 typedef int CUdevice_attribute, CUdevice_P2PAttribute, CUlimit, CUfunc_cache, CUsharedconfig;
@@ -137,53 +129,20 @@ typedef size_t (*CUoccupancyB2DSize)(int block_size);
 #define CU_MEM_ADVISE_UNSET_READ_MOSTLY        2
 #define CU_MEM_ADVISE_UNSET_PREFERRED_LOCATION 4
 
-#define CU_MEM_LOCATION_TYPE_DEVICE            1
 #define CU_MEM_LOCATION_TYPE_HOST              2
 #define CU_MEM_LOCATION_TYPE_HOST_NUMA         3
 #define CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT 4
 
 #define CU_DEVICE_CPU ((CUdevice)-1)
 
-typedef struct CUmemLocation_st {
-    CUmemLocationType type;
-    int id;
-} CUmemLocation;
-
 typedef struct CUmemAccessDesc_st {
     CUmemLocation location;
     CUmemAccess_flags flags;
 } CUmemAccessDesc;
 
-typedef struct CUmemAllocationProp_st {
-    CUmemAllocationType type;
-    CUmemAllocationHandleType requestedHandleTypes;
-    CUmemLocation location;
-    void *win32HandleMetaData;
-    struct {
-        unsigned char compressionType;
-        unsigned char gpuDirectRDMACapable;
-        unsigned short usage;
-        unsigned char reserved[4];
-    } allocFlags;
-} CUmemAllocationProp;
-
-typedef struct CUmemPoolProps_st {
-    CUmemAllocationType allocType;
-    CUmemAllocationHandleType handleTypes;
-    CUmemLocation location;
-    void *win32SecurityAttributes;
-    size_t maxSize;
-    unsigned short usage;
-    unsigned char reserved[54];
-} CUmemPoolProps;
-
 typedef struct CUmemPoolPtrExportData_st {
     unsigned char reserved[64];
 } CUmemPoolPtrExportData;
-
-typedef struct CUipcMemHandle_st {
-    char reserved[64];
-} CUipcMemHandle;
 
 typedef struct CUipcEventHandle_st {
     char reserved[64];

@@ -2,6 +2,7 @@
 #include "context.h"
 #include "function_table.h"
 #include "object.h"
+#include "pool.h"
 #include "state.h"
 
 #define LOWEST_PRIORITY  0
@@ -67,7 +68,8 @@ CUresult sim_cuCtxSetFlags(unsigned int flags)
     return sim_unlock_with(result);
 }
 
-/* All work is done when the call that asked for it returns: synchronising only checks. */
+/* All work is done when the call that asked for it returns; what synchronising still does is to let
+ * pools return memory. */
 CUresult sim_cuCtxSynchronize(void)
 {
     return sim_cuCtxSynchronize_v2(NULL);
@@ -77,7 +79,10 @@ CUresult sim_cuCtxSynchronize_v2(CUcontext handle)
 {
     sim_lock_all();
     struct context *context;
-    return sim_unlock_with(context_named(handle, &context));
+    CUresult result = context_named(handle, &context);
+    if (result == CUDA_SUCCESS)
+        pool_synchronised();
+    return sim_unlock_with(result);
 }
 
 CUresult sim_cuCtxSetLimit(CUlimit limit, size_t value)

@@ -7,6 +7,7 @@
 
 #include "function_table.h"
 #include "object.h"
+#include "pool.h"
 #include "state.h"
 #include "stream.h"
 
@@ -95,7 +96,11 @@ CUresult sim_cuEventQuery(CUevent handle)
 
 CUresult sim_cuEventSynchronize(CUevent handle)
 {
-    return sim_cuEventQuery(handle);
+    sim_lock_all();
+    bool known = OBJECT(OBJECT_EVENT, handle) != NULL;
+    if (known)
+        pool_synchronised();
+    return sim_unlock_with(known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE);
 }
 
 CUresult sim_cuEventElapsedTime(float *ms, CUevent start_handle, CUevent end_handle)

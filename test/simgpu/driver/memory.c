@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "device_attributes.h"
 #include "function_table.h"
+#include "pool.h"
 #include "shared.h"
 #include "small.h"
 #include "state.h"
@@ -75,6 +76,10 @@ void memory_unmap_pages(void *pages, uint64_t bytes)
 
 void memory_end_range(struct range *range)
 {
+    if (range->kind == RANGE_POOL) {
+        pool_end_range(range);
+        return;
+    }
     range_remove(range);
     if (range->kind == RANGE_DEVICE) {
         arena_give(range->base, range->extent_bytes);
@@ -90,8 +95,9 @@ CUresult memory_give(CUdeviceptr address)
     if (small_give(address) == 0)
         return CUDA_SUCCESS;
     struct range *range = range_find(address);
-    if (range == NULL || range->base != address ||
-        (range->kind != RANGE_DEVICE && range->kind != RANGE_MANAGED))
+    bool ours = range != NULL && (range->kind == RANGE_DEVICE || range->kind == RANGE_MANAGED ||
+                                  range->kind == RANGE_POOL);
+    if (!ours || range->base != address)
         return CUDA_ERROR_INVALID_VALUE;
     memory_end_range(range);
     return CUDA_SUCCESS;

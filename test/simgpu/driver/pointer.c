@@ -4,6 +4,7 @@
 #include "context.h"
 #include "function_table.h"
 #include "memory.h"
+#include "pool.h"
 #include "state.h"
 
 #define ACCESS_READ_WRITE 3
@@ -55,7 +56,9 @@ static CUresult describe(const struct memory_view *view, CUpointer_attribute att
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: *answer = number(0, 8); break;
     case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE: *answer = number(0, 4); break;
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: *answer = number(ACCESS_READ_WRITE, 4); break;
-    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: *answer = number(0, 8); break;
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+        *answer = number(view->kind == RANGE_POOL ? (uintptr_t)pool_of_range(view->range) : 0, 8);
+        break;
     case CU_POINTER_ATTRIBUTE_MAPPING_SIZE: *answer = number(view->extent_bytes, 8); break;
     case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR: *answer = number(view->base, 8); break;
     case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID: *answer = number(view->serial, 8); break;

@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "module.h"
 #include "object.h"
+#include "pool.h"
 #include "range.h"
 #include "stream.h"
 
@@ -35,4 +36,5 @@ void resources_end_all(struct context *context)
             memory_end_range(range);
         }
     }
+    pool_context_ended(context);
 }

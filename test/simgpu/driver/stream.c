@@ -8,6 +8,7 @@
 #include "function_table.h"
 #include "memory.h"
 #include "object.h"
+#include "pool.h"
 #include "state.h"
 
 #define LOWEST_PRIORITY      0
@@ -100,7 +101,13 @@ CUresult sim_cuStreamDestroy(CUstream handle)
 
 CUresult sim_cuStreamSynchronize(CUstream handle)
 {
-    return stream_check(handle);
+    sim_lock_all();
+    struct stream *stream;
+    struct context *context;
+    CUresult result = stream_resolve(handle, &stream, &context);
+    if (result == CUDA_SUCCESS)
+        pool_synchronised();
+    return sim_unlock_with(result);
 }
 
 CUresult sim_cuStreamQuery(CUstream handle)
