@@ -1,6 +1,7 @@
 #include "base/shield.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -38,4 +39,12 @@ void vg_shield_down(struct vg_shield *shield)
         pthread_sigmask(SIG_SETMASK, &shield->before, NULL);
     }
     errno = shield->saved_errno;
+}
+
+int vg_shield_allocate_blocks(int fd, uint64_t offset_bytes, uint64_t size_bytes)
+{
+    int error = EINTR;
+    for (int attempt = 0; error == EINTR && attempt < 1000; attempt++)
+        error = posix_fallocate(fd, (off_t)offset_bytes, (off_t)size_bytes);
+    return -error;
 }

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* While a shield is up, SIGPIPE (a write to a closed pipe) and SIGXFSZ (a file grown beyond
  * RLIMIT_FSIZE) are blocked in this thread; what our own calls made pending is taken back when it
@@ -18,5 +19,9 @@ struct vg_shield {
  * vg_shield_down in the same thread. */
 bool vg_shield_up(struct vg_shield *shield);
 void vg_shield_down(struct vg_shield *shield);
+
+/* posix_fallocate, to be called under a shield; made again when a handler of the program interrupts
+ * it, as file systems that take their time allow. Returns 0 or -errno. */
+int vg_shield_allocate_blocks(int fd, uint64_t offset_bytes, uint64_t size_bytes);
 
 #endif

@@ -64,7 +64,7 @@ static int map_extent(struct vg_area_file *file, char *at, uint64_t size_bytes)
     if (fd < 0)
         error = fd;
     else {
-        error = -posix_fallocate(fd, (off_t)file->size_bytes, (off_t)size_bytes);
+        error = vg_shield_allocate_blocks(fd, file->size_bytes, size_bytes);
         if (!error && mmap(at, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
                            (off_t)file->size_bytes) == MAP_FAILED)
             error = -errno;

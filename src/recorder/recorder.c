@@ -40,7 +40,7 @@ static void *map_new_file(struct vg_recorder *recorder, const struct vg_recorder
     }
     struct stat status;
     void *mapping = MAP_FAILED;
-    *out_error = -posix_fallocate(fd, 0, VG_FILE_HEADER_BYTES);
+    *out_error = vg_shield_allocate_blocks(fd, 0, VG_FILE_HEADER_BYTES);
     if (!*out_error) {
         mapping = mmap(NULL, VG_FILE_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (mapping == MAP_FAILED || fstat(fd, &status) != 0)

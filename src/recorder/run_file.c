@@ -150,15 +150,21 @@ int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, ch
  * they are never removed. */
 static bool in_use(const char *path)
 {
-    struct vg_file_header header;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+    /* Field by field: a whole header is more than a small thread's stack holds. */
+    char magic[8];
+    struct vg_process_id id = { 0 };
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return true;
-    const ssize_t got = pread(fd, &header, sizeof header, 0);
+    const bool ours =
+        pread(fd, magic, 8, offsetof(struct vg_file_header, magic)) == 8 &&
+        memcmp(magic, VG_FILE_MAGIC, 8) == 0 &&
+        pread(fd, &id.pid, sizeof id.pid, offsetof(struct vg_file_header, pid)) == sizeof id.pid &&
+        pread(fd, &id.start_ticks, sizeof id.start_ticks,
+              offsetof(struct vg_file_header, start_ticks)) == sizeof id.start_ticks;
     close(fd);
-    if (got < (ssize_t)sizeof header || memcmp(header.magic, VG_FILE_MAGIC, 8) != 0)
+    if (!ours)
         return true;
-    const struct vg_process_id id = { .pid = header.pid, .start_ticks = header.start_ticks };
     return vg_process_alive(&id);
 }
 

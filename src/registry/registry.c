@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/shield.h"
 #include "base/stderr.h"
 
 #define MAGIC "VRAMREG\n"
@@ -23,10 +24,14 @@ struct slot {
     uint64_t reserved[6];
 };
 
-struct vg_registry_file {
+struct head {
     char magic[8];
     uint32_t version, slot_bytes;
     char reserved[48];
+};
+
+struct vg_registry_file {
+    struct head head;
     struct slot slots[SLOT_COUNT];
 };
 
@@ -70,19 +75,18 @@ static int open_directory(char *path, size_t cap)
  * a half-made one and nobody has to be waited for. */
 static int create(int directory, const char *name)
 {
-    char own_name[96];
-    snprintf(own_name, sizeof own_name, ".new-%d", (int)getpid());
+    char own_name[160]; /* one thread of a process joins a GPU */
+    snprintf(own_name, sizeof own_name, ".new-%d-%s", (int)getpid(), name);
     unlinkat(directory, own_name, 0);
     const int fd =
         openat(directory, own_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    const struct vg_registry_file head = { .magic = MAGIC,
-                                           .version = VERSION,
-                                           .slot_bytes = sizeof(struct slot) };
-    const size_t head_bytes = offsetof(struct vg_registry_file, slots);
-    int error = -posix_fallocate(fd, 0, sizeof(struct vg_registry_file));
-    if (!error && pwrite(fd, &head, head_bytes, 0) != (ssize_t)head_bytes)
+    const struct head head = { .magic = MAGIC,
+                               .version = VERSION,
+                               .slot_bytes = sizeof(struct slot) };
+    int error = vg_shield_allocate_blocks(fd, 0, sizeof(struct vg_registry_file));
+    if (!error && pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head)
         error = -EIO;
     if (!error && linkat(directory, own_name, directory, name, 0) != 0 && errno != EEXIST)
         error = -errno;
@@ -125,8 +129,8 @@ static int map_file(const char *uuid, struct vg_registry_file **out)
     close(fd);
     if (error || file == MAP_FAILED)
         return error ? error : -ENOMEM;
-    if (memcmp(file->magic, MAGIC, 8) != 0 || file->version != VERSION ||
-        file->slot_bytes != sizeof(struct slot)) {
+    if (memcmp(file->head.magic, MAGIC, 8) != 0 || file->head.version != VERSION ||
+        file->head.slot_bytes != sizeof(struct slot)) {
         munmap(file, sizeof *file);
         return -EPROTO;
     }
@@ -164,12 +168,12 @@ static const char *reason(int error)
 
 void vg_registry_join(const char *uuid, struct vg_registration *out)
 {
-    const int saved_errno = errno;
+    struct vg_shield shield;
     *out = (struct vg_registration){ .held_bytes = &nobody_reads_this };
     if (!uuid[0] || strchr(uuid, '/'))
         return;
     struct vg_registry_file *file;
-    int error = map_file(uuid, &file);
+    int error = vg_shield_up(&shield) ? map_file(uuid, &file) : -EAGAIN;
     if (!error) {
         struct slot *const slot = claim_slot(file);
         if (slot) {
@@ -185,7 +189,7 @@ void vg_registry_join(const char *uuid, struct vg_registration *out)
                       "cannot use /dev/shm/vramguard-%u (%s): reports will not tell which other "
                       "processes are guarded",
                       (unsigned)geteuid(), reason(error));
-    errno = saved_errno;
+    vg_shield_down(&shield);
 }
 
 void vg_registry_leave(struct vg_registration *registration)
@@ -194,7 +198,9 @@ void vg_registry_leave(struct vg_registration *registration)
         return;
     struct slot *const slot =
         (struct slot *)((uintptr_t)registration->held_bytes - offsetof(struct slot, held_bytes));
-    /* The mapping stays: another exit handler may still free memory. */
+    /* Another exit handler may still free memory; by then the slot may be another process's. */
+    registration->file = NULL;
+    __atomic_store_n(&registration->held_bytes, &nobody_reads_this, __ATOMIC_RELEASE);
     atomic_store(&slot->held_bytes, 0);
     atomic_store(&slot->owner, 0);
 }

@@ -1,0 +1,422 @@
+/* The registry of guarded processes: who is in it, who is not, and who dies when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include "core_fixture.h"
+#include "registry/registry.h"
+
+#define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
+
+enum { SLOTS = 1023 }; /* of one file */
+
+static char folder[128];
+
+static int setup(void **state)
+{
+    if (make_scratch(state) != 0)
+        return -1;
+    snprintf(folder, sizeof folder, "%s/registry", scratch);
+    vg_registry_directory = folder;
+    return 0;
+}
+
+static const char *file_path(void)
+{
+    return in_scratch("registry/" GPU);
+}
+
+/* A process that holds memory until it is told to end. */
+struct neighbour {
+    pid_t pid;
+    int tell; /* closing it ends the process */
+};
+
+static struct neighbour start_neighbour(uint64_t held_bytes)
+{
+    int to_child[2], from_child[2];
+    char ready;
+    assert_int_equal(pipe2(to_child, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(from_child, O_CLOEXEC), 0);
+    const struct neighbour neighbour = { .pid = fork(), .tell = to_child[1] };
+    if (neighbour.pid == 0) {
+        struct vg_registration registration;
+        alarm(CHILD_TIMEOUT_S);
+        close(to_child[1]);
+        vg_registry_join(GPU, &registration);
+        *registration.held_bytes = held_bytes;
+        if (write(from_child[1], registration.file ? "y" : "n", 1) != 1 ||
+            read(to_child[0], &ready, 1) != 0)
+            _exit(1);
+        vg_registry_leave(&registration);
+        _exit(0);
+    }
+    close(to_child[0]);
+    close(from_child[1]);
+    assert_int_equal(read(from_child[0], &ready, 1), 1);
+    assert_int_equal(ready, 'y');
+    close(from_child[0]);
+    return neighbour;
+}
+
+static void end_neighbour(struct neighbour neighbour)
+{
+    int status;
+    close(neighbour.tell);
+    waitpid(neighbour.pid, &status, 0);
+    assert_int_equal(status, 0);
+}
+
+static void kill_neighbour(struct neighbour neighbour)
+{
+    kill(neighbour.pid, SIGKILL);
+    waitpid(neighbour.pid, NULL, 0);
+    close(neighbour.tell);
+}
+
+static size_t others_of(const struct vg_registration *registration,
+                        struct vg_registry_entry *out_first)
+{
+    struct vg_registry_entry entries[64];
+    const size_t count = vg_registry_others(registration, entries, 64);
+    if (count > 0)
+        *out_first = entries[0];
+    return count;
+}
+
+static void two_processes_see_each_other(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    struct vg_registry_entry entry;
+    vg_registry_join(GPU, &own);
+    assert_non_null(own.file);
+    assert_int_equal(others_of(&own, &entry), 0);
+    const struct neighbour neighbour = start_neighbour(123456);
+    assert_int_equal(others_of(&own, &entry), 1);
+    assert_int_equal(entry.id.pid, neighbour.pid);
+    assert_int_equal(entry.held_bytes, 123456);
+    end_neighbour(neighbour);
+    assert_int_equal(others_of(&own, &entry), 0);
+    vg_registry_leave(&own);
+}
+
+static void every_gpu_has_its_own_file(void **state)
+{
+    (void)state;
+    struct vg_registration here, there;
+    struct vg_registry_entry entry;
+    const struct neighbour neighbour = start_neighbour(1);
+    vg_registry_join(GPU, &here);
+    vg_registry_join("GPU-other", &there);
+    assert_int_equal(others_of(&here, &entry), 1);
+    assert_int_equal(others_of(&there, &entry), 0);
+    end_neighbour(neighbour);
+    vg_registry_leave(&here);
+    vg_registry_leave(&there);
+}
+
+static void killed_owner_is_gone_and_its_slot_reused(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    struct vg_registry_entry entry;
+    vg_registry_join(GPU, &own);
+    for (int i = 0; i < SLOTS + 20; i++) { /* more than there are slots */
+        const struct neighbour neighbour = start_neighbour(777);
+        assert_int_equal(others_of(&own, &entry), 1);
+        kill_neighbour(neighbour);
+        assert_int_equal(others_of(&own, &entry), 0);
+    }
+    vg_registry_leave(&own);
+}
+
+/* Exit handlers that run after ours may still free memory. */
+static void counting_after_leaving_hurts_nobody(void **state)
+{
+    (void)state;
+    struct vg_registration own, reader;
+    struct vg_registry_entry entry;
+    vg_registry_join(GPU, &own);
+    vg_registry_leave(&own);
+    const struct neighbour neighbour = start_neighbour(4242); /* takes the slot */
+    atomic_store(own.held_bytes, 999);
+    vg_registry_join(GPU, &reader);
+    assert_int_equal(others_of(&reader, &entry), 1);
+    assert_int_equal(entry.held_bytes, 4242);
+    vg_registry_leave(&reader);
+    vg_registry_leave(&own); /* twice: must not free the neighbour's slot */
+    vg_registry_join(GPU, &reader);
+    assert_int_equal(others_of(&reader, &entry), 1);
+    end_neighbour(neighbour);
+    vg_registry_leave(&reader);
+}
+
+/* Expects to run unregistered, with a place to count into. */
+static void refused_child(void *argument)
+{
+    struct vg_registration registration, again;
+    struct vg_registry_entry entry;
+    vg_registry_join(argument ? argument : GPU, &registration);
+    CHECK(!registration.file);
+    atomic_store(registration.held_bytes, 5);
+    CHECK(vg_registry_others(&registration, &entry, 1) == 0);
+    vg_registry_leave(&registration);
+    vg_registry_join(argument ? argument : GPU, &again); /* told once */
+}
+
+static void assert_refused(const char *why)
+{
+    char text[1024];
+    assert_int_equal(run_child(refused_child, NULL, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+    assert_non_null(strstr(text, why));
+}
+
+static void folder_open_to_others_is_refused(void **state)
+{
+    (void)state;
+    const mode_t modes[] = { 0710, 0701, 0770, 0777, 01777 };
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(mkdir(folder, 0700), 0);
+        assert_int_equal(chmod(folder, modes[i]), 0);
+        assert_refused("mode 0700");
+        assert_int_equal(rmdir(folder), 0); /* nothing was put into it */
+    }
+}
+
+static void folder_of_another_user_is_refused(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: only root can give a folder away\n");
+        skip();
+    }
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(chown(folder, 12345, 12345), 0);
+    assert_refused("mode 0700");
+}
+
+static void link_in_the_folders_place_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in_scratch("elsewhere"), 0700), 0);
+    assert_int_equal(symlink(in_scratch("elsewhere"), folder), 0);
+    assert_refused("Not a directory");
+    assert_int_equal(rmdir(in_scratch("elsewhere")), 0);
+}
+
+static void file_in_the_folders_place_is_refused(void **state)
+{
+    (void)state;
+    fclose(fopen(folder, "w"));
+    assert_refused("Not a directory");
+}
+
+static void patch_file(off_t offset, uint32_t value)
+{
+    const int fd = open(file_path(), O_RDWR);
+    assert_int_equal(pwrite(fd, &value, sizeof value, offset), sizeof value);
+    close(fd);
+}
+
+static void file_of_another_version_is_refused(void **state)
+{
+    (void)state;
+    const off_t fields[] = { 0, 8, 12 }; /* magic, version, slot size */
+    for (int i = 0; i < 3; i++) {
+        struct vg_registration own;
+        vg_registry_join(GPU, &own);
+        vg_registry_leave(&own);
+        patch_file(fields[i], 99);
+        assert_refused("another version");
+        assert_int_equal(unlink(file_path()), 0);
+    }
+}
+
+static void file_of_another_size_is_refused(void **state)
+{
+    (void)state;
+    const off_t sizes[] = { 0, 4096, 1 << 20 };
+    for (int i = 0; i < 3; i++) {
+        struct vg_registration own;
+        vg_registry_join(GPU, &own);
+        vg_registry_leave(&own);
+        assert_int_equal(truncate(file_path(), sizes[i]), 0);
+        assert_refused("another version");
+        assert_int_equal(unlink(file_path()), 0);
+    }
+}
+
+static void link_in_the_files_place_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(symlink("/etc/passwd", file_path()), 0);
+    assert_refused("Too many levels of symbolic links");
+}
+
+static void names_that_lead_elsewhere_are_refused(void **state)
+{
+    (void)state;
+    char text[1024];
+    assert_int_equal(run_child(refused_child, "../escape", text, sizeof text), 0);
+    assert_string_equal(text, "");
+    assert_int_not_equal(access(in_scratch("escape"), F_OK), 0);
+    assert_int_equal(run_child(refused_child, "", text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
+static void file_size_limit_child(void *argument)
+{
+    const struct rlimit limit = { .rlim_cur = 4096, .rlim_max = 4096 };
+    signal(SIGXFSZ, SIG_DFL);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    refused_child(argument);
+}
+
+static void limit_on_file_sizes_does_not_kill(void **state)
+{
+    (void)state;
+    char text[1024];
+    assert_int_equal(run_child(file_size_limit_child, NULL, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+    assert_non_null(strstr(text, "File too large"));
+}
+
+enum { THREADS = 16 };
+
+static pthread_barrier_t start_line;
+
+static void *join_one(void *argument)
+{
+    struct vg_registration registration;
+    char name[64];
+    snprintf(name, sizeof name, "GPU-thread-%d", *(int *)argument);
+    pthread_barrier_wait(&start_line);
+    vg_registry_join(name, &registration);
+    return registration.file ? NULL : argument;
+}
+
+/* The devices of one machine, first used by a thread each. */
+static void threads_child(void *argument)
+{
+    pthread_t threads[THREADS];
+    int numbers[THREADS];
+    void *failed;
+    (void)argument;
+    pthread_barrier_init(&start_line, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        CHECK(pthread_create(&threads[i], NULL, join_one, &numbers[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], &failed);
+        CHECK(failed == NULL);
+    }
+}
+
+static void threads_make_files_at_once(void **state)
+{
+    (void)state;
+    char text[1024], command[256];
+    for (int round = 0; round < 40; round++) {
+        assert_int_equal(run_child(threads_child, NULL, text, sizeof text), 0);
+        assert_string_equal(text, "");
+        snprintf(command, sizeof command, "rm -rf %s", folder);
+        assert_int_equal(system(command), 0);
+    }
+}
+
+static void *join_on_small_stack(void *argument)
+{
+    vg_registry_join(GPU, argument);
+    return NULL;
+}
+
+/* Runs in whatever thread makes the program's first CUDA call. */
+static void making_the_file_fits_a_small_stack(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    const long smallest = sysconf(_SC_THREAD_STACK_MIN);
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, (size_t)smallest + 16 * 1024), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, join_on_small_stack, &own), 0);
+    pthread_join(thread, NULL);
+    assert_non_null(own.file);
+    vg_registry_leave(&own);
+}
+
+/* Joins, counts and leaves until it is killed. */
+static void live_on(void)
+{
+    for (;;) {
+        struct vg_registration registration;
+        vg_registry_join(GPU, &registration);
+        *registration.held_bytes = (uint64_t)getpid();
+        vg_registry_leave(&registration);
+        *registration.held_bytes = (uint64_t)getpid(); /* late, must go nowhere */
+    }
+}
+
+/* Processes are killed at random moments, the making of the file included: those that come later
+ * always get a place, and the dead hold nothing. */
+static void killed_at_random(void **state)
+{
+    (void)state;
+    const char *const wanted = getenv("VG_TEST_KILLS");
+    const int rounds = wanted ? atoi(wanted) : 300;
+    struct vg_registration own;
+    struct vg_registry_entry entry;
+    for (int round = 0; round < rounds; round++) {
+        if (round % 10 == 0)
+            unlink(file_path());
+        pid_t pids[2];
+        for (int i = 0; i < 2; i++)
+            if ((pids[i] = fork()) == 0)
+                live_on();
+        usleep((useconds_t)(rand() % 3000));
+        for (int i = 0; i < 2; i++)
+            kill(pids[i], SIGKILL);
+        for (int i = 0; i < 2; i++)
+            waitpid(pids[i], NULL, 0);
+        vg_registry_join(GPU, &own);
+        assert_non_null(own.file);
+        assert_int_equal(*own.held_bytes, 0);
+        assert_int_equal(others_of(&own, &entry), 0);
+        vg_registry_leave(&own);
+    }
+}
+
+#define REGISTRY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        REGISTRY_TEST(two_processes_see_each_other),
+        REGISTRY_TEST(every_gpu_has_its_own_file),
+        REGISTRY_TEST(killed_owner_is_gone_and_its_slot_reused),
+        REGISTRY_TEST(counting_after_leaving_hurts_nobody),
+        REGISTRY_TEST(folder_open_to_others_is_refused),
+        REGISTRY_TEST(folder_of_another_user_is_refused),
+        REGISTRY_TEST(link_in_the_folders_place_is_refused),
+        REGISTRY_TEST(file_in_the_folders_place_is_refused),
+        REGISTRY_TEST(file_of_another_version_is_refused),
+        REGISTRY_TEST(file_of_another_size_is_refused),
+        REGISTRY_TEST(link_in_the_files_place_is_refused),
+        REGISTRY_TEST(names_that_lead_elsewhere_are_refused),
+        REGISTRY_TEST(limit_on_file_sizes_does_not_kill),
+        REGISTRY_TEST(threads_make_files_at_once),
+        REGISTRY_TEST(making_the_file_fits_a_small_stack),
+        REGISTRY_TEST(killed_at_random),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
