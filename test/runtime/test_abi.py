@@ -51,6 +51,44 @@ def test_layouts_and_constants(major, tmp_path):
     assert mine == theirs
 
 
+def test_driver_layouts(tmp_path):
+    """Our names for driver structures, and the runtime's that are passed on as the driver's."""
+    folder = need_toolkit(13)
+    ours = Source(preprocess(RUNTIME / "driver_types.h", *OURS)).structures()
+    renamed = {"driver_copy_2d": "CUDA_MEMCPY2D", "driver_copy_3d": "CUDA_MEMCPY3D",
+               "driver_array_3d": "CUDA_ARRAY3D_DESCRIPTOR", "driver_launch_config":
+               "CUlaunchConfig", "driver_memset_node": "CUDA_MEMSET_NODE_PARAMS",
+               "driver_kernel_node": "CUDA_KERNEL_NODE_PARAMS"}
+    assert {"struct " + name for name in renamed} == \
+        {name for name in ours if name.startswith("struct driver_")}
+    same_size = {"struct cudaMemPoolProps": "CUmemPoolProps",
+                 "struct cudaMemLocation": "CUmemLocation",
+                 "struct cudaMemAccessDesc": "CUmemAccessDesc",
+                 "struct cudaMemPoolPtrExportData": "CUmemPoolPtrExportData",
+                 "struct cudaMemAllocNodeParams": "CUDA_MEM_ALLOC_NODE_PARAMS",
+                 "struct cudaHostNodeParams": "CUDA_HOST_NODE_PARAMS",
+                 "cudaGraphInstantiateParams": "CUDA_GRAPH_INSTANTIATE_PARAMS",
+                 "cudaGraphExecUpdateResultInfo": "CUgraphExecUpdateResultInfo",
+                 "cudaGraphEdgeData": "CUgraphEdgeData", "cudaIpcMemHandle_t": "CUipcMemHandle",
+                 "cudaIpcEventHandle_t": "CUipcEventHandle",
+                 "cudaLaunchAttribute": "CUlaunchAttribute",
+                 "cudaLaunchAttributeValue": "CUlaunchAttributeValue"}
+
+    def listing(name_of):
+        rows = [f'printf("%zu\\n", sizeof({name_of(m, t)}));' for m, t in same_size.items()]
+        for name, original in renamed.items():
+            rows += [f'printf("{original}.{m} %zu\\n", offsetof({name_of("struct " + name, original)},'
+                     f" {m}));" for m in ours["struct " + name]]
+        return ("#include <stddef.h>\n#include <stdio.h>\nint main(void) {\n" + "\n".join(rows)
+                + "}\n")
+
+    mine = run_c(tmp_path, "ours", '#include "driver_types.h"\n' + listing(lambda m, _: m), *OURS)
+    theirs = run_c(tmp_path, "theirs", "#include <cuda.h>\n" + listing(lambda _, t: t),
+                   f"-I{folder}")
+    assert len(mine) > 60
+    assert mine == theirs
+
+
 def our_functions(major):
     functions = {}
     for source in sorted(RUNTIME.glob("*.c")):
