@@ -11,6 +11,7 @@
 #include "shared.h"
 #include "small.h"
 #include "state.h"
+#include "virtual.h"
 
 #define PITCH_ALIGNMENT 512
 #define PAGE_BYTES      4096
@@ -117,6 +118,8 @@ bool memory_look(uint64_t address, struct memory_view *view)
         return false;
     bool host = range->kind == RANGE_HOST || range->kind == RANGE_REGISTERED;
     int ordinal = !host && range->context != NULL ? range->context->ordinal : -1;
+    if (range->kind == RANGE_MAPPED)
+        ordinal = virtual_physical(range)->ordinal;
     *view = (struct memory_view){ range->base,    range->bytes, range->extent_bytes, range->serial,
                                   range->context, ordinal,      range->kind,         range };
     return true;

@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "pool.h"
 #include "state.h"
+#include "virtual.h"
 
 #define ACCESS_READ_WRITE 3
 
@@ -17,7 +18,16 @@ struct answer {
 
 static bool is_host(const struct memory_view *view)
 {
-    return view->kind == RANGE_HOST || view->kind == RANGE_REGISTERED;
+    return view->kind == RANGE_HOST || view->kind == RANGE_REGISTERED ||
+           (view->kind == RANGE_MAPPED && view->ordinal < 0);
+}
+
+/* CUmemAllocationHandleType bits as which the memory may be exported. */
+static uint64_t handle_types(const struct memory_view *view)
+{
+    if (view->kind != RANGE_MAPPED)
+        return 0;
+    return (uint64_t)virtual_physical(view->range)->properties.requestedHandleTypes;
 }
 
 static struct answer number(uint64_t value, size_t bytes)
@@ -29,7 +39,7 @@ static CUresult describe(const struct memory_view *view, CUpointer_attribute att
                          uint64_t address, struct answer *answer)
 {
     bool host = is_host(view), managed = view->kind == RANGE_MANAGED;
-    int ordinal = view->context != NULL ? view->context->ordinal : -1;
+    int ordinal = host && view->context != NULL ? view->context->ordinal : view->ordinal;
     switch (attribute) {
     case CU_POINTER_ATTRIBUTE_CONTEXT:
         *answer = number(view->context != NULL ? (uintptr_t)view->context->handle : 0, 8);
@@ -53,7 +63,7 @@ static CUresult describe(const struct memory_view *view, CUpointer_attribute att
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *answer = number(view->base, 8); break;
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *answer = number(view->bytes, 8); break;
     case CU_POINTER_ATTRIBUTE_MAPPED: *answer = number(1, 4); break;
-    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: *answer = number(0, 8); break;
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: *answer = number(handle_types(view), 8); break;
     case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE: *answer = number(0, 4); break;
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: *answer = number(ACCESS_READ_WRITE, 4); break;
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:

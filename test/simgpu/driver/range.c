@@ -2,6 +2,7 @@
 
 #include "context.h"
 #include "small.h"
+#include "virtual.h"
 
 static int order(const struct tree_node *a, const struct tree_node *b)
 {
@@ -73,7 +74,7 @@ bool range_covers(uint64_t address, uint64_t bytes)
     while (address < end) {
         struct small_allocation small;
         const struct range *range = range_find(address);
-        if (range != NULL)
+        if (range != NULL && (range->kind != RANGE_MAPPED || virtual_is_accessible(range)))
             address = range->base + range->extent_bytes;
         else if (small_find(address, &small))
             address = small.base + (small.bytes + UNIT_BYTES - 1) / UNIT_BYTES * UNIT_BYTES;

@@ -52,7 +52,9 @@ struct range *range_next(uint64_t address);
 /* True if any range touches the `bytes` at `base`. */
 bool range_overlaps(uint64_t base, uint64_t bytes);
 
-/* True if each of the `bytes` at `address` lies in a range or a small allocation. */
+/* True if each of the `bytes` at `address` lies in a range or a small allocation and may be
+ * accessed.
+ */
 bool range_covers(uint64_t address, uint64_t bytes);
 
 /* A number no other allocation of this process has. */
