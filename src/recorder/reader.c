@@ -191,13 +191,12 @@ const struct vg_journal_stack *vg_reader_stack(const struct vg_reader *reader, u
     return id < reader->stack_cap ? reader->stacks[id] : NULL;
 }
 
-const struct vg_journal_module *vg_reader_module_at(const struct vg_reader *reader,
-                                                    uint64_t address)
+size_t vg_reader_module_index(const struct vg_reader *reader, uint64_t address)
 {
     for (size_t i = reader->module_count; i-- > 0;)
         if (address >= reader->modules[i]->start && address < reader->modules[i]->end)
-            return reader->modules[i];
-    return NULL;
+            return i;
+    return reader->module_count;
 }
 
 /* ---- live allocations ---- */

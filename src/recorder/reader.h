@@ -62,10 +62,9 @@ int vg_reader_each_live(struct vg_reader *reader,
 /* The stack with this id, NULL for 0 and unknown ones. Needs vg_reader_load. */
 const struct vg_journal_stack *vg_reader_stack(const struct vg_reader *reader, uint32_t id);
 
-/* The module that `address` lies in, the latest when several were loaded there one after the
- * other; NULL when none is known. Needs vg_reader_load. */
-const struct vg_journal_module *vg_reader_module_at(const struct vg_reader *reader,
-                                                    uint64_t address);
+/* Index in `modules` of the module that `address` lies in, the latest when several were loaded
+ * there one after the other; module_count when none is known. Needs vg_reader_load. */
+size_t vg_reader_module_index(const struct vg_reader *reader, uint64_t address);
 
 /* Is anything of the file unusable, or incomplete because the writer's disk was full? Then one
  * line's worth of it is written to `out` (`cap` >= 1 bytes). */

@@ -23,7 +23,7 @@ static size_t letter_bytes(const unsigned char *c)
     return length;
 }
 
-static int repair_text(char *text, size_t cap)
+int vg_text_repair(char *text, size_t cap)
 {
     int repairs = 0;
     if (!memchr(text, '\0', cap)) {
@@ -41,7 +41,7 @@ static int repair_text(char *text, size_t cap)
     return repairs;
 }
 
-#define REPAIR_TEXT(field) repair_text(field, sizeof(field))
+#define REPAIR_TEXT(field) vg_text_repair(field, sizeof(field))
 
 static int repair_amount(uint64_t *bytes)
 {

@@ -2,6 +2,8 @@
 #ifndef VRAMGUARD_REPORT_VALIDATE_H
 #define VRAMGUARD_REPORT_VALIDATE_H
 
+#include <stddef.h>
+
 #include "report/snapshot.h"
 
 /* Repairs `snapshot` in place: counts above their arrays are lowered, texts are NUL terminated and
@@ -11,5 +13,9 @@
  * Returns 0 when nothing had to be repaired, a positive number of repairs, or -EPROTO when it was
  * written by another version of this structure (then it is unchanged and must not be used). */
 int vg_snapshot_validate(struct vg_snapshot *snapshot);
+
+/* The repair of one text, for what else is printed from a file: NUL terminates `text` (`cap` bytes)
+ * and replaces control characters and broken UTF-8 by '?'. Returns the number of repairs. */
+int vg_text_repair(char *text, size_t cap);
 
 #endif

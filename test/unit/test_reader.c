@@ -41,6 +41,12 @@ static int open_built(size_t length)
     return vg_reader_open(&reader, path, why, sizeof why);
 }
 
+static const char *module_at(uint64_t address)
+{
+    const size_t index = vg_reader_module_index(&reader, address);
+    return index < reader.module_count ? reader.modules[index]->path : NULL;
+}
+
 static int add_bytes(const struct vg_live_slot *slot, void *argument)
 {
     *(uint64_t *)argument += slot->bytes;
@@ -76,9 +82,9 @@ static void reads_all_parts(void **state)
     assert_int_equal(reader.header->pid, 4712);
     assert_int_equal(vg_reader_load(&reader), 0);
     assert_int_equal(reader.module_count, 2);
-    assert_string_equal(vg_reader_module_at(&reader, 0x2fff)->path, "/bin/b");
-    assert_null(vg_reader_module_at(&reader, 0x3000));
-    assert_null(vg_reader_module_at(&reader, 0xfff));
+    assert_string_equal(module_at(0x2fff), "/bin/b");
+    assert_null(module_at(0x3000));
+    assert_null(module_at(0xfff));
     assert_int_equal(vg_reader_stack(&reader, 1)->depth, 2);
     assert_int_equal(vg_reader_stack(&reader, 2)->frames[0], 0x2020);
     assert_null(vg_reader_stack(&reader, 0));
@@ -99,8 +105,8 @@ static void later_modules_win(void **state)
     builder_module(&built, 0x2000, 0x3000, "/lib/new");
     assert_int_equal(open_built(BUILDER_CAP), 0);
     assert_int_equal(vg_reader_load(&reader), 0);
-    assert_string_equal(vg_reader_module_at(&reader, 0x2100)->path, "/lib/new");
-    assert_string_equal(vg_reader_module_at(&reader, 0x1100)->path, "/lib/old");
+    assert_string_equal(module_at(0x2100), "/lib/new");
+    assert_string_equal(module_at(0x1100), "/lib/old");
     vg_reader_close(&reader);
 }
 
@@ -328,7 +334,7 @@ static void survives_random_damage(void **state)
             uint64_t sum = 0;
             for (uint32_t k = 0; stack && k < stack->depth; k++)
                 sum += stack->frames[k];
-            assert_true(vg_reader_module_at(&reader, sum) == vg_reader_module_at(&reader, sum));
+            assert_true(vg_reader_module_index(&reader, sum) <= reader.module_count);
         }
         for (size_t k = 0; k < reader.module_count; k++)
             assert_true(strlen(reader.modules[k]->path) < 64 * 1024);
@@ -392,7 +398,7 @@ static void reads_while_it_is_written(void **state)
             assert_int_equal(known, 20001);
             assert_int_equal(bytes, 20000 * 1000);
             assert_true(reader.module_count > 2);
-            assert_non_null(vg_reader_module_at(&reader, (uintptr_t)&write_run));
+            assert_non_null(module_at((uintptr_t)&write_run));
         }
         vg_reader_close(&reader);
     }

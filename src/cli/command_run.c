@@ -1,0 +1,204 @@
+/* `vramguard run`: starts a program with the library preloaded. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/option.h"
+#include "base/size.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+
+/* As of env(1), timeout(1) and others: 125 this program itself failed, 126 the command cannot be
+ * run, 127 there is no such command. */
+enum { EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+enum { KEY_SIMULATE = 256, KEY_OPTION /* + index of the row */, PATH_CAP = 4096, TEXT_CAP = 256 };
+
+struct run_arguments {
+    const char *simulate; /* the devices, NULL for none */
+    char **command;       /* NULL terminated; NULL until it is found */
+};
+
+/* ---- options ---- */
+
+/* "VRAMGUARD_LOG" is --log, plain "VRAMGUARD" has its field's name. */
+static void option_name(const struct vg_option_row *row, char *out, size_t cap)
+{
+    static const char prefix[] = "VRAMGUARD_";
+    const bool has_prefix = strncmp(row->environment, prefix, sizeof prefix - 1) == 0;
+    snprintf(out, cap, "%s", has_prefix ? row->environment + sizeof prefix - 1 : row->field);
+    for (char *c = out; *c; c++)
+        *c = *c == '_' ? '-' : *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+}
+
+static error_t set_option(struct argp_state *state, const struct vg_option_row *row,
+                          const char *text)
+{
+    static struct vg_option_value value;
+    char why[128], name[64];
+    option_name(row, name, sizeof name);
+    if (vg_option_parse(row, text, &value, why, sizeof why) != 0)
+        return vg_arguments_wrong(state, "--%s=\"%s\": %s (%s)", name, text, why, row->allowed);
+    return setenv(row->environment, text, 1) == 0 ? 0 : ENOMEM;
+}
+
+static error_t check_devices(const struct argp_state *state, const char *devices)
+{
+    char size[64];
+    uint64_t bytes;
+    for (const char *p = devices;;) {
+        const size_t length = strcspn(p, ",");
+        snprintf(size, sizeof size, "%.*s", (int)length, p);
+        if (length >= sizeof size || vg_size_parse(size, &bytes) != 0 || bytes == 0)
+            return vg_arguments_wrong(
+                state, "--simulate=\"%s\": not a list of sizes (24GiB, or 24GiB,24GiB)", devices);
+        if (p[length] == '\0')
+            return 0;
+        p += length + 1;
+    }
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct run_arguments *const arguments = state->input;
+    size_t count;
+    const struct vg_option_row *const rows = vg_option_rows(&count);
+    switch (key) {
+    case ARGP_KEY_INIT: vg_arguments_init(state); return 0;
+    case KEY_SIMULATE: arguments->simulate = argument; return check_devices(state, argument);
+    case ARGP_KEY_ARG: /* the first word of the command; all after it are the command's */
+        arguments->command = &state->argv[state->next - 1];
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        return vg_arguments_wrong(state, "no command given (vramguard run [OPTION...] -- COMMAND)");
+    default:
+        if (key >= KEY_OPTION && (size_t)(key - KEY_OPTION) < count)
+            return set_option(state, &rows[key - KEY_OPTION], argument);
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* The options of the table, as argp wants them. */
+static void fill_options(struct argp_option *options, char (*names)[TEXT_CAP],
+                         char (*helps)[2 * TEXT_CAP])
+{
+    size_t count;
+    const struct vg_option_row *const rows = vg_option_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        option_name(&rows[i], names[i], TEXT_CAP);
+        snprintf(helps[i], sizeof helps[i], "%s: %s; default %s (%s)", rows[i].help,
+                 rows[i].allowed, rows[i].default_text[0] ? rows[i].default_text : "not set",
+                 rows[i].environment);
+        options[i] = (struct argp_option){
+            .name = names[i], .key = KEY_OPTION + (int)i, .arg = "VALUE", .doc = helps[i]
+        };
+    }
+}
+
+/* ---- environment ---- */
+
+/* Finds `name` in one of the places beside this program where a build or an installation has it.
+ * Returns 0, or VG_EXIT_FAILED's like EXIT_OURS after one line on stderr. */
+static int find_beside(const char *const *places, const char *name, char *out, size_t cap)
+{
+    char directory[PATH_CAP];
+    const ssize_t length = readlink("/proc/self/exe", directory, sizeof directory - 1);
+    if (length > 0) {
+        directory[length] = '\0';
+        *strrchr(directory, '/') = '\0';
+        for (; *places; places++) {
+            if ((size_t)snprintf(out, cap, "%s%s%s", directory, *places, name) < cap &&
+                access(out, R_OK) == 0)
+                return 0;
+        }
+    }
+    fprintf(stderr, "vramguard run: cannot find %s beside this program (%s)\n", name,
+            length > 0 ? directory : "/proc is not mounted");
+    return EXIT_OURS;
+}
+
+/* Sets `variable` to "first:what it was". The loader knows no way to quote what it takes for
+ * `separators` (ld.so(8)). */
+static int prepend(const char *variable, const char *first, const char *separators)
+{
+    const char *const before = getenv(variable);
+    char *joined;
+    const char *const separator = strpbrk(first, separators);
+    if (separator) {
+        fprintf(stderr, "vramguard run: %s cannot name \"%s\": it contains a '%c'\n", variable,
+                first, *separator);
+        return EXIT_OURS;
+    }
+    if (asprintf(&joined, "%s%s%s", first, before && *before ? ":" : "", before ? before : "") < 0)
+        return EXIT_OURS;
+    const int result = setenv(variable, joined, 1);
+    free(joined);
+    return result == 0 ? 0 : EXIT_OURS;
+}
+
+static int preload_library(void)
+{
+    static const char *const places[] = { "/", "/../lib/", "/../lib/vramguard/", NULL };
+    char library[PATH_CAP];
+    const int error = find_beside(places, "libvramguard.so", library, sizeof library);
+    return error ? error : prepend("LD_PRELOAD", library, ": ");
+}
+
+static int simulate_devices(const char *devices)
+{
+    static const char *const places[] = { "/simgpu/", "/../lib/vramguard/simgpu/", NULL };
+    char driver[PATH_CAP];
+    int error = find_beside(places, "libcuda.so.1", driver, sizeof driver);
+    if (error)
+        return error;
+    *strrchr(driver, '/') = '\0';
+    if (setenv("SIMGPU_DEVICES", devices, 1) != 0)
+        return EXIT_OURS;
+    return prepend("LD_LIBRARY_PATH", driver, ":;");
+}
+
+static int start(char **command)
+{
+    execvp(command[0], command);
+    const int error = errno;
+    fprintf(stderr, "vramguard run: cannot run \"%s\": %s\n", command[0], strerror(error));
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+static int run(int argc, char **argv)
+{
+    enum { ROWS_CAP = sizeof(struct vg_options) / sizeof(struct vg_option_value) };
+    static char names[ROWS_CAP][TEXT_CAP], helps[ROWS_CAP][2 * TEXT_CAP];
+    static struct argp_option options[ROWS_CAP + 2] = {
+        { "simulate", KEY_SIMULATE, "SIZE[,SIZE...]", 0,
+          "On simulated GPUs of these sizes instead of real ones", 0 },
+    };
+    fill_options(options + 1, names, helps);
+    const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .args_doc = "-- COMMAND [ARGUMENT...]",
+        .doc =
+            "Runs COMMAND with vramguard watching its GPU memory. The command's exit code is "
+            "its own; 127 means that there is no such command, 126 that it cannot be run, 125 "
+            "that vramguard could not start it.",
+    };
+    struct run_arguments arguments = { 0 };
+    if (vg_arguments_parse(&argp, argc, argv, ARGP_IN_ORDER, &arguments) != 0)
+        return VG_EXIT_USAGE;
+    int error = preload_library();
+    if (!error && arguments.simulate)
+        error = simulate_devices(arguments.simulate);
+    return error ? error : start(arguments.command);
+}
+
+const struct vg_command vg_command_run = {
+    .name = "run",
+    .arguments = "[OPTION...] -- COMMAND",
+    .help = "run a program with vramguard watching",
+    .run = run,
+};

@@ -1,0 +1,126 @@
+/* The command line tool: a table of commands. */
+#include <argp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/option.h"
+#include "base/version.h"
+#include "cli/command.h"
+#include "policy/policy.h"
+
+static const struct vg_command *const commands[] = {
+    &vg_command_run,
+    &vg_command_list,
+    &vg_command_report,
+    &vg_command_options,
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_help(void)
+{
+    puts(
+        "Usage: vramguard COMMAND [ARGUMENT...]\n"
+        "Says why a program ran out of GPU memory, and who holds it.\n");
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        char synopsis[64];
+        snprintf(synopsis, sizeof synopsis, "%s %s", commands[i]->name, commands[i]->arguments);
+        printf("  %-32s %s\n", synopsis, commands[i]->help);
+    }
+    puts(
+        "\n  vramguard COMMAND --help         all about one command\n"
+        "  vramguard --version              the version");
+}
+
+static const struct vg_command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+/* Edit distance (Levenshtein) of two words, capped at 31 letters each. */
+static unsigned distance(const char *a, const char *b)
+{
+    enum { CAP = 32 };
+    unsigned row[CAP];
+    const size_t length = strnlen(b, CAP - 1);
+    for (unsigned j = 0; j <= length; j++)
+        row[j] = j;
+    for (unsigned i = 1; i < CAP && a[i - 1]; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= length; j++) {
+            const unsigned replaced = diagonal + (a[i - 1] != b[j - 1]);
+            const unsigned shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = replaced < shorter ? replaced : shorter;
+        }
+    }
+    return row[length];
+}
+
+static int unknown_command(const char *name)
+{
+    const struct vg_command *best = NULL;
+    unsigned best_distance = 3; /* anything further away is another word */
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        const bool begins = name[0] && strncmp(commands[i]->name, name, strlen(name)) == 0;
+        const unsigned d = begins ? 0 : distance(name, commands[i]->name);
+        if (d < best_distance) {
+            best = commands[i];
+            best_distance = d;
+        }
+    }
+    if (best)
+        fprintf(stderr, "vramguard: unknown command \"%s\"; did you mean \"%s\"?\n", name,
+                best->name);
+    else
+        fprintf(stderr, "vramguard: unknown command \"%s\"; see vramguard --help\n", name);
+    return VG_EXIT_USAGE;
+}
+
+static int run_command(const struct vg_command *command, int argc, char **argv)
+{
+    char name[64];
+    snprintf(name, sizeof name, "vramguard %s", command->name);
+    argv[0] = name; /* what messages and help begin with */
+    const int code = command->run(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "vramguard: cannot write the output\n");
+        return code ? code : VG_EXIT_FAILED;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    static char help_option[] = "--help";
+    argp_err_exit_status = VG_EXIT_USAGE;
+    vg_option_set_actions_check(vg_policy_check);
+    if (argc < 2) {
+        fprintf(stderr, "vramguard: no command given; see vramguard --help\n");
+        return VG_EXIT_USAGE;
+    }
+    const char *const word = argv[1];
+    const bool wants_help = strcmp(word, "help") == 0;
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+        puts("vramguard " VG_VERSION_TEXT);
+        return 0;
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || (wants_help && argc == 2)) {
+        print_help();
+        return 0;
+    }
+    const struct vg_command *const command = find_command(wants_help ? argv[2] : word);
+    if (!command)
+        return unknown_command(wants_help ? argv[2] : word);
+    if (wants_help) {
+        argv[2] = help_option;
+        return run_command(command, 2, argv + 1);
+    }
+    return run_command(command, argc - 1, argv + 1);
+}
