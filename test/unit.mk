@@ -18,9 +18,5 @@ check-unit: $(UNIT_TESTS)
 check-layers:
 	@scripts/check-layers
 
-.PHONY: check-e2e
-check-e2e: all
-	@test/e2e/run
-
 .PHONY: check
-check: check-layers check-unit check-e2e
+check: check-layers check-unit

@@ -9,8 +9,9 @@
 
 struct vg_driver vg_driver;
 
-#define USE_HOOK true
-#define USE_CALL false
+#define USE_HOOK  true
+#define USE_WATCH true
+#define USE_CALL  false
 
 const struct vg_function vg_functions[VG_FN_COUNT] = {
 #define VG_CUDA(symbol_, name_, version_, flags_, use_, parameters, arguments)                     \

@@ -20,9 +20,14 @@ static int current_device(void)
 {
     CUdevice device;
     if (!vg_driver.cuCtxGetDevice || vg_driver.cuCtxGetDevice(&device) != CUDA_SUCCESS ||
-        device < 0 || device >= VG_FILE_DEVICES)
+        device < 0 || device >= VG_FILE_HOST)
         return -1;
     return device;
+}
+
+static int device_of_call(const struct vg_call *call)
+{
+    return call->device >= 0 && call->device < VG_FILE_HOST ? call->device : current_device();
 }
 
 /* Others read the registry now and then; a line that all threads write at each call would cost more
@@ -46,6 +51,20 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
         return false;
     call->function = function;
     call->asked_bytes = asked_bytes;
+    call->device = -1;
+    call->failing = false;
+    return true;
+}
+
+bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device)
+{
+    if (!vg_driver_has(function) || vg_thread.depth > 0)
+        return false;
+    vg_thread.depth = 1;
+    call->state = NULL;
+    call->function = function;
+    call->asked_bytes = VG_BYTES_UNKNOWN;
+    call->device = device;
     call->failing = false;
     return true;
 }
@@ -53,7 +72,7 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
 static void describe_failure(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
-    const int device = current_device();
+    const int device = device_of_call(call);
     call->failing = true;
     call->next_action = 0;
     call->stack.depth = 0;
@@ -84,7 +103,11 @@ static void describe_failure(struct vg_call *call)
 static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
 {
     const int saved_errno = errno;
+    if (!call->state)
+        call->state = vg_process_start();
     struct vg_process_state *const state = call->state;
+    if (!state)
+        return false; /* switched off */
     if (!call->failing)
         describe_failure(call);
     const bool again = vg_policy_next(&state->policy, &call->next_action, &call->failure);
@@ -104,13 +127,24 @@ bool vg_guard_again(struct vg_call *call)
     return answer_failure(call);
 }
 
+/* The current context as a number, 0 when there is none. */
+static uint64_t current_context(void)
+{
+    CUcontext context = NULL;
+    if (!vg_driver.cuCtxGetCurrent || vg_driver.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
+        return 0;
+    return (uint64_t)(uintptr_t)context;
+}
+
 void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes)
 {
     struct vg_process_state *const state = call->state;
-    const int device = current_device();
+    const unsigned traits = vg_kind_traits(kind);
+    const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : device_of_call(call);
     if (address == 0 || device < 0)
         return;
-    vg_process_use_device(state, device);
+    if (device != VG_FILE_HOST)
+        vg_process_use_device(state, device);
     struct vg_allocation allocation = {
         .address = address,
         .bytes = bytes,
@@ -118,6 +152,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .thread_id = vg_thread.thread_id,
         .device = (uint16_t)device,
         .kind = (uint16_t)kind,
+        .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
     };
     if (state->wants_stacks) {
         struct vg_stack stack;
@@ -127,6 +162,22 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     }
     vg_track_put(&state->track, &allocation);
     publish_held(state, device);
+}
+
+void vg_guard_forget(struct vg_process_state *state, uint64_t key)
+{
+    struct vg_taken taken;
+    if (key == 0 || !vg_track_take(&state->track, key, &taken))
+        return;
+    vg_track_forget(&state->track, &taken);
+    publish_held(state, taken.device);
+}
+
+void vg_guard_drop_context(CUcontext context)
+{
+    struct vg_process_state *const state = vg_process_current;
+    if (state && !state->inert && vg_fork_mark_intact())
+        vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
 }
 
 CUresult vg_guard_end(struct vg_call *call)

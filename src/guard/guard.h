@@ -27,6 +27,7 @@ struct vg_call {
     CUresult result; /* of the real call, set by the wrapper */
     enum vg_function_id function;
     uint64_t asked_bytes; /* as the program named it, VG_BYTES_UNKNOWN if it named none */
+    int device;           /* ordinal that the call is about; -1: the current context's */
     struct vg_process_state *state;
     bool failing; /* the real call ran out of memory; only then are the rest valid */
     size_t next_action;
@@ -38,12 +39,23 @@ struct vg_call {
  * nested in another guarded call, or not in this driver. */
 bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes);
 
+/* The same for a call that is not tracked and only reported when it runs out of memory: the
+ * process's state is not made before that. `device` as in struct vg_call. */
+bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device);
+
 /* Looks at call->result: is the real call to be made once more? Runs the policy after an
  * out-of-memory result and writes the report when nothing helped. */
 bool vg_guard_again(struct vg_call *call);
 
-/* Records what a successful call allocated; address 0 is nothing. */
+/* Records what a successful call allocated, on call->device; address 0 is nothing. */
 void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes);
+
+/* The number under which an allocation with VG_TRAIT_HANDLE is recorded: above all addresses, and
+ * different for handles of different kinds. */
+static inline uint64_t vg_guard_handle_key(enum vg_kind kind, uint64_t handle)
+{
+    return handle ^ ((uint64_t)kind << 59 | UINT64_C(1) << 63);
+}
 
 /* Ends the call. Returns the result for the program. */
 CUresult vg_guard_end(struct vg_call *call);
@@ -62,5 +74,11 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
 /* Ends the call with the driver's `result`, which it returns; puts the allocation back when the
  * driver refused. */
 CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result);
+
+/* What was recorded under `key` has ended; 0 is nothing. */
+void vg_guard_forget(struct vg_process_state *state, uint64_t key);
+
+/* The driver has destroyed `context` with all in it: its allocations are dropped. */
+void vg_guard_drop_context(CUcontext context);
 
 #endif

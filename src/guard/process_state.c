@@ -68,6 +68,8 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     struct vg_process_state *const state = memory;
     char why[64];
     state->options = *from;
+    state->virtual.lock.rank = VG_LOCK_HANDLES;
+    state->pools.lock.rank = VG_LOCK_HANDLES;
     state->wants_stacks = from->stacks.number != VG_STACKS_OFF;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
     const struct vg_recorder_config config = {

@@ -10,7 +10,9 @@
 #include "policy/policy.h"
 #include "recorder/recorder.h"
 #include "registry/registry.h"
+#include "track/pools.h"
 #include "track/track.h"
+#include "track/virtual.h"
 
 enum vg_device_stage { VG_DEVICE_NEW, VG_DEVICE_BUSY, VG_DEVICE_READY };
 
@@ -20,6 +22,8 @@ struct vg_process_state {
     struct vg_policy policy;
     struct vg_recorder recorder;
     struct vg_track track;
+    struct vg_virtual virtual;
+    struct vg_pools pools;
     _Atomic uint32_t device_stage[VG_FILE_DEVICES]; /* enum vg_device_stage */
     struct vg_registration registrations[VG_FILE_DEVICES];
     struct vg_options options;

@@ -3,15 +3,11 @@
 #include "guard/guard.h"
 #include "hook/wrappers.h"
 
-/* Not guarded now: straight to the driver. A driver without the function cannot be asked. */
-#define PASS(symbol, ...)                                                                          \
-    (vg_driver_has(VG_FN_##symbol) ? vg_driver.symbol(__VA_ARGS__) : CUDA_ERROR_NOT_FOUND)
-
 CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)
 {
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAlloc, bytes))
-        return PASS(cuMemAlloc, address, bytes);
+        return VG_PASS(cuMemAlloc, (address, bytes));
     do
         call.result = vg_driver.cuMemAlloc(address, bytes);
     while (vg_guard_again(&call));
@@ -24,7 +20,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
 {
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes))
-        return PASS(cuMemAlloc_v2, address, bytes);
+        return VG_PASS(cuMemAlloc_v2, (address, bytes));
     do
         call.result = vg_driver.cuMemAlloc_v2(address, bytes);
     while (vg_guard_again(&call));
@@ -40,7 +36,7 @@ CUresult cuMemAllocPitch(CUdeviceptr_v1 *address, unsigned int *pitch_bytes,
 {
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocPitch, (uint64_t)width_bytes * height))
-        return PASS(cuMemAllocPitch, address, pitch_bytes, width_bytes, height, element_bytes);
+        return VG_PASS(cuMemAllocPitch, (address, pitch_bytes, width_bytes, height, element_bytes));
     do
         call.result =
             vg_driver.cuMemAllocPitch(address, pitch_bytes, width_bytes, height, element_bytes);
@@ -58,7 +54,8 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch_bytes, size_t wi
     if (__builtin_mul_overflow(width_bytes, height, &asked_bytes))
         asked_bytes = VG_BYTES_UNKNOWN;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocPitch_v2, asked_bytes))
-        return PASS(cuMemAllocPitch_v2, address, pitch_bytes, width_bytes, height, element_bytes);
+        return VG_PASS(cuMemAllocPitch_v2,
+                       (address, pitch_bytes, width_bytes, height, element_bytes));
     do
         call.result =
             vg_driver.cuMemAllocPitch_v2(address, pitch_bytes, width_bytes, height, element_bytes);
@@ -72,7 +69,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flag
 {
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocManaged, bytes))
-        return PASS(cuMemAllocManaged, address, bytes, flags);
+        return VG_PASS(cuMemAllocManaged, (address, bytes, flags));
     do
         call.result = vg_driver.cuMemAllocManaged(address, bytes, flags);
     while (vg_guard_again(&call));
@@ -85,7 +82,7 @@ CUresult cuMemFree(CUdeviceptr_v1 address)
 {
     struct vg_free_call call;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFree, address))
-        return PASS(cuMemFree, address);
+        return VG_PASS(cuMemFree, (address));
     return vg_guard_end_free(&call, vg_driver.cuMemFree(address));
 }
 
@@ -93,6 +90,6 @@ CUresult cuMemFree_v2(CUdeviceptr address)
 {
     struct vg_free_call call;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address))
-        return PASS(cuMemFree_v2, address);
+        return VG_PASS(cuMemFree_v2, (address));
     return vg_guard_end_free(&call, vg_driver.cuMemFree_v2(address));
 }

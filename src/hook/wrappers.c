@@ -3,8 +3,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define WRAPPER_HOOK(symbol) (void *)(uintptr_t)symbol
-#define WRAPPER_CALL(symbol) NULL
+#define WRAPPER_HOOK(symbol)  (void *)(uintptr_t)symbol
+#define WRAPPER_WATCH(symbol) WRAPPER_HOOK(symbol)
+#define WRAPPER_CALL(symbol)  NULL
 
 static void *wrapper_of(enum vg_function_id id)
 {
@@ -24,36 +25,44 @@ void *vg_wrapper_address(enum vg_function_id id)
     return wrapper_of(id);
 }
 
-/* A filter for names that are not ours: few rows are wrapped, and a program may look thousands of
- * names up. Bit n is set when some wrapped symbol has signature n. */
-static unsigned signature(const char *symbol, size_t length)
+/* A hash table of the wrapped symbols, so that a program that looks thousands of other names up
+ * hardly notices. Made on first use; several threads may make it at once and store the same. */
+enum { BUCKETS = 256 };
+static int16_t bucket_first[BUCKETS], bucket_next[VG_FN_COUNT]; /* id + 1; 0 ends a chain */
+static bool buckets_made;
+
+static unsigned bucket_of(const char *symbol, size_t length)
 {
-    return (unsigned)(length + 5u * (unsigned char)symbol[length - 1] +
-                      11u * (unsigned char)symbol[length / 2]) %
-           64;
+    const unsigned char *const s = (const unsigned char *)symbol;
+    return (unsigned)(length * 3 + s[length - 1] * 7u + s[length / 2] * 31u + s[length - 4] * 17u) %
+           BUCKETS;
 }
 
-static uint64_t wrapped_signatures(void)
+static void make_buckets(void)
 {
-    static uint64_t cached;
-    uint64_t bits = __atomic_load_n(&cached, __ATOMIC_RELAXED);
-    if (bits)
-        return bits;
-    for (int id = 0; id < VG_FN_COUNT; id++)
-        if (vg_functions[id].hooked)
-            bits |=
-                UINT64_C(1) << signature(vg_functions[id].symbol, strlen(vg_functions[id].symbol));
-    __atomic_store_n(&cached, bits, __ATOMIC_RELAXED);
-    return bits;
+    int16_t first[BUCKETS] = { 0 };
+    for (int id = 0; id < VG_FN_COUNT; id++) {
+        if (!vg_functions[id].hooked)
+            continue;
+        const char *const symbol = vg_functions[id].symbol;
+        const unsigned bucket = bucket_of(symbol, strlen(symbol));
+        __atomic_store_n(&bucket_next[id], first[bucket], __ATOMIC_RELAXED);
+        first[bucket] = (int16_t)(id + 1);
+    }
+    for (int i = 0; i < BUCKETS; i++)
+        __atomic_store_n(&bucket_first[i], first[i], __ATOMIC_RELAXED);
+    __atomic_store_n(&buckets_made, true, __ATOMIC_RELEASE);
 }
 
 int vg_wrapper_find(const char *symbol)
 {
     const size_t length = strlen(symbol);
-    if (length < 3 || !(wrapped_signatures() >> signature(symbol, length) & 1))
+    if (length < 6) /* "cuInit" is the shortest */
         return -1;
-    for (int id = 0; id < VG_FN_COUNT; id++)
-        if (vg_functions[id].hooked && strcmp(vg_functions[id].symbol, symbol) == 0)
+    if (!__atomic_load_n(&buckets_made, __ATOMIC_ACQUIRE))
+        make_buckets();
+    for (int id = bucket_first[bucket_of(symbol, length)] - 1; id >= 0; id = bucket_next[id] - 1)
+        if (strcmp(vg_functions[id].symbol, symbol) == 0)
             return id;
     return -1;
 }
@@ -82,20 +91,28 @@ static void *address_by_name(enum vg_function_id id)
     return result == CUDA_SUCCESS ? found : NULL;
 }
 
+/* Does a function called `row_name` answer to `asked`? By its own name or, as "cuGraphInstantiate"
+ * means cuGraphInstantiateWithFlags since CUDA 12, by the beginning of it. */
+static bool answers_to(const char *row_name, const char *asked)
+{
+    return strncmp(row_name, asked, strlen(asked)) == 0;
+}
+
 void *vg_wrapper_for_name(const char *name, void *found)
 {
-    int candidates[8];
-    int count = 0;
-    for (int id = 0; id < VG_FN_COUNT && count < 8; id++)
-        if (vg_functions[id].hooked && strcmp(vg_functions[id].name, name) == 0)
-            candidates[count++] = id;
-    if (count == 0 || !found || !vg_driver_bind())
+    if (!found || !vg_driver_bind())
         return found;
-    for (int i = 0; i < count; i++)
-        if (vg_driver_address(candidates[i]) == found)
-            return wrapper_of(candidates[i]);
-    for (int i = 0; i < count; i++)
-        if (address_by_name(candidates[i]) == found)
-            return wrapper_of(candidates[i]);
+    bool named = false;
+    for (int id = 0; id < VG_FN_COUNT; id++) {
+        if (!vg_functions[id].hooked || !answers_to(vg_functions[id].name, name))
+            continue;
+        named = true;
+        if (vg_driver_address((enum vg_function_id)id) == found)
+            return wrapper_of((enum vg_function_id)id);
+    }
+    for (int id = 0; named && id < VG_FN_COUNT; id++)
+        if (vg_functions[id].hooked && answers_to(vg_functions[id].name, name) &&
+            address_by_name((enum vg_function_id)id) == found)
+            return wrapper_of((enum vg_function_id)id);
     return found;
 }

@@ -10,12 +10,18 @@
 
 #define VG_EXPORT __attribute__((visibility("default")))
 
-#define VG_DECLARE_HOOK(symbol, parameters) VG_EXPORT CUresult symbol parameters;
+#define VG_DECLARE_HOOK(symbol, parameters)  VG_EXPORT CUresult symbol parameters;
+#define VG_DECLARE_WATCH(symbol, parameters) VG_EXPORT CUresult symbol parameters;
 #define VG_DECLARE_CALL(symbol, parameters)
 #define VG_CUDA(symbol, name, version, flags, use, parameters, arguments)                          \
     VG_DECLARE_##use(symbol, parameters)
 #include "driver/cuda_table.h"
 #undef VG_CUDA
+
+/* The real call of a wrapper whose call is not guarded now. A driver without the function cannot be
+ * asked. `arguments` are in parentheses. */
+#define VG_PASS(symbol, arguments)                                                                 \
+    (vg_driver_has(VG_FN_##symbol) ? vg_driver.symbol arguments : CUDA_ERROR_NOT_FOUND)
 
 /* The wrapper for the driver's exported `symbol`: its id, or -1. No driver needed. */
 int vg_wrapper_find(const char *symbol);

@@ -17,6 +17,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "recorder/kind.h"
+
 #define VG_FILE_MAGIC "VRAMGRD\n"
 
 enum {
@@ -25,15 +27,13 @@ enum {
     VG_FILE_HEADER_BYTES = 65536,
     VG_FILE_EXTENTS = 1024,
     VG_FILE_DEVICES = 32,
+    VG_FILE_HOST = VG_FILE_DEVICES - 1, /* the entry that counts pinned host memory */
 };
 
 /* Frames kept of one stack, the innermost ones. */
 enum { VG_STACK_FRAMES = 64 };
 
 enum vg_file_area { VG_AREA_NONE, VG_AREA_LIVE, VG_AREA_JOURNAL, VG_AREA_COUNT };
-
-/* What an allocation is. Written to files: never renumber. */
-enum vg_kind { VG_KIND_NONE, VG_KIND_DEVICE, VG_KIND_PITCH, VG_KIND_MANAGED, VG_KIND_COUNT };
 
 struct vg_file_extent {
     uint32_t area; /* enum vg_file_area; written last, with release order */
@@ -93,7 +93,8 @@ _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the heade
 /* One live allocation. A slot is in use when `address` is not 0; the writer stores `address` last
  * (release) and clears it first. 64 bytes: one cache line. */
 struct vg_live_slot {
-    _Atomic uint64_t address; /* device address */
+    _Atomic uint64_t address; /* device address; of kinds with VG_TRAIT_HANDLE a made-up number above
+                                 all addresses */
     uint64_t bytes;           /* charged bytes */
     uint64_t monotonic_ns;    /* CLOCK_MONOTONIC_COARSE when it was made */
     uint32_t stack_id;        /* of a STACK record; 0 none */
@@ -101,7 +102,8 @@ struct vg_live_slot {
     uint16_t device; /* index into header.devices */
     uint16_t kind;   /* enum vg_kind */
     uint32_t reserved;
-    uint64_t reserved2[3];
+    uint64_t context; /* the CUcontext of kinds with VG_TRAIT_OF_CONTEXT, else 0 */
+    uint64_t reserved2[2];
 };
 
 _Static_assert(sizeof(struct vg_live_slot) == 64, "one cache line");

@@ -183,6 +183,7 @@ static void read_slot(const struct vg_live_slot *slot, struct vg_allocation *out
         .thread_id = slot->thread_id,
         .device = slot->device,
         .kind = slot->kind,
+        .context = slot->context,
     };
 }
 
@@ -194,6 +195,7 @@ static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *al
     slot->thread_id = allocation->thread_id;
     slot->device = allocation->device;
     slot->kind = allocation->kind;
+    slot->context = allocation->context;
     atomic_store_explicit(&slot->address, allocation->address, memory_order_release);
 }
 
@@ -276,6 +278,41 @@ void vg_track_restore(struct vg_track *track, const struct vg_taken *taken)
     if (index_add(taken->shard, taken->node, taken->node->hh.hashv))
         count_locked(track, taken->shard, taken->device, (int64_t)taken->bytes);
     vg_lock_release(&taken->shard->lock);
+}
+
+/* The address may be gone or have been given out again, so all is looked at once more under the
+ * lock. */
+static void drop_one(struct vg_track *track, uint64_t address, uint64_t context)
+{
+    const uint64_t hash = vg_hash_u64(address);
+    struct vg_track_shard *const shard = shard_of(track, hash);
+    vg_lock_take(&shard->lock);
+    struct vg_track_node *const node = index_find(shard, address, (unsigned)hash);
+    if (node && slot_of(track, node)->context == context) {
+        count_locked(track, shard, node_device(node), -(int64_t)node_bytes(node));
+        index_remove(shard, node);
+        clear_locked(track, shard, node);
+    }
+    vg_lock_release(&shard->lock);
+}
+
+struct drop {
+    struct vg_track *track;
+    uint64_t context;
+};
+
+static void drop_if_of_context(const struct vg_allocation *allocation, void *argument)
+{
+    const struct drop *const drop = argument;
+    if (allocation->context == drop->context)
+        drop_one(drop->track, allocation->address, drop->context);
+}
+
+void vg_track_drop_context(struct vg_track *track, uint64_t context)
+{
+    struct drop drop = { .track = track, .context = context };
+    if (context != 0)
+        vg_track_each(track, drop_if_of_context, &drop);
 }
 
 void vg_track_each(const struct vg_track *track,

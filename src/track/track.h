@@ -49,8 +49,9 @@ struct vg_allocation {
     uint64_t monotonic_ns;
     uint32_t stack_id;
     uint32_t thread_id;
-    uint16_t device; /* index into the recorder header's devices */
-    uint16_t kind;   /* enum vg_kind */
+    uint16_t device;  /* index into the recorder header's devices */
+    uint16_t kind;    /* enum vg_kind */
+    uint64_t context; /* 0: does not end with a context */
 };
 
 /* Sets up `track` (zeroed memory at a fixed address) over an opened recorder. Returns 0 or
@@ -80,6 +81,9 @@ void vg_track_forget(struct vg_track *track, const struct vg_taken *taken);
 
 /* The driver refused: it is live as before. */
 void vg_track_restore(struct vg_track *track, const struct vg_taken *taken);
+
+/* Forgets every allocation of `context`, which the driver has destroyed with all in it. */
+void vg_track_drop_context(struct vg_track *track, uint64_t context);
 
 /* Calls `visit` for every live allocation. Takes no lock: an allocation that comes or goes
  * meanwhile may or may not be seen, and one whose slot is reused meanwhile is seen as one or the

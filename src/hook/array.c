@@ -1,0 +1,146 @@
+/* Wrappers of arrays and mipmapped arrays. The driver does not tell their size: the amount is
+ * computed from the descriptor and marked as an estimate. */
+#include "guard/guard.h"
+#include "hook/wrappers.h"
+
+/* Bytes of one channel of the plain formats (CUDA Driver API, CUarray_format); 0 for packed, planar
+ * and compressed ones. */
+static uint64_t channel_bytes(CUarray_format format)
+{
+    switch (format) {
+    case 0x01: /* UNSIGNED_INT8 */
+    case 0x08: /* SIGNED_INT8 */ return 1;
+    case 0x02: /* UNSIGNED_INT16 */
+    case 0x09: /* SIGNED_INT16 */
+    case 0x10: /* HALF */ return 2;
+    case 0x03: /* UNSIGNED_INT32 */
+    case 0x0a: /* SIGNED_INT32 */
+    case 0x20: /* FLOAT */ return 4;
+    default: return 0;
+    }
+}
+
+static uint64_t estimate(uint64_t width, uint64_t height, uint64_t depth, CUarray_format format,
+                         unsigned channels)
+{
+    uint64_t bytes = channel_bytes(format) * channels;
+    if (bytes == 0)
+        bytes = 1; /* one byte an element: about what the compressed and planar ones take */
+    if (__builtin_mul_overflow(bytes, width ? width : 1, &bytes) ||
+        __builtin_mul_overflow(bytes, height ? height : 1, &bytes) ||
+        __builtin_mul_overflow(bytes, depth ? depth : 1, &bytes))
+        return VG_BYTES_UNKNOWN;
+    return bytes;
+}
+
+/* Descriptors are the program's: a null one is for the driver to refuse. */
+#define ESTIMATE_2D(d)                                                                             \
+    ((d) ? estimate((d)->Width, (d)->Height, 1, (d)->Format, (d)->NumChannels) : 0)
+#define ESTIMATE_3D(d)                                                                             \
+    ((d) ? estimate((d)->Width, (d)->Height, (d)->Depth, (d)->Format, (d)->NumChannels) : 0)
+
+static uint64_t key(const void *array)
+{
+    return vg_guard_handle_key(VG_KIND_ARRAY, (uint64_t)(uintptr_t)array);
+}
+
+CUresult cuArrayCreate(CUarray *array, const CUDA_ARRAY_DESCRIPTOR_v1 *descriptor)
+{
+    struct vg_call call;
+    const uint64_t bytes = ESTIMATE_2D(descriptor);
+    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate, bytes))
+        return VG_PASS(cuArrayCreate, (array, descriptor));
+    do
+        call.result = vg_driver.cuArrayCreate(array, descriptor);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuArrayCreate_v2(CUarray *array, const CUDA_ARRAY_DESCRIPTOR *descriptor)
+{
+    struct vg_call call;
+    const uint64_t bytes = ESTIMATE_2D(descriptor);
+    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate_v2, bytes))
+        return VG_PASS(cuArrayCreate_v2, (array, descriptor));
+    do
+        call.result = vg_driver.cuArrayCreate_v2(array, descriptor);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuArray3DCreate(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR_v1 *descriptor)
+{
+    struct vg_call call;
+    const uint64_t bytes = ESTIMATE_3D(descriptor);
+    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate, bytes))
+        return VG_PASS(cuArray3DCreate, (array, descriptor));
+    do
+        call.result = vg_driver.cuArray3DCreate(array, descriptor);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuArray3DCreate_v2(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+    struct vg_call call;
+    const uint64_t bytes = ESTIMATE_3D(descriptor);
+    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate_v2, bytes))
+        return VG_PASS(cuArray3DCreate_v2, (array, descriptor));
+    do
+        call.result = vg_driver.cuArray3DCreate_v2(array, descriptor);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuArrayDestroy(CUarray array)
+{
+    struct vg_free_call call;
+    if (!vg_guard_begin_free(&call, VG_FN_cuArrayDestroy, key(array)))
+        return VG_PASS(cuArrayDestroy, (array));
+    return vg_guard_end_free(&call, vg_driver.cuArrayDestroy(array));
+}
+
+/* All levels: each has half the width, height and depth of the one before. */
+static uint64_t estimate_levels(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned levels)
+{
+    uint64_t sum = 0;
+    for (unsigned level = 0; descriptor && level < levels && level < 64; level++) {
+        const uint64_t bytes =
+            estimate(descriptor->Width >> level, descriptor->Height >> level,
+                     descriptor->Depth >> level, descriptor->Format, descriptor->NumChannels);
+        if (__builtin_add_overflow(sum, bytes, &sum))
+            return VG_BYTES_UNKNOWN;
+    }
+    return sum;
+}
+
+CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESCRIPTOR *descriptor,
+                                unsigned int levels)
+{
+    struct vg_call call;
+    const uint64_t bytes = estimate_levels(descriptor, levels);
+    if (!vg_guard_begin(&call, VG_FN_cuMipmappedArrayCreate, bytes))
+        return VG_PASS(cuMipmappedArrayCreate, (array, descriptor, levels));
+    do
+        call.result = vg_driver.cuMipmappedArrayCreate(array, descriptor, levels);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMipmappedArrayDestroy(CUmipmappedArray array)
+{
+    struct vg_free_call call;
+    if (!vg_guard_begin_free(&call, VG_FN_cuMipmappedArrayDestroy, key(array)))
+        return VG_PASS(cuMipmappedArrayDestroy, (array));
+    return vg_guard_end_free(&call, vg_driver.cuMipmappedArrayDestroy(array));
+}

@@ -1,0 +1,89 @@
+/* Wrappers of the functions that pin host memory. It is counted apart from the device's. */
+#include "guard/guard.h"
+#include "hook/wrappers.h"
+
+static uint64_t number(const void *address)
+{
+    return (uint64_t)(uintptr_t)address;
+}
+
+CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned int flags)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemHostAlloc, bytes))
+        return VG_PASS(cuMemHostAlloc, (address, bytes, flags));
+    do
+        call.result = vg_driver.cuMemHostAlloc(address, bytes, flags);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_PINNED, number(*address), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemAllocHost(void **address, unsigned int bytes)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAllocHost, bytes))
+        return VG_PASS(cuMemAllocHost, (address, bytes));
+    do
+        call.result = vg_driver.cuMemAllocHost(address, bytes);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_PINNED, number(*address), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemAllocHost_v2(void **address, size_t bytes)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAllocHost_v2, bytes))
+        return VG_PASS(cuMemAllocHost_v2, (address, bytes));
+    do
+        call.result = vg_driver.cuMemAllocHost_v2(address, bytes);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_PINNED, number(*address), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemFreeHost(void *address)
+{
+    struct vg_free_call call;
+    if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeHost, number(address)))
+        return VG_PASS(cuMemFreeHost, (address));
+    return vg_guard_end_free(&call, vg_driver.cuMemFreeHost(address));
+}
+
+CUresult cuMemHostRegister(void *address, size_t bytes, unsigned int flags)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemHostRegister, bytes))
+        return VG_PASS(cuMemHostRegister, (address, bytes, flags));
+    do
+        call.result = vg_driver.cuMemHostRegister(address, bytes, flags);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_REGISTERED, number(address), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned int flags)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemHostRegister_v2, bytes))
+        return VG_PASS(cuMemHostRegister_v2, (address, bytes, flags));
+    do
+        call.result = vg_driver.cuMemHostRegister_v2(address, bytes, flags);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_REGISTERED, number(address), bytes);
+    return vg_guard_end(&call);
+}
+
+CUresult cuMemHostUnregister(void *address)
+{
+    struct vg_free_call call;
+    if (!vg_guard_begin_free(&call, VG_FN_cuMemHostUnregister, number(address)))
+        return VG_PASS(cuMemHostUnregister, (address));
+    return vg_guard_end_free(&call, vg_driver.cuMemHostUnregister(address));
+}

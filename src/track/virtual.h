@@ -1,0 +1,64 @@
+/* Physical memory of the virtual memory functions: it lives until its last handle reference and its
+ * last mapping are gone (CUDA Driver API, cuMemRelease). Programs release right after mapping, or
+ * unmap first, and may retain a handle anew from an address, so references and mappings are counted
+ * here; the bytes are recorded in the index like any allocation, under a key that this hands out.
+ * Knows nothing of CUDA calls. */
+#ifndef VRAMGUARD_TRACK_VIRTUAL_H
+#define VRAMGUARD_TRACK_VIRTUAL_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/lock.h"
+
+struct vg_virtual_object;
+struct vg_virtual_handle;
+struct vg_virtual_mapping;
+
+/* All zero but the lock's rank at first. Every function takes the lock; any thread. */
+struct vg_virtual {
+    struct vg_lock lock;
+    struct vg_arena arena;
+    struct vg_virtual_handle *handles;   /* uthash heads */
+    struct vg_virtual_mapping *mappings; /* by their first address */
+    struct vg_virtual_object *free_objects;
+    struct vg_virtual_handle *free_handles;
+    struct vg_virtual_mapping *free_mappings;
+};
+
+/* A new object with one reference, known by `handle`, recorded under `key`. Returns 0 or -ENOMEM.
+ */
+int vg_virtual_create(struct vg_virtual *virtual, uint64_t handle, uint64_t key);
+
+/* Takes one reference from `handle` before the real release; a handle value may be given out anew
+ * the moment the driver has it back. Returns the object, or NULL for a handle that is not known
+ * (imported, or older than the guard). To be followed by exactly one of the two below. */
+struct vg_virtual_object *vg_virtual_begin_release(struct vg_virtual *virtual, uint64_t handle);
+
+/* The driver has released it. Returns the key of the object if that was its end, else 0. */
+uint64_t vg_virtual_end_release(struct vg_virtual *virtual, struct vg_virtual_object *object);
+
+/* The driver refused: the reference is given back. */
+void vg_virtual_undo_release(struct vg_virtual *virtual, struct vg_virtual_object *object,
+                             uint64_t handle);
+
+/* `handle` was obtained from a mapped address: one more reference to what is mapped there. */
+void vg_virtual_retain(struct vg_virtual *virtual, uint64_t handle, uint64_t address);
+
+/* `handle`'s object is mapped at [address, address + bytes). */
+void vg_virtual_map(struct vg_virtual *virtual, uint64_t address, uint64_t bytes, uint64_t handle);
+
+/* Takes out the mappings that begin in [address, address + bytes), before the real unmapping.
+ * Returns their chain, NULL for none. To be followed by one of the two below. */
+struct vg_virtual_mapping *vg_virtual_begin_unmap(struct vg_virtual *virtual, uint64_t address,
+                                                  uint64_t bytes);
+
+/* The driver has unmapped them: calls `ended(key, argument)`, without the lock, for each object
+ * whose end that was. */
+void vg_virtual_end_unmap(struct vg_virtual *virtual, struct vg_virtual_mapping *chain,
+                          void (*ended)(uint64_t key, void *argument), void *argument);
+
+/* The driver refused: the mappings are as before. */
+void vg_virtual_undo_unmap(struct vg_virtual *virtual, struct vg_virtual_mapping *chain);
+
+#endif
