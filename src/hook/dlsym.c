@@ -66,19 +66,49 @@ static __attribute__((noinline)) void *look_up(void *handle, const struct lookup
     return found;
 }
 
-/* What the caller would find globally if this library were not there: the next definition behind
- * us, or one that only the caller's own dependencies offer. Leaves dlerror's text set when there
- * is none. */
-static void *find_without_us(const struct lookup *lookup, const void *caller, const void *wrapper)
+static struct link_map *map_of(const void *address)
 {
     Dl_info info;
     struct link_map *map = NULL;
-    void *found = NULL;
-    if (dladdr1(caller, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 && map)
-        found = look_up(map, lookup);
-    if (!found || found == wrapper)
-        found = look_up(RTLD_NEXT, lookup);
+    return dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 ? map : NULL;
+}
+
+/* Does the caller come before this library in the order of the program's start? Libraries that are
+ * opened later come after all of those, and never find this one by RTLD_NEXT. */
+static bool is_before_us(const void *caller)
+{
+    const struct link_map *const own = map_of((const void *)(uintptr_t)&is_before_us);
+    const struct link_map *map = map_of(caller);
+    while (map && map != own)
+        map = map->l_next;
+    return map != NULL;
+}
+
+/* What only the tree of libraries around the caller offers. Opened once more, since the link map of
+ * a library that was never opened by name is not fit to be a handle. */
+static void *find_near_caller(const struct lookup *lookup, const void *caller)
+{
+    const struct link_map *const map = map_of(caller);
+    if (!map || map->l_name[0] == '\0') /* the program itself: its tree is the global scope */
+        return NULL;
+    void *const handle = dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD);
+    if (!handle)
+        return NULL;
+    void *const found = look_up(handle, lookup);
+    dlclose(handle);
     return found;
+}
+
+/* What `handle`, through which the caller finds our wrapper, would give if this library were not
+ * there. Leaves dlerror's text set when that is nothing. */
+static void *find_without_us(void *handle, const struct lookup *lookup, const void *caller,
+                             const void *wrapper)
+{
+    void *found = look_up(RTLD_NEXT, lookup);
+    if (found || handle != RTLD_DEFAULT)
+        return found;
+    found = find_near_caller(lookup, caller);
+    return found && found != wrapper ? found : look_up(RTLD_NEXT, lookup);
 }
 
 static struct vg_dlsym_answer filter(void *handle, const struct lookup *lookup, const void *caller,
@@ -88,21 +118,23 @@ static struct vg_dlsym_answer filter(void *handle, const struct lookup *lookup, 
     if (!lookup->name || lookup->name[0] != 'c' || lookup->name[1] != 'u')
         return unchanged;
     const int id = vg_wrapper_find(lookup->name);
-    if (id < 0 || vg_process_switched_off())
+    if (id < 0)
         return unchanged;
-    if (vg_driver_bind() && vg_driver_owns(caller))
-        return unchanged; /* a driver that looks itself up gets itself */
     void *const wrapper = vg_wrapper_address((enum vg_function_id)id);
+    /* A driver that looks itself up gets itself. Asked first: binding may clear dlerror's text. */
+    const bool bare = vg_process_switched_off() || (vg_driver_bind() && vg_driver_owns(caller));
+    void *found;
     if (handle == RTLD_NEXT) {
-        /* Only if nothing but this library defines the name would the caller find us alone. */
-        const bool only_us =
-            look_up(RTLD_DEFAULT, lookup) == wrapper && !look_up(RTLD_NEXT, lookup);
-        return only_us ? (struct vg_dlsym_answer){ .value = NULL } : unchanged;
+        if (look_up(RTLD_DEFAULT, lookup) != wrapper || !is_before_us(caller))
+            return unchanged;
+        found = look_up(RTLD_NEXT, lookup);
+    } else {
+        found = look_up(handle, lookup);
+        if (found == wrapper)
+            found = find_without_us(handle, lookup, caller, wrapper);
     }
-    void *found = look_up(handle, lookup);
-    if (found == wrapper)
-        found = find_without_us(lookup, caller, wrapper);
-    return (struct vg_dlsym_answer){ .value = vg_wrapper_for_symbol(lookup->name, found) };
+    return (struct vg_dlsym_answer){ .value = bare ? found
+                                                   : vg_wrapper_for_symbol(lookup->name, found) };
 }
 
 struct vg_dlsym_answer vg_dlsym_filter(void *handle, const char *name, const void *caller)
