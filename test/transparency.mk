@@ -1,0 +1,33 @@
+# The transparency suite: programs that do the same bare and guarded.
+
+TR           := test/transparency
+TR_OUT       := $(BUILD)/test/transparency
+TR_DRIVER    := $(BUILD)/simgpu/libcuda.so.1
+TR_PROGRAMS  := proc_address lookups
+TR_LINKED    := lookups_linked
+TR_LIBRARIES := libbefore.so libafter.so libopened.so liblinked.so
+TR_CC         = $(CC) $(ALL_CFLAGS) -Itest
+TR_SHARED     = $(TR_CC) -fPIC -shared
+
+# Programs that open the driver themselves, and those that are linked with it.
+$(TR_PROGRAMS:%=$(TR_OUT)/%): $(TR_OUT)/%: $(TR)/%.c $(TR)/observe.c
+	@mkdir -p $(@D)
+	$(TR_CC) $< $(TR)/observe.c -pthread -o $@
+
+$(TR_OUT)/%_linked: $(TR)/%.c $(TR)/observe.c $(TR_DRIVER)
+	@mkdir -p $(@D)
+	$(TR_CC) -DLINKED $< $(TR)/observe.c -Wl,--no-as-needed $(TR_DRIVER) -pthread -o $@
+
+$(TR_OUT)/lib%.so: $(TR)/lookup_library.c $(TR)/observe.c $(TR_DRIVER)
+	@mkdir -p $(@D)
+	$(TR_SHARED) -DME=$* $(TR_FLAGS) $< $(TR)/observe.c $(if $(findstring LINKED,$(TR_FLAGS)),\
+	  $(TR_DRIVER)) -o $@
+$(TR_OUT)/libopened.so: TR_FLAGS = -DOWN_FREE
+$(TR_OUT)/liblinked.so: TR_FLAGS = -DLINKED
+
+.PHONY: check-transparency
+check-transparency: $(BUILD)/libvramguard.so simgpu-driver simgpu-runtime \
+                    $(addprefix $(TR_OUT)/,$(TR_PROGRAMS) $(TR_LINKED) $(TR_LIBRARIES))
+	@BUILD=$(BUILD) CC="$(CC)" $(TR)/run
+
+check: check-transparency
