@@ -86,6 +86,7 @@ static void describe_failure(struct vg_call *call)
     call->failure = (struct vg_failure){
         .tables = { .recorder = &state->recorder,
                     .track = &state->track,
+                    .pools = &state->pools,
                     .registrations = state->registrations },
         .api = vg_functions[call->function].symbol,
         .error = call->result,

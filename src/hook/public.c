@@ -25,6 +25,7 @@ VG_EXPORT int vramguard_write_report(int fd)
         const struct vg_failure present = {
             .tables = { .recorder = &state->recorder,
                         .track = &state->track,
+                        .pools = &state->pools,
                         .registrations = state->registrations },
             .api = "",
             .device = device,

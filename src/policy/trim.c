@@ -15,9 +15,9 @@ static uint64_t free_bytes(void)
 
 static enum vg_verdict trim(const struct vg_failure *failure, struct vg_snapshot_action *told)
 {
-    /* CU_STREAM_CAPTURE_MODE_RELAXED: a stream capture of this thread must not be invalidated by
+    /* Relaxed: a stream capture of this thread must not be invalidated by
      * calls of ours (CUDA Driver API, cuThreadExchangeStreamCaptureMode). */
-    int mode = 2;
+    int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
     CUmemoryPool pool;
     if (failure->device < 0) {
         snprintf(told->outcome, sizeof told->outcome, "no context");
@@ -30,6 +30,11 @@ static enum vg_verdict trim(const struct vg_failure *failure, struct vg_snapshot
     if (vg_driver.cuDeviceGetDefaultMemPool && vg_driver.cuMemPoolTrimTo &&
         vg_driver.cuDeviceGetDefaultMemPool(&pool, failure->device) == CUDA_SUCCESS)
         vg_driver.cuMemPoolTrimTo(pool, 0);
+    uint64_t pools[VG_POOLS_MAX];
+    const size_t count =
+        vg_pools_on_device(failure->tables.pools, failure->device, pools, VG_POOLS_MAX);
+    for (size_t i = 0; vg_driver.cuMemPoolTrimTo && i < count; i++)
+        vg_driver.cuMemPoolTrimTo((CUmemoryPool)(uintptr_t)pools[i], 0);
     if (vg_driver.cuDeviceGraphMemTrim)
         vg_driver.cuDeviceGraphMemTrim(failure->device);
     const uint64_t after = free_bytes();

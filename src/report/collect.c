@@ -83,6 +83,39 @@ static void collect_device(const struct vg_failure *failure, struct vg_snapshot 
                                       failure->device);
 }
 
+static uint64_t pool_value(uint64_t pool, CUmemPool_attribute attribute)
+{
+    uint64_t value = 0;
+    if (!vg_driver.cuMemPoolGetAttribute ||
+        vg_driver.cuMemPoolGetAttribute((CUmemoryPool)(uintptr_t)pool, attribute, &value) !=
+            CUDA_SUCCESS)
+        return 0;
+    return value;
+}
+
+/* What pools and graphs keep. These calls neither allocate nor synchronise. */
+static void collect_reserves(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    uint64_t pools[VG_POOLS_MAX + 1];
+    CUmemoryPool default_pool;
+    if (failure->device < 0)
+        return;
+    size_t count = vg_pools_on_device(failure->tables.pools, failure->device, pools, VG_POOLS_MAX);
+    if (vg_driver.cuDeviceGetDefaultMemPool &&
+        vg_driver.cuDeviceGetDefaultMemPool(&default_pool, failure->device) == CUDA_SUCCESS)
+        pools[count++] = (uint64_t)(uintptr_t)default_pool;
+    for (size_t i = 0; i < count; i++) {
+        out->pool_reserved_bytes += pool_value(pools[i], CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT);
+        out->pool_used_bytes += pool_value(pools[i], CU_MEMPOOL_ATTR_USED_MEM_CURRENT);
+    }
+    if (!vg_driver.cuDeviceGetGraphMemAttribute)
+        return;
+    vg_driver.cuDeviceGetGraphMemAttribute(failure->device, CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT,
+                                           &out->graph_reserved_bytes);
+    vg_driver.cuDeviceGetGraphMemAttribute(failure->device, CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT,
+                                           &out->graph_used_bytes);
+}
+
 /* Keeps the list sorted by bytes, largest first; unknown amounts last. */
 static void add_process(struct vg_snapshot *out, const struct vg_nvml_process *process)
 {
@@ -225,6 +258,7 @@ void vg_collect(const struct vg_failure *failure, struct vg_snapshot *out)
     collect_process(out);
     collect_device(failure, out);
     vg_collect_own(failure, out);
+    collect_reserves(failure, out);
     collect_nvml(out);
     describe_processes(failure, out);
     const char *const path = failure->tables.recorder->path;

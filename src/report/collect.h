@@ -8,12 +8,14 @@
 #include "recorder/recorder.h"
 #include "registry/registry.h"
 #include "report/snapshot.h"
+#include "track/pools.h"
 #include "track/track.h"
 
 /* The tables of this process. */
 struct vg_tables {
     struct vg_recorder *recorder;
     const struct vg_track *track;
+    struct vg_pools *pools;
     const struct vg_registration *registrations; /* [device ordinal] */
 };
 

@@ -49,6 +49,8 @@ static uint32_t name_frames(const uint64_t *addresses, uint32_t count,
     return count;
 }
 
+_Static_assert((int)VG_KIND_COUNT <= (int)VG_SNAPSHOT_KINDS, "every kind has a sum");
+
 struct site_sum {
     uint64_t bytes, count;
 };
@@ -63,8 +65,16 @@ struct sums {
 static void add_allocation(const struct vg_allocation *allocation, void *argument)
 {
     struct sums *const sums = argument;
+    if (allocation->device == VG_FILE_HOST) {
+        sums->out->pinned_bytes += allocation->bytes;
+        sums->out->pinned_count++;
+    }
     if (allocation->device != sums->device || allocation->bytes == 0)
         return;
+    if (allocation->kind < VG_SNAPSHOT_KINDS) {
+        sums->out->kind_bytes[allocation->kind] += allocation->bytes;
+        sums->out->kind_count[allocation->kind]++;
+    }
     sums->out->live_bytes += allocation->bytes;
     sums->out->live_count++;
     sums->out->size_class_count[63 - __builtin_clzll(allocation->bytes)]++;

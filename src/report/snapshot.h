@@ -17,6 +17,7 @@ enum {
     VG_SNAPSHOT_SIZE_CLASSES = 64,
     VG_SNAPSHOT_FRAMES = 48,
     VG_SNAPSHOT_ACTIONS = 8,
+    VG_SNAPSHOT_KINDS = 16, /* at least VG_KIND_COUNT of recorder/kind.h */
     VG_COMMAND_CAP = 256,
     VG_LABEL_CAP = 384,
 };
@@ -115,6 +116,14 @@ struct vg_snapshot {
     uint32_t other_site_count;                           /* further sites, and what they hold */
     uint64_t other_site_bytes, other_site_allocations;
     struct vg_snapshot_site sites[VG_SNAPSHOT_SITES];
+
+    /* live_bytes and live_count by enum vg_kind. */
+    uint64_t kind_bytes[VG_SNAPSHOT_KINDS], kind_count[VG_SNAPSHOT_KINDS];
+    uint64_t pinned_bytes, pinned_count; /* host memory, not in live_bytes */
+    /* What the driver keeps for this process beyond its live allocations: pools of stream-ordered
+     * memory and graphs. Used is part of live_bytes for pools, not for graphs. */
+    uint64_t pool_reserved_bytes, pool_used_bytes;
+    uint64_t graph_reserved_bytes, graph_used_bytes;
 
     uint32_t process_count;       /* used entries of processes, largest first; without ourselves */
     uint32_t other_process_count; /* processes that did not fit */
