@@ -29,9 +29,23 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* A forked child inherits what its parent has told, and perhaps a report that a thread of the
+ * parent was making: it starts anew. */
+static void forget_parent(void)
+{
+    static _Atomic pid_t owner;
+    const pid_t pid = getpid();
+    const pid_t before = atomic_exchange(&owner, pid);
+    if (before == 0 || before == pid)
+        return;
+    window_start_ns = window_count = silent_count = 0;
+    atomic_flag_clear(&making);
+}
+
 /* Place of this failure in its window, from 0. */
 static uint64_t place_in_window(void)
 {
+    forget_parent();
     const uint64_t now = now_ns();
     uint64_t start = window_start_ns;
     if ((start == 0 || now - start > window_ns) &&
@@ -92,6 +106,7 @@ void vg_report_failure(const struct vg_failure *failure)
 int vg_report_write(const struct vg_failure *failure, int fd)
 {
     const int saved_errno = errno;
+    forget_parent();
     if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire))
         return -EBUSY;
     struct vg_text text = vg_text_over(report_text, sizeof report_text);

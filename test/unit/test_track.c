@@ -38,7 +38,8 @@ static struct vg_allocation allocation(uint64_t address, uint64_t bytes, uint16_
                                    .stack_id = (uint32_t)address,
                                    .thread_id = (uint32_t)bytes,
                                    .device = device,
-                                   .kind = VG_KIND_PITCH };
+                                   .kind = VG_KIND_PITCH,
+                                   .context = bytes % 2 ? 0 : 0xc0 };
 }
 
 static int put(uint64_t address, uint64_t bytes, uint16_t device)
@@ -118,6 +119,7 @@ static void put_is_seen_with_all_it_said(void **state)
     assert_int_equal(seen.last.thread_id, one.thread_id);
     assert_int_equal(seen.last.device, one.device);
     assert_int_equal(seen.last.kind, one.kind);
+    assert_int_equal(seen.last.context, one.context);
     assert_int_equal(live_bytes(3), 12345);
     assert_int_equal(live_bytes(0), 0);
 }
@@ -248,6 +250,25 @@ static void small_ones_are_told_in_sums(void **state)
         take_and_forget(i * 512);
     assert_int_equal(live_bytes(5), 0);
     assert_true(near_enough(recorder.header->devices[5].live_bytes, 0));
+}
+
+static void a_context_ends_with_all_in_it(void **state)
+{
+    (void)state;
+    uint64_t stay_bytes = 0;
+    for (uint64_t i = 1; i <= 10000; i++) { /* even sizes are of context 0xc0 */
+        assert_int_equal(put(i * 512, i, 0), 0);
+        stay_bytes += i % 2 ? i : 0;
+    }
+    vg_track_drop_context(&track, 0);
+    vg_track_drop_context(&track, 0xc1);
+    assert_int_equal(look().count, 10000);
+    vg_track_drop_context(&track, 0xc0);
+    assert_int_equal(look().count, 5000);
+    assert_int_equal(look().bytes, stay_bytes);
+    assert_int_equal(live_bytes(0), stay_bytes);
+    assert_false(take_and_forget(512 * 2));
+    assert_true(take_and_forget(512 * 3));
 }
 
 static void slots_are_used_again(void **state)
@@ -492,13 +513,13 @@ static void looking_while_others_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TRACK_TEST(put_is_seen_with_all_it_said), TRACK_TEST(take_then_forget_ends_it),
-        TRACK_TEST(unknown_address_is_not_taken), TRACK_TEST(refused_free_puts_back),
-        TRACK_TEST(peak_is_the_highest_total),    TRACK_TEST(stale_record_is_replaced),
-        TRACK_TEST(address_reused_before_forget), TRACK_TEST(small_ones_are_told_in_sums),
-        TRACK_TEST(slots_are_used_again),         TRACK_TEST(same_as_a_plain_array),
-        TRACK_TEST(file_holds_the_live_ones),     TRACK_TEST(more_than_there_is_room_for),
-        TRACK_TEST(many_threads_many_live),
+        TRACK_TEST(put_is_seen_with_all_it_said),  TRACK_TEST(take_then_forget_ends_it),
+        TRACK_TEST(unknown_address_is_not_taken),  TRACK_TEST(refused_free_puts_back),
+        TRACK_TEST(peak_is_the_highest_total),     TRACK_TEST(stale_record_is_replaced),
+        TRACK_TEST(address_reused_before_forget),  TRACK_TEST(small_ones_are_told_in_sums),
+        TRACK_TEST(a_context_ends_with_all_in_it), TRACK_TEST(slots_are_used_again),
+        TRACK_TEST(same_as_a_plain_array),         TRACK_TEST(file_holds_the_live_ones),
+        TRACK_TEST(more_than_there_is_room_for),   TRACK_TEST(many_threads_many_live),
 #ifndef __SANITIZE_THREAD__
         TRACK_TEST(looking_while_others_work),
 #endif

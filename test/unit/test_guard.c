@@ -1,0 +1,784 @@
+/* The guard over a driver of the test's own: what the program gets, what is recorded, what is told.
+ * Each test runs in a process of its own, since the guard's state is made once a process. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+
+#include "core_fixture.h"
+#include "guard/guard.h"
+
+/* The driver: gives addresses out in order, fails when told to. */
+static struct {
+    CUresult next_result; /* of the next allocating calls */
+    int failures;         /* how many of them fail with it */
+    CUresult free_result;
+    bool has_context;
+    CUdevice device;
+    _Atomic uint64_t next_address;
+    _Atomic int alloc_calls, free_calls;
+    CUdeviceptr last_freed;
+} driver;
+
+static CUresult fake_alloc(CUdeviceptr *address, size_t bytes)
+{
+    driver.alloc_calls++;
+    if (!address || bytes == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (driver.failures > 0) {
+        driver.failures--;
+        return driver.next_result;
+    }
+    *address = atomic_fetch_add(&driver.next_address, (bytes + 511) / 512 * 512);
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_free(CUdeviceptr address)
+{
+    driver.free_calls++;
+    driver.last_freed = address;
+    return driver.free_result;
+}
+
+static CUresult fake_get_device(CUdevice *device)
+{
+    if (!driver.has_context)
+        return CUDA_ERROR_INVALID_CONTEXT;
+    *device = driver.device;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_mem_info(size_t *free_bytes, size_t *total_bytes)
+{
+    *free_bytes = 10 << 20;
+    *total_bytes = 256 << 20;
+    return driver.has_context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+static CUresult fake_total(size_t *bytes, CUdevice device)
+{
+    (void)device;
+    *bytes = 256 << 20;
+    return CUDA_SUCCESS;
+}
+
+static void reset_driver(void)
+{
+    memset(&driver, 0, sizeof driver);
+    driver.has_context = true;
+    driver.next_address = 0x7f0000000000;
+    driver.next_result = CUDA_ERROR_OUT_OF_MEMORY;
+    vg_driver.cuMemAlloc_v2 = fake_alloc;
+    vg_driver.cuMemFree_v2 = fake_free;
+    vg_driver.cuCtxGetDevice = fake_get_device;
+    vg_driver.cuMemGetInfo_v2 = fake_mem_info;
+    vg_driver.cuDeviceTotalMem_v2 = fake_total;
+}
+
+/* A wrapper, as guard.h shows it. */
+static CUresult guarded_alloc(CUdeviceptr *address, size_t bytes)
+{
+    struct vg_call call;
+    if (!vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes))
+        return vg_driver.cuMemAlloc_v2(address, bytes);
+    do
+        call.result = vg_driver.cuMemAlloc_v2(address, bytes);
+    while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
+    return vg_guard_end(&call);
+}
+
+static CUresult guarded_free(CUdeviceptr address)
+{
+    struct vg_free_call call;
+    if (!vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address))
+        return vg_driver.cuMemFree_v2(address);
+    return vg_guard_end_free(&call, vg_driver.cuMemFree_v2(address));
+}
+
+static CUdeviceptr allocated(size_t bytes)
+{
+    CUdeviceptr address = 0;
+    CHECK(guarded_alloc(&address, bytes) == CUDA_SUCCESS);
+    CHECK(address != 0);
+    return address;
+}
+
+static int setup(void **state)
+{
+    if (make_scratch(state) != 0)
+        return -1;
+    static char registry[128];
+    snprintf(registry, sizeof registry, "%s/registry", scratch);
+    vg_registry_directory = registry;
+    unsetenv("VRAMGUARD_LOG");
+    setenv("VRAMGUARD_STACKS", "off", 1);
+    setenv("VRAMGUARD", "on", 1);
+    setenv("VRAMGUARD_POLICY", "off", 1);
+    reset_driver();
+    return 0;
+}
+
+/* The recorder files of the test, at most `cap` paths. Returns how many there are. */
+static int list_records(char paths[][512], int cap)
+{
+    int count = 0;
+    DIR *const directory = opendir(in_scratch("vramguard"));
+    if (!directory)
+        return 0;
+    for (const struct dirent *entry; (entry = readdir(directory));)
+        if (strstr(entry->d_name, ".vgr") && count < cap)
+            snprintf(paths[count++], 512, "%s/vramguard/%s", scratch, entry->d_name);
+    closedir(directory);
+    return count;
+}
+
+/* The only recorder file, read. */
+static void read_only_record(struct record *out)
+{
+    char paths[4][512];
+    assert_int_equal(list_records(paths, 4), 1);
+    assert_true(read_record(paths[0], out));
+}
+
+static char told[65536]; /* what the last child wrote to stderr */
+
+static void in_child(void (*run)(void *argument))
+{
+    const int status = run_child(run, NULL, told, sizeof told);
+    if (status != 0)
+        fail_msg("wait status %#x; stderr: %s", (unsigned)status, told);
+}
+
+static int count_text(const char *needle)
+{
+    int count = 0;
+    for (const char *at = told; (at = strstr(at, needle)); at++)
+        count++;
+    return count;
+}
+
+static void allocations_child(void *argument)
+{
+    (void)argument;
+    const CUdeviceptr first = allocated(1 << 20);
+    allocated(2 << 20);
+    CHECK(guarded_free(first) == CUDA_SUCCESS);
+    CHECK(driver.last_freed == first);
+    CHECK(driver.alloc_calls == 2 && driver.free_calls == 1);
+}
+
+static void allocations_are_recorded(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(allocations_child);
+    assert_string_equal(told, "");
+    read_only_record(&record);
+    assert_int_equal(count_live(&record, &bytes), 1);
+    assert_int_equal(bytes, 2 << 20);
+    assert_int_equal(record.header->devices[0].live_bytes, 2 << 20);
+    assert_int_equal(record.header->devices[0].peak_bytes, 3 << 20);
+    assert_int_equal(record.header->devices[0].total_bytes, 256 << 20);
+    assert_int_equal(record.header->end, VG_END_EXIT);
+    assert_int_equal(record.header->failure_count, 0);
+    free_record(&record);
+}
+
+static void count_failures(uint32_t type, const void *payload, uint32_t size_bytes, void *argument)
+{
+    (void)payload;
+    *(int *)argument += type == VG_JOURNAL_FAILURE && size_bytes == sizeof(struct vg_snapshot);
+}
+
+static void out_of_memory_child(void *argument)
+{
+    (void)argument;
+    CUdeviceptr address = 0x1234;
+    driver.failures = 1;
+    errno = 4711;
+    CHECK(guarded_alloc(&address, 64 << 20) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(errno == 4711);
+    CHECK(address == 0x1234); /* as the driver left it */
+    CHECK(driver.alloc_calls == 1);
+    allocated(1 << 20); /* and on it goes */
+}
+
+static void out_of_memory_is_reported_once(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    int failures = 0;
+    in_child(out_of_memory_child);
+    assert_int_equal(count_text("out of memory: asked"), 1);
+    assert_non_null(strstr(told, "64.0 MiB"));
+    read_only_record(&record);
+    assert_int_equal(record.header->failure_count, 1);
+    assert_int_equal(record.header->devices[0].failed_count, 1);
+    assert_true(walk_journal(&record, count_failures, &failures) >= 1);
+    assert_int_equal(failures, 1);
+    assert_int_equal(count_live(&record, &bytes), 1);
+    free_record(&record);
+}
+
+enum { STORM = 1000 };
+
+static void storm_child(void *argument)
+{
+    (void)argument;
+    CUdeviceptr address;
+    driver.failures = STORM;
+    for (int i = 0; i < STORM; i++)
+        CHECK(guarded_alloc(&address, 64 << 20) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(driver.alloc_calls == STORM);
+}
+
+static void storm_of_failures_is_counted_not_told(void **state)
+{
+    (void)state;
+    struct record record;
+    in_child(storm_child);
+    assert_in_range(count_text("out of memory: asked"), 1, 8);
+    read_only_record(&record);
+    assert_int_equal(record.header->failure_count, STORM);
+    assert_int_equal(record.header->devices[0].failed_count, STORM);
+    free_record(&record);
+}
+
+static void other_errors_child(void *argument)
+{
+    (void)argument;
+    const CUresult errors[] = { CUDA_ERROR_INVALID_VALUE,   CUDA_ERROR_NOT_INITIALIZED,
+                                CUDA_ERROR_DEINITIALIZED,   CUDA_ERROR_INVALID_CONTEXT,
+                                CUDA_ERROR_INVALID_DEVICE,  CUDA_ERROR_NOT_SUPPORTED,
+                                700 /* illegal address */,  999 /* unknown */,
+                                12345 /* a newer driver */, -1 };
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        CUdeviceptr address = 77;
+        driver.next_result = errors[i];
+        driver.failures = 1;
+        CHECK(guarded_alloc(&address, 4096) == errors[i]);
+        CHECK(address == 77);
+        CHECK(driver.alloc_calls == (int)i + 1); /* no second try */
+    }
+    CHECK(guarded_alloc(NULL, 4096) == CUDA_ERROR_INVALID_VALUE);
+    CUdeviceptr address;
+    CHECK(guarded_alloc(&address, 0) == CUDA_ERROR_INVALID_VALUE);
+}
+
+static void other_errors_are_passed_through(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(other_errors_child);
+    assert_string_equal(told, "");
+    read_only_record(&record);
+    assert_int_equal(record.header->failure_count, 0);
+    assert_int_equal(count_live(&record, &bytes), 0);
+    free_record(&record);
+}
+
+static void failing_free_child(void *argument)
+{
+    (void)argument;
+    const CUdeviceptr kept = allocated(1 << 20);
+    const CUresult errors[] = { CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_DEINITIALIZED, 700,
+                                CUDA_ERROR_OUT_OF_MEMORY };
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        driver.free_result = errors[i];
+        CHECK(guarded_free(kept) == errors[i]);
+    }
+    CHECK(driver.free_calls == 4);
+}
+
+static void failing_free_puts_back(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(failing_free_child);
+    assert_string_equal(told, "");
+    read_only_record(&record);
+    assert_int_equal(count_live(&record, &bytes), 1);
+    assert_int_equal(record.header->devices[0].live_bytes, 1 << 20);
+    free_record(&record);
+}
+
+static void unknown_pointer_child(void *argument)
+{
+    (void)argument;
+    allocated(512);
+    CHECK(guarded_free(0xdead0000) == CUDA_SUCCESS);
+    CHECK(driver.last_freed == 0xdead0000);
+    CHECK(guarded_free(0) == CUDA_SUCCESS);
+    CHECK(driver.free_calls == 2);
+    driver.free_result = CUDA_ERROR_INVALID_VALUE;
+    CHECK(guarded_free(0xdead0000) == CUDA_ERROR_INVALID_VALUE);
+}
+
+static void unknown_pointers_go_to_the_driver(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(unknown_pointer_child);
+    assert_string_equal(told, "");
+    read_only_record(&record);
+    assert_int_equal(count_live(&record, &bytes), 1);
+    free_record(&record);
+}
+
+static void no_context_child(void *argument)
+{
+    (void)argument;
+    CUdeviceptr address = 77;
+    driver.has_context = false;
+    driver.next_result = CUDA_ERROR_INVALID_CONTEXT;
+    driver.failures = 1;
+    CHECK(guarded_alloc(&address, 4096) == CUDA_ERROR_INVALID_CONTEXT);
+    driver.next_result = CUDA_ERROR_OUT_OF_MEMORY;
+    driver.failures = 1;
+    CHECK(guarded_alloc(&address, 4096) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(address == 77);
+    CHECK(guarded_free(77) == CUDA_SUCCESS);
+    CHECK(guarded_alloc(&address, 4096) == CUDA_SUCCESS); /* a driver may have its reasons */
+    CHECK(guarded_free(address) == CUDA_SUCCESS);
+    vg_driver.cuCtxGetDevice = NULL; /* not even the question exists */
+    CHECK(guarded_alloc(&address, 4096) == CUDA_SUCCESS);
+}
+
+static void without_a_context_nothing_breaks(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(no_context_child);
+    assert_int_equal(count_text("out of memory"), 1);
+    read_only_record(&record);
+    assert_int_equal(record.header->failure_count, 1);
+    assert_int_equal(count_live(&record, &bytes), 0);
+    free_record(&record);
+}
+
+static void odd_device_child(void *argument)
+{
+    (void)argument;
+    const CUdevice odd[] = { -1, VG_FILE_HOST, VG_FILE_DEVICES, 1000000, INT32_MAX, INT32_MIN };
+    CUdeviceptr address;
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        driver.device = odd[i];
+        CHECK(guarded_alloc(&address, 4096) == CUDA_SUCCESS);
+        driver.failures = 1;
+        CHECK(guarded_alloc(&address, 4096) == CUDA_ERROR_OUT_OF_MEMORY);
+        CHECK(guarded_free(address) == CUDA_SUCCESS);
+    }
+    driver.device = VG_FILE_HOST - 1;
+    allocated(1 << 20);
+}
+
+static void device_numbers_beyond_the_table(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(odd_device_child);
+    read_only_record(&record);
+    assert_int_equal(record.header->failure_count, 6);
+    assert_int_equal(count_live(&record, &bytes), 1);
+    assert_int_equal(record.header->devices[VG_FILE_HOST - 1].live_bytes, 1 << 20);
+    free_record(&record);
+}
+
+static CUdeviceptr inner_address;
+
+/* A driver (or a callback of it) that calls exported functions itself. */
+static CUresult nesting_alloc(CUdeviceptr *address, size_t bytes)
+{
+    vg_driver.cuMemAlloc_v2 = fake_alloc;
+    CHECK(guarded_alloc(&inner_address, 4096) == CUDA_SUCCESS);
+    CHECK(guarded_free(inner_address) == CUDA_SUCCESS);
+    CHECK(guarded_alloc(&inner_address, 4096) == CUDA_SUCCESS);
+    driver.failures = 1;
+    CUdeviceptr never;
+    CHECK(guarded_alloc(&never, 4096) == CUDA_ERROR_OUT_OF_MEMORY);
+    return fake_alloc(address, bytes);
+}
+
+static void nested_child(void *argument)
+{
+    (void)argument;
+    vg_driver.cuMemAlloc_v2 = nesting_alloc;
+    allocated(1 << 20);
+    CHECK(driver.alloc_calls == 4 && driver.free_calls == 1);
+    allocated(1 << 20); /* the guard is on again */
+}
+
+static void nested_calls_bypass(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(nested_child);
+    assert_string_equal(told, "");
+    read_only_record(&record);
+    assert_int_equal(count_live(&record, &bytes), 2);
+    assert_int_equal(bytes, 2 << 20);
+    assert_int_equal(record.header->failure_count, 0);
+    free_record(&record);
+}
+
+static CUresult fake_pool(CUmemoryPool *pool, CUdevice device)
+{
+    (void)device;
+    *pool = (CUmemoryPool)(uintptr_t)8;
+    return CUDA_SUCCESS;
+}
+
+static size_t trimmed_bytes;
+
+static CUresult fake_trim(CUmemoryPool pool, size_t keep_bytes)
+{
+    CHECK(pool == (CUmemoryPool)(uintptr_t)8 && keep_bytes == 0);
+    trimmed_bytes = 5 << 20;
+    return CUDA_SUCCESS;
+}
+
+static CUresult info_after_trim(size_t *free_bytes, size_t *total_bytes)
+{
+    *free_bytes = (10 << 20) + trimmed_bytes;
+    *total_bytes = 256 << 20;
+    return CUDA_SUCCESS;
+}
+
+static void trim_child(void *argument)
+{
+    (void)argument;
+    vg_driver.cuDeviceGetDefaultMemPool = fake_pool;
+    vg_driver.cuMemPoolTrimTo = fake_trim;
+    vg_driver.cuMemGetInfo_v2 = info_after_trim;
+    driver.failures = 1;
+    allocated(20 << 20); /* after a second try */
+    CHECK(driver.alloc_calls == 2);
+    CHECK(trimmed_bytes > 0);
+    driver.failures = 2; /* nothing more to trim: one try, one report */
+    CUdeviceptr address;
+    CHECK(guarded_alloc(&address, 20 << 20) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(driver.alloc_calls == 3);
+}
+
+static void policy_makes_the_call_again(void **state)
+{
+    (void)state;
+    struct record record;
+    setenv("VRAMGUARD_POLICY", "trim", 1);
+    in_child(trim_child);
+    assert_int_equal(count_text("out of memory: asked"), 1);
+    read_only_record(&record);
+    assert_int_equal(record.header->failure_count, 1);
+    free_record(&record);
+}
+
+static void switched_off_child(void *argument)
+{
+    (void)argument;
+    CUdeviceptr address;
+    allocated(4096);
+    driver.failures = 1;
+    CHECK(guarded_alloc(&address, 4096) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(guarded_free(5) == CUDA_SUCCESS);
+}
+
+static void switched_off_is_silent(void **state)
+{
+    (void)state;
+    char paths[1][512];
+    setenv("VRAMGUARD", "off", 1);
+    in_child(switched_off_child);
+    assert_string_equal(told, "");
+    assert_int_equal(list_records(paths, 1), 0);
+}
+
+static void missing_function_child(void *argument)
+{
+    struct vg_call call;
+    struct vg_free_call free_call;
+    (void)argument;
+    CHECK(!vg_guard_begin(&call, VG_FN_cuMemAllocManaged, 1));
+    CHECK(!vg_guard_begin_free(&free_call, VG_FN_cuMemFree, 1));
+    allocated(4096);
+}
+
+static void function_the_driver_lacks_is_not_guarded(void **state)
+{
+    (void)state;
+    in_child(missing_function_child);
+    assert_string_equal(told, "");
+}
+
+/* fork. */
+
+static pid_t fork_by_call(void)
+{
+    return fork();
+}
+
+/* As a language runtime may do it, past the C library's handlers. */
+static pid_t fork_by_system_call(void)
+{
+    return (pid_t)syscall(SYS_fork);
+}
+
+static pid_t (*make_child)(void);
+
+static void fork_child(void *argument)
+{
+    (void)argument;
+    const CUdeviceptr inherited = allocated(1 << 20);
+    allocated(2 << 20);
+    const pid_t pid = make_child();
+    if (pid == 0) {
+        CHECK(guarded_free(inherited) == CUDA_SUCCESS);
+        CHECK(driver.last_freed == inherited);
+        allocated(5 << 20);
+        const pid_t grandchild = make_child();
+        if (grandchild == 0) {
+            allocated(7 << 20);
+            exit(9);
+        }
+        int status;
+        CHECK(waitpid(grandchild, &status, 0) == grandchild && WEXITSTATUS(status) == 9);
+        exit(8);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 8);
+    _exit(0); /* without exit handlers: nobody may have written an end for us */
+}
+
+static void check_forked(pid_t (*how)(void))
+{
+    char paths[8][512];
+    unsigned found = 0;
+    make_child = how;
+    in_child(fork_child);
+    assert_string_equal(told, "");
+    assert_int_equal(list_records(paths, 8), 3);
+    for (int i = 0; i < 3; i++) {
+        struct record record;
+        uint64_t bytes;
+        assert_true(read_record(paths[i], &record));
+        const uint64_t count = count_live(&record, &bytes);
+        if (bytes == 3 << 20 && count == 2 && record.header->end == VG_END_NONE)
+            found |= 1; /* the parent's: the child's free and exit did not touch it */
+        if (bytes == 5 << 20 && count == 1 && record.header->end == VG_END_EXIT &&
+            record.header->exit_status == 8)
+            found |= 2;
+        if (bytes == 7 << 20 && count == 1 && record.header->exit_status == 9)
+            found |= 4;
+        free_record(&record);
+    }
+    assert_int_equal(found, 7);
+}
+
+static void child_of_fork_has_its_own_state(void **state)
+{
+    (void)state;
+    check_forked(fork_by_call);
+}
+
+static void child_of_a_system_call_has_its_own_state(void **state)
+{
+    (void)state;
+#ifdef SYS_fork
+    check_forked(fork_by_system_call);
+#else
+    print_message("skipped: no fork system call on this architecture\n");
+    skip();
+#endif
+}
+
+static void quiet_child(void *argument)
+{
+    (void)argument;
+    allocated(1 << 20);
+    const pid_t pid = fork();
+    if (pid == 0)
+        exit(5); /* never touches CUDA: its exit is not the parent's end */
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    _exit(0);
+}
+
+static void child_without_cuda_leaves_the_record_alone(void **state)
+{
+    (void)state;
+    struct record record;
+    in_child(quiet_child);
+    read_only_record(&record);
+    assert_int_equal(record.header->end, VG_END_NONE);
+    free_record(&record);
+}
+
+static void failing_fork_child(void *argument)
+{
+    (void)argument;
+    CUdeviceptr address;
+    driver.failures = 1;
+    CHECK(guarded_alloc(&address, 64 << 20) == CUDA_ERROR_OUT_OF_MEMORY);
+    const pid_t pid = fork();
+    driver.failures = 1;
+    if (pid == 0)
+        exit(guarded_alloc(&address, 32 << 20) == CUDA_ERROR_OUT_OF_MEMORY ? 0 : 1);
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+static void first_failure_of_a_child_is_told_in_full(void **state)
+{
+    (void)state;
+    in_child(failing_fork_child);
+    assert_int_equal(count_text("out of memory: asked"), 2);
+    const char *const first = strstr(told, "out of memory: asked");
+    const char *const second = strstr(first + 1, "out of memory: asked");
+    const int first_lines = line_count(first) - line_count(second);
+    assert_true(first_lines > 5);
+    assert_true(line_count(second) > 5);
+}
+
+/* Threads. */
+
+#ifdef __SANITIZE_THREAD__
+enum { THREADS = 8, ROUNDS = 500, KEPT = 100 };
+#else
+enum { THREADS = 8, ROUNDS = 5000, KEPT = 1000 };
+#endif
+
+static pthread_barrier_t start_line;
+
+static void *allocate_and_free(void *argument)
+{
+    static _Thread_local CUdeviceptr kept[KEPT];
+    (void)argument;
+    pthread_barrier_wait(&start_line);
+    for (int i = 0; i < ROUNDS; i++) {
+        if (kept[i % KEPT])
+            CHECK(guarded_free(kept[i % KEPT]) == CUDA_SUCCESS);
+        kept[i % KEPT] = allocated(512);
+    }
+    return NULL;
+}
+
+static void threads_child(void *argument)
+{
+    pthread_t threads[THREADS];
+    pthread_barrier_init(&start_line, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, allocate_and_free, argument) == 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(driver.alloc_calls == THREADS * ROUNDS);
+}
+
+static void threads_make_the_first_calls_together(void **state)
+{
+    (void)state;
+    struct record record;
+    uint64_t bytes;
+    in_child(threads_child);
+    assert_string_equal(told, "");
+    read_only_record(&record); /* one file, though eight came first */
+    assert_int_equal(count_live(&record, &bytes), THREADS * KEPT);
+    assert_int_equal(bytes, THREADS * KEPT * 512);
+    free_record(&record);
+}
+
+static void *fail_once(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    pthread_barrier_wait(&start_line);
+    CHECK(guarded_alloc(&address, 64 << 20) == CUDA_ERROR_OUT_OF_MEMORY);
+    return NULL;
+}
+
+static CUresult always_full(CUdeviceptr *address, size_t bytes)
+{
+    (void)address, (void)bytes;
+    return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static void failing_threads_child(void *argument)
+{
+    pthread_t threads[THREADS];
+    vg_driver.cuMemAlloc_v2 = always_full;
+    pthread_barrier_init(&start_line, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, fail_once, argument) == 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void threads_that_fail_together_are_all_told(void **state)
+{
+    (void)state;
+    struct record record;
+    in_child(failing_threads_child);
+    assert_int_equal(count_text("out of memory"), THREADS);
+    read_only_record(&record);
+    assert_int_equal(record.header->failure_count, THREADS);
+    free_record(&record);
+}
+
+static void errno_child(void *argument)
+{
+    (void)argument;
+    setenv("XDG_STATE_HOME", "/proc/nothing", 1);
+    errno = 4711;
+    const CUdeviceptr address = allocated(4096);
+    CHECK(errno == 4711);
+    CHECK(guarded_free(address) == CUDA_SUCCESS);
+    CHECK(errno == 4711);
+}
+
+static void errno_is_preserved(void **state)
+{
+    (void)state;
+    in_child(errno_child);
+    assert_int_equal(line_count(told), 1);
+}
+
+#define GUARD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        GUARD_TEST(allocations_are_recorded),
+        GUARD_TEST(out_of_memory_is_reported_once),
+        GUARD_TEST(storm_of_failures_is_counted_not_told),
+        GUARD_TEST(other_errors_are_passed_through),
+        GUARD_TEST(failing_free_puts_back),
+        GUARD_TEST(unknown_pointers_go_to_the_driver),
+        GUARD_TEST(without_a_context_nothing_breaks),
+        GUARD_TEST(device_numbers_beyond_the_table),
+        GUARD_TEST(nested_calls_bypass),
+        GUARD_TEST(policy_makes_the_call_again),
+        GUARD_TEST(switched_off_is_silent),
+        GUARD_TEST(function_the_driver_lacks_is_not_guarded),
+        GUARD_TEST(child_of_fork_has_its_own_state),
+        GUARD_TEST(child_of_a_system_call_has_its_own_state),
+        GUARD_TEST(child_without_cuda_leaves_the_record_alone),
+        GUARD_TEST(first_failure_of_a_child_is_told_in_full),
+        GUARD_TEST(threads_make_the_first_calls_together),
+        GUARD_TEST(threads_that_fail_together_are_all_told),
+        GUARD_TEST(errno_is_preserved),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
