@@ -15,11 +15,12 @@ class Declarations:
 
     types      name -> its declaration with every `name` replaced by my_<name>
     fields     list of (type, field) for structs and unions, nested ones dotted
+    tags       structures that are only named
     constants  name -> its definition as C text that defines my_<name>
     """
 
     def __init__(self, header, include, cc):
-        self.types, self.fields, self.constants = {}, [], {}
+        self.types, self.fields, self.tags, self.constants = {}, [], [], {}
         text = preprocess(header, include, cc)
         for name, value in re.findall(r"^#define (CU\w*) (.+)$", text, re.M):
             self.constants[name] = "#define my_%s %s" % (name, value)
@@ -30,6 +31,8 @@ class Declarations:
         words = text.split()
         if words[0] == "enum" and text.endswith("}"):
             self._add_enumerators(text[text.index("{") + 1 : -1])
+        elif words[0] in ("struct", "union") and len(words) == 2:
+            self.tags.append(words[1])
         elif words[0] != "typedef":
             raise ValueError("not a declaration that is understood: " + text)
         elif "{" in text:
