@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "device_attributes.h"
 #include "function_table.h"
 #include "memory.h"
 #include "object.h"
@@ -71,8 +70,7 @@ static CUresult copy_line(uint64_t to, bool to_device, uint64_t from, bool from_
     return copy_box(&destination, &source, bytes, 1, 1);
 }
 
-/* Whether a pointer of unknown origin is one of ours; if not, it is ordinary host memory. */
-static bool is_known(uint64_t address)
+bool copy_is_known(uint64_t address)
 {
     struct memory_view view;
     sim_lock_all();
@@ -83,7 +81,7 @@ static bool is_known(uint64_t address)
 
 CUresult sim_cuMemcpy(CUdeviceptr to, CUdeviceptr from, size_t bytes)
 {
-    return copy_line(to, is_known(to), from, is_known(from), bytes);
+    return copy_line(to, copy_is_known(to), from, copy_is_known(from), bytes);
 }
 
 CUresult sim_cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
@@ -148,59 +146,4 @@ CUresult sim_cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdeviceptr
     CUresult result = stream_check(stream);
     return result == CUDA_SUCCESS ? sim_cuMemcpyPeer(to, to_context, from, from_context, bytes)
                                   : result;
-}
-
-/* One side of a 2D copy: where it starts and how far apart its rows are. */
-static CUresult make_side(struct copy_side *side, CUmemorytype type, const void *host,
-                          CUdeviceptr device, size_t pitch, size_t x, size_t y, size_t width)
-{
-    if (pitch > MAX_PITCH_BYTES || (pitch != 0 && pitch < x + width))
-        return CUDA_ERROR_INVALID_VALUE;
-    side->row_bytes = pitch != 0 ? pitch : x + width;
-    side->slice_bytes = 0;
-    uint64_t base;
-    switch (type) {
-    case CU_MEMORYTYPE_HOST:
-        base = (uint64_t)(uintptr_t)host;
-        side->device = false;
-        break;
-    case CU_MEMORYTYPE_DEVICE:
-        base = device;
-        side->device = true;
-        break;
-    case CU_MEMORYTYPE_UNIFIED:
-        base = device;
-        side->device = is_known(device);
-        break;
-    default: return CUDA_ERROR_INVALID_VALUE;
-    }
-    if (base == 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    side->first = base + y * side->row_bytes + x;
-    return CUDA_SUCCESS;
-}
-
-CUresult sim_cuMemcpy2D_v2(const CUDA_MEMCPY2D *copy)
-{
-    if (copy == NULL)
-        return CUDA_ERROR_INVALID_VALUE;
-    struct copy_side to, from;
-    CUresult result = make_side(&to, copy->dstMemoryType, copy->dstHost, copy->dstDevice,
-                                copy->dstPitch, copy->dstXInBytes, copy->dstY, copy->WidthInBytes);
-    if (result == CUDA_SUCCESS)
-        result = make_side(&from, copy->srcMemoryType, copy->srcHost, copy->srcDevice,
-                           copy->srcPitch, copy->srcXInBytes, copy->srcY, copy->WidthInBytes);
-    return result == CUDA_SUCCESS ? copy_box(&to, &from, copy->WidthInBytes, copy->Height, 1)
-                                  : result;
-}
-
-CUresult sim_cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D *copy)
-{
-    return sim_cuMemcpy2D_v2(copy);
-}
-
-CUresult sim_cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *copy, CUstream stream)
-{
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? sim_cuMemcpy2D_v2(copy) : result;
 }

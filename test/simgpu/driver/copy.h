@@ -2,6 +2,8 @@
 #ifndef SIMGPU_COPY_H
 #define SIMGPU_COPY_H
 
+#include <stdbool.h>
+
 #include "../abi.h"
 #include "context.h"
 
@@ -22,5 +24,12 @@ CUresult copy_check(uint64_t address, uint64_t bytes);
 
 /* The current context's state for copies: CUDA_SUCCESS, or what context_current returns. */
 CUresult copy_check_context(void);
+
+/* Whether a pointer of unknown origin is one of ours; if not, it is ordinary host memory. Takes
+ * sim_lock. */
+bool copy_is_known(uint64_t address);
+
+/* A 2D copy as a 3D copy of depth 1. */
+CUDA_MEMCPY3D copy_from_2d(const CUDA_MEMCPY2D *copy);
 
 #endif

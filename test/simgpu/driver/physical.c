@@ -27,10 +27,22 @@ struct trailer {
     CUmemAllocationProp properties;
 };
 
+struct backing {
+    struct backing *next; /* of those with their own file */
+    uint64_t bytes;
+    int fd;
+    uint64_t offset; /* in the file */
+    bool own_file;
+    ino_t inode;
+    int charged_device; /* -1: charged to nobody, or to another process */
+    unsigned int users;
+};
+
 /* Handles that cannot be exported share one file: thousands of handles need no thousands of file
  * descriptors. Its pages appear when they are touched. */
 static int common_fd = -1;
 static struct space common_space;
+static struct backing *own_files;
 
 static int open_common(void)
 {
@@ -49,45 +61,111 @@ static int open_common(void)
     return 0;
 }
 
-static int open_own(struct physical *physical)
+/* Makes the file of its own that `backing` gets, and puts it on the list. */
+static int adopt_file(struct backing *backing, int fd)
+{
+    struct stat status;
+    if (fd < 0)
+        return -EBADF;
+    if (fstat(fd, &status) != 0) {
+        close(fd);
+        return -EBADF;
+    }
+    backing->fd = fd;
+    backing->own_file = true;
+    backing->inode = status.st_ino;
+    backing->next = own_files;
+    own_files = backing;
+    return 0;
+}
+
+static int open_own(struct backing *backing, const struct physical *physical)
 {
     int fd = memfd_create("simgpu-shared", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
     struct trailer trailer = { .magic = EXPORT_MAGIC,
                                .bytes = physical->bytes,
                                .device = physical->device,
                                .properties = physical->properties };
-    if (pwrite(fd, &trailer, sizeof(trailer), (off_t)physical->bytes) != sizeof(trailer)) {
+    if (fd >= 0 &&
+        pwrite(fd, &trailer, sizeof(trailer), (off_t)physical->bytes) != sizeof(trailer)) {
         close(fd);
         return -ENOMEM;
     }
-    physical->fd = fd;
-    return 0;
+    return adopt_file(backing, fd);
 }
 
-/* Gives the handle its pages. */
-static int open_pages(struct physical *physical)
+/* Finds the pages for a new handle. */
+static int open_pages(struct backing *backing, const struct physical *physical)
 {
-    physical->own_file = physical->properties.requestedHandleTypes == SHAREABLE_KIND;
-    if (physical->own_file)
-        return open_own(physical);
+    if (physical->properties.requestedHandleTypes == SHAREABLE_KIND)
+        return open_own(backing, physical);
     int result = open_common();
     if (result == 0)
-        result = space_take(&common_space, physical->bytes, &physical->offset);
-    physical->fd = common_fd;
+        result = space_take(&common_space, backing->bytes, &backing->offset);
+    backing->fd = common_fd;
     return result;
 }
 
-static void close_pages(struct physical *physical)
+static void close_pages(struct backing *backing)
 {
-    if (physical->own_file) {
-        close(physical->fd);
+    if (!backing->own_file) {
+        fallocate(backing->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)backing->offset,
+                  (off_t)backing->bytes);
+        space_give(&common_space, backing->offset, backing->bytes);
         return;
     }
-    fallocate(physical->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)physical->offset,
-              (off_t)physical->bytes);
-    space_give(&common_space, physical->offset, physical->bytes);
+    struct backing **link = &own_files;
+    while (*link != backing)
+        link = &(*link)->next;
+    *link = backing->next;
+    close(backing->fd);
+}
+
+static void drop_backing(struct backing *backing)
+{
+    if (--backing->users > 0)
+        return;
+    close_pages(backing);
+    if (backing->charged_device >= 0)
+        shared_give(backing->charged_device, backing->bytes);
+    free(backing);
+}
+
+/* The pages of a new handle, paid for; NULL: out of the device's or the host's memory. */
+static struct backing *make_backing(const struct physical *physical)
+{
+    struct backing *backing = calloc(1, sizeof(*backing));
+    if (backing == NULL)
+        return NULL;
+    backing->bytes = physical->bytes;
+    backing->charged_device = physical->device;
+    backing->users = 1;
+    if (backing->charged_device >= 0 && shared_take(backing->charged_device, backing->bytes) != 0) {
+        free(backing);
+        return NULL;
+    }
+    if (open_pages(backing, physical) == 0)
+        return backing;
+    if (backing->charged_device >= 0)
+        shared_give(backing->charged_device, backing->bytes);
+    free(backing);
+    return NULL;
+}
+
+/* Gives the object its handle and first reference; takes over one use of `backing`. */
+static CUresult finish(struct physical *physical, struct backing *backing, struct physical **out)
+{
+    physical->backing = backing;
+    physical->references = 1;
+    physical->handle = backing != NULL ? object_add(OBJECT_PHYSICAL, physical, NULL) : 0;
+    if (physical->handle == 0) {
+        if (backing != NULL)
+            drop_backing(backing);
+        free(physical);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *out = physical;
+    return CUDA_SUCCESS;
 }
 
 CUresult physical_create(const CUmemAllocationProp *properties, uint64_t bytes, int ordinal,
@@ -100,24 +178,7 @@ CUresult physical_create(const CUmemAllocationProp *properties, uint64_t bytes, 
     physical->bytes = bytes;
     physical->ordinal = ordinal;
     physical->device = ordinal >= 0 ? sim_devices[ordinal] : -1;
-    physical->references = 1;
-    physical->charged = physical->device >= 0;
-    if (physical->charged && shared_take(physical->device, bytes) != 0) {
-        free(physical);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    bool opened = open_pages(physical) == 0;
-    physical->handle = opened ? object_add(OBJECT_PHYSICAL, physical, NULL) : 0;
-    if (physical->handle == 0) {
-        if (opened)
-            close_pages(physical);
-        if (physical->charged)
-            shared_give(physical->device, bytes);
-        free(physical);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    *out = physical;
-    return CUDA_SUCCESS;
+    return finish(physical, make_backing(physical), out);
 }
 
 struct physical *physical_get(CUmemGenericAllocationHandle handle)
@@ -131,9 +192,7 @@ static void end_if_unused(struct physical *physical)
     if (physical->references > 0 || physical->mappings > 0)
         return;
     object_remove(physical->handle);
-    close_pages(physical);
-    if (physical->charged)
-        shared_give(physical->device, physical->bytes);
+    drop_backing(physical->backing);
     free(physical);
 }
 
@@ -149,9 +208,17 @@ void physical_unmapped(struct physical *physical)
     end_if_unused(physical);
 }
 
+int physical_file(const struct physical *physical, uint64_t *offset)
+{
+    *offset = physical->backing->offset;
+    return physical->backing->fd;
+}
+
 int physical_export(const struct physical *physical)
 {
-    int fd = fcntl(physical->fd, F_DUPFD_CLOEXEC, 0);
+    if (!physical->backing->own_file)
+        return -EINVAL;
+    int fd = fcntl(physical->backing->fd, F_DUPFD_CLOEXEC, 0);
     return fd >= 0 ? fd : -errno;
 }
 
@@ -164,6 +231,27 @@ static int ordinal_of(int device)
     return -1;
 }
 
+/* The pages behind an exported file: known here already, or another process's. */
+static struct backing *import_backing(int fd, const struct stat *status, uint64_t bytes)
+{
+    for (struct backing *known = own_files; known != NULL; known = known->next) {
+        if (known->inode == status->st_ino) {
+            known->users++;
+            return known;
+        }
+    }
+    struct backing *backing = calloc(1, sizeof(*backing));
+    if (backing == NULL)
+        return NULL;
+    backing->bytes = bytes;
+    backing->charged_device = -1;
+    backing->users = 1;
+    if (adopt_file(backing, fcntl(fd, F_DUPFD_CLOEXEC, 0)) == 0)
+        return backing;
+    free(backing);
+    return NULL;
+}
+
 CUresult physical_import(int fd, struct physical **out)
 {
     struct stat status;
@@ -174,24 +262,11 @@ CUresult physical_import(int fd, struct physical **out)
         trailer.magic != EXPORT_MAGIC)
         return CUDA_ERROR_INVALID_VALUE;
     struct physical *physical = calloc(1, sizeof(*physical));
-    int own = physical != NULL ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-    if (own < 0) {
-        free(physical);
+    if (physical == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    }
     physical->properties = trailer.properties;
     physical->bytes = trailer.bytes;
     physical->device = trailer.device;
     physical->ordinal = trailer.device >= 0 ? ordinal_of(trailer.device) : -1;
-    physical->fd = own;
-    physical->own_file = true;
-    physical->references = 1;
-    physical->handle = object_add(OBJECT_PHYSICAL, physical, NULL);
-    if (physical->handle == 0) {
-        close(own);
-        free(physical);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    *out = physical;
-    return CUDA_SUCCESS;
+    return finish(physical, import_backing(fd, &status, trailer.bytes), out);
 }

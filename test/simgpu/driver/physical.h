@@ -9,17 +9,16 @@
 
 #include "../abi.h"
 
+struct backing;
+
 /* Memory lives until the last reference and the last mapping are gone. */
 struct physical {
     CUmemGenericAllocationHandle handle;
     CUmemAllocationProp properties;
     uint64_t bytes;
-    int device;  /* whose memory it is, in the shared state; -1: the host's */
-    int ordinal; /* the same as the application counts; -1: the host's */
-    bool charged;
-    int fd;          /* of the file that has the pages */
-    uint64_t offset; /* in the file */
-    bool own_file;   /* can be exported */
+    int device;              /* whose memory it is, in the shared state; -1: the host's */
+    int ordinal;             /* the same as the application counts; -1: the host's */
+    struct backing *backing; /* the pages; shared by a handle and its imports in this process */
     unsigned int references;
     unsigned int mappings;
 };
@@ -36,8 +35,11 @@ struct physical *physical_get(CUmemGenericAllocationHandle handle);
 void physical_release(struct physical *physical);
 void physical_unmapped(struct physical *physical);
 
-/* A new file descriptor that names the memory, for any process of the simulation; -errno. Needs
- * own_file. */
+/* The file that has the pages and where they begin in it. */
+int physical_file(const struct physical *physical, uint64_t *offset);
+
+/* A new file descriptor that names the memory, for any process of the simulation, or -errno;
+ * -EINVAL if the handle was not made to be exported. */
 int physical_export(const struct physical *physical);
 
 /* Makes a handle for what physical_export gave, here or elsewhere. The memory counts for its

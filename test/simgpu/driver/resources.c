@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "array.h"
 #include "context.h"
 #include "event.h"
 #include "memory.h"
@@ -17,7 +18,11 @@ static void end_object(enum object_kind kind, void *object)
     case OBJECT_STREAM: stream_end(object); break;
     case OBJECT_EVENT: event_end(object); break;
     case OBJECT_MODULE: module_end(object); break;
-    case OBJECT_FUNCTION: function_end(object); break;
+    case OBJECT_MIPMAP: mipmap_end(object); break;
+    case OBJECT_ARRAY:
+        if (!((struct array *)object)->is_level) /* a level ends with its mipmapped array */
+            array_end(object);
+        break;
     default: break;
     }
 }

@@ -1,6 +1,7 @@
 /* The functions of the "Virtual Memory Management" section of the "CUDA Driver API". */
 #include "virtual.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -215,9 +216,11 @@ static CUresult map(uint64_t address, uint64_t bytes, struct physical *physical)
     struct range *range = calloc(1, sizeof(*range));
     struct mapping *mapping = calloc(1, sizeof(*mapping));
     void *pages = MAP_FAILED;
+    uint64_t offset;
+    int fd = physical_file(physical, &offset);
     if (range != NULL && mapping != NULL)
-        pages = mmap(pages_at(address), bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, physical->fd,
-                     (off_t)physical->offset);
+        pages =
+            mmap(pages_at(address), bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
     if (pages == MAP_FAILED) {
         free(range);
         free(mapping);
@@ -355,12 +358,12 @@ CUresult sim_cuMemExportToShareableHandle(void *shareable, CUmemGenericAllocatio
         return CUDA_ERROR_INVALID_VALUE;
     sim_lock_all();
     const struct physical *physical = physical_get(handle);
-    if (physical == NULL || !physical->own_file)
-        return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
-    int fd = physical_export(physical);
+    int fd = physical != NULL ? physical_export(physical) : -EINVAL;
     if (fd >= 0)
         *(int *)shareable = fd;
-    return sim_unlock_with(fd >= 0 ? CUDA_SUCCESS : CUDA_ERROR_OPERATING_SYSTEM);
+    return sim_unlock_with(fd >= 0         ? CUDA_SUCCESS
+                           : fd == -EINVAL ? CUDA_ERROR_INVALID_VALUE
+                                           : CUDA_ERROR_OPERATING_SYSTEM);
 }
 
 /* Documented: a file descriptor is passed by value, cast to a pointer. */
