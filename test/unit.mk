@@ -20,3 +20,9 @@ check-layers:
 
 .PHONY: check
 check: check-layers check-unit
+
+.PHONY: check-readme
+check-readme: all
+	@scripts/update-readme --check
+
+check: check-readme
