@@ -40,6 +40,6 @@ struct vg_lock *vg_fork_mark_lock(void)
         }
     }
     /* A wiped page has lost the rank. */
-    page->start_lock.rank = VG_LOCK_START;
+    __atomic_store_n(&page->start_lock.rank, VG_LOCK_START, __ATOMIC_RELAXED);
     return &page->start_lock;
 }

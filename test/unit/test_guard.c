@@ -22,7 +22,7 @@ static struct {
     CUdevice device;
     _Atomic uint64_t next_address;
     _Atomic int alloc_calls, free_calls;
-    CUdeviceptr last_freed;
+    _Atomic CUdeviceptr last_freed;
 } driver;
 
 static CUresult fake_alloc(CUdeviceptr *address, size_t bytes)

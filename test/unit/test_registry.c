@@ -13,7 +13,11 @@
 
 #define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
 
-enum { SLOTS = 1023 }; /* of one file */
+#ifdef __SANITIZE_THREAD__ /* where each fork is slow */
+enum { KILLS = 50, FILE_ROUNDS = 10, RANDOM_KILLS = 20 };
+#else
+enum { KILLS = 1040 /* more than a file has slots */, FILE_ROUNDS = 40, RANDOM_KILLS = 300 };
+#endif
 
 static char folder[128];
 
@@ -127,7 +131,7 @@ static void killed_owner_is_gone_and_its_slot_reused(void **state)
     struct vg_registration own;
     struct vg_registry_entry entry;
     vg_registry_join(GPU, &own);
-    for (int i = 0; i < SLOTS + 20; i++) { /* more than there are slots */
+    for (int i = 0; i < KILLS; i++) {
         const struct neighbour neighbour = start_neighbour(777);
         assert_int_equal(others_of(&own, &entry), 1);
         kill_neighbour(neighbour);
@@ -325,7 +329,7 @@ static void threads_make_files_at_once(void **state)
 {
     (void)state;
     char text[1024], command[256];
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < FILE_ROUNDS; round++) {
         assert_int_equal(run_child(threads_child, NULL, text, sizeof text), 0);
         assert_string_equal(text, "");
         snprintf(command, sizeof command, "rm -rf %s", folder);
@@ -373,7 +377,7 @@ static void killed_at_random(void **state)
 {
     (void)state;
     const char *const wanted = getenv("VG_TEST_KILLS");
-    const int rounds = wanted ? atoi(wanted) : 300;
+    const int rounds = wanted ? atoi(wanted) : RANDOM_KILLS;
     struct vg_registration own;
     struct vg_registry_entry entry;
     for (int round = 0; round < rounds; round++) {
