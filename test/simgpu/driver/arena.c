@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "ipc.h"
 #include "options.h"
 #include "shared.h"
 #include "space.h"
@@ -79,6 +80,7 @@ uint64_t arena_take_low(uint64_t bytes)
 void arena_give(uint64_t base, uint64_t bytes)
 {
     void *pages = (void *)(uintptr_t)base;
+    ipc_forget(base, bytes);
     if (base < LOW_END) {
         munmap(pages, bytes);
         return;

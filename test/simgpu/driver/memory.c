@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "device_attributes.h"
 #include "function_table.h"
+#include "ipc.h"
 #include "pool.h"
 #include "shared.h"
 #include "small.h"
@@ -77,8 +78,8 @@ void memory_unmap_pages(void *pages, uint64_t bytes)
 
 void memory_end_range(struct range *range)
 {
-    if (range->kind == RANGE_POOL) {
-        pool_end_range(range);
+    if (range->kind == RANGE_POOL || range->kind == RANGE_IMPORTED) {
+        (range->kind == RANGE_POOL ? pool_end_range : ipc_end_range)(range);
         return;
     }
     range_remove(range);

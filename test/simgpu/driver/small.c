@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "ipc.h"
 #include "options.h"
 #include "shared.h"
 
@@ -166,6 +167,7 @@ static struct block *new_block(void)
 
 static void end_block(struct block *block)
 {
+    ipc_forget(block->base, BLOCK_BYTES);
     if (spare == NULL) {
         spare = block;
         return;
