@@ -128,6 +128,26 @@ def test_report_survives_a_closed_standard_error(machine, neighbour, load_model)
     assert guarded.stderr == ""
 
 
+def test_report_never_goes_into_a_file_of_the_program(machine):
+    # Started with standard error closed, a program's first own file may become descriptor 2.
+    program = (
+        "import cuda_runtime, os\n"
+        "runtime = cuda_runtime.Runtime()\n"
+        "runtime.memory_info()\n"
+        "file = open('mine', 'w')\n"
+        "print(file.fileno())\n"
+        "try:\n"
+        "    runtime.malloc(1 << 40)\n"
+        "except cuda_runtime.OutOfMemoryError:\n"
+        "    file.close()\n"
+        "print(os.path.getsize('mine'))\n"
+    )
+    shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", program]
+    bare, guarded = machine.both(shell, PYTHONPATH=str(MODEL))
+    assert bare.stdout == "2\n0\n"
+    assert guarded.own == bare.own
+
+
 def test_report_survives_a_reader_that_went_away(machine, neighbour, load_model):
     reader, writer = os.pipe()
     os.close(reader)
