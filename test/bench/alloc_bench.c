@@ -1,6 +1,9 @@
 /* Times pairs of one allocation and one free over whatever libcuda.so.1 the loader finds.
  *
- *   alloc_bench LIVE THREADS PAIRS
+ *   alloc_bench WAY LIVE THREADS PAIRS
+ *
+ * WAY: device (cuMemAlloc), async (cuMemAllocAsync), pool (cuMemAllocFromPoolAsync), virtual
+ * (create, map, unmap, release: four calls).
  *
  * Each thread keeps LIVE / THREADS allocations and replaces a random one in each step; with LIVE 0
  * it frees what it has just allocated. Calls are made from a stack of realistic depth. Prints the
@@ -10,13 +13,79 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "driver/cuda_abi.h"
 
 enum { STACK_DEPTH = 16, MAX_THREADS = 64 };
 
-static CUresult (*alloc)(CUdeviceptr *, size_t);
+enum { BYTES = 4096 };
+
+static CUresult (*mem_alloc)(CUdeviceptr *, size_t);
+static CUresult (*mem_free)(CUdeviceptr);
+static CUresult (*alloc_async)(CUdeviceptr *, size_t, CUstream);
+static CUresult (*alloc_from_pool)(CUdeviceptr *, size_t, CUmemoryPool, CUstream);
+static CUresult (*free_async)(CUdeviceptr, CUstream);
+static CUresult (*create)(CUmemGenericAllocationHandle *, size_t, const CUmemAllocationProp *,
+                          unsigned long long);
+static CUresult (*release_handle)(CUmemGenericAllocationHandle);
+static CUresult (*map)(CUdeviceptr, size_t, size_t, CUmemGenericAllocationHandle,
+                       unsigned long long);
+static CUresult (*unmap)(CUdeviceptr, size_t);
+
+static CUresult take_device(CUdeviceptr *address)
+{
+    return mem_alloc(address, BYTES);
+}
+
+static CUresult give_device(CUdeviceptr address)
+{
+    return mem_free(address);
+}
+
+static CUresult take_async(CUdeviceptr *address)
+{
+    return alloc_async(address, BYTES, NULL);
+}
+
+static CUresult give_async(CUdeviceptr address)
+{
+    return free_async(address, NULL);
+}
+
+static CUresult take_pool(CUdeviceptr *address)
+{
+    return alloc_from_pool(address, BYTES, NULL, NULL);
+}
+
+static CUresult take_virtual(CUdeviceptr *address)
+{
+    static const CUmemAllocationProp on_device = {
+        .type = 1, .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0 }
+    };
+    const CUresult result = create(address, BYTES, &on_device, 0);
+    return result ? result : map(*address, BYTES, 0, *address, 0);
+}
+
+static CUresult give_virtual(CUdeviceptr address)
+{
+    const CUresult result = unmap(address, BYTES);
+    return result ? result : release_handle(address);
+}
+
+static const struct {
+    const char *name;
+    CUresult (*take)(CUdeviceptr *address);
+    CUresult (*give)(CUdeviceptr address);
+} ways[] = {
+    { "device", take_device, give_device },
+    { "async", take_async, give_async },
+    { "pool", take_pool, give_async },
+    { "virtual", take_virtual, give_virtual },
+};
+
+static CUresult (*alloc)(CUdeviceptr *);
 static CUresult (*release)(CUdeviceptr);
 static unsigned long live_each, pairs;
 static pthread_barrier_t barrier;
@@ -34,11 +103,42 @@ static void fail(const char *what)
     exit(1);
 }
 
+static void *look_up(const char *name)
+{
+    static void *driver;
+    if (!driver && !(driver = dlopen("libcuda.so.1", RTLD_NOW)))
+        fail(dlerror());
+    void *const found = dlsym(driver, name);
+    if (!found)
+        fail(dlerror());
+    return found;
+}
+
+static void choose(const char *way)
+{
+    *(void **)&mem_alloc = look_up("cuMemAlloc_v2");
+    *(void **)&mem_free = look_up("cuMemFree_v2");
+    *(void **)&alloc_async = look_up("cuMemAllocAsync");
+    *(void **)&alloc_from_pool = look_up("cuMemAllocFromPoolAsync");
+    *(void **)&free_async = look_up("cuMemFreeAsync");
+    *(void **)&create = look_up("cuMemCreate");
+    *(void **)&release_handle = look_up("cuMemRelease");
+    *(void **)&map = look_up("cuMemMap");
+    *(void **)&unmap = look_up("cuMemUnmap");
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        if (strcmp(ways[i].name, way) == 0) {
+            alloc = ways[i].take;
+            release = ways[i].give;
+            return;
+        }
+    fail("unknown way");
+}
+
 static double measure(CUdeviceptr *live, unsigned seed)
 {
     unsigned long state = seed * 2654435761u + 1;
     for (unsigned long i = 0; i < live_each; i++)
-        if (alloc(&live[i], 4096) != CUDA_SUCCESS)
+        if (alloc(&live[i]) != CUDA_SUCCESS)
             fail("an allocation failed");
     CUdeviceptr address;
     double start = 0;
@@ -51,7 +151,7 @@ static double measure(CUdeviceptr *live, unsigned seed)
         CUdeviceptr *const slot = live_each ? &live[(state >> 33) % live_each] : &address;
         if (live_each)
             release(*slot);
-        if (alloc(slot, 4096) != CUDA_SUCCESS)
+        if (alloc(slot) != CUDA_SUCCESS)
             fail("an allocation failed");
         if (!live_each)
             release(*slot);
@@ -87,20 +187,14 @@ static void *run(void *argument)
 int main(int argc, char **argv)
 {
     static struct task tasks[MAX_THREADS];
-    if (argc != 4)
-        fail("usage: alloc_bench LIVE THREADS PAIRS");
-    const unsigned threads = (unsigned)atoi(argv[2]);
+    if (argc != 5)
+        fail("usage: alloc_bench WAY LIVE THREADS PAIRS");
+    choose(argv[1]);
+    const unsigned threads = (unsigned)atoi(argv[3]);
     if (threads < 1 || threads > MAX_THREADS)
         fail("1 to 64 threads");
-    live_each = strtoul(argv[1], NULL, 10) / threads;
-    pairs = strtoul(argv[3], NULL, 10);
-    void *const driver = dlopen("libcuda.so.1", RTLD_NOW);
-    if (!driver)
-        fail(dlerror());
-    *(void **)&alloc = dlsym(driver, "cuMemAlloc_v2");
-    *(void **)&release = dlsym(driver, "cuMemFree_v2");
-    if (!alloc || !release)
-        fail("cuMemAlloc_v2 or cuMemFree_v2 is missing");
+    live_each = strtoul(argv[2], NULL, 10) / threads;
+    pairs = strtoul(argv[4], NULL, 10);
     pthread_barrier_init(&barrier, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
         tasks[i].seed = i + 1;

@@ -15,6 +15,17 @@ EXPORT CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device);
 EXPORT CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes);
 EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes);
 EXPORT CUresult cuMemFree_v2(CUdeviceptr address);
+EXPORT CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream);
+EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPool pool,
+                                        CUstream stream);
+EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream);
+EXPORT CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status);
+EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
+                            const CUmemAllocationProp *properties, unsigned long long flags);
+EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle);
+EXPORT CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
+                         CUmemGenericAllocationHandle handle, unsigned long long flags);
+EXPORT CUresult cuMemUnmap(CUdeviceptr address, size_t bytes);
 
 CUresult cuInit(unsigned int flags)
 {
@@ -77,5 +88,65 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
 CUresult cuMemFree_v2(CUdeviceptr address)
 {
     (void)address;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    return cuMemAlloc_v2(address, bytes);
+}
+
+CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPool pool,
+                                 CUstream stream)
+{
+    (void)pool;
+    (void)stream;
+    return cuMemAlloc_v2(address, bytes);
+}
+
+CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
+{
+    (void)address;
+    (void)stream;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status)
+{
+    (void)stream;
+    *status = CU_STREAM_CAPTURE_STATUS_NONE;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
+                     const CUmemAllocationProp *properties, unsigned long long flags)
+{
+    (void)properties;
+    (void)flags;
+    return cuMemAlloc_v2(handle, bytes);
+}
+
+CUresult cuMemRelease(CUmemGenericAllocationHandle handle)
+{
+    (void)handle;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
+                  CUmemGenericAllocationHandle handle, unsigned long long flags)
+{
+    (void)address;
+    (void)bytes;
+    (void)offset;
+    (void)handle;
+    (void)flags;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemUnmap(CUdeviceptr address, size_t bytes)
+{
+    (void)address;
+    (void)bytes;
     return CUDA_SUCCESS;
 }

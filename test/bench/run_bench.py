@@ -46,14 +46,14 @@ class Bench:
     def numbers(self, program, *arguments, **options):
         return [float(word) for word in self.run(program, *arguments, **options).stdout.split()]
 
-    def added(self, live, threads, pairs, repeats):
+    def added(self, way, live, threads, pairs, repeats):
         """Bare ns, and the medians of what each way of guarding adds."""
         bare, without, with_stacks = [], [], []
         for _ in range(repeats):
-            base = self.numbers("alloc_bench", live, threads, pairs)[0]
+            base = self.numbers("alloc_bench", way, live, threads, pairs)[0]
             bare.append(base)
             for stacks, into in (("off", without), ("native", with_stacks)):
-                guarded = self.numbers("alloc_bench", live, threads, pairs, stacks=stacks)[0]
+                guarded = self.numbers("alloc_bench", way, live, threads, pairs, stacks=stacks)[0]
                 into.append(guarded - base)
         return [statistics.median(column) for column in (bare, without, with_stacks)]
 
@@ -62,7 +62,7 @@ class Bench:
         counts = []
         for pairs in (20_000, 60_000):
             with tempfile.NamedTemporaryFile() as out:
-                result = self.run("alloc_bench", live, 1, pairs, stacks=stacks,
+                result = self.run("alloc_bench", "device", live, 1, pairs, stacks=stacks,
                                   wrapper=("valgrind", "--tool=callgrind",
                                            f"--callgrind-out-file={out.name}"))
             counts.append(int(re.search(r"Collected : (\d+)", result.stderr).group(1)))
@@ -70,21 +70,23 @@ class Bench:
 
 
 def allocation_table(bench, quick):
+    rows = [("device", live, threads) for live in LIVE for threads in THREADS]
+    rows += [(way, 1_000, threads) for way in ("async", "pool", "virtual") for threads in THREADS]
     failures = []
     print("Added ns per allocation + free (driver: null latency), median of paired runs")
-    print(f"{'live':>9} {'threads':>7} {'bare':>7} {'no stacks':>10} {'native stacks':>14}")
-    for live in LIVE:
-        for threads in THREADS:
-            pairs = 200_000 if quick else 1_000_000
-            bare, without, with_stacks = bench.added(live, threads, pairs, 3 if quick else 7)
-            print(f"{live:>9,} {threads:>7} {bare:>7.1f} {without:>10.1f} {with_stacks:>14.1f}",
-                  flush=True)
-            limits = NEVER_ABOVE_MILLION if live >= 1_000_000 else NEVER_ABOVE
-            for figure, limit, what in zip((without, with_stacks), limits,
-                                           ("no stacks", "native stacks")):
-                if figure > limit:
-                    failures.append(f"{live:,} live, {threads} threads, {what}: "
-                                    f"{figure:.0f} ns > {limit} ns")
+    print(f"{'way':>8} {'live':>9} {'threads':>7} {'bare':>7} {'no stacks':>10} "
+          f"{'native stacks':>14}")
+    for way, live, threads in rows:
+        pairs = 200_000 if quick else 1_000_000
+        bare, without, with_stacks = bench.added(way, live, threads, pairs, 3 if quick else 7)
+        print(f"{way:>8} {live:>9,} {threads:>7} {bare:>7.1f} {without:>10.1f} "
+              f"{with_stacks:>14.1f}", flush=True)
+        limits = NEVER_ABOVE_MILLION if live >= 1_000_000 else NEVER_ABOVE
+        for figure, limit, what in zip((without, with_stacks), limits,
+                                       ("no stacks", "native stacks")):
+            if figure > limit:
+                failures.append(f"{way}, {live:,} live, {threads} threads, {what}: "
+                                f"{figure:.0f} ns > {limit} ns")
     return failures
 
 
