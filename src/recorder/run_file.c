@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -199,16 +200,16 @@ void vg_run_file_prune(unsigned keep)
     if (!directory)
         return;
     const size_t length = strlen(path);
-    /* Each new run removes the one that falls off the end; a lowered limit is reached within a few
-     * runs. */
-    for (int removed = 0; removed < 4;) {
-        if (find_oldest(directory, after, name, sizeof name) <= keep || !name[0])
-            break;
-        snprintf(path + length, sizeof path - length, "/%s", name);
-        if (!in_use(path) && unlink(path) == 0)
-            removed++;
-        else
-            memcpy(after, name, sizeof after);
+    /* A few files too many are left for a while, so that most runs only count them; and one process
+     * at a time prunes, so that together they do not remove more than each means to. */
+    unsigned count = find_oldest(directory, after, name, sizeof name);
+    if (count > keep + keep / 8 && flock(dirfd(directory), LOCK_EX | LOCK_NB) == 0) {
+        while (count > keep && name[0]) {
+            snprintf(path + length, sizeof path - length, "/%s", name);
+            if (in_use(path) || unlink(path) != 0)
+                memcpy(after, name, sizeof after); /* alive, or not ours: look behind it */
+            count = find_oldest(directory, after, name, sizeof name);
+        }
     }
     closedir(directory);
 }

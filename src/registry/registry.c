@@ -138,23 +138,41 @@ static int map_file(const char *uuid, struct vg_registry_file **out)
     return 0;
 }
 
-static struct slot *claim_slot(struct vg_registry_file *file)
+/* Takes the first slot that `may_take` allows. */
+static struct slot *claim_first(struct vg_registry_file *file, uint64_t own,
+                                bool (*may_take)(uint64_t owner, uint64_t own))
 {
-    struct vg_process_id self, other;
-    if (vg_process_identify(0, &self) != 0)
-        return NULL;
-    const uint64_t own = owner_word(&self);
     for (int i = 0; i < SLOT_COUNT; i++) {
         struct slot *const slot = &file->slots[i];
         uint64_t owner = atomic_load(&slot->owner);
-        if (owner != 0 && owner != own && owner_alive(owner, &other))
-            continue;
-        if (atomic_compare_exchange_strong(&slot->owner, &owner, own)) {
+        if (may_take(owner, own) && atomic_compare_exchange_strong(&slot->owner, &owner, own)) {
             atomic_store(&slot->held_bytes, 0);
             return slot;
         }
     }
     return NULL;
+}
+
+static bool is_free(uint64_t owner, uint64_t own)
+{
+    return owner == 0 || owner == own;
+}
+
+static bool is_abandoned(uint64_t owner, uint64_t own)
+{
+    struct vg_process_id id;
+    return is_free(owner, own) || !owner_alive(owner, &id);
+}
+
+/* Whether an owner lives costs a look into /proc, which many processes that start together would all
+ * take for all of them: only when no slot is free. */
+static struct slot *claim_slot(struct vg_registry_file *file)
+{
+    struct vg_process_id self;
+    if (vg_process_identify(0, &self) != 0)
+        return NULL;
+    struct slot *const slot = claim_first(file, owner_word(&self), is_free);
+    return slot ? slot : claim_first(file, owner_word(&self), is_abandoned);
 }
 
 static const char *reason(int error)
