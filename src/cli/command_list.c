@@ -180,12 +180,8 @@ static void show(const struct vg_runs *runs, size_t count, bool json)
     free(lines);
 }
 
-static void tell_what_is_missing(const struct vg_runs *runs, size_t shown)
+static void tell_unreadable(const struct vg_runs *runs)
 {
-    fflush(stdout);
-    if (shown < runs->count)
-        fprintf(stderr, "vramguard: %zu older runs are not shown; --all shows them\n",
-                runs->count - shown);
     if (runs->unreadable_count > 0)
         fprintf(stderr, "vramguard: %zu file%s in %s cannot be read; %s\n", runs->unreadable_count,
                 runs->unreadable_count == 1 ? "" : "s", runs->directory, runs->unreadable);
@@ -222,7 +218,10 @@ static int run(int argc, char **argv)
     else
         printf("No runs are recorded in %s yet; start one with: vramguard run -- COMMAND\n",
                runs.directory);
-    tell_what_is_missing(&runs, shown);
+    if (shown < runs.count && !arguments.json)
+        printf("(%zu older: vramguard list --all)\n", runs.count - shown);
+    fflush(stdout);
+    tell_unreadable(&runs);
     vg_runs_free(&runs);
     return 0;
 }

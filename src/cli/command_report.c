@@ -72,12 +72,11 @@ static void add_end(struct vg_text *out, const struct vg_file_header *header)
         break;
     case VG_RUN_GONE:
         vg_text_add(out,
-                    "at an unknown time without a last word: killed by a signal (SIGKILL, the "
-                    "kernel's out-of-memory killer, a crash) or ended by _exit()");
+                    "no end was recorded: killed by a signal (SIGKILL, the kernel's "
+                    "out-of-memory killer, a crash), or by its own _exit()");
         break;
     case VG_RUN_ELSEWHERE:
-        vg_text_addf(out, "unknown: it ran on %s, or in an earlier life of this machine",
-                     header->host);
+        vg_text_addf(out, "no end was recorded, and it ran on %s", header->host);
         break;
     }
 }
@@ -107,7 +106,7 @@ static void print_run(const struct vg_report_style *style, const struct vg_reade
     text = vg_text_over(data, sizeof data);
     vg_text_add(&text, path);
     vg_text_repair(data, sizeof data);
-    print_keyed(style, "file", data);
+    printf("  file     %s\n", data); /* in one piece, for copying */
 }
 
 /* ---- failures ---- */
@@ -162,13 +161,13 @@ static void print_failure(const struct report_arguments *arguments, struct vg_sy
 
 static void print_failure_line(void)
 {
-    char data[512];
-    struct vg_text text = vg_text_over(data, sizeof data);
-    vg_text_add(&text, "  ");
+    static const char name[] = "vramguard: ";
+    char time[32], line[512];
+    struct vg_text text = vg_text_over(time, sizeof time);
     vg_moment_add_time(&text, snapshot.realtime_ns);
-    vg_text_add(&text, "  ");
+    text = vg_text_over(line, sizeof line);
     vg_report_render_first_line(&snapshot, &text);
-    fputs(data, stdout);
+    printf("    %s  %s", time, line + strlen(name));
 }
 
 /* Returns 0, or VG_EXIT_FAILED when the wanted failure is not there. */

@@ -52,6 +52,16 @@ static bool is_dropped(const struct vg_snapshot_frame *frame)
            starts_with(frame->module, "libvramguard.so");
 }
 
+/* An interpreter's insides say nothing, however much is known about them. */
+static bool is_machinery(const char *module)
+{
+    static const char *const prefixes[] = { "python", "libpython", "_ctypes.", "libffi." };
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+        if (starts_with(module, prefixes[i]))
+            return true;
+    return false;
+}
+
 static bool is_runtime(const struct vg_snapshot_frame *frame)
 {
     return starts_with(frame->module, "libcudart.so");
@@ -67,7 +77,8 @@ static bool tells_more(const struct vg_snapshot_frame *inner, const struct vg_sn
 
 static bool has_own_part(const struct vg_snapshot_frame *frame)
 {
-    return frame->location[0] != '\0' && frame->function[0] != '\0' && !is_runtime(frame);
+    return frame->location[0] != '\0' && frame->function[0] != '\0' && !is_runtime(frame) &&
+           !is_machinery(frame->module);
 }
 
 static bool same_module(const struct vg_snapshot_frame *a, const struct vg_snapshot_frame *b)
@@ -75,8 +86,18 @@ static bool same_module(const struct vg_snapshot_frame *a, const struct vg_snaps
     return strncmp(a->module, b->module, sizeof a->module) == 0;
 }
 
+/* Has no function of the program a name? Then offsets must tell places apart. */
+static bool is_nameless(const struct vg_snapshot_frame *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (frames[i].function[0] != '\0' && !is_dropped(&frames[i]) && !is_runtime(&frames[i]))
+            return false;
+    return true;
+}
+
 /* Folds frames (innermost first) into parts (outermost first), as indices. Returns their number. */
-static size_t fold(const struct vg_snapshot_frame *frames, size_t count, unsigned char *parts)
+static size_t fold(const struct vg_snapshot_frame *frames, size_t count, bool nameless,
+                   unsigned char *parts)
 {
     size_t used = 0;
     bool joinable = false; /* the last part stands for a run that may go on */
@@ -92,30 +113,13 @@ static size_t fold(const struct vg_snapshot_frame *frames, size_t count, unsigne
                 parts[used - 1] = (unsigned char)i;
         } else {
             parts[used++] = (unsigned char)i;
-            joinable = true;
+            joinable = !nameless || is_runtime(frame) || frame->module[0] == '\0';
         }
     }
     return used;
 }
 
-/* Without any named function of the program the innermost place gets its offset, so that different
- * places stay different. Returns its index in `parts`, or `used` for none. */
-static size_t part_with_offset(const struct vg_snapshot_frame *frames, const unsigned char *parts,
-                               size_t used)
-{
-    size_t innermost = used;
-    for (size_t i = 0; i < used; i++) {
-        const struct vg_snapshot_frame *const frame = &frames[parts[i]];
-        if (is_runtime(frame))
-            continue;
-        if (frame->function[0] != '\0')
-            return used;
-        innermost = i;
-    }
-    return innermost;
-}
-
-static void add_part(struct vg_text *out, const struct vg_snapshot_frame *frame, bool with_offset)
+static void add_part(struct vg_text *out, const struct vg_snapshot_frame *frame, bool nameless)
 {
     char data[PART_CAP], function[sizeof frame->function];
     struct vg_text part = vg_text_over(data, sizeof data);
@@ -128,7 +132,7 @@ static void add_part(struct vg_text *out, const struct vg_snapshot_frame *frame,
         vg_text_add(&part, function);
     else if (frame->module[0] == '\0')
         vg_text_add(&part, "code in no file");
-    else if (with_offset)
+    else if (nameless && !is_runtime(frame))
         vg_text_addf(&part, "%s+0x%llx", frame->module, (unsigned long long)frame->module_offset);
     else
         vg_text_add(&part, frame->module);
@@ -145,15 +149,15 @@ void vg_label_from_frames(const struct vg_snapshot_frame *frames, size_t count, 
     struct vg_text text = vg_text_over(draft, sizeof draft);
     if (count > VG_SNAPSHOT_FRAMES)
         count = VG_SNAPSHOT_FRAMES;
-    const size_t used = fold(frames, count, parts);
-    const size_t offset_at = part_with_offset(frames, parts, used);
+    const bool nameless = is_nameless(frames, count);
+    const size_t used = fold(frames, count, nameless, parts);
     for (size_t i = 0; i < used; i++) {
         if (i == OUTER_PARTS && used > OUTER_PARTS + INNER_PARTS) {
             vg_text_add(&text, VG_LABEL_SEPARATOR);
             vg_text_add(&text, ellipsis);
             i = used - INNER_PARTS;
         }
-        add_part(&text, &frames[parts[i]], i == offset_at);
+        add_part(&text, &frames[parts[i]], nameless);
     }
     vg_label_fit(out, cap, draft, cap - 1);
 }

@@ -119,49 +119,67 @@ static void add_site(struct vg_text *out, const struct vg_snapshot *s, uint64_t 
                      uint64_t count, const char *label, size_t columns)
 {
     char amount[VG_SIZE_TEXT_CAP], times[16], fitted[VG_LABEL_CAP];
-    if (vg_amount_known(bytes))
-        vg_amount_format_column(amount, (int64_t)bytes, s->live_bytes);
-    else
-        vg_size_format(amount, VG_BYTES_UNKNOWN);
+    vg_amount_format_column(amount, (int64_t)bytes, s->live_bytes);
     /* Eight digits are more than a recorder file can hold. */
     struct vg_text text = vg_text_over(times, sizeof times);
     vg_text_addf(&text, "%llux", (unsigned long long)(count > 99999999 ? 99999999 : count));
     vg_text_addf(out, "  %10s %9s  ", amount, times);
-    /* Two lines at most; a break costs the rest of the first. */
-    vg_label_fit(fitted, sizeof fitted, label, 2 * (columns - SITE_INDENT) - 16);
+    /* About two lines. */
+    vg_label_fit(fitted, sizeof fitted, label, 2 * (columns - SITE_INDENT));
     vg_wrap_add(out, fitted, SITE_INDENT, columns, VG_WRAP_LABEL);
+}
+
+/* The sites as they are shown: places with the same label are one. */
+struct place {
+    const char *label;
+    uint64_t bytes, count;
+};
+
+static size_t collect_places(const struct vg_snapshot *s, struct place *places)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < s->site_count; i++) {
+        const struct vg_snapshot_site *const site = &s->sites[i];
+        const char *const label = site->label[0] ? site->label : "(no stack was recorded)";
+        size_t at = 0;
+        while (at < used && strcmp(places[at].label, label) != 0)
+            at++;
+        if (at == used)
+            places[used++] = (struct place){ .label = label };
+        places[at].bytes += vg_amount_known(site->bytes) ? site->bytes : 0;
+        places[at].count += site->count;
+        for (; at > 0 && places[at].bytes > places[at - 1].bytes; at--) {
+            const struct place larger = places[at];
+            places[at] = places[at - 1];
+            places[at - 1] = larger;
+        }
+    }
+    return used;
 }
 
 static void add_sites(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
 {
-    uint64_t bytes = 0, count = 0, rest_bytes = 0, rest_count = 0, rest_sites = 0;
-    const uint32_t shown = s->site_count < SITES_SHOWN ? s->site_count : SITES_SHOWN;
-    for (uint32_t i = 0; i < s->site_count; i++) {
-        const struct vg_snapshot_site *const site = &s->sites[i];
-        const uint64_t known = vg_amount_known(site->bytes) ? site->bytes : 0;
-        if (i < shown) {
-            add_site(out, s, site->bytes, site->count,
-                     site->label[0] ? site->label : "(no stack was recorded)", columns);
+    struct place places[VG_SNAPSHOT_SITES];
+    const size_t used = collect_places(s, places);
+    size_t more = s->other_site_count;
+    uint64_t rest_bytes = vg_amount_known(s->other_site_bytes) ? s->other_site_bytes : 0;
+    uint64_t rest_count = s->other_site_allocations;
+    uint64_t bytes = rest_bytes, count = rest_count;
+    for (size_t i = 0; i < used; i++) {
+        if (i < SITES_SHOWN) {
+            add_site(out, s, places[i].bytes, places[i].count, places[i].label, columns);
         } else {
-            rest_bytes += known;
-            rest_count += site->count;
-            rest_sites++;
+            more++;
+            rest_bytes += places[i].bytes;
+            rest_count += places[i].count;
         }
-        bytes += known;
-        count += site->count;
-    }
-    if (s->other_site_count > 0 && vg_amount_known(s->other_site_bytes)) {
-        rest_sites += s->other_site_count;
-        rest_bytes += s->other_site_bytes;
-        rest_count += s->other_site_allocations;
-        bytes += s->other_site_bytes;
-        count += s->other_site_allocations;
+        bytes += places[i].bytes;
+        count += places[i].count;
     }
     char label[64];
     struct vg_text text = vg_text_over(label, sizeof label);
-    vg_text_addf(&text, "(%llu more place%s)", (unsigned long long)rest_sites,
-                 rest_sites == 1 ? "" : "s");
-    if (rest_sites > 0)
+    vg_text_addf(&text, "(%zu more place%s)", more, more == 1 ? "" : "s");
+    if (more > 0)
         add_site(out, s, rest_bytes, rest_count, label, columns);
     if (vg_amount_known(s->live_bytes) && s->live_bytes > bytes)
         add_site(out, s, s->live_bytes - bytes, s->live_count > count ? s->live_count - count : 0,
@@ -174,11 +192,12 @@ void vg_report_render_live(const struct vg_snapshot *s, const char *title,
     const size_t columns = columns_of(style);
     char sizes[512];
     struct vg_text text = vg_text_over(sizes, sizeof sizes);
-    vg_text_addf(&text, "  %s: %llu live allocation%s, peak %s", title,
-                 (unsigned long long)s->live_count, s->live_count == 1 ? "" : "s",
-                 AMOUNT(s->peak_bytes));
+    vg_text_addf(&text, "  %s: %llu live allocation%s, ", title, (unsigned long long)s->live_count,
+                 s->live_count == 1 ? "" : "s");
     if (s->peak_bytes == s->live_bytes && vg_amount_known(s->peak_bytes))
-        vg_text_add(&text, " now");
+        vg_text_add(&text, "at the peak");
+    else
+        vg_text_addf(&text, "peak %s", AMOUNT(s->peak_bytes));
     vg_wrap_add(out, sizes, 4, columns, VG_WRAP_WORDS);
     add_sites(out, s, columns);
     text = vg_text_over(sizes, sizeof sizes);

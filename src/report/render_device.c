@@ -15,7 +15,7 @@ enum {
     LABEL_WIDTH_MAX = 60,
     AMOUNT_WIDTH = 10,
     SHARE_WIDTH = 7,
-    BAR_WIDTH = 16,
+    BAR_WIDTH = 12,
     PROCESS_CAP = VG_COMMAND_CAP + 32,
     LABEL_CAP = 4 * LABEL_WIDTH_MAX + 8,
 };

@@ -163,6 +163,6 @@ void vg_symbol_name(char *out, size_t cap, const char *name)
         add_mangled(&text, name + 2);
     else if (strlen(name) > LONG_NAME && strpbrk(name, "(<"))
         add_readable(&text, name);
-    if (text.length == 0)
-        vg_text_add(&text, name);
+    if (text.length == 0) /* without a symbol version, "@@GLIBC_2.34" */
+        vg_text_add_bytes(&text, name, strcspn(name, "@"));
 }

@@ -56,6 +56,17 @@ static void keeps_source_locations(void **state)
                         "libcudart.so.13 cudaMalloc");
 }
 
+static void folds_an_interpreter_with_source_locations(void **state)
+{
+    (void)state;
+    assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"),
+                              FRAME("libffi.so.8", "ffi_call"),
+                              SOURCE("libpython3.11.so.1.0", "PyObject_Call", "call.c:9"),
+                              SOURCE("libpython3.11.so.1.0", "Py_Main", "main.c:9")),
+                        "libpython3.11.so.1.0 PyObject_Call > libffi.so.8 ffi_call > "
+                        "libcudart.so.13 cudaMalloc");
+}
+
 static void names_the_runtime_function_that_was_called(void **state)
 {
     (void)state;
@@ -68,10 +79,14 @@ static void names_the_runtime_function_that_was_called(void **state)
 static void tells_nameless_places_apart(void **state)
 {
     (void)state;
-    const struct vg_snapshot_frame frames[] = { FRAME("libcudart.so.13", "cudaMalloc"),
+    const struct vg_snapshot_frame frames[] = { FRAME("libcudart.so.13", ""),
+                                                FRAME("libcudart.so.13", "cudaMalloc"),
                                                 { .module = "app", .module_offset = 0x1a2b },
-                                                FRAME("libc.so.6", "") };
-    assert_string_equal(label_of(frames, 3), "app+0x1a2b > libcudart.so.13 cudaMalloc");
+                                                { .module = "app", .module_offset = 0x1c00 },
+                                                FRAME("libc.so.6", ""),
+                                                FRAME("app", "_start") };
+    assert_string_equal(label_of(frames, 6),
+                        "app+0x1c00 > app+0x1a2b > libcudart.so.13 cudaMalloc");
     assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("", ""), FRAME("", "")),
                         "code in no file > libcudart.so.13 cudaMalloc");
 }
@@ -164,6 +179,7 @@ static void reads_mangled_names(void **state)
         { "_ZN1aIL4Kind2EE4callEv", "a::call" },
         { "_ZN1aIXadL_Z1fvEEE", "a" },
         { "cudaMalloc", "cudaMalloc" },
+        { "__libc_start_main@@GLIBC_2.34", "__libc_start_main" },
         { "_Z", "_Z" },
         { "_ZN", "_ZN" },
         { "_ZN9", "_ZN9" },
@@ -199,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folds_runs_of_a_module),
         cmocka_unit_test(keeps_source_locations),
+        cmocka_unit_test(folds_an_interpreter_with_source_locations),
         cmocka_unit_test(names_the_runtime_function_that_was_called),
         cmocka_unit_test(tells_nameless_places_apart),
         cmocka_unit_test(nothing_left_is_empty),

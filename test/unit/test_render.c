@@ -96,13 +96,13 @@ static void whole_report(void **state)
         "  run      python run_model.py (pid 4712)\n"
         "\n"
         "  GPU 0  Tesla K80  GPU-5f3c2a10  driver 580.159.04, CUDA 13.0         12.00 GiB\n"
-        "    this process, tracked         7.00 GiB   58 %  #########\n"
+        "    this process, tracked         7.00 GiB   58 %  #######\n"
         "    this process, context etc.    0.50 GiB    4 %  #\n"
-        "    pid 4711 python3 train.py     3.00 GiB   25 %  ####  guarded\n"
+        "    pid 4711 python3 train.py     3.00 GiB   25 %  ###  guarded\n"
         "    not accounted for             0.50 GiB    4 %  #\n"
         "    free                          1.00 GiB    8 %  #\n"
         "\n"
-        "  The 7.00 GiB of this process: 40 live allocations, peak 7.00 GiB now\n"
+        "  The 7.00 GiB of this process: 40 live allocations, at the peak\n"
         "    3.00 GiB       12x  main (train.c:12) > load (load.c:7)\n"
         "                        > libcudart.so.13 cudaMalloc\n"
         "    3.00 GiB       12x  main (train.c:14) > step (step.c:90)\n"
@@ -327,12 +327,28 @@ static void lines_of_live_allocations_add_up(void **state)
     sample_alone(&s);
     s.live_bytes += VG_GIB / 2; /* half a GiB without a place */
     s.live_count += 3;
-    for (int i = 0; i < 6; i++)
-        add_site(&s, VG_GIB / 16, 1, "main > cudaMalloc");
+    char label[] = "main > cudaMalloc?";
+    for (int i = 0; i < 6; i++) {
+        label[sizeof label - 2] = (char)('0' + i);
+        add_site(&s, VG_GIB / 16, 1, label);
+    }
     s.other_site_bytes -= 6 * (VG_GIB / 16);
     render(80);
     expect_line("    0.50 GiB        0x  (place not recorded)");
     expect_line("    3.81 GiB       19x  (5 more places)");
+}
+
+static void equal_places_are_one(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    add_site(&s, VG_GIB, 2, s.sites[1].label);
+    s.other_site_bytes -= VG_GIB;
+    s.other_site_allocations -= 2;
+    render(80);
+    expect_line("    4.00 GiB       14x  main (train.c:14) > step (step.c:90)\n");
+    assert_true(strstr(report, "train.c:14") < strstr(report, "train.c:12"));
+    expect_line("    3.00 GiB       14x  (2 more places)");
 }
 
 /* ---- robustness ---- */
@@ -493,6 +509,7 @@ int main(void)
         cmocka_unit_test(dealt_bytes_add_up),
         cmocka_unit_test(any_numbers_add_up),
         cmocka_unit_test(lines_of_live_allocations_add_up),
+        cmocka_unit_test(equal_places_are_one),
         cmocka_unit_test(keeps_the_width),
         cmocka_unit_test(hostile_snapshots_are_repaired),
         cmocka_unit_test(foreign_snapshots_are_refused),
