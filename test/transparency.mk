@@ -25,9 +25,17 @@ $(TR_OUT)/lib%.so: $(TR)/lookup_library.c $(TR)/observe.c $(TR_DRIVER)
 $(TR_OUT)/libopened.so: TR_FLAGS = -DOWN_FREE
 $(TR_OUT)/liblinked.so: TR_FLAGS = -DLINKED
 
+# Calls of every wrapped function, derived from the function table.
+$(TR_OUT)/calls_table.h: $(TR)/make_calls.py src/driver/cuda_table.h src/driver/cuda_abi.h
+	@mkdir -p $(@D)
+	python3 $< $(firstword $(CC)) src > $@
+
+$(TR_OUT)/calls: $(TR)/calls.c $(TR)/choices.c $(TR)/observe.c $(TR_OUT)/calls_table.h
+	$(TR_CC) -I$(TR_OUT) $(filter %.c,$^) -o $@
+
 .PHONY: check-transparency
 check-transparency: $(BUILD)/libvramguard.so simgpu-driver simgpu-runtime \
-                    $(addprefix $(TR_OUT)/,$(TR_PROGRAMS) $(TR_LINKED) $(TR_LIBRARIES))
+                    $(addprefix $(TR_OUT)/,calls $(TR_PROGRAMS) $(TR_LINKED) $(TR_LIBRARIES))
 	@BUILD=$(BUILD) CC="$(CC)" $(TR)/run
 
 check: check-transparency

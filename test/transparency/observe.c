@@ -50,19 +50,25 @@ void print_lookup(const char *what, const void *found)
     printf("%s: %s, dlerror %s\n", what, place_of(found), error ? error : "none");
 }
 
+static uint64_t seen[IDS];
+static unsigned seen_count;
+
+void forget_ids(void)
+{
+    seen_count = 0;
+}
+
 unsigned id_of(uint64_t value)
 {
-    static uint64_t seen[IDS];
-    static unsigned count;
     if (value == 0)
         return 0;
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < seen_count; i++)
         if (seen[i] == value)
             return i + 1;
-    if (count == IDS)
+    if (seen_count == IDS)
         give_up("too many different values");
-    seen[count++] = value;
-    return count;
+    seen[seen_count++] = value;
+    return seen_count;
 }
 
 bool is_mapped(uint64_t value)
@@ -97,6 +103,8 @@ void print_words(const void *memory, size_t bytes)
         if (is_poison(at, step))
             printf(" .");
         else if (step == 8 && is_mapped(word))
+            printf(" @");
+        else if (step == 8 && word >> 32 != 0 && word != UINT64_MAX)
             printf(" #%u", id_of(word));
         else
             printf(" %llx", (unsigned long long)word);

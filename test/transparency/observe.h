@@ -21,10 +21,14 @@ void print_lookup(const char *what, const void *found);
 /* A number for each distinct value, in the order of first appearance: 1, 2, ...; 0 for 0. */
 unsigned id_of(uint64_t value);
 
+/* Starts numbering anew. */
+void forget_ids(void);
+
 /* Does `value` look like an address: is something mapped there? */
 bool is_mapped(uint64_t value);
 
-/* Prints the `bytes` at `memory` word by word: poison as ".", addresses as "#id", other values in
+/* Prints the `bytes` at `memory` word by word: poison as ".", addresses as "@" (which one
+ * depends on what else is mapped), other large values, which are handles, as "#id", small ones in
  * hexadecimal. */
 void print_words(const void *memory, size_t bytes);
 
