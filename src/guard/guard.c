@@ -69,6 +69,19 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     return true;
 }
 
+/* Another thread may be describing the device to the tables, which the report shows. It takes well
+ * under a millisecond. */
+static void await_device(struct vg_process_state *state, int device)
+{
+    const struct timespec pause = { .tv_nsec = 100000 };
+    for (int i = 0; i < 1000; i++) {
+        if (atomic_load_explicit(&state->device_stage[device], memory_order_acquire) ==
+            VG_DEVICE_READY)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void describe_failure(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
@@ -81,6 +94,7 @@ static void describe_failure(struct vg_call *call)
         vg_stack_capture(&call->stack);
     if (device >= 0) {
         vg_process_use_device(state, device);
+        await_device(state, device);
         atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
     }
     call->failure = (struct vg_failure){

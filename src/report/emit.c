@@ -22,6 +22,9 @@ static char report_text[VG_REPORT_TEXT_CAP];
  */
 static _Atomic uint64_t window_start_ns, window_count, silent_count;
 
+/* Start of the window that a report was made in full for; only who makes a report touches it. */
+static uint64_t whole_window_ns;
+
 static uint64_t now_ns(void)
 {
     struct timespec now;
@@ -97,7 +100,9 @@ void vg_report_failure(const struct vg_failure *failure)
         vg_collect(failure, &snapshot);
         vg_recorder_append(failure->tables.recorder, VG_JOURNAL_FAILURE, &snapshot, sizeof snapshot,
                            NULL);
-        write_report(place == 0);
+        const uint64_t window = window_start_ns;
+        write_report(whole_window_ns != window);
+        whole_window_ns = window;
         atomic_flag_clear_explicit(&making, memory_order_release);
     }
     errno = saved_errno;
