@@ -34,6 +34,8 @@ static void test_array(void)
     OK(cudaFreeArray(NULL));
     desc.y = 16; /* channels of different sizes */
     FAILS(cudaErrorInvalidChannelDescriptor, cudaMallocArray(&array, &desc, 3, 2, 0));
+    desc.y = desc.z = 32; /* three channels */
+    FAILS(cudaErrorInvalidChannelDescriptor, cudaMallocArray(&array, &desc, 3, 2, 0));
     (void)cudaGetLastError();
 }
 

@@ -8,7 +8,7 @@ DEVICES = {"device": "64MiB,32MiB", "thread": "64MiB,32MiB"}
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("program", ["alloc", "array", "code", "copy", "device", "entry_point",
-                                     "graph", "pool", "stream", "thread"])
+                                     "forked", "graph", "pool", "stream", "thread"])
 def test_program(on_simgpu, program, variant):
     done = on_simgpu([PROGRAMS / variant / program], devices=DEVICES.get(program, "64MiB"))
     if done.returncode == 77:

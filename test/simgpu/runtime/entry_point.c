@@ -9,7 +9,7 @@ static cudaError_t entry_point(enum default_stream mode, const char *symbol, voi
 {
     void *found = NULL;
     int answer = cudaDriverEntryPointSuccess;
-    if (!symbol || !*symbol || !fn || flags > cudaEnablePerThreadDefaultStream)
+    if (!symbol || !*symbol || !fn)
         return rt_done(cudaErrorInvalidValue);
     cudaError_t err = rt_need_driver();
     if (err != cudaSuccess)

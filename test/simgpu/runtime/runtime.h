@@ -73,11 +73,8 @@ cudaError_t rt_need_context(void);
  * be loaded. */
 cudaError_t rt_current_device(int *device);
 
-/* The number of devices; 0 before the driver is loaded or where it failed. */
-int rt_device_count(void);
-
 /* Retains the primary context of `device` once per process and returns it in *context. Returns
- * cudaErrorInvalidDevice for an ordinal that is not there. */
+ * cudaErrorInvalidDevice for an ordinal that is not there, else what the driver said. */
 cudaError_t rt_primary_context(int device, CUcontext *context);
 
 /* cudaMemcpy and cudaMemcpyAsync, for either meaning of the default stream. They set the last

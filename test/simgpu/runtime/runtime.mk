@@ -57,8 +57,8 @@ $(RT_OUT)/libcudart_sim_static.a: $(call rt_objects,static)
 # Tests: every program of test/runtime in three builds, and what the Python tests preload.
 RT_TEST      := test/runtime
 RT_TEST_OUT  := $(BUILD)/test/runtime
-RT_PROGRAMS  := alloc array code copy device entry_point first_call graph pool sticky stream \
-                thread
+RT_PROGRAMS  := alloc array code copy device entry_point first_call forked graph pool sticky \
+                stream thread
 RT_PROBES    := $(RT_TEST_OUT)/probe/libcuda.so.1 $(RT_TEST_OUT)/probe/dl_probe.so
 rt_runtime    = $(RT_OUT)/$(if $(filter static,$1),libcudart_sim_static.a,libcudart.so.$1)
 

@@ -71,14 +71,6 @@ cudaError_t rt_need_driver(void)
     return rt_driver_load();
 }
 
-int rt_device_count(void)
-{
-    int count = 0;
-    if (rt_need_driver() != cudaSuccess || drv.cuDeviceGetCount(&count) != CUDA_SUCCESS)
-        return 0;
-    return count < MAX_DEVICES ? count : MAX_DEVICES;
-}
-
 /* True for a primary context that was reset and so must be retained again before use. The driver
  * keeps giving the same handle, so a thread may still have it as its current context. */
 static bool is_reset_primary(CUcontext context)
@@ -95,7 +87,7 @@ static bool is_reset_primary(CUcontext context)
 
 cudaError_t rt_primary_context(int device, CUcontext *context)
 {
-    if (device < 0 || device >= rt_device_count())
+    if (device < 0 || device >= MAX_DEVICES)
         return cudaErrorInvalidDevice;
     cudaError_t err = cudaSuccess;
     pthread_mutex_lock(&primary_lock);
@@ -162,8 +154,6 @@ RT_API cudaError_t cudaInitDevice(int device, unsigned int device_flags, unsigne
     cudaError_t err = rt_need_driver();
     if (err == cudaSuccess && (flags & ~(unsigned int)cudaInitDeviceFlagsAreValid))
         err = cudaErrorInvalidValue;
-    if (err == cudaSuccess && (device < 0 || device >= rt_device_count()))
-        err = cudaErrorInvalidDevice;
     if (err == cudaSuccess && (flags & cudaInitDeviceFlagsAreValid))
         err = drv.cuDevicePrimaryCtxSetFlags(device, device_flags);
     return rt_done(err ? err : rt_primary_context(device, &context));
