@@ -83,8 +83,10 @@ static void add_where(struct vg_text *out, const struct vg_snapshot *s, size_t c
 {
     char data[VG_LABEL_CAP + 64];
     struct vg_text where = vg_text_over(data, sizeof data);
-    if (s->where[0] != '\0')
+    if (strstr(s->where, "libcudart.so") || (s->where[0] && !s->api[0]))
         vg_text_add(&where, s->where);
+    else if (s->where[0]) /* the program, or a runtime inside it, called the driver itself */
+        vg_text_addf(&where, "%s" VG_LABEL_SEPARATOR "%s", s->where, s->api);
     else
         vg_text_addf(&where, "%s (no stack was recorded)", s->api[0] ? s->api : "unknown");
     vg_wrap_add_keyed(out, "where", data, ANSWER_INDENT, columns, VG_WRAP_LABEL);

@@ -147,6 +147,15 @@ static void what_is_unknown_is_not_zero(void **state)
     expect_no("%");
 }
 
+static void where_ends_in_the_call(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    SET(s.where, "main (train.c:12)");
+    render(80);
+    expect_line("  where    main (train.c:12) > cuMemAlloc_v2\n");
+}
+
 static void records_elsewhere_are_named_by_path(void **state)
 {
     (void)state;
@@ -167,6 +176,28 @@ static void invisible_self_is_no_neighbour(void **state)
     expect_line("pid 4711");
     expect_no("98765");
     expect_line("not accounted for             0.50 GiB");
+}
+
+/* Too small to hold what this process holds. */
+static void invisible_neighbours_stay_neighbours(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.self_bytes = VG_BYTES_UNKNOWN;
+    s.processes[0].flags = VG_PROCESS_INVISIBLE;
+    s.device.free_bytes += 2 * VG_GIB; /* measured later: the parts exceed the total */
+    render(80);
+    expect_line("pid 4711 (not visible here)   3.00 GiB");
+    expect_line("counted twice or moved       -1.00 GiB");
+    expect_no("this process, context etc.");
+    /* Large enough, but everything adds up with it as a neighbour. */
+    sample_shared(&s);
+    s.self_bytes = VG_BYTES_UNKNOWN;
+    s.live_bytes = VG_GIB;
+    s.processes[0].flags = VG_PROCESS_INVISIBLE;
+    render(80);
+    expect_line("pid 4711 (not visible here)   3.00 GiB");
+    expect_line("context etc., unaccounted     7.00 GiB");
 }
 
 static void color_only_where_asked(void **state)
@@ -201,6 +232,10 @@ static void check_sums(const struct vg_report_account *a)
         assert_int_equal(a->rest_bytes, 0);
     else
         assert_true(parts + a->rest_bytes == (int64_t)a->total_bytes);
+    const uint64_t each[] = { a->tracked_bytes, a->context_bytes, a->free_bytes, a->others_bytes };
+    for (size_t i = 0; i < 4; i++)
+        assert_true(vg_amount_known(each[i]) || each[i] == VG_BYTES_UNKNOWN);
+    assert_true(vg_amount_known(a->listed_bytes) && vg_amount_known(a->unlisted_bytes));
     assert_int_equal(a->rest == VG_REST_NONE, a->rest_bytes == 0);
     assert_int_equal(a->rest == VG_REST_OVERLAP, a->rest_bytes < 0);
     uint64_t listed = 0;
@@ -503,8 +538,10 @@ int main(void)
         cmocka_unit_test(whole_report),
         cmocka_unit_test(without_nvml_the_rest_is_unknown),
         cmocka_unit_test(what_is_unknown_is_not_zero),
+        cmocka_unit_test(where_ends_in_the_call),
         cmocka_unit_test(records_elsewhere_are_named_by_path),
         cmocka_unit_test(invisible_self_is_no_neighbour),
+        cmocka_unit_test(invisible_neighbours_stay_neighbours),
         cmocka_unit_test(color_only_where_asked),
         cmocka_unit_test(dealt_bytes_add_up),
         cmocka_unit_test(any_numbers_add_up),
