@@ -158,6 +158,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : device_of_call(call);
     if (address == 0 || device < 0)
         return;
+    const int saved_errno = errno; /* the first stack makes libunwind open things */
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);
     struct vg_allocation allocation = {
@@ -177,6 +178,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     }
     vg_track_put(&state->track, &allocation);
     publish_held(state, device);
+    errno = saved_errno;
 }
 
 void vg_guard_forget(struct vg_process_state *state, uint64_t key)
