@@ -112,6 +112,7 @@ void *vg_wrapper_for_name(const char *name, void *found)
     }
     for (int id = 0; named && id < VG_FN_COUNT; id++)
         if (vg_functions[id].hooked && answers_to(vg_functions[id].name, name) &&
+            vg_driver_address((enum vg_function_id)id) && /* or the wrapper has nothing to call */
             address_by_name((enum vg_function_id)id) == found)
             return wrapper_of((enum vg_function_id)id);
     return found;
