@@ -3,9 +3,11 @@
 TR           := test/transparency
 TR_OUT       := $(BUILD)/test/transparency
 TR_DRIVER    := $(BUILD)/simgpu/libcuda.so.1
-TR_PROGRAMS  := proc_address lookups
-TR_LINKED    := lookups_linked
-TR_LIBRARIES := libbefore.so libafter.so libopened.so liblinked.so
+TR_PROGRAMS  := proc_address lookups odd_client
+TR_LINKED    := lookups_linked moments process_state
+TR_LIBRARIES := libbefore.so libafter.so libopened.so liblinked.so libmoments.so
+TR_OTHERS    := calls runtime_static runtime_shared older/libcuda.so.1 newer/libcuda.so.1
+TR_RUNTIME   := $(BUILD)/simgpu/libcudart
 TR_CC         = $(CC) $(ALL_CFLAGS) -Itest
 TR_SHARED     = $(TR_CC) -fPIC -shared
 
@@ -17,6 +19,28 @@ $(TR_PROGRAMS:%=$(TR_OUT)/%): $(TR_OUT)/%: $(TR)/%.c $(TR)/observe.c
 $(TR_OUT)/%_linked: $(TR)/%.c $(TR)/observe.c $(TR_DRIVER)
 	@mkdir -p $(@D)
 	$(TR_CC) -DLINKED $< $(TR)/observe.c -Wl,--no-as-needed $(TR_DRIVER) -pthread -o $@
+
+$(TR_OUT)/moments $(TR_OUT)/process_state: $(TR_OUT)/%: $(TR)/%.c $(TR)/observe.c $(TR_DRIVER)
+	@mkdir -p $(@D)
+	$(TR_CC) $< $(TR)/observe.c $(TR_DRIVER) -lm -pthread -o $@
+
+$(TR_OUT)/libmoments.so: $(TR)/moments_library.c $(TR)/observe.c $(TR_DRIVER)
+	@mkdir -p $(@D)
+	$(TR_SHARED) $^ -o $@
+
+# The runtime is never linked with the driver.
+$(TR_OUT)/runtime_static: $(TR)/runtime.c $(TR_RUNTIME)_sim_static.a
+	@mkdir -p $(@D)
+	$(TR_CC) $^ -pthread -o $@
+
+$(TR_OUT)/runtime_shared: $(TR)/runtime.c $(TR_RUNTIME).so.13
+	@mkdir -p $(@D)
+	$(TR_CC) $^ -o $@
+
+# Drivers that the function table does not fit.
+$(TR_OUT)/older/libcuda.so.1 $(TR_OUT)/newer/libcuda.so.1: $(TR)/odd_driver.c
+	@mkdir -p $(@D)
+	$(TR_SHARED) $(if $(findstring newer,$@),-DNEWER) -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic $< -o $@
 
 $(TR_OUT)/lib%.so: $(TR)/lookup_library.c $(TR)/observe.c $(TR_DRIVER)
 	@mkdir -p $(@D)
@@ -35,7 +59,7 @@ $(TR_OUT)/calls: $(TR)/calls.c $(TR)/choices.c $(TR)/observe.c $(TR_OUT)/calls_t
 
 .PHONY: check-transparency
 check-transparency: $(BUILD)/libvramguard.so simgpu-driver simgpu-runtime \
-                    $(addprefix $(TR_OUT)/,calls $(TR_PROGRAMS) $(TR_LINKED) $(TR_LIBRARIES))
+                    $(addprefix $(TR_OUT)/,$(TR_PROGRAMS) $(TR_LINKED) $(TR_LIBRARIES) $(TR_OTHERS))
 	@BUILD=$(BUILD) CC="$(CC)" $(TR)/run
 
 check: check-transparency

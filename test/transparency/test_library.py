@@ -1,0 +1,61 @@
+"""What libvramguard.so shows of itself, and how it gets on with other drivers and libraries."""
+
+import glob
+import os
+import re
+import subprocess
+
+import pytest
+from conftest import GUARD, PROGRAMS, SIMGPU, exported
+
+PUBLIC = re.compile(r"vramguard_\w+|dlv?sym")
+STUBS = sorted(glob.glob("/usr/local/cuda*/lib64/stubs/libcuda.so"))
+DRIVERS = [SIMGPU / "libcuda.so.1", *STUBS[-1:]]
+NEIGHBOURS = {
+    "libjemalloc.so.2": ("libjemalloc2", {}),
+    "faketime/libfaketime.so.1": ("libfaketime", {"FAKETIME": "-1d"}),
+}
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=str)
+def test_exports_are_the_drivers(driver):
+    ours = {name for name in exported(GUARD) if not PUBLIC.fullmatch(name)}
+    assert len(ours) >= 9 and ours - set(exported(driver)) == set()
+
+
+def test_public_names():
+    assert {"dlsym", "dlvsym", "vramguard_version"} <= set(exported(GUARD))
+
+
+def test_needs_only_libc():
+    text = subprocess.run(
+        ["readelf", "-d", GUARD], check=True, capture_output=True, text=True
+    ).stdout
+    needed = re.findall(r"\(NEEDED\).*\[(.*)\]", text)
+    assert [name for name in needed if not re.match(r"libc\.so|ld-linux", name)] == []
+    assert "libc.so.6" in needed
+
+
+@pytest.mark.parametrize("age", ["older", "newer"])
+def test_drivers_that_do_not_fit_the_table(machine, driver_names, age):
+    machine.library_path = [PROGRAMS / age, PROGRAMS]
+    names = [name for name in driver_names if name] + ["cuMemAllocTelepathic"]
+    _, guarded = machine.same([PROGRAMS / "odd_client", *names])
+    assert "finds itself: 1" in guarded.stdout and guarded.wrapped >= 4
+
+
+def find_library(name):
+    folders = os.environ.get("NEIGHBOURS", "").split(":") + glob.glob("/usr/lib/*-linux-gnu")
+    return next((f + "/" + name for f in folders if f and os.path.exists(f + "/" + name)), None)
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_beside_another_preloaded_library(machine, name, side):
+    package, settings = NEIGHBOURS[name]
+    path = find_library(name)
+    if not path:
+        pytest.skip("%s is not here: apt-get install %s" % (name, package))
+    setattr(machine, side, [path])
+    machine.same([PROGRAMS / "moments", "use", "thread", "fork", "deepbind", "exec"], **settings)
+    machine.same([PROGRAMS / "runtime_static"], **settings)
