@@ -117,6 +117,9 @@ static int create_unused(char *path, size_t cap)
         length > suffix && strcmp(stem + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
     if (has_suffix)
         stem[length - suffix] = '\0';
+    struct stat status;
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return -EEXIST; /* a device, a link: beside it is not what was meant */
     for (int attempt = 1; attempt < 1000; attempt++) {
         if (attempt > 1 && (size_t)snprintf(path, cap, "%s-%d%s", stem, attempt,
                                             has_suffix ? VG_RUN_FILE_SUFFIX : "") >= cap)
@@ -126,6 +129,12 @@ static int create_unused(char *path, size_t cap)
             return fd >= 0 ? fd : -errno;
     }
     return -EEXIST;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, char *out, size_t cap)
@@ -139,10 +148,11 @@ int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, ch
         error = vg_run_file_directory(out, cap);
         if (!error)
             error = make_directories(out);
+    }
+    if (!error && is_directory(out)) {
         const size_t length = strlen(out);
-        if (!error)
-            error = vg_run_file_expand("/%t-%e-%p" VG_RUN_FILE_SUFFIX, start_realtime_ns,
-                                       out + length, cap - length);
+        error = vg_run_file_expand("/%t-%e-%p" VG_RUN_FILE_SUFFIX, start_realtime_ns, out + length,
+                                   cap - length);
     }
     return error ? error : create_unused(out, cap);
 }

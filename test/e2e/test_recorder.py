@@ -135,6 +135,22 @@ def test_log_path_with_every_placeholder(machine, load_model):
     assert report.code == 0 and "run_model.py" in report.stdout
 
 
+def test_log_path_that_is_a_folder_gets_a_file_of_the_usual_name(machine, load_model):
+    folder = machine.folder / "logs"
+    folder.mkdir()
+    machine.run(load_model, guarded=True, VRAMGUARD_LOG=str(folder))
+    (record,) = folder.iterdir()
+    assert re.fullmatch(r"[0-9]{8}-[0-9]{6}-python3[.0-9]*-[0-9]+\.vgr", record.name)
+    assert [path.name for path in machine.folder.iterdir() if "logs" in path.name] == ["logs"]
+
+
+def test_log_path_that_is_a_device_is_one_line(machine, load_model):
+    bare, guarded = machine.both(load_model, VRAMGUARD_LOG="/dev/full")
+    assert guarded.own == bare.own
+    (line,) = guarded.guard_lines
+    assert "/dev/full" in line and "no recorder file" in line
+
+
 def test_nothing_recorded_is_said(machine):
     listed = machine.vramguard("list")
     assert listed.code == 0
