@@ -61,6 +61,7 @@ typedef size_t (*CUoccupancyB2DSize)(int block_size);
 #define CUDA_ERROR_STREAM_CAPTURE_IMPLICIT        906
 #define CUDA_ERROR_CAPTURED_EVENT                 907
 #define CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD    908
+#define CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE      910
 #define CUDA_ERROR_UNKNOWN                        999
 
 #define CU_GET_PROC_ADDRESS_LEGACY_STREAM          1
@@ -124,6 +125,17 @@ typedef size_t (*CUoccupancyB2DSize)(int block_size);
 #define CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR          19
 #define CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID            20
 #define CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE   21
+
+#define CU_GRAPH_NODE_TYPE_KERNEL       0
+#define CU_GRAPH_NODE_TYPE_MEMCPY       1
+#define CU_GRAPH_NODE_TYPE_MEMSET       2
+#define CU_GRAPH_NODE_TYPE_HOST         3
+#define CU_GRAPH_NODE_TYPE_GRAPH        4
+#define CU_GRAPH_NODE_TYPE_EMPTY        5
+#define CU_GRAPH_NODE_TYPE_WAIT_EVENT   6
+#define CU_GRAPH_NODE_TYPE_EVENT_RECORD 7
+#define CU_GRAPH_NODE_TYPE_MEM_ALLOC    10
+#define CU_GRAPH_NODE_TYPE_MEM_FREE     11
 
 #define CU_MEM_ADVISE_SET_READ_MOSTLY          1
 #define CU_MEM_ADVISE_UNSET_READ_MOSTLY        2
@@ -278,5 +290,80 @@ typedef struct CUDA_MEMCPY3D_PEER_st {
     size_t dstPitch, dstHeight;
     size_t WidthInBytes, Height, Depth;
 } CUDA_MEMCPY3D_PEER;
+
+typedef struct CUDA_KERNEL_NODE_PARAMS_v1_st {
+    CUfunction func;
+    unsigned int gridDimX, gridDimY, gridDimZ;
+    unsigned int blockDimX, blockDimY, blockDimZ;
+    unsigned int sharedMemBytes;
+    void **kernelParams;
+    void **extra;
+} CUDA_KERNEL_NODE_PARAMS_v1;
+
+typedef struct CUDA_KERNEL_NODE_PARAMS_v2_st {
+    CUfunction func;
+    unsigned int gridDimX, gridDimY, gridDimZ;
+    unsigned int blockDimX, blockDimY, blockDimZ;
+    unsigned int sharedMemBytes;
+    void **kernelParams;
+    void **extra;
+    CUkernel kern;
+    CUcontext ctx;
+} CUDA_KERNEL_NODE_PARAMS_v2;
+
+typedef struct CUDA_MEMSET_NODE_PARAMS_st {
+    CUdeviceptr dst;
+    size_t pitch;
+    unsigned int value;
+    unsigned int elementSize;
+    size_t width, height;
+} CUDA_MEMSET_NODE_PARAMS;
+
+typedef struct CUDA_HOST_NODE_PARAMS_st {
+    CUhostFn fn;
+    void *userData;
+} CUDA_HOST_NODE_PARAMS;
+
+typedef struct CUDA_MEM_ALLOC_NODE_PARAMS_st {
+    CUmemPoolProps poolProps;
+    const CUmemAccessDesc *accessDescs;
+    size_t accessDescCount;
+    size_t bytesize;
+    CUdeviceptr dptr;
+} CUDA_MEM_ALLOC_NODE_PARAMS;
+
+typedef struct CUDA_GRAPH_INSTANTIATE_PARAMS_st {
+    cuuint64_t flags;
+    CUstream hUploadStream;
+    CUgraphNode hErrNode_out;
+    int result_out;
+} CUDA_GRAPH_INSTANTIATE_PARAMS;
+
+typedef struct CUgraphExecUpdateResultInfo_st {
+    CUgraphExecUpdateResult result;
+    CUgraphNode errorNode, errorFromNode;
+} CUgraphExecUpdateResultInfo;
+
+/* Of cuGraphAddNode, as far as the node types of the simulation go. */
+typedef struct CUgraphNodeParams_st {
+    CUgraphNodeType type;
+    int reserved0[3];
+    union {
+        long long reserved1[29];
+        CUDA_KERNEL_NODE_PARAMS_v2 kernel;
+        struct {
+            int flags, reserved;
+            CUcontext copyCtx;
+            CUDA_MEMCPY3D copyParams;
+        } memcpy;
+        CUDA_MEMSET_NODE_PARAMS memset; /* and a context, behind it */
+        CUDA_HOST_NODE_PARAMS host;
+        CUgraph graph;
+        CUevent event;
+        CUDA_MEM_ALLOC_NODE_PARAMS alloc;
+        CUdeviceptr free;
+    } params;
+    long long reserved2;
+} CUgraphNodeParams;
 
 #endif

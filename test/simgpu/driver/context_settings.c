@@ -1,4 +1,5 @@
 /* Properties of the current context ("CUDA Driver API", section "Context Management"). */
+#include "capture.h"
 #include "context.h"
 #include "function_table.h"
 #include "object.h"
@@ -80,6 +81,10 @@ CUresult sim_cuCtxSynchronize_v2(CUcontext handle)
     sim_lock_all();
     struct context *context;
     CUresult result = context_named(handle, &context);
+    if (result == CUDA_SUCCESS)
+        result = capture_check_context(context);
+    if (result == CUDA_SUCCESS)
+        result = capture_check_unsafe();
     if (result == CUDA_SUCCESS)
         pool_synchronised();
     return sim_unlock_with(result);
@@ -173,9 +178,16 @@ CUresult sim_cuCtxGetStreamPriorityRange(int *least, int *greatest)
     return sim_unlock_with(result);
 }
 
+static CUresult check_current(void)
+{
+    sim_lock_all();
+    struct context *context;
+    return sim_unlock_with(context_current(&context));
+}
+
 CUresult sim_cuCtxResetPersistingL2Cache(void)
 {
-    return sim_cuCtxSynchronize_v2(NULL);
+    return check_current();
 }
 
 CUresult sim_cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget target,
@@ -183,7 +195,7 @@ CUresult sim_cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget target,
 {
     (void)target;
     (void)scope;
-    return sim_cuCtxSynchronize_v2(NULL);
+    return check_current();
 }
 
 /* Sets `*context` to the current context and `*peer` to the named one, on another device. */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "capture.h"
 #include "function_table.h"
 #include "memory.h"
 #include "object.h"
@@ -79,48 +80,87 @@ bool copy_is_known(uint64_t address)
     return known;
 }
 
+/* A copy of a run of bytes as a 3D copy. */
+static CUDA_MEMCPY3D line_box(CUdeviceptr to, CUmemorytype to_type, CUdeviceptr from,
+                              CUmemorytype from_type, size_t bytes)
+{
+    return (CUDA_MEMCPY3D){
+        .srcMemoryType = from_type,
+        .srcHost = at(from),
+        .srcDevice = from,
+        .dstMemoryType = to_type,
+        .dstHost = at(to),
+        .dstDevice = to,
+        .WidthInBytes = bytes,
+        .Height = 1,
+        .Depth = 1,
+    };
+}
+
+CUresult copy_async(const CUDA_MEMCPY3D *box, CUstream handle)
+{
+    sim_lock_all();
+    struct stream *stream;
+    struct context *context;
+    CUresult result = stream_use(handle, &stream, &context);
+    bool capturing = result == CUDA_SUCCESS && stream_capture(stream) != NULL;
+    if (capturing)
+        result = capture_copy(stream, box);
+    sim_unlock_all();
+    return result == CUDA_SUCCESS && !capturing ? copy_now(box) : result;
+}
+
+/* Synchronous copies are work of the default stream. */
 CUresult sim_cuMemcpy(CUdeviceptr to, CUdeviceptr from, size_t bytes)
 {
-    return copy_line(to, copy_is_known(to), from, copy_is_known(from), bytes);
+    CUresult result = stream_check(NULL);
+    return result == CUDA_SUCCESS
+               ? copy_line(to, copy_is_known(to), from, copy_is_known(from), bytes)
+               : result;
 }
 
 CUresult sim_cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? sim_cuMemcpy(to, from, bytes) : result;
+    CUDA_MEMCPY3D box = line_box(to, CU_MEMORYTYPE_UNIFIED, from, CU_MEMORYTYPE_UNIFIED, bytes);
+    return copy_async(&box, stream);
 }
 
 CUresult sim_cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes)
 {
-    return copy_line(to, true, (uint64_t)(uintptr_t)from, false, bytes);
+    CUresult result = stream_check(NULL);
+    return result == CUDA_SUCCESS ? copy_line(to, true, (uintptr_t)from, false, bytes) : result;
 }
 
 CUresult sim_cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes)
 {
-    return copy_line((uint64_t)(uintptr_t)to, false, from, true, bytes);
+    CUresult result = stream_check(NULL);
+    return result == CUDA_SUCCESS ? copy_line((uintptr_t)to, false, from, true, bytes) : result;
 }
 
 CUresult sim_cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes)
 {
-    return copy_line(to, true, from, true, bytes);
+    CUresult result = stream_check(NULL);
+    return result == CUDA_SUCCESS ? copy_line(to, true, from, true, bytes) : result;
 }
 
 CUresult sim_cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? sim_cuMemcpyHtoD_v2(to, from, bytes) : result;
+    CUDA_MEMCPY3D box =
+        line_box(to, CU_MEMORYTYPE_DEVICE, (uintptr_t)from, CU_MEMORYTYPE_HOST, bytes);
+    return copy_async(&box, stream);
 }
 
 CUresult sim_cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? sim_cuMemcpyDtoH_v2(to, from, bytes) : result;
+    CUDA_MEMCPY3D box =
+        line_box((uintptr_t)to, CU_MEMORYTYPE_HOST, from, CU_MEMORYTYPE_DEVICE, bytes);
+    return copy_async(&box, stream);
 }
 
 CUresult sim_cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? sim_cuMemcpyDtoD_v2(to, from, bytes) : result;
+    CUDA_MEMCPY3D box = line_box(to, CU_MEMORYTYPE_DEVICE, from, CU_MEMORYTYPE_DEVICE, bytes);
+    return copy_async(&box, stream);
 }
 
 static CUresult check_contexts(CUcontext one, CUcontext other)
@@ -143,7 +183,6 @@ CUresult sim_cuMemcpyPeer(CUdeviceptr to, CUcontext to_context, CUdeviceptr from
 CUresult sim_cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdeviceptr from,
                                CUcontext from_context, size_t bytes, CUstream stream)
 {
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? sim_cuMemcpyPeer(to, to_context, from, from_context, bytes)
-                                  : result;
+    CUresult result = check_contexts(to_context, from_context);
+    return result == CUDA_SUCCESS ? sim_cuMemcpyDtoDAsync_v2(to, from, bytes, stream) : result;
 }

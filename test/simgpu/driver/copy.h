@@ -29,6 +29,16 @@ CUresult copy_check_context(void);
  * sim_lock. */
 bool copy_is_known(uint64_t address);
 
+/* Does a copy, or has it captured if the stream captures. */
+CUresult copy_async(const CUDA_MEMCPY3D *box, CUstream stream);
+
+/* Does a copy. */
+CUresult copy_now(const CUDA_MEMCPY3D *box);
+
+/* Sets `height` rows, `pitch` bytes apart, of `width` elements of 1, 2 or 4 bytes. */
+CUresult memset_now(CUdeviceptr address, size_t pitch, unsigned int value, size_t element_bytes,
+                    size_t width, size_t height);
+
 /* A 2D copy as a 3D copy of depth 1. */
 CUDA_MEMCPY3D copy_from_2d(const CUDA_MEMCPY2D *copy);
 

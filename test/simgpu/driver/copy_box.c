@@ -62,10 +62,8 @@ static CUresult make_side(const struct description *is, const struct extent *ext
     return CUDA_SUCCESS;
 }
 
-CUresult sim_cuMemcpy3D_v2(const CUDA_MEMCPY3D *copy)
+CUresult copy_now(const CUDA_MEMCPY3D *copy)
 {
-    if (copy == NULL)
-        return CUDA_ERROR_INVALID_VALUE;
     struct extent extent = { copy->WidthInBytes, copy->Height, copy->Depth };
     struct description to = { copy->dstMemoryType, (uintptr_t)copy->dstHost,
                               copy->dstDevice,     copy->dstArray,
@@ -86,10 +84,17 @@ CUresult sim_cuMemcpy3D_v2(const CUDA_MEMCPY3D *copy)
     return result;
 }
 
+CUresult sim_cuMemcpy3D_v2(const CUDA_MEMCPY3D *copy)
+{
+    if (copy == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = stream_check(NULL);
+    return result == CUDA_SUCCESS ? copy_now(copy) : result;
+}
+
 CUresult sim_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *copy, CUstream stream)
 {
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? sim_cuMemcpy3D_v2(copy) : result;
+    return copy != NULL ? copy_async(copy, stream) : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUDA_MEMCPY3D copy_from_2d(const CUDA_MEMCPY2D *copy)

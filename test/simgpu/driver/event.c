@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "capture.h"
 #include "function_table.h"
 #include "object.h"
 #include "pool.h"
@@ -18,8 +19,18 @@
 
 void event_end(struct event *event)
 {
+    capture_event_ended(event);
     object_remove((uint64_t)(uintptr_t)event->handle);
     free(event);
+}
+
+void event_stamp(struct event *event)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    event->time_ns = (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+    event->recorded = true;
+    capture_event_ended(event);
 }
 
 CUresult sim_cuEventCreate(CUevent *handle, unsigned int flags)
@@ -68,16 +79,16 @@ CUresult sim_cuEventRecordWithFlags(CUevent handle, CUstream stream_handle, unsi
     sim_lock_all();
     struct stream *stream;
     struct context *context;
-    CUresult result = stream_resolve(stream_handle, &stream, &context);
+    CUresult result = stream_use(stream_handle, &stream, &context);
     struct event *event = OBJECT(OBJECT_EVENT, handle);
     if (result == CUDA_SUCCESS && (event == NULL || event->context != context))
         result = CUDA_ERROR_INVALID_HANDLE;
-    if (result == CUDA_SUCCESS) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        event->time_ns = (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-        event->recorded = true;
-    }
+    if (result == CUDA_SUCCESS && stream_capture(stream) != NULL)
+        result = flags == RECORD_EXTERNAL
+                     ? capture_external_event(stream, CU_GRAPH_NODE_TYPE_EVENT_RECORD, handle)
+                     : capture_record(stream, event);
+    else if (result == CUDA_SUCCESS)
+        event_stamp(event);
     return sim_unlock_with(result);
 }
 
@@ -86,21 +97,31 @@ CUresult sim_cuEventRecord(CUevent handle, CUstream stream)
     return sim_cuEventRecordWithFlags(handle, stream, 0);
 }
 
+/* Whether the call may ask about the event. Called with sim_lock held. */
+static CUresult check_question(CUevent handle)
+{
+    const struct event *event = OBJECT(OBJECT_EVENT, handle);
+    if (event == NULL)
+        return CUDA_ERROR_INVALID_HANDLE;
+    if (capture_has_event(event))
+        return CUDA_ERROR_CAPTURED_EVENT;
+    return capture_check_unsafe();
+}
+
 /* Documented: an event that was never recorded counts as complete. */
 CUresult sim_cuEventQuery(CUevent handle)
 {
     sim_lock_all();
-    bool known = OBJECT(OBJECT_EVENT, handle) != NULL;
-    return sim_unlock_with(known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE);
+    return sim_unlock_with(check_question(handle));
 }
 
 CUresult sim_cuEventSynchronize(CUevent handle)
 {
     sim_lock_all();
-    bool known = OBJECT(OBJECT_EVENT, handle) != NULL;
-    if (known)
+    CUresult result = check_question(handle);
+    if (result == CUDA_SUCCESS)
         pool_synchronised();
-    return sim_unlock_with(known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE);
+    return sim_unlock_with(result);
 }
 
 CUresult sim_cuEventElapsedTime(float *ms, CUevent start_handle, CUevent end_handle)
@@ -110,6 +131,8 @@ CUresult sim_cuEventElapsedTime(float *ms, CUevent start_handle, CUevent end_han
     sim_lock_all();
     const struct event *start = OBJECT(OBJECT_EVENT, start_handle);
     const struct event *end = OBJECT(OBJECT_EVENT, end_handle);
+    if (start != NULL && end != NULL && (capture_has_event(start) || capture_has_event(end)))
+        return sim_unlock_with(CUDA_ERROR_CAPTURED_EVENT);
     if (start == NULL || end == NULL || !start->recorded || !end->recorded ||
         ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0)
         return sim_unlock_with(CUDA_ERROR_INVALID_HANDLE);

@@ -14,6 +14,9 @@ struct event {
     uint64_t time_ns;
 };
 
+/* Records the event now. Called with sim_lock held. */
+void event_stamp(struct event *event);
+
 /* Ends an event object and its handle. Called with sim_lock held. */
 void event_end(struct event *event);
 

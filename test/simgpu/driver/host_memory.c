@@ -2,6 +2,7 @@
  * counts nowhere as device memory, and its device pointer is the same address. */
 #include <stdlib.h>
 
+#include "capture.h"
 #include "context.h"
 #include "function_table.h"
 #include "memory.h"
@@ -37,6 +38,8 @@ CUresult sim_cuMemHostAlloc(void **base, size_t bytes, unsigned int flags)
     sim_lock_all();
     struct context *context;
     CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = capture_check_unsafe();
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
     void *memory;
@@ -60,6 +63,8 @@ CUresult sim_cuMemFreeHost(void *base)
     sim_lock_all();
     struct context *context;
     CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = capture_check_unsafe();
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
     struct range *range = range_find_base((uint64_t)(uintptr_t)base, RANGE_HOST);
@@ -99,6 +104,8 @@ CUresult sim_cuMemHostUnregister(void *base)
     sim_lock_all();
     struct context *context;
     CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = capture_check_unsafe();
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
     struct range *range = range_find_base((uint64_t)(uintptr_t)base, RANGE_REGISTERED);

@@ -3,6 +3,8 @@
  * A KERNEL LAUNCH DOES NOTHING HERE. It is checked, it succeeds, and no memory changes. */
 #include <limits.h>
 
+#include "capture.h"
+#include "copy.h"
 #include "device_attributes.h"
 #include "function_table.h"
 #include "module.h"
@@ -27,6 +29,23 @@ static CUresult check_dimensions(const CUlaunchConfig *config)
     return threads <= MAX_THREADS_PER_BLOCK ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* The kernel's parameters are not kept: nothing will read them. */
+static CUresult capture_launch(struct stream *stream, CUfunction handle,
+                               const CUlaunchConfig *config)
+{
+    CUDA_KERNEL_NODE_PARAMS_v2 kernel = {
+        .func = handle,
+        .gridDimX = config->gridDimX,
+        .gridDimY = config->gridDimY,
+        .gridDimZ = config->gridDimZ,
+        .blockDimX = config->blockDimX,
+        .blockDimY = config->blockDimY,
+        .blockDimZ = config->blockDimZ,
+        .sharedMemBytes = config->sharedMemBytes,
+    };
+    return capture_kernel(stream, &kernel);
+}
+
 CUresult sim_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction handle, void **params,
                               void **extra)
 {
@@ -36,7 +55,7 @@ CUresult sim_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction handle, v
     sim_lock_all();
     struct stream *stream;
     struct context *context;
-    CUresult result = stream_resolve(config->hStream, &stream, &context);
+    CUresult result = stream_use(config->hStream, &stream, &context);
     const struct function *function = function_get(handle);
     if (result == CUDA_SUCCESS && function == NULL)
         result = CUDA_ERROR_INVALID_HANDLE;
@@ -45,6 +64,8 @@ CUresult sim_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction handle, v
     if (result == CUDA_SUCCESS &&
         config->sharedMemBytes > (unsigned)function->attributes[ATTRIBUTE_DYNAMIC_SHARED])
         result = CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS && stream_capture(stream) != NULL)
+        result = capture_launch(stream, handle, config);
     return sim_unlock_with(result);
 }
 
@@ -182,10 +203,10 @@ CUresult sim_cuProfilerInitialize(const char *config_file, const char *output_fi
 
 CUresult sim_cuProfilerStart(void)
 {
-    return sim_cuCtxSynchronize();
+    return copy_check_context();
 }
 
 CUresult sim_cuProfilerStop(void)
 {
-    return sim_cuCtxSynchronize();
+    return copy_check_context();
 }

@@ -5,8 +5,10 @@
 #include <sys/mman.h>
 
 #include "arena.h"
+#include "capture.h"
 #include "device_attributes.h"
 #include "function_table.h"
+#include "graph_memory.h"
 #include "ipc.h"
 #include "pool.h"
 #include "shared.h"
@@ -78,9 +80,11 @@ void memory_unmap_pages(void *pages, uint64_t bytes)
 
 void memory_end_range(struct range *range)
 {
-    if (range->kind == RANGE_POOL || range->kind == RANGE_IMPORTED) {
-        (range->kind == RANGE_POOL ? pool_end_range : ipc_end_range)(range);
-        return;
+    switch (range->kind) {
+    case RANGE_POOL: pool_end_range(range); return;
+    case RANGE_GRAPH: graph_memory_end_range(range); return;
+    case RANGE_IMPORTED: ipc_end_range(range); return;
+    default: break;
     }
     range_remove(range);
     if (range->kind == RANGE_DEVICE) {
@@ -98,7 +102,7 @@ CUresult memory_give(CUdeviceptr address)
         return CUDA_SUCCESS;
     struct range *range = range_find(address);
     bool ours = range != NULL && (range->kind == RANGE_DEVICE || range->kind == RANGE_MANAGED ||
-                                  range->kind == RANGE_POOL);
+                                  range->kind == RANGE_POOL || range->kind == RANGE_GRAPH);
     if (!ours || range->base != address)
         return CUDA_ERROR_INVALID_VALUE;
     memory_end_range(range);
@@ -134,6 +138,8 @@ CUresult sim_cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
     struct context *context;
     CUresult result = context_current(&context);
     if (result == CUDA_SUCCESS)
+        result = capture_check_unsafe();
+    if (result == CUDA_SUCCESS)
         result = memory_take(context, bytes, address);
     return sim_unlock_with(result);
 }
@@ -143,6 +149,8 @@ CUresult sim_cuMemFree_v2(CUdeviceptr address)
     sim_lock_all();
     struct context *context;
     CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = capture_check_unsafe();
     if (result == CUDA_SUCCESS && address != 0)
         result = memory_give(address);
     return sim_unlock_with(result);
@@ -175,6 +183,8 @@ CUresult sim_cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int 
     sim_lock_all();
     struct context *context;
     CUresult result = context_current(&context);
+    if (result == CUDA_SUCCESS)
+        result = capture_check_unsafe();
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
 

@@ -1,12 +1,13 @@
 /* cuMemset ("CUDA Driver API", section "Memory Management"). */
 #include <string.h>
 
+#include "capture.h"
 #include "copy.h"
 #include "function_table.h"
+#include "state.h"
 #include "stream.h"
 
-/* Sets height rows of width elements of element_bytes each, to the value's low bytes. */
-static CUresult set(CUdeviceptr address, size_t pitch, unsigned int value, size_t element_bytes,
+CUresult memset_now(CUdeviceptr address, size_t pitch, unsigned int value, size_t element_bytes,
                     size_t width, size_t height)
 {
     if (address % element_bytes != 0 || (height > 1 && pitch % element_bytes != 0))
@@ -29,6 +30,15 @@ static CUresult set(CUdeviceptr address, size_t pitch, unsigned int value, size_
                 memcpy(bytes + i, &value, element_bytes); /* little endian, as all CUDA hosts are */
     }
     return CUDA_SUCCESS;
+}
+
+/* Synchronous calls are work of the default stream. */
+static CUresult set(CUdeviceptr address, size_t pitch, unsigned int value, size_t element_bytes,
+                    size_t width, size_t height)
+{
+    CUresult result = stream_check(NULL);
+    return result == CUDA_SUCCESS ? memset_now(address, pitch, value, element_bytes, width, height)
+                                  : result;
 }
 
 CUresult sim_cuMemsetD8_v2(CUdeviceptr address, unsigned char value, size_t count)
@@ -67,9 +77,20 @@ CUresult sim_cuMemsetD2D32_v2(CUdeviceptr address, size_t pitch, unsigned int va
 static CUresult set_async(CUdeviceptr address, size_t pitch, unsigned int value,
                           size_t element_bytes, size_t width, size_t height, CUstream stream)
 {
-    CUresult result = stream_check(stream);
-    return result == CUDA_SUCCESS ? set(address, pitch, value, element_bytes, width, height)
-                                  : result;
+    sim_lock_all();
+    struct stream *used;
+    struct context *context;
+    CUresult result = stream_use(stream, &used, &context);
+    bool capturing = result == CUDA_SUCCESS && stream_capture(used) != NULL;
+    CUDA_MEMSET_NODE_PARAMS node = {
+        address, pitch, value, (unsigned)element_bytes, width, height
+    };
+    if (capturing)
+        result = capture_set(used, &node);
+    sim_unlock_all();
+    return result == CUDA_SUCCESS && !capturing
+               ? memset_now(address, pitch, value, element_bytes, width, height)
+               : result;
 }
 
 CUresult sim_cuMemsetD8Async(CUdeviceptr address, unsigned char value, size_t count,

@@ -2,6 +2,7 @@
  * done at once here, so stream order holds by itself. */
 #include <string.h>
 
+#include "capture.h"
 #include "function_table.h"
 #include "memory.h"
 #include "pool_internal.h"
@@ -54,9 +55,11 @@ CUresult sim_cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream handle
     sim_lock_all();
     struct stream *stream;
     struct context *context;
-    CUresult result = stream_resolve(handle, &stream, &context);
+    CUresult result = stream_use(handle, &stream, &context);
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
+    if (stream_capture(stream) != NULL)
+        return sim_unlock_with(capture_alloc(stream, context->ordinal, bytes, address));
     return sim_unlock_with(pool_take_current(context, bytes, address));
 }
 
@@ -68,12 +71,14 @@ CUresult sim_cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemor
     sim_lock_all();
     struct stream *stream;
     struct context *context;
-    CUresult result = stream_resolve(handle, &stream, &context);
+    CUresult result = stream_use(handle, &stream, &context);
     struct pool *pool = OBJECT(OBJECT_POOL, pool_handle);
     if (result == CUDA_SUCCESS && pool == NULL)
         result = CUDA_ERROR_INVALID_VALUE;
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
+    if (stream_capture(stream) != NULL)
+        return sim_unlock_with(capture_alloc(stream, pool->ordinal, bytes, address));
     return sim_unlock_with(pool_take(pool, context, bytes, address));
 }
 
@@ -86,9 +91,11 @@ CUresult sim_cuMemFreeAsync(CUdeviceptr address, CUstream handle)
     sim_lock_all();
     struct stream *stream;
     struct context *context;
-    CUresult result = stream_resolve(handle, &stream, &context);
+    CUresult result = stream_use(handle, &stream, &context);
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
+    if (stream_capture(stream) != NULL)
+        return sim_unlock_with(capture_free(stream, address));
     return sim_unlock_with(memory_give(address));
 }
 

@@ -5,6 +5,7 @@
 #include "array.h"
 #include "context.h"
 #include "event.h"
+#include "graph_memory.h"
 #include "memory.h"
 #include "module.h"
 #include "object.h"
@@ -42,4 +43,5 @@ void resources_end_all(struct context *context)
         }
     }
     pool_context_ended(context);
+    graph_memory_trim(context->ordinal);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
 #include "event.h"
 #include "function_table.h"
 #include "memory.h"
@@ -16,8 +17,7 @@
 #define LEGACY_STREAM_ID     1
 #define PER_THREAD_STREAM_ID 2
 #define FIRST_STREAM_ID      3
-#define CAPTURE_STATUS_NONE  0
-#define CAPTURE_MODE_RELAXED 2
+#define WAIT_EXTERNAL        1u
 #define ATTACH_FLAGS_ALLOWED (CU_MEM_ATTACH_GLOBAL | CU_MEM_ATTACH_HOST | CU_MEM_ATTACH_SINGLE)
 
 static unsigned long long next_id = FIRST_STREAM_ID;
@@ -39,16 +39,9 @@ CUresult stream_resolve(CUstream handle, struct stream **stream, struct context 
     return CUDA_SUCCESS;
 }
 
-CUresult stream_check(CUstream handle)
-{
-    sim_lock_all();
-    struct stream *stream;
-    struct context *context;
-    return sim_unlock_with(stream_resolve(handle, &stream, &context));
-}
-
 void stream_end(struct stream *stream)
 {
+    capture_stream_ended(stream);
     object_remove((uint64_t)(uintptr_t)stream->handle);
     free(stream);
 }
@@ -99,32 +92,49 @@ CUresult sim_cuStreamDestroy(CUstream handle)
     return sim_cuStreamDestroy_v2(handle);
 }
 
+/* Waiting for a stream that captures spoils the capture; so may waiting for any. */
+static CUresult check_wait(CUstream handle)
+{
+    CUresult result = stream_check(handle);
+    if (result != CUDA_SUCCESS)
+        return result;
+    sim_lock_all();
+    return sim_unlock_with(capture_check_unsafe());
+}
+
 CUresult sim_cuStreamSynchronize(CUstream handle)
 {
+    CUresult result = check_wait(handle);
+    if (result != CUDA_SUCCESS)
+        return result;
     sim_lock_all();
-    struct stream *stream;
-    struct context *context;
-    CUresult result = stream_resolve(handle, &stream, &context);
-    if (result == CUDA_SUCCESS)
-        pool_synchronised();
-    return sim_unlock_with(result);
+    pool_synchronised();
+    return sim_unlock_with(CUDA_SUCCESS);
 }
 
 CUresult sim_cuStreamQuery(CUstream handle)
 {
-    return stream_check(handle);
+    return check_wait(handle);
 }
 
-CUresult sim_cuStreamWaitEvent(CUstream handle, CUevent event, unsigned int flags)
+CUresult sim_cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned int flags)
 {
-    if (flags > 1)
+    if (flags > WAIT_EXTERNAL)
         return CUDA_ERROR_INVALID_VALUE;
     sim_lock_all();
     struct stream *stream;
     struct context *context;
-    CUresult result = stream_resolve(handle, &stream, &context);
-    if (result == CUDA_SUCCESS && OBJECT(OBJECT_EVENT, event) == NULL)
+    CUresult result = stream_use(handle, &stream, &context);
+    struct event *event = OBJECT(OBJECT_EVENT, event_handle);
+    if (result == CUDA_SUCCESS && event == NULL)
         result = CUDA_ERROR_INVALID_HANDLE;
+    if (result != CUDA_SUCCESS)
+        return sim_unlock_with(result);
+    bool capturing = stream_capture(stream) != NULL;
+    if (capturing && flags == WAIT_EXTERNAL)
+        result = capture_external_event(stream, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event_handle);
+    else if (capturing || capture_has_event(event))
+        result = capture_wait(stream, event);
     return sim_unlock_with(result);
 }
 
@@ -210,8 +220,15 @@ CUresult sim_cuLaunchHostFunc(CUstream handle, CUhostFn function, void *user_dat
 {
     if (function == NULL)
         return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = stream_check(handle);
-    if (result == CUDA_SUCCESS)
+    sim_lock_all();
+    struct stream *stream;
+    struct context *context;
+    CUresult result = stream_use(handle, &stream, &context);
+    bool capturing = result == CUDA_SUCCESS && stream_capture(stream) != NULL;
+    if (capturing)
+        result = capture_host(stream, function, user_data);
+    sim_unlock_all();
+    if (result == CUDA_SUCCESS && !capturing)
         function(user_data);
     return result;
 }
@@ -277,31 +294,4 @@ CUresult sim_cuStreamCopyAttributes(CUstream destination, CUstream source)
     if (result == CUDA_SUCCESS && to != NULL && from != NULL)
         memcpy(to->attributes, from->attributes, sizeof(to->attributes));
     return sim_unlock_with(result);
-}
-
-CUresult sim_cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus *status)
-{
-    if (status == NULL)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUresult result = stream_check(handle);
-    if (result == CUDA_SUCCESS)
-        *status = CAPTURE_STATUS_NONE;
-    return result;
-}
-
-CUresult sim_cuStreamGetCaptureInfo(CUstream handle, CUstreamCaptureStatus *status, cuuint64_t *id)
-{
-    (void)id; /* documented: set only while capturing */
-    return sim_cuStreamIsCapturing(handle, status);
-}
-
-CUresult sim_cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
-{
-    static _Thread_local CUstreamCaptureMode current;
-    if (mode == NULL || *mode < 0 || *mode > CAPTURE_MODE_RELAXED)
-        return CUDA_ERROR_INVALID_VALUE;
-    CUstreamCaptureMode previous = current;
-    current = *mode;
-    *mode = previous;
-    return CUDA_SUCCESS;
 }

@@ -22,7 +22,9 @@ struct stream {
  * held. */
 CUresult stream_resolve(CUstream handle, struct stream **stream, struct context **context);
 
-/* stream_resolve under the lock, for functions that only want to know whether the call is valid. */
+/* Whether a call that cannot be captured may use the stream: as stream_use (capture.h), and fails
+ * with CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, spoiling the capture, if the stream captures. Takes
+ * sim_lock. */
 CUresult stream_check(CUstream handle);
 
 /* Ends a stream object and its handle. Called with sim_lock held. */

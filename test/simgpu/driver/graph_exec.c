@@ -1,0 +1,386 @@
+/* Executable graphs ("CUDA Driver API", section "Graph Management"). A launch runs the nodes one
+ * after the other, in the calling thread; kernels do nothing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "copy.h"
+#include "event.h"
+#include "function_table.h"
+#include "graph.h"
+#include "graph_memory.h"
+#include "state.h"
+#include "stream.h"
+
+#define FLAG_AUTO_FREE     1u
+#define FLAG_UPLOAD        2u
+#define FLAG_DEVICE_LAUNCH 4u
+#define FLAG_NODE_PRIORITY 8u
+#define KNOWN_FLAGS        0xfu
+
+#define UPDATE_SUCCESS          0
+#define UPDATE_ERROR            1
+#define UPDATE_TOPOLOGY_CHANGED 2
+#define UPDATE_TYPE_CHANGED     3
+
+struct exec {
+    CUgraphExec handle;
+    struct graph *graph; /* a copy; its nodes' origins are the application's nodes */
+    struct node **order;
+    size_t count;
+    unsigned long long flags;
+};
+
+/* Called with sim_lock held. */
+static CUresult instantiate(struct graph *graph, unsigned long long flags, struct exec **out)
+{
+    struct exec *exec = calloc(1, sizeof(*exec));
+    if (exec == NULL)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    CUresult result = graph_copy(graph, true, &exec->graph);
+    if (result == CUDA_SUCCESS) {
+        exec->graph->is_child = true;
+        exec->flags = flags;
+        exec->count = graph_count_flat(exec->graph);
+        exec->order = malloc((exec->count + 1) * sizeof(*exec->order));
+        exec->handle = (CUgraphExec)(uintptr_t)object_add(OBJECT_EXEC, exec, NULL);
+        if (exec->order == NULL || exec->handle == NULL) {
+            graph_end(exec->graph);
+            free(exec->order);
+            result = CUDA_ERROR_OUT_OF_MEMORY;
+        }
+    }
+    if (result != CUDA_SUCCESS) {
+        free(exec);
+        return result;
+    }
+    graph_order(exec->graph, exec->order);
+    *out = exec;
+    return CUDA_SUCCESS;
+}
+
+/* How much graph memory each device needs while the graph runs from what is in use now. Also checks
+ * that nothing is allocated twice or freed in vain. */
+static CUresult measure(const struct exec *exec, uint64_t *need_bytes)
+{
+    uint64_t in_use[MAX_DEVICES];
+    bool free_first = (exec->flags & FLAG_AUTO_FREE) != 0;
+    for (int i = 0; i < sim_device_count; i++)
+        need_bytes[i] = in_use[i] = graph_memory_used(i);
+    for (size_t i = 0; i < exec->count; i++) {
+        const struct node *node = exec->order[i];
+        if (node->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC && node->type != CU_GRAPH_NODE_TYPE_MEM_FREE)
+            continue;
+        const struct graph_memory *memory = node->params.memory;
+        uint64_t *used = &in_use[memory->ordinal];
+        if (node->type == CU_GRAPH_NODE_TYPE_MEM_FREE) {
+            *used -= *used >= memory->extent_bytes ? memory->extent_bytes : *used;
+            continue;
+        }
+        if (memory->range != NULL && !free_first)
+            return CUDA_ERROR_INVALID_VALUE; /* documented: the last launch's is not freed yet */
+        if (memory->range == NULL)
+            *used += memory->extent_bytes;
+        if (*used > need_bytes[memory->ordinal])
+            need_bytes[memory->ordinal] = *used;
+    }
+    return CUDA_SUCCESS;
+}
+
+/* Puts memory behind all nodes, or fails as a whole. */
+static CUresult reserve(const struct exec *exec)
+{
+    uint64_t need_bytes[MAX_DEVICES];
+    CUresult result = measure(exec, need_bytes);
+    for (int i = 0; i < sim_device_count && result == CUDA_SUCCESS; i++)
+        result = graph_memory_reserve(i, need_bytes[i]);
+    return result;
+}
+
+/* Runs one node; called without sim_lock. */
+static CUresult run_unlocked(const struct node *node)
+{
+    CUDA_MEMSET_NODE_PARAMS set = node->params.set;
+    switch (node->type) {
+    case CU_GRAPH_NODE_TYPE_MEMCPY: return copy_now(&node->params.copy);
+    case CU_GRAPH_NODE_TYPE_MEMSET:
+        return memset_now(set.dst, set.pitch, set.value, set.elementSize, set.width, set.height);
+    case CU_GRAPH_NODE_TYPE_HOST:
+        node->params.host.fn(node->params.host.userData);
+        return CUDA_SUCCESS;
+    default: return CUDA_SUCCESS;
+    }
+}
+
+/* Called with sim_lock held, and lets go of it for what must run without. */
+static CUresult run(const struct node *node, struct context *context)
+{
+    struct graph_memory *memory = node->params.memory;
+    struct event *event;
+    switch (node->type) {
+    case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+        if (memory->range != NULL)
+            graph_memory_end(memory);
+        return graph_memory_begin(memory, context);
+    case CU_GRAPH_NODE_TYPE_MEM_FREE:
+        if (memory->range == NULL)
+            return CUDA_ERROR_INVALID_VALUE;
+        graph_memory_end(memory);
+        return CUDA_SUCCESS;
+    case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
+        event = OBJECT(OBJECT_EVENT, node->params.event);
+        if (event != NULL)
+            event_stamp(event);
+        return event != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    default: break;
+    }
+    sim_unlock_all();
+    CUresult result = run_unlocked(node);
+    sim_lock_all();
+    return result;
+}
+
+CUresult sim_cuGraphInstantiateWithFlags(CUgraphExec *handle, CUgraph graph_handle,
+                                         unsigned long long flags)
+{
+    if (handle == NULL || (flags & ~(unsigned long long)KNOWN_FLAGS) != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    if ((flags & FLAG_DEVICE_LAUNCH) != 0)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    sim_lock_all();
+    struct graph *graph = OBJECT(OBJECT_GRAPH, graph_handle);
+    struct exec *exec;
+    CUresult result = graph != NULL ? instantiate(graph, flags, &exec) : CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS)
+        *handle = exec->handle;
+    return sim_unlock_with(result);
+}
+
+CUresult sim_cuGraphInstantiateWithParams(CUgraphExec *handle, CUgraph graph,
+                                          CUDA_GRAPH_INSTANTIATE_PARAMS *params)
+{
+    if (params == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = sim_cuGraphInstantiateWithFlags(handle, graph, params->flags);
+    if (result == CUDA_SUCCESS && (params->flags & FLAG_UPLOAD) != 0) {
+        result = sim_cuGraphUpload(*handle, params->hUploadStream);
+        if (result != CUDA_SUCCESS)
+            sim_cuGraphExecDestroy(*handle);
+    }
+    params->hErrNode_out = NULL;
+    params->result_out = result == CUDA_SUCCESS ? 0 : 1;
+    return result;
+}
+
+CUresult sim_cuGraphInstantiate_v2(CUgraphExec *handle, CUgraph graph, CUgraphNode *error_node,
+                                   char *log, size_t log_bytes)
+{
+    if (error_node != NULL)
+        *error_node = NULL;
+    if (log != NULL && log_bytes > 0)
+        log[0] = '\0';
+    return sim_cuGraphInstantiateWithFlags(handle, graph, 0);
+}
+
+CUresult sim_cuGraphInstantiate(CUgraphExec *handle, CUgraph graph, CUgraphNode *error_node,
+                                char *log, size_t log_bytes)
+{
+    return sim_cuGraphInstantiate_v2(handle, graph, error_node, log, log_bytes);
+}
+
+CUresult sim_cuGraphUpload(CUgraphExec handle, CUstream stream_handle)
+{
+    CUresult result = stream_check(stream_handle);
+    if (result != CUDA_SUCCESS)
+        return result;
+    sim_lock_all();
+    const struct exec *exec = OBJECT(OBJECT_EXEC, handle);
+    return sim_unlock_with(exec != NULL ? reserve(exec) : CUDA_ERROR_INVALID_VALUE);
+}
+
+CUresult sim_cuGraphLaunch(CUgraphExec handle, CUstream stream_handle)
+{
+    sim_lock_all();
+    struct stream *stream;
+    struct context *context;
+    CUresult result = stream_use(stream_handle, &stream, &context);
+    struct exec *exec = OBJECT(OBJECT_EXEC, handle);
+    if (result == CUDA_SUCCESS && exec == NULL)
+        result = CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS && stream_capture(stream) != NULL)
+        return sim_unlock_with(capture_graph(stream, exec->graph));
+    if (result == CUDA_SUCCESS)
+        result = reserve(exec);
+    for (size_t i = 0; result == CUDA_SUCCESS && i < exec->count; i++)
+        if (!exec->order[i]->disabled)
+            result = run(exec->order[i], context);
+    return sim_unlock_with(result);
+}
+
+CUresult sim_cuGraphExecDestroy(CUgraphExec handle)
+{
+    sim_lock_all();
+    struct exec *exec = OBJECT(OBJECT_EXEC, handle);
+    if (exec == NULL)
+        return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
+    object_remove((uint64_t)(uintptr_t)handle);
+    graph_end(exec->graph);
+    free(exec->order);
+    free(exec);
+    sim_unlock_all();
+    user_objects_finish();
+    return CUDA_SUCCESS;
+}
+
+CUresult sim_cuGraphExecGetFlags(CUgraphExec handle, cuuint64_t *flags)
+{
+    if (flags == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    const struct exec *exec = OBJECT(OBJECT_EXEC, handle);
+    if (exec != NULL)
+        *flags = exec->flags;
+    return sim_unlock_with(exec != NULL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+}
+
+/* The executable graph's copy of a node of the application's, or NULL. Called with sim_lock held.
+ */
+static struct node *find_node(CUgraphExec handle, CUgraphNode origin)
+{
+    const struct exec *exec = OBJECT(OBJECT_EXEC, handle);
+    return exec != NULL ? graph_find_copy(exec->graph, origin) : NULL;
+}
+
+static CUresult set_params(CUgraphExec handle, CUgraphNode origin, CUgraphNodeType type,
+                           const void *params, size_t bytes)
+{
+    if (params == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    struct node *node = find_node(handle, origin);
+    bool right = node != NULL && node->type == type;
+    if (right)
+        memcpy(&node->params, params, bytes);
+    return sim_unlock_with(right ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+}
+
+CUresult sim_cuGraphExecKernelNodeSetParams_v2(CUgraphExec exec, CUgraphNode node,
+                                               const CUDA_KERNEL_NODE_PARAMS_v2 *params)
+{
+    return set_params(exec, node, CU_GRAPH_NODE_TYPE_KERNEL, params, sizeof(*params));
+}
+
+CUresult sim_cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                            const CUDA_KERNEL_NODE_PARAMS_v1 *params)
+{
+    return set_params(exec, node, CU_GRAPH_NODE_TYPE_KERNEL, params, sizeof(*params));
+}
+
+CUresult sim_cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                            const CUDA_MEMCPY3D *params, CUcontext context)
+{
+    (void)context;
+    return set_params(exec, node, CU_GRAPH_NODE_TYPE_MEMCPY, params, sizeof(*params));
+}
+
+CUresult sim_cuGraphExecMemsetNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                            const CUDA_MEMSET_NODE_PARAMS *params,
+                                            CUcontext context)
+{
+    (void)context;
+    return set_params(exec, node, CU_GRAPH_NODE_TYPE_MEMSET, params, sizeof(*params));
+}
+
+CUresult sim_cuGraphExecHostNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                          const CUDA_HOST_NODE_PARAMS *params)
+{
+    return set_params(exec, node, CU_GRAPH_NODE_TYPE_HOST, params, sizeof(*params));
+}
+
+CUresult sim_cuGraphExecEventRecordNodeSetEvent(CUgraphExec exec, CUgraphNode node, CUevent event)
+{
+    return set_params(exec, node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, &event, sizeof(event));
+}
+
+CUresult sim_cuGraphExecEventWaitNodeSetEvent(CUgraphExec exec, CUgraphNode node, CUevent event)
+{
+    return set_params(exec, node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, &event, sizeof(event));
+}
+
+/* Documented: for kernel, memset and memcpy nodes. */
+CUresult sim_cuGraphNodeSetEnabled(CUgraphExec exec, CUgraphNode origin, unsigned int enabled)
+{
+    sim_lock_all();
+    struct node *node = find_node(exec, origin);
+    bool right = node != NULL && node->type <= CU_GRAPH_NODE_TYPE_MEMSET;
+    if (right)
+        node->disabled = enabled == 0;
+    return sim_unlock_with(right ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+}
+
+CUresult sim_cuGraphNodeGetEnabled(CUgraphExec exec, CUgraphNode origin, unsigned int *enabled)
+{
+    if (enabled == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    sim_lock_all();
+    const struct node *node = find_node(exec, origin);
+    bool right = node != NULL && node->type <= CU_GRAPH_NODE_TYPE_MEMSET;
+    if (right)
+        *enabled = !node->disabled;
+    return sim_unlock_with(right ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+}
+
+static bool owns_something(const struct node *node)
+{
+    return node->type == CU_GRAPH_NODE_TYPE_GRAPH || node->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC ||
+           node->type == CU_GRAPH_NODE_TYPE_MEM_FREE;
+}
+
+/* Compares node by node in order of creation, which decides how nodes are paired here; the real
+ * driver pairs by topology. `*differs` is the first node that does not fit. */
+static CUgraphExecUpdateResult compare(const struct exec *exec, const struct graph *graph,
+                                       CUgraphNode *differs)
+{
+    const struct node *old = exec->graph->first;
+    for (const struct node *node = graph->first; node != NULL; node = node->next) {
+        *differs = node->handle;
+        if (old == NULL || old->dependency_count != node->dependency_count)
+            return UPDATE_TOPOLOGY_CHANGED;
+        if (old->type != node->type)
+            return UPDATE_TYPE_CHANGED;
+        if (owns_something(node))
+            return UPDATE_ERROR;
+        old = old->next;
+    }
+    *differs = NULL;
+    return old == NULL ? UPDATE_SUCCESS : UPDATE_TOPOLOGY_CHANGED;
+}
+
+CUresult sim_cuGraphExecUpdate(CUgraphExec handle, CUgraph graph_handle, CUgraphNode *error_node,
+                               CUgraphExecUpdateResult *update)
+{
+    sim_lock_all();
+    struct exec *exec = OBJECT(OBJECT_EXEC, handle);
+    const struct graph *graph = OBJECT(OBJECT_GRAPH, graph_handle);
+    if (exec == NULL || graph == NULL || update == NULL)
+        return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
+    CUgraphNode differs = NULL;
+    *update = compare(exec, graph, &differs);
+    if (error_node != NULL)
+        *error_node = differs;
+    if (*update != UPDATE_SUCCESS)
+        return sim_unlock_with(CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+    struct node *old = exec->graph->first;
+    for (const struct node *node = graph->first; node != NULL; node = node->next, old = old->next)
+        old->params = node->params;
+    return sim_unlock_with(CUDA_SUCCESS);
+}
+
+CUresult sim_cuGraphExecUpdate_v2(CUgraphExec handle, CUgraph graph,
+                                  CUgraphExecUpdateResultInfo *info)
+{
+    if (info == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    info->errorFromNode = NULL;
+    return sim_cuGraphExecUpdate(handle, graph, &info->errorNode, &info->result);
+}
