@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -116,7 +117,10 @@ int vg_report_write(const struct vg_failure *failure, int fd)
         return -EBUSY;
     struct vg_text text = vg_text_over(report_text, sizeof report_text);
     vg_collect(failure, &snapshot);
-    vg_report_render_live(&snapshot, "this process", (struct vg_report_style){ 0 }, &text);
+    char title[64], live[VG_SIZE_TEXT_CAP];
+    snprintf(title, sizeof title, "%s of this process on GPU %d",
+             vg_size_format(live, snapshot.live_bytes), snapshot.device.ordinal);
+    vg_report_render_live(&snapshot, title, (struct vg_report_style){ 0 }, &text);
     const bool written = write(fd, text.data, text.length) == (ssize_t)text.length;
     atomic_flag_clear_explicit(&making, memory_order_release);
     errno = saved_errno;
