@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/shield.h"
@@ -11,11 +13,35 @@
 
 enum { WRITE_TIMEOUT_MS = 2000, WRITE_CHUNK_BYTES = 4096 /* PIPE_BUF: poll vouches for no more */ };
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until something can be written. A signal handler of the program interrupts poll, however
+ * it was installed, so what is left of the time is waited again. Where nobody has read in all that
+ * time, later calls do not wait again. */
+static bool wait_writable(void)
+{
+    static atomic_bool given_up;
+    const int64_t deadline = now_ms() + (atomic_load(&given_up) ? 0 : WRITE_TIMEOUT_MS);
+    struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+    for (;;) {
+        const int64_t left_ms = deadline - now_ms();
+        const int ready = poll(&fd, 1, left_ms > 0 ? (int)left_ms : 0);
+        if (ready < 0 && errno == EINTR && left_ms > 0)
+            continue;
+        atomic_store(&given_up, ready <= 0);
+        return ready > 0;
+    }
+}
+
 static void write_bounded(const char *bytes, size_t length)
 {
     while (length > 0) {
-        struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
-        if (poll(&fd, 1, WRITE_TIMEOUT_MS) <= 0)
+        if (!wait_writable())
             return;
         const size_t chunk = length < WRITE_CHUNK_BYTES ? length : WRITE_CHUNK_BYTES;
         const ssize_t written = write(STDERR_FILENO, bytes, chunk);

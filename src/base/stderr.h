@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 /* Writes to file descriptor 2. Gives up, losing the rest, when nothing can be written for two
- * seconds (a full pipe nobody reads). A closed pipe raises no SIGPIPE in the program. errno is
- * preserved. Safe in any thread; several calls may interleave, one call of at most PIPE_BUF bytes
- * does not. */
+ * seconds (a full pipe nobody reads); the next call does not wait for such a reader. A closed pipe
+ * raises no SIGPIPE in the program. errno is preserved. Safe in any thread; several calls may
+ * interleave, one call of at most PIPE_BUF bytes does not. */
 void vg_stderr_write(const char *bytes, size_t length);
 
 /* One line "vramguard: <formatted text>\n", at most 1 KiB, in one write. */

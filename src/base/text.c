@@ -59,9 +59,11 @@ size_t vg_text_sanitize(char *out, size_t cap, const char *source, size_t length
     const size_t kept = length < cap ? length : cap - 1;
     for (size_t i = 0; i < kept; i++) {
         const unsigned char c = (unsigned char)source[i];
-        /* 0x80-0x9f are control characters only outside UTF-8; inside it they are parts of
-         * letters, so they stay. */
-        out[i] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+        /* In UTF-8 the control characters U+0080-U+009F are written C2 80-9F; other letters have
+         * bytes like these, too, so what does not follow a C2 stays. */
+        const bool control =
+            c < 0x20 || c == 0x7f || (i > 0 && source[i - 1] == '\xc2' && c >= 0x80 && c < 0xa0);
+        out[i] = control ? '?' : source[i];
     }
     out[kept] = '\0';
     if (kept < length && kept >= 3)
