@@ -627,8 +627,12 @@ static void taken_names_get_a_number(void **state)
     close(vg_run_file_create(in_scratch("bare"), 0, path, sizeof path));
     assert_string_equal(path, in_scratch("bare-2"));
     assert_int_equal(symlink("/etc/passwd", in_scratch("link")), 0);
-    close(vg_run_file_create(in_scratch("link"), 0, path, sizeof path));
-    assert_string_equal(path, in_scratch("link-2"));
+    assert_int_equal(vg_run_file_create(in_scratch("link"), 0, path, sizeof path), -EEXIST);
+    assert_int_equal(vg_run_file_create("/dev/null", 0, path, sizeof path), -EEXIST);
+    const int fd = vg_run_file_create(scratch, 0, path, sizeof path); /* into the folder */
+    assert_true(fd >= 0);
+    close(fd);
+    assert_non_null(strstr(path, "/19700101-000000-test_recorder-"));
 }
 
 static void relative_paths_become_absolute(void **state)

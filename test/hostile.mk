@@ -1,0 +1,34 @@
+# Programs that make the guard's life hard, and the tests that run them.
+
+HOSTILE_OUT := $(BUILD)/test/hostile
+HOSTILE_PROGRAMS := $(addprefix $(HOSTILE_OUT)/,fill moments threads lookup static_runtime \
+                      show_record libmoments.so liblookup.so libtwin.so)
+HOSTILE_COMPILE = $(CC) $(ALL_CFLAGS) -Itest/hostile $< -o $@
+
+$(HOSTILE_OUT)/%: test/hostile/%.c $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(HOSTILE_COMPILE) -L$(BUILD)/simgpu -Wl,--as-needed -lcuda -pthread
+
+# One library linked with the driver, two without.
+$(HOSTILE_OUT)/libmoments.so: test/hostile/moments.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(HOSTILE_COMPILE) -DLIBRARY -fPIC -shared -L$(BUILD)/simgpu -lcuda
+
+$(HOSTILE_OUT)/lib%.so: test/hostile/%.c
+	@mkdir -p $(@D)
+	$(HOSTILE_COMPILE) -DLIBRARY -fPIC -shared
+
+$(HOSTILE_OUT)/static_runtime: test/hostile/static_runtime.c $(BUILD)/simgpu/libcudart_sim_static.a
+	@mkdir -p $(@D)
+	$(HOSTILE_COMPILE) $(BUILD)/simgpu/libcudart_sim_static.a -pthread
+
+.PHONY: check-hostile
+check-hostile: all $(HOSTILE_PROGRAMS)
+	@BUILD=$(BUILD) test/hostile/run
+
+# What takes minutes.
+.PHONY: check-long
+check-long: $(BUILD)/test/unit/test_registry
+	@VG_TEST_KILLS=5000 $(BUILD)/test/unit/test_registry
+
+check: check-hostile

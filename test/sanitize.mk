@@ -1,0 +1,43 @@
+# The unit tests of the core once more, under gcc's sanitizers: addresses and undefined behaviour for
+# all, data races for those that use threads.
+
+SANITIZE_OUT     := $(BUILD)/sanitize
+SANITIZE_ADDRESS := elf_symbol guard lock option policy process recorder registry shield size text \
+                    track
+SANITIZE_THREAD  := guard lock recorder registry track
+# Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
+SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
+SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE_FLAGS_thread  := -fsanitize=thread
+
+sanitize_programs = $(patsubst %,$(SANITIZE_OUT)/$1/test_%,$2)
+sanitize_objects  = $(patsubst src/%.c,$(SANITIZE_OUT)/$1/obj/%.o,$2)
+
+define sanitize_rules
+$(SANITIZE_OUT)/$1/obj/%.o: src/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) $$(SANITIZE_FLAGS) $$(SANITIZE_FLAGS_$1) -c $$< -o $$@
+
+$(SANITIZE_OUT)/$1/core.a: $(call sanitize_objects,$1,$(CORE_SOURCES))
+	@rm -f $$@
+	$$(AR) rcs $$@ $$^
+
+$(SANITIZE_OUT)/$1/test_%: test/unit/test_%.c $(SANITIZE_OUT)/$1/core.a \
+                           $(call sanitize_objects,$1,$(wildcard src/guard/*.c))
+	$$(CC) $$(ALL_CFLAGS) $$(SANITIZE_FLAGS) $$(SANITIZE_FLAGS_$1) -Itest $$< \
+	  $$(if $$(findstring test_guard,$$@),$(call sanitize_objects,$1,$(wildcard src/guard/*.c))) \
+	  $(SANITIZE_OUT)/$1/core.a $$(UNIT_LINK) -o $$@
+endef
+$(foreach kind,address thread,$(eval $(call sanitize_rules,$(kind))))
+
+SANITIZE_PROGRAMS := $(call sanitize_programs,address,$(SANITIZE_ADDRESS)) \
+                     $(call sanitize_programs,thread,$(SANITIZE_THREAD))
+
+.SECONDARY: $(foreach kind,address thread,$(call sanitize_objects,$(kind),$(CORE_SOURCES) \
+              $(wildcard src/guard/*.c)))
+
+.PHONY: check-sanitize
+check-sanitize: $(SANITIZE_PROGRAMS)
+	@for test in $^; do echo "== $$test"; $$test || exit 1; done
+
+check: check-sanitize

@@ -1,0 +1,85 @@
+/* The small lock: it excludes, it waits without burning, it survives being contended. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+
+enum { THREADS = 8, ROUNDS = 50000 };
+
+static struct vg_lock lock = VG_LOCK_INIT(VG_LOCK_JOURNAL);
+static uint64_t counter; /* plain: only the lock makes it right */
+
+static void *count(void *argument)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        vg_lock_take(&lock);
+        counter++;
+        vg_lock_release(&lock);
+    }
+    return argument;
+}
+
+static void excludes(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(counter, THREADS * ROUNDS);
+}
+
+static double cpu_seconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+struct waited {
+    double cpu_seconds;
+    int error;
+};
+
+static void *take_once(void *argument)
+{
+    struct waited *const out = argument;
+    errno = 4711;
+    vg_lock_take(&lock);
+    out->error = errno;
+    vg_lock_release(&lock);
+    out->cpu_seconds = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    return NULL;
+}
+
+static void sleeps_while_it_waits(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct waited waited;
+    vg_lock_take(&lock);
+    assert_int_equal(pthread_create(&thread, NULL, take_once, &waited), 0);
+    usleep(500000);
+    vg_lock_release(&lock);
+    pthread_join(thread, NULL);
+    assert_true(waited.cpu_seconds < 0.25);
+    assert_int_equal(waited.error, 4711);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(excludes),
+        cmocka_unit_test(sleeps_while_it_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+/* Options from the environment: each row's values, one line per wrong one, any text survived. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/option.h"
+#include "core_fixture.h"
+#include "policy/policy.h"
+
+static const struct vg_option_row *find_row(const char *environment)
+{
+    size_t count;
+    const struct vg_option_row *const rows = vg_option_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].environment, environment) == 0)
+            return &rows[i];
+    fail_msg("no option %s", environment);
+    return NULL;
+}
+
+static int parse(const char *environment, const char *text, struct vg_option_value *out)
+{
+    char why[96];
+    return vg_option_parse(find_row(environment), text, out, why, sizeof why);
+}
+
+static void every_row_has_what_it_takes(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct vg_option_row *const rows = vg_option_rows(&count);
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        struct vg_option_value value;
+        char why[96];
+        assert_int_equal(strncmp(rows[i].environment, "VRAMGUARD", 9), 0);
+        assert_true(strlen(rows[i].help) > 0 && strlen(rows[i].allowed) > 0);
+        assert_int_equal(vg_option_parse(&rows[i], rows[i].default_text, &value, why, sizeof why),
+                         0);
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(rows[i].environment, rows[k].environment);
+            assert_int_not_equal(rows[i].offset, rows[k].offset);
+        }
+    }
+}
+
+static void choices_are_exact(void **state)
+{
+    (void)state;
+    struct vg_option_value value = { .number = 77 };
+    const char *const wrong[] = { "", "o", "onn", "ON", " on", "on ", "on|off", "|", "0", "1" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(parse("VRAMGUARD", wrong[i], &value), -EINVAL);
+    assert_int_equal(value.number, 77);
+    assert_int_equal(parse("VRAMGUARD", "on", &value), 0);
+    assert_int_equal(value.number, VG_ENABLED_ON);
+    assert_int_equal(parse("VRAMGUARD", "off", &value), 0);
+    assert_int_equal(value.number, VG_ENABLED_OFF);
+    assert_int_equal(parse("VRAMGUARD_STACKS", "native", &value), 0);
+    assert_int_equal(value.number, VG_STACKS_NATIVE);
+}
+
+static void counts_are_whole_and_in_range(void **state)
+{
+    (void)state;
+    struct vg_option_value value = { .number = 77 };
+    const char *const wrong[] = {
+        "", "-1", "+1", " 1", "1 ", "1x", "0x1", "1000001", "1.", "1e3", "99999999999999999999"
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(parse("VRAMGUARD_KEEP", wrong[i], &value), -EINVAL);
+    assert_int_equal(value.number, 77);
+    assert_int_equal(parse("VRAMGUARD_KEEP", "0", &value), 0);
+    assert_int_equal(value.number, 0);
+    assert_int_equal(parse("VRAMGUARD_KEEP", "1000000", &value), 0);
+    assert_int_equal(value.number, 1000000);
+    assert_string_equal(value.text, "1000000");
+}
+
+static void long_texts_are_refused(void **state)
+{
+    (void)state;
+    struct vg_option_value value;
+    char text[VG_OPTION_TEXT_CAP + 1];
+    memset(text, 'a', sizeof text);
+    text[VG_OPTION_TEXT_CAP] = '\0';
+    assert_int_equal(parse("VRAMGUARD_LOG", text, &value), -EINVAL);
+    text[VG_OPTION_TEXT_CAP - 1] = '\0';
+    assert_int_equal(parse("VRAMGUARD_LOG", text, &value), 0);
+    assert_string_equal(value.text, text);
+}
+
+static void survives_any_text(void **state)
+{
+    (void)state;
+    static const char letters[] = "onfaivetrm,|0123456789 -%/\n";
+    size_t count;
+    const struct vg_option_row *const rows = vg_option_rows(&count);
+    vg_option_set_actions_check(vg_policy_check);
+    srand(4);
+    for (int i = 0; i < 100000; i++) {
+        char text[40], why[48];
+        const int length = rand() % 39;
+        for (int k = 0; k < length; k++)
+            text[k] = rand() % 8 ? letters[rand() % 27] : (char)(1 + rand() % 255);
+        text[length] = '\0';
+        memset(why, '#', sizeof why);
+        const struct vg_option_row *const row = &rows[(size_t)rand() % count];
+        struct vg_option_value value = { .number = 77, .text = "before" };
+        const int error = vg_option_parse(row, text, &value, why, 32);
+        assert_int_equal(why[32], '#');
+        assert_true(error == 0 || error == -EINVAL);
+        assert_string_equal(value.text, error ? "before" : text);
+        if (!error && row->type == VG_OPTION_COUNT_TYPE)
+            assert_in_range(value.number, row->minimum, row->maximum);
+    }
+}
+
+static void read_child(void *argument)
+{
+    struct vg_options options;
+    setenv("VRAMGUARD", "off", 1);
+    setenv("VRAMGUARD_STACKS", argument, 1);
+    setenv("VRAMGUARD_KEEP", "7", 1);
+    setenv("VRAMGUARD_LOG", "/some/where", 1);
+    unsetenv("VRAMGUARD_POLICY");
+    errno = 4711;
+    vg_option_read_environment(&options);
+    CHECK(errno == 4711);
+    CHECK(options.enabled.number == VG_ENABLED_OFF);
+    CHECK(options.keep_runs.number == 7);
+    CHECK(strcmp(options.log_path.text, "/some/where") == 0);
+    CHECK(strcmp(options.policy.text, "off") == 0);
+    CHECK(options.stacks.number == VG_STACKS_NATIVE);
+}
+
+static void wrong_values_are_one_line_and_the_default(void **state)
+{
+    (void)state;
+    char text[2048], wrong[] = "so\nme\033[31m";
+    assert_int_equal(run_child(read_child, wrong, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+    assert_non_null(strstr(text, "VRAMGUARD_STACKS"));
+    assert_non_null(strstr(text, "off|native"));
+    assert_non_null(strstr(text, "default \"native\""));
+    assert_null(strchr(text, '\033'));
+}
+
+static void right_values_are_silent(void **state)
+{
+    (void)state;
+    char text[2048], right[] = "native";
+    assert_int_equal(run_child(read_child, right, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_has_what_it_takes),
+        cmocka_unit_test(choices_are_exact),
+        cmocka_unit_test(counts_are_whole_and_in_range),
+        cmocka_unit_test(long_texts_are_refused),
+        cmocka_unit_test(survives_any_text),
+        cmocka_unit_test(wrong_values_are_one_line_and_the_default),
+        cmocka_unit_test(right_values_are_silent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

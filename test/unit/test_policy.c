@@ -1,0 +1,147 @@
+/* The list of policy actions: parsing and running it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/policy.h"
+
+static char why[96];
+
+static int parse(const char *text, struct vg_policy *out)
+{
+    strcpy(why, "untouched");
+    return vg_policy_parse(text, out, why, sizeof why);
+}
+
+static void parses_lists(void **state)
+{
+    (void)state;
+    struct vg_policy policy = { .count = 99 };
+    assert_int_equal(parse("off", &policy), 0);
+    assert_int_equal(policy.count, 0);
+    assert_int_equal(parse("trim", &policy), 0);
+    assert_int_equal(policy.count, 1);
+    assert_string_equal(policy.actions[0]->name, "trim");
+    assert_int_equal(parse("trim,trim", &policy), 0);
+    assert_int_equal(policy.count, 2);
+}
+
+static void refuses_the_rest(void **state)
+{
+    (void)state;
+    const char *const wrong[] = { "",      "tri",      "trimm",    "Trim",      " trim",
+                                  "trim ", ",",        "trim,",    ",trim",     "trim,,trim",
+                                  "off,",  "trim,off", "off,trim", "trim;trim", "spill" };
+    struct vg_policy policy = { .count = 99 };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (parse(wrong[i], &policy) != -EINVAL)
+            fail_msg("\"%s\" was accepted", wrong[i]);
+        assert_string_not_equal(why, "untouched");
+        assert_int_equal(policy.count, 99);
+    }
+    parse("trim,spill", &policy);
+    assert_non_null(strstr(why, "spill"));
+    assert_non_null(strstr(why, "at 6"));
+    parse("trim,\033[31m", &policy);
+    assert_null(strchr(why, '\033'));
+    char many[VG_POLICY_ACTIONS_MAX * 5 + 8] = "trim";
+    for (int i = 1; i < VG_POLICY_ACTIONS_MAX; i++)
+        strcat(many, ",trim");
+    assert_int_equal(parse(many, &policy), 0);
+    strcat(many, ",trim");
+    assert_int_equal(parse(many, &policy), -EINVAL);
+}
+
+static void survives_any_text(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = { "trim", "off", ",", "tri", "m", " ", "\n", "\377", "%s" };
+    srand(3);
+    for (int i = 0; i < 200000; i++) {
+        char text[128] = "";
+        char reason[40];
+        memset(reason, '#', sizeof reason);
+        for (int k = rand() % 12; k > 0; k--)
+            strcat(text, pieces[rand() % 9]);
+        struct vg_policy policy = { .count = 99 };
+        const int error = vg_policy_parse(text, &policy, reason, 20);
+        assert_int_equal(reason[20], '#');
+        assert_true(error == 0 || error == -EINVAL);
+        if (error)
+            assert_int_equal(policy.count, 99);
+        else
+            assert_in_range(policy.count, 0, VG_POLICY_ACTIONS_MAX);
+        assert_int_equal(vg_policy_check(text, reason, 20), error);
+    }
+}
+
+static int runs;
+
+static enum vg_verdict pass(const struct vg_failure *failure, struct vg_snapshot_action *told)
+{
+    (void)failure, (void)told;
+    runs++;
+    return VG_VERDICT_PASS;
+}
+
+static enum vg_verdict retry(const struct vg_failure *failure, struct vg_snapshot_action *told)
+{
+    told->recovered_bytes = 100 + failure->asked_bytes;
+    runs++;
+    return VG_VERDICT_RETRY;
+}
+
+static void runs_in_order_until_one_asks_again(void **state)
+{
+    (void)state;
+    const struct vg_action passing = { .name = "passing", .run = pass };
+    const struct vg_action retrying = { .name = "retrying", .run = retry };
+    const struct vg_policy policy = { .actions = { &passing, &retrying, &passing }, .count = 3 };
+    struct vg_failure failure = { .asked_bytes = 5 };
+    size_t next = 0;
+    runs = 0;
+    assert_true(vg_policy_next(&policy, &next, &failure));
+    assert_int_equal(runs, 2);
+    assert_false(vg_policy_next(&policy, &next, &failure));
+    assert_int_equal(runs, 3);
+    assert_false(vg_policy_next(&policy, &next, &failure));
+    assert_int_equal(runs, 3);
+    assert_int_equal(failure.action_count, 3);
+    assert_string_equal(failure.actions[0].name, "passing");
+    assert_string_equal(failure.actions[1].name, "retrying");
+    assert_int_equal(failure.actions[1].recovered_bytes, 105);
+}
+
+static void every_action_has_name_and_help(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct vg_action *const *const actions = vg_policy_actions(&count);
+    assert_true(count >= 1 && count <= VG_POLICY_ACTIONS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct vg_policy policy;
+        assert_non_null(actions[i]->run);
+        assert_true(strlen(actions[i]->help) > 0);
+        assert_int_equal(parse(actions[i]->name, &policy), 0);
+        assert_ptr_equal(policy.actions[0], actions[i]);
+        assert_true(strlen(actions[i]->name) < sizeof((struct vg_snapshot_action *)0)->name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parses_lists),
+        cmocka_unit_test(refuses_the_rest),
+        cmocka_unit_test(survives_any_text),
+        cmocka_unit_test(runs_in_order_until_one_asks_again),
+        cmocka_unit_test(every_action_has_name_and_help),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* Who a process is: from the real /proc, and from hostile ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/process.h"
+#include "base/size.h"
+#include "core_fixture.h"
+
+static int real_proc(void **state)
+{
+    (void)state;
+    vg_process_proc_root = "/proc";
+    return 0;
+}
+
+static int fake_proc(void **state)
+{
+    static char root[64];
+    if (make_scratch(state) != 0 || mkdir(in_scratch("41"), 0700) != 0 ||
+        mkdir(in_scratch("self"), 0700) != 0)
+        return -1;
+    strcpy(root, scratch);
+    vg_process_proc_root = root;
+    return 0;
+}
+
+static int end_fake_proc(void **state)
+{
+    real_proc(state);
+    return remove_scratch(state);
+}
+
+static void put_bytes(const char *name, const char *content, size_t length)
+{
+    FILE *const file = fopen(in_scratch(name), "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(content, 1, length, file), length);
+    fclose(file);
+}
+
+static void put_text(const char *name, const char *content)
+{
+    put_bytes(name, content, strlen(content));
+}
+
+static void knows_itself_and_a_child(void **state)
+{
+    (void)state;
+    struct vg_process_id self, named, child_id;
+    assert_int_equal(vg_process_identify(0, &self), 0);
+    assert_int_equal(vg_process_identify(getpid(), &named), 0);
+    assert_int_equal(self.pid, getpid());
+    assert_int_equal(self.start_ticks, named.start_ticks);
+    assert_true(self.start_ticks > 0);
+    assert_true(vg_process_alive(&self));
+    self.start_ticks++;
+    assert_false(vg_process_alive(&self)); /* a reused pid */
+    self.start_ticks = 0;
+    assert_true(vg_process_alive(&self)); /* unknown: by pid */
+    const pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    assert_int_equal(vg_process_identify(child, &child_id), 0);
+    assert_true(vg_process_alive(&child_id));
+    kill(child, SIGKILL);
+    siginfo_t info;
+    waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT); /* a zombie now */
+    assert_false(vg_process_alive(&child_id));
+    waitpid(child, NULL, 0);
+    assert_false(vg_process_alive(&child_id));
+    assert_int_equal(vg_process_identify(child, &child_id), -ESRCH);
+}
+
+static void nobody_is_not_alive(void **state)
+{
+    (void)state;
+    const int32_t pids[] = { 0, -1, INT32_MIN, INT32_MAX };
+    for (int i = 0; i < 4; i++)
+        assert_false(vg_process_alive(&(struct vg_process_id){ .pid = pids[i] }));
+}
+
+#define REST(threads, ticks) " 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 " threads " 0 " ticks " 0 0 0\n"
+
+static void hostile_names_do_not_shift_the_fields(void **state)
+{
+    (void)state;
+    struct vg_process_id id;
+    const char *const names[] = { "a", "a) Z 1 1 1", "((()))", ") ) )", "", "x y z", "\n\033" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "41 (%s) S" REST("1", "987654"), names[i]);
+        put_text("41/stat", line);
+        assert_int_equal(vg_process_identify(41, &id), 0);
+        assert_int_equal(id.start_ticks, 987654);
+        assert_int_equal(id.pid, 41);
+    }
+}
+
+static void zombies_are_gone_but_not_leaders_of_threads(void **state)
+{
+    (void)state;
+    struct vg_process_id id;
+    put_text("41/stat", "41 (a) Z" REST("1", "5"));
+    assert_int_equal(vg_process_identify(41, &id), -ESRCH);
+    put_text("41/stat", "41 (a) Z" REST("3", "5"));
+    assert_int_equal(vg_process_identify(41, &id), 0);
+    put_text("41/stat", "41 (a) X" REST("0", "5"));
+    assert_int_equal(vg_process_identify(41, &id), -ESRCH);
+}
+
+static void broken_stat_is_an_error(void **state)
+{
+    (void)state;
+    struct vg_process_id id;
+    const char *const broken[] = { "",         "41",           "41 (a", "41 (a)",      "41 (a) ",
+                                   "41 (a) S", "41 (a) S 1 2", ")))))", "\377\376\375" };
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        put_text("41/stat", broken[i]);
+        assert_int_equal(vg_process_identify(41, &id), -EBADMSG);
+    }
+    srand(5);
+    for (int i = 0; i < 3000; i++) {
+        char noise[1500];
+        const size_t length = (size_t)(rand() % (int)sizeof noise);
+        for (size_t k = 0; k < length; k++)
+            noise[k] = "41 (a) SZ\n\377"[rand() % 11];
+        put_bytes("41/stat", noise, length);
+        const int error = vg_process_identify(41, &id);
+        assert_true(error == 0 || error == -EBADMSG || error == -ESRCH);
+    }
+}
+
+static void command_lines_are_joined_and_safe(void **state)
+{
+    (void)state;
+    char out[32];
+    put_bytes("41/cmdline", "python\0run.py\0--x\0", 18);
+    assert_int_equal(vg_process_command(41, out, sizeof out), 0);
+    assert_string_equal(out, "python run.py --x");
+    put_bytes("41/cmdline", "a\0\033[31m\nb", 9);
+    assert_int_equal(vg_process_command(41, out, sizeof out), 0);
+    assert_string_equal(out, "a ?[31m?b");
+    put_text("41/cmdline", "0123456789012345678901234567890123456789");
+    assert_int_equal(vg_process_command(41, out, sizeof out), 0);
+    assert_string_equal(out, "0123456789012345678901234567...");
+    put_text("41/cmdline", "");
+    put_text("41/comm", "kworker/0:1\n");
+    assert_int_equal(vg_process_command(41, out, sizeof out), 0);
+    assert_string_equal(out, "[kworker/0:1]");
+    assert_true(vg_process_command(42, out, sizeof out) < 0);
+    assert_string_equal(out, "");
+}
+
+static void memory_of_the_host(void **state)
+{
+    (void)state;
+    uint64_t total, available;
+    vg_process_host_memory(&total, &available);
+    assert_true(total == VG_BYTES_UNKNOWN && available == VG_BYTES_UNKNOWN);
+    put_text("meminfo", "MemTotal:       24684084 kB\nMemFree: 1 kB\n");
+    vg_process_host_memory(&total, &available);
+    assert_int_equal(total, UINT64_C(24684084) * 1024);
+    assert_true(available == VG_BYTES_UNKNOWN);
+    put_text("meminfo", "MemTotal: 10 kB\nMemAvailable:   7 kB\n");
+    vg_process_host_memory(&total, &available);
+    assert_int_equal(available, 7 * 1024);
+}
+
+static void name_of_the_executable(void **state)
+{
+    (void)state;
+    char out[32];
+    vg_process_exe_name(out, sizeof out);
+    assert_string_equal(out, "unknown");
+    assert_int_equal(symlink("/usr/bin/py\033thon", in_scratch("self/exe")), 0);
+    vg_process_exe_name(out, sizeof out);
+    assert_string_equal(out, "py?thon");
+    vg_process_proc_root = "/proc";
+    vg_process_exe_name(out, sizeof out);
+    assert_string_equal(out, "test_process");
+}
+
+#define REAL(name) cmocka_unit_test_setup(name, real_proc)
+#define FAKE(name) cmocka_unit_test_setup_teardown(name, fake_proc, end_fake_proc)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        REAL(knows_itself_and_a_child),
+        REAL(nobody_is_not_alive),
+        FAKE(hostile_names_do_not_shift_the_fields),
+        FAKE(zombies_are_gone_but_not_leaders_of_threads),
+        FAKE(broken_stat_is_an_error),
+        FAKE(command_lines_are_joined_and_safe),
+        FAKE(memory_of_the_host),
+        FAKE(name_of_the_executable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
