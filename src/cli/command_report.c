@@ -222,8 +222,12 @@ static int print_live(const struct report_arguments *arguments, struct vg_reader
         if (vg_live_collect(reader, symbols, i, &snapshot) != 0)
             return VG_EXIT_FAILED;
         struct vg_text text = vg_text_over(title, sizeof title);
-        vg_text_addf(&text, "%s on GPU %u", vg_amount_format(amount, snapshot.live_bytes), i);
-        if (device->name[0])
+        vg_text_add(&text, vg_amount_format(amount, snapshot.live_bytes));
+        if (i == VG_FILE_HOST)
+            vg_text_add(&text, " pinned host memory");
+        else
+            vg_text_addf(&text, " on GPU %u", i);
+        if (device->name[0] && i != VG_FILE_HOST)
             vg_text_addf(&text, " (%s)", device->name);
         vg_text_addf(&text, " %s", moment);
         vg_text_repair(title, sizeof title);

@@ -25,6 +25,9 @@ static int add_slot(const struct vg_live_slot *slot, void *argument)
         return 0;
     g->out->live_bytes += slot->bytes;
     g->out->live_count++;
+    const unsigned kind = slot->kind < VG_SNAPSHOT_KINDS ? slot->kind : VG_KIND_NONE;
+    g->out->kind_bytes[kind] += slot->bytes;
+    g->out->kind_count[kind]++;
     g->out->size_class_count[63 - __builtin_clzll(slot->bytes)]++;
     struct site *const site = &g->sites[slot->stack_id < g->site_cap ? slot->stack_id : 0];
     site->bytes += slot->bytes;

@@ -140,7 +140,7 @@ int vg_run_failure(const struct vg_reader *reader, size_t index, struct vg_snaps
 uint64_t vg_run_live_bytes(const struct vg_file_header *header)
 {
     uint64_t sum = 0;
-    for (int i = 0; i < VG_FILE_DEVICES; i++)
+    for (int i = 0; i < VG_FILE_HOST; i++)
         if (vg_amount_known(header->devices[i].live_bytes))
             sum += header->devices[i].live_bytes;
     return sum;
@@ -149,7 +149,7 @@ uint64_t vg_run_live_bytes(const struct vg_file_header *header)
 uint64_t vg_run_peak_bytes(const struct vg_file_header *header)
 {
     uint64_t peak = 0;
-    for (int i = 0; i < VG_FILE_DEVICES; i++)
+    for (int i = 0; i < VG_FILE_HOST; i++)
         if (header->devices[i].peak_bytes > peak)
             peak = header->devices[i].peak_bytes;
     return peak;
@@ -158,7 +158,7 @@ uint64_t vg_run_peak_bytes(const struct vg_file_header *header)
 void vg_run_add_devices(struct vg_text *out, const struct vg_file_header *header)
 {
     bool any = false;
-    for (int i = 0; i < VG_FILE_DEVICES; i++) {
+    for (int i = 0; i < VG_FILE_HOST; i++) {
         if (header->devices[i].total_bytes == 0 && header->devices[i].peak_bytes == 0)
             continue;
         vg_text_addf(out, "%s%d", any ? "," : "", i);

@@ -204,7 +204,7 @@ size_t vg_reader_module_index(const struct vg_reader *reader, uint64_t address)
 static bool is_possible(const struct vg_live_slot *slot)
 {
     return slot->bytes < UINT64_C(1) << 56 && slot->device < VG_FILE_DEVICES &&
-           slot->kind > VG_KIND_NONE && slot->kind < VG_KIND_COUNT;
+           slot->kind != VG_KIND_NONE && slot->kind < 256; /* of a later version, perhaps */
 }
 
 static int visit_slots(struct vg_reader *reader, const struct vg_live_slot *slots, size_t count,

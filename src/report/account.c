@@ -14,6 +14,27 @@ static uint64_t zero_if_unknown(uint64_t bytes)
     return vg_amount_known(bytes) ? bytes : 0;
 }
 
+/* What the driver keeps for pools and graphs and is not among the live allocations. */
+static uint64_t kept_bytes(const struct vg_snapshot *s)
+{
+    uint64_t kept = zero_if_unknown(s->graph_reserved_bytes);
+    if (vg_amount_known(s->pool_reserved_bytes) && vg_amount_known(s->pool_used_bytes) &&
+        s->pool_reserved_bytes > s->pool_used_bytes)
+        kept += s->pool_reserved_bytes - s->pool_used_bytes;
+    return kept;
+}
+
+/* Splits what this process holds in all, when that is known. */
+static void account_self(struct vg_report_account *a, uint64_t self_bytes)
+{
+    if (!vg_amount_known(self_bytes) || a->tracked_bytes > self_bytes)
+        return;
+    const uint64_t beyond = self_bytes - a->tracked_bytes;
+    if (a->kept_bytes > beyond)
+        a->kept_bytes = beyond;
+    a->context_bytes = beyond - a->kept_bytes;
+}
+
 static void account_others(const struct vg_snapshot *s, struct vg_report_account *a)
 {
     const bool has_self = a->self_process >= 0;
@@ -48,8 +69,9 @@ static void account_rest(struct vg_report_account *a)
 {
     if (a->total_bytes == VG_BYTES_UNKNOWN)
         return;
-    const uint64_t parts = zero_if_unknown(a->tracked_bytes) + zero_if_unknown(a->context_bytes) +
-                           a->listed_bytes + a->unlisted_bytes + zero_if_unknown(a->free_bytes);
+    const uint64_t parts = zero_if_unknown(a->tracked_bytes) + a->kept_bytes +
+                           zero_if_unknown(a->context_bytes) + a->listed_bytes + a->unlisted_bytes +
+                           zero_if_unknown(a->free_bytes);
     a->rest_bytes = (int64_t)a->total_bytes - (int64_t)parts;
 }
 
@@ -88,18 +110,17 @@ void vg_report_account(const struct vg_snapshot *s, struct vg_report_account *ou
     struct vg_report_account a = { .total_bytes = usable(s->device.total_bytes),
                                    .free_bytes = usable(s->device.free_bytes),
                                    .tracked_bytes = usable(s->live_bytes),
+                                   .kept_bytes = kept_bytes(s),
                                    .context_bytes = VG_BYTES_UNKNOWN,
                                    .self_process = -1 };
     if (a.total_bytes == 0)
         a.total_bytes = VG_BYTES_UNKNOWN; /* no device is that small: it was not measured */
-    const uint64_t tracked = zero_if_unknown(a.tracked_bytes);
-    if (vg_amount_known(s->self_bytes) && a.tracked_bytes <= s->self_bytes)
-        a.context_bytes = s->self_bytes - tracked;
+    account_self(&a, s->self_bytes);
     account_others(s, &a);
     account_rest(&a);
     a.self_process = find_self(s, &a);
     if (a.self_process >= 0) {
-        a.context_bytes = s->processes[a.self_process].bytes - tracked;
+        account_self(&a, s->processes[a.self_process].bytes);
         account_others(s, &a);
         account_rest(&a);
     }

@@ -21,12 +21,13 @@ enum vg_account_rest {
     VG_REST_NO_FREE,     /* the free amount is unknown and is in here, too */
 };
 
-/* total = tracked + context + listed + unlisted + free + rest, where parts that are
+/* total = tracked + kept + context + listed + unlisted + free + rest, where parts that are
  * VG_BYTES_UNKNOWN count as 0 (they are inside `rest_bytes`). */
 struct vg_report_account {
     uint64_t total_bytes; /* VG_BYTES_UNKNOWN: nothing adds up to anything, rest_bytes is 0 */
     uint64_t free_bytes;
     uint64_t tracked_bytes;  /* this process, allocations that vramguard saw */
+    uint64_t kept_bytes;     /* this process, what its pools and graphs hold beyond tracked_bytes */
     uint64_t context_bytes;  /* this process, everything else: contexts, libraries, rounding */
     uint64_t others_bytes;   /* all other processes: listed + unlisted; may be unknown */
     uint32_t listed_end;     /* entries of snapshot.processes before this one are listed */

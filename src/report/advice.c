@@ -114,6 +114,42 @@ static void other_limit_advice(const struct vg_snapshot *s, struct vg_text *out)
         vg_text_add(out, "against small pieces allocate large blocks first");
 }
 
+/* ---- pools keep what nothing uses ---- */
+
+/* Reserved by pools and graphs, used by no allocation. */
+static uint64_t idle_bytes(const struct vg_snapshot *s)
+{
+    uint64_t idle = 0;
+    if (vg_amount_known(s->pool_reserved_bytes) && s->pool_reserved_bytes > s->pool_used_bytes)
+        idle += s->pool_reserved_bytes - s->pool_used_bytes;
+    if (vg_amount_known(s->graph_reserved_bytes) && s->graph_reserved_bytes > s->graph_used_bytes)
+        idle += s->graph_reserved_bytes - s->graph_used_bytes;
+    return idle;
+}
+
+static bool idle_pool_applies(const struct vg_snapshot *s)
+{
+    uint64_t deficit;
+    return lacks_memory(s, &deficit) && idle_bytes(s) >= deficit;
+}
+
+static void idle_pool_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "memory pools and graphs of this process keep %s that none of their allocations "
+                 "uses; given back, this would fit.",
+                 AMOUNT(idle_bytes(s)));
+}
+
+static void idle_pool_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    if (s->action_count == 0)
+        vg_text_add(out, "give it back when memory is short: VRAMGUARD_POLICY=trim; or ");
+    vg_text_add(out,
+                "lower the pool's release threshold, or trim it between phases: "
+                "cudaMemPoolTrimTo, cudaDeviceGraphMemTrim");
+}
+
 /* ---- several guarded programs load at once ---- */
 
 static bool load_race_applies(const struct vg_snapshot *s)
@@ -293,17 +329,17 @@ static void context_cause(const struct vg_snapshot *s, struct vg_text *out)
     const struct vg_report_account a = account_of(s);
     vg_text_addf(out,
                  "of the %s that this process holds only %s are allocations vramguard saw; %s are "
-                 "contexts, loaded modules, libraries (NCCL, cuBLAS) and memory pools.",
-                 AMOUNT(s->self_bytes), AMOUNT(a.tracked_bytes), AMOUNT(a.context_bytes));
+                 "contexts, loaded modules and libraries (NCCL, cuBLAS).",
+                 AMOUNT(or_zero(a.tracked_bytes) + a.kept_bytes + a.context_bytes),
+                 AMOUNT(a.tracked_bytes), AMOUNT(a.context_bytes));
 }
 
 static void context_advice(const struct vg_snapshot *s, struct vg_text *out)
 {
+    (void)s;
     vg_text_add(out,
                 "run fewer processes per GPU and load modules when they are used: "
                 "CUDA_MODULE_LOADING=LAZY");
-    if (s->action_count == 0)
-        vg_text_add(out, "; VRAMGUARD_POLICY=trim gives back what memory pools only keep");
 }
 
 static bool site_applies(const struct vg_snapshot *s)
@@ -334,7 +370,7 @@ static bool own_applies(const struct vg_snapshot *s)
 static void own_cause(const struct vg_snapshot *s, struct vg_text *out)
 {
     const struct vg_report_account a = account_of(s);
-    const uint64_t own = or_zero(a.tracked_bytes) + or_zero(a.context_bytes);
+    const uint64_t own = or_zero(a.tracked_bytes) + a.kept_bytes + or_zero(a.context_bytes);
     vg_text_addf(out, "this process itself holds %s of %s; the %s asked for ", AMOUNT(own),
                  AMOUNT(a.total_bytes), AMOUNT(s->asked_bytes));
     if (own + s->asked_bytes > a.total_bytes)
@@ -380,6 +416,7 @@ static void unknown_advice(const struct vg_snapshot *s, struct vg_text *out)
 static const struct vg_advice_row rows[] = {
     { "impossible", impossible_applies, impossible_cause, impossible_advice },
     { "other-limit", other_limit_applies, other_limit_cause, other_limit_advice },
+    { "idle-pool", idle_pool_applies, idle_pool_cause, idle_pool_advice },
     /* Before its general case, which would hide it. */
     { "load-race", load_race_applies, load_race_cause, load_race_advice },
     { "co-tenant", co_tenant_applies, co_tenant_cause, co_tenant_advice },

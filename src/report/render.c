@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "recorder/kind.h"
 #include "report/account.h"
 #include "report/advice.h"
 #include "report/amount.h"
@@ -188,6 +189,24 @@ static void add_sites(struct vg_text *out, const struct vg_snapshot *s, size_t c
                  "(place not recorded)", columns);
 }
 
+/* "By kind", when there is more than one. */
+static void add_kinds(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[512];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    unsigned kinds = 0;
+    for (unsigned kind = 0; kind < VG_SNAPSHOT_KINDS; kind++) {
+        if (s->kind_count[kind] == 0)
+            continue;
+        vg_text_addf(&text, "%s%s: %s in %llu", kinds++ > 0 ? "   " : "", vg_kind_text(kind),
+                     AMOUNT(s->kind_bytes[kind]), (unsigned long long)s->kind_count[kind]);
+        if (vg_kind_traits(kind) & VG_TRAIT_ESTIMATED)
+            vg_text_add(&text, " (estimated)");
+    }
+    if (kinds > 1)
+        vg_wrap_add_keyed(out, "By kind", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
+}
+
 void vg_report_render_live(const struct vg_snapshot *s, const char *title,
                            struct vg_report_style style, struct vg_text *out)
 {
@@ -207,6 +226,7 @@ void vg_report_render_live(const struct vg_snapshot *s, const char *title,
     vg_histogram_add(&text, s->size_class_count, 2 * (columns - EVIDENCE_INDENT) - 12);
     if (text.length > 0)
         vg_wrap_add_keyed(out, "By size", sizes, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
+    add_kinds(out, s, columns);
 }
 
 static void add_live(struct vg_text *out, const struct vg_snapshot *s, struct vg_report_style style)
@@ -219,9 +239,28 @@ static void add_live(struct vg_text *out, const struct vg_snapshot *s, struct vg
 
 /* ---- evidence: host, actions, recorder ---- */
 
+static bool is_some(uint64_t bytes)
+{
+    return vg_amount_known(bytes) && bytes > 0;
+}
+
+static void add_pools(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[256];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    if (is_some(s->pool_reserved_bytes))
+        vg_text_addf(&text, "stream-ordered memory: %s reserved, %s used",
+                     AMOUNT(s->pool_reserved_bytes), AMOUNT(s->pool_used_bytes));
+    if (is_some(s->graph_reserved_bytes))
+        vg_text_addf(&text, "%sgraphs: %s reserved, %s used", text.length > 0 ? "   " : "",
+                     AMOUNT(s->graph_reserved_bytes), AMOUNT(s->graph_used_bytes));
+    if (text.length > 0)
+        vg_wrap_add_keyed(out, "Pools", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
+}
+
 static void add_host(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
 {
-    char data[160];
+    char data[256];
     struct vg_text text = vg_text_over(data, sizeof data);
     vg_text_addf(&text, "memory available %s", AMOUNT(s->host_available_bytes));
     if (vg_amount_known(s->host_total_bytes))
@@ -229,6 +268,8 @@ static void add_host(struct vg_text *out, const struct vg_snapshot *s, size_t co
     if (vg_amount_known(s->cgroup_limit_bytes))
         vg_text_addf(&text, ", control group uses %s of %s", AMOUNT(s->cgroup_used_bytes),
                      AMOUNT(s->cgroup_limit_bytes));
+    if (s->pinned_count > 0)
+        vg_text_addf(&text, ", this process pins %s", AMOUNT(s->pinned_bytes));
     vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
@@ -312,6 +353,7 @@ void vg_report_render(const struct vg_snapshot *s, struct vg_report_style style,
     vg_render_device(out, s, columns);
     vg_text_add(out, "\n");
     add_live(out, s, style);
+    add_pools(out, s, columns);
     vg_text_add(out, "\n");
     add_host(out, s, columns);
     add_actions(out, s, columns);

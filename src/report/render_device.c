@@ -194,6 +194,8 @@ void vg_render_device(struct vg_text *out, const struct vg_snapshot *s, size_t c
     const struct columns c = measure(s, &a, columns);
     add_title(out, s, columns);
     add_known(out, &c, "this process, tracked", a.tracked_bytes, "");
+    if (a.kept_bytes > 0)
+        add_known(out, &c, "this process, kept in pools", a.kept_bytes, "");
     /* Without NVML it is part of the rest, whose label says so. */
     if (vg_amount_known(a.context_bytes))
         add_known(out, &c, "this process, context etc.", a.context_bytes, "");

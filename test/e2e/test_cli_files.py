@@ -167,9 +167,9 @@ class Run:
         head = b"".join(word.to_bytes(4, "little") for word in words)
         self.record(STACK, head + b"".join(frame.to_bytes(8, "little") for frame in frames))
 
-    def allocation(self, address, size, stack):
+    def allocation(self, address, size, stack, device=0):
         head = b"".join(number.to_bytes(8, "little") for number in (address, size, 0))
-        tail = stack.to_bytes(4, "little") + bytes(4) + bytes(2) + b"\1\0"
+        tail = stack.to_bytes(4, "little") + bytes(4) + bytes([device, 0, 1, 0])
         self.slots += (head + tail).ljust(64, b"\0")
 
     def write(self, machine, name):
@@ -366,6 +366,18 @@ def test_live_allocations_of_a_hand_made_file(machine):
     assert re.search(r"3\.00 MiB +3x +engine\+0x456 > engine\+0x123\n", text)
     assert re.search(r"1\.00 KiB +1x +\(no stack was recorded\)\n", text)
     assert "1-2 KiB: 1" in text and "512 MiB-1 GiB: 1" in text
+
+
+def test_pinned_host_memory_is_no_gpu(machine):
+    run = Run(pid=100)
+    run.devices[DEVICES - 1] = Device(peak_bytes=64 * GIB, live_bytes=64 * GIB)
+    run.allocation(0x1000, 1 << 30, 0)
+    run.allocation(0x2000, 3 << 30, 0, device=DEVICES - 1)
+    run.write(machine, "a")
+    assert re.search(r"train.py  0 +2\.00 GiB  killed, 1\.00 GiB live", listed(machine)[100])
+    text = machine.vramguard("report", "100").stdout
+    assert "  1.00 GiB on GPU 0 when it was killed: 1 live allocation," in text
+    assert "  3.00 GiB pinned host memory when it was killed: 1 live allocation," in text
 
 
 def test_a_pipe_in_place_of_a_library_does_not_hang(machine):

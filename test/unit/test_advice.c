@@ -249,11 +249,24 @@ static void contexts_outweigh_allocations(void **state)
     s.live_bytes = VG_GIB;
     expect_row("own-context");
     expect_text(cause, "9.50 GiB are contexts");
+    expect_text(advice, "CUDA_MODULE_LOADING=LAZY");
+}
+
+static void pools_keep_what_is_missing(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.pool_reserved_bytes = 3 * VG_GIB;
+    s.pool_used_bytes = 2 * VG_GIB - VG_MIB;
+    expect_row("idle-pool");
+    expect_text(cause, "keep 1.00 GiB");
     expect_text(advice, "VRAMGUARD_POLICY=trim");
     s.action_count = 1;
     SET(s.actions[0].name, "trim");
-    expect_row("own-context");
-    expect_no_text(advice, "trim"); /* it was tried */
+    expect_row("idle-pool");
+    expect_no_text(advice, "POLICY");        /* it was tried */
+    s.pool_used_bytes = 2 * VG_GIB + VG_MIB; /* less than what is missing */
+    expect_row("own-total");
 }
 
 static void one_place_holds_most(void **state)
@@ -301,11 +314,12 @@ static void any_numbers_give_sentences(void **state)
     srand(3);
     for (int round = 0; round < 20000; round++) {
         sample_shared(&s);
-        uint64_t *const amounts[] = { &s.asked_bytes,        &s.device.free_bytes,
-                                      &s.live_bytes,         &s.self_bytes,
-                                      &s.others_bytes,       &s.device.total_bytes,
-                                      &s.peak_bytes,         &s.cgroup_used_bytes,
-                                      &s.cgroup_limit_bytes, &s.processes[0].bytes };
+        uint64_t *const amounts[] = { &s.asked_bytes,         &s.device.free_bytes,
+                                      &s.live_bytes,          &s.self_bytes,
+                                      &s.others_bytes,        &s.device.total_bytes,
+                                      &s.peak_bytes,          &s.cgroup_used_bytes,
+                                      &s.cgroup_limit_bytes,  &s.processes[0].bytes,
+                                      &s.pool_reserved_bytes, &s.graph_used_bytes };
         for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
             if (rand() % 3 == 0)
                 *amounts[i] = rand() % 3
@@ -342,6 +356,7 @@ int main(void)
         cmocka_unit_test(guarded_neighbours_that_wait),
         cmocka_unit_test(context_without_room),
         cmocka_unit_test(contexts_outweigh_allocations),
+        cmocka_unit_test(pools_keep_what_is_missing),
         cmocka_unit_test(one_place_holds_most),
         cmocka_unit_test(all_in_all),
         cmocka_unit_test(nothing_is_known),

@@ -292,7 +292,7 @@ static void impossible_allocations_are_counted(void **state)
     build_sample();
     builder_slot(&built, UINT64_MAX, 1, 0);
     builder_slot(&built, 1, 1, VG_FILE_DEVICES);
-    builder_slot(&built, 1, 1, 0)->kind = 99;
+    builder_slot(&built, 1, 1, 0)->kind = 9999;
     builder_slot(&built, 1, 1, 0)->address = 0;
     assert_int_equal(open_built(BUILDER_CAP), 0);
     assert_int_equal(live_bytes(), 5050);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "recorder/kind.h"
 #include "report/account.h"
 #include "report/amount.h"
 #include "report/command.h"
@@ -226,8 +227,9 @@ static uint64_t or_zero(uint64_t bytes)
 
 static void check_sums(const struct vg_report_account *a)
 {
-    const int64_t parts = (int64_t)(or_zero(a->tracked_bytes) + or_zero(a->context_bytes) +
-                                    a->listed_bytes + a->unlisted_bytes + or_zero(a->free_bytes));
+    const int64_t parts =
+        (int64_t)(or_zero(a->tracked_bytes) + a->kept_bytes + or_zero(a->context_bytes) +
+                  a->listed_bytes + a->unlisted_bytes + or_zero(a->free_bytes));
     if (a->total_bytes == VG_BYTES_UNKNOWN)
         assert_int_equal(a->rest_bytes, 0);
     else
@@ -338,9 +340,11 @@ static void any_numbers_add_up(void **state)
     for (int round = 0; round < 20000; round++) {
         struct vg_report_account a;
         deal_out(random_bytes(80 * VG_GIB) + 1);
-        uint64_t *const amounts[] = { &s.device.total_bytes, &s.device.free_bytes, &s.live_bytes,
-                                      &s.self_bytes, &s.others_bytes };
-        for (size_t i = 0; i < 5; i++)
+        uint64_t *const amounts[] = { &s.device.total_bytes,  &s.device.free_bytes,
+                                      &s.live_bytes,          &s.self_bytes,
+                                      &s.others_bytes,        &s.pool_reserved_bytes,
+                                      &s.graph_reserved_bytes };
+        for (size_t i = 0; i < 7; i++)
             if (rand() % 3 == 0)
                 *amounts[i] = rand() % 2 ? VG_BYTES_UNKNOWN : random_bytes(90 * VG_GIB);
         for (uint32_t i = 0; i < s.process_count; i++) {
@@ -371,6 +375,31 @@ static void lines_of_live_allocations_add_up(void **state)
     render(80);
     expect_line("    0.50 GiB        0x  (place not recorded)");
     expect_line("    3.81 GiB       19x  (5 more places)");
+}
+
+static void pools_and_kinds_are_shown(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.pool_reserved_bytes = VG_GIB;
+    s.pool_used_bytes = 3 * VG_GIB / 4;
+    s.graph_reserved_bytes = VG_GIB / 8;
+    s.kind_bytes[VG_KIND_DEVICE] = 9 * VG_GIB;
+    s.kind_count[VG_KIND_DEVICE] = 36;
+    render(80);
+    expect_line("    this process, kept in pools   0.38 GiB");
+    expect_line("    this process, context etc.    0.13 GiB");
+    expect_line(
+        "  Pools     stream-ordered memory: 1.00 GiB reserved, 768 MiB used\n"
+        "            graphs: 128 MiB reserved, 0 B used\n");
+    expect_no("By kind"); /* there is one */
+    s.kind_bytes[VG_KIND_ARRAY] = VG_GIB;
+    s.kind_count[VG_KIND_ARRAY] = 4;
+    s.pinned_bytes = 2 * VG_GIB;
+    s.pinned_count = 7;
+    render(80);
+    expect_line("  By kind   cuMemAlloc: 9.00 GiB in 36   arrays: 1.00 GiB in 4 (estimated)\n");
+    expect_line("Host      memory available 50.00 GiB of 64.00 GiB, this process pins 2.00 GiB\n");
 }
 
 static void equal_places_are_one(void **state)
@@ -546,6 +575,7 @@ int main(void)
         cmocka_unit_test(dealt_bytes_add_up),
         cmocka_unit_test(any_numbers_add_up),
         cmocka_unit_test(lines_of_live_allocations_add_up),
+        cmocka_unit_test(pools_and_kinds_are_shown),
         cmocka_unit_test(equal_places_are_one),
         cmocka_unit_test(keeps_the_width),
         cmocka_unit_test(hostile_snapshots_are_repaired),
