@@ -1,6 +1,7 @@
 #include "base/stderr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -54,9 +55,21 @@ static void write_bounded(const char *bytes, size_t length)
     }
 }
 
+/* A program that was started without a standard error may open a file of its own as descriptor 2. */
+static bool closed_at_start;
+
+__attribute__((constructor)) static void look_at_start(void)
+{
+    const int saved_errno = errno;
+    closed_at_start = fcntl(STDERR_FILENO, F_GETFD) < 0;
+    errno = saved_errno;
+}
+
 void vg_stderr_write(const char *bytes, size_t length)
 {
     struct vg_shield shield;
+    if (closed_at_start)
+        return;
     if (vg_shield_up(&shield))
         write_bounded(bytes, length);
     vg_shield_down(&shield);

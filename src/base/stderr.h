@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes to file descriptor 2. Gives up, losing the rest, when nothing can be written for two
+/* Writes to file descriptor 2, unless it was closed when the program started: what is open there now is
+ * then a file of the program's. Gives up, losing the rest, when nothing can be written for two
  * seconds (a full pipe nobody reads); the next call does not wait for such a reader. A closed pipe
  * raises no SIGPIPE in the program. errno is preserved. Safe in any thread; several calls may
  * interleave, one call of at most PIPE_BUF bytes does not. */
