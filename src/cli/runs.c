@@ -13,8 +13,6 @@
 #include "report/amount.h"
 #include "report/validate.h"
 
-#define AMOUNT(bytes) vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, bytes)
-
 /* ---- finding them ---- */
 
 static void note_unreadable(struct vg_runs *runs, const char *name, const char *why)
@@ -184,10 +182,10 @@ static void add_out_of_memory(struct vg_text *out, const struct vg_reader *reade
     if (!last_failure(reader, &snapshot))
         return;
     if (vg_amount_known(snapshot.asked_bytes))
-        vg_text_addf(out, ": asked %s", AMOUNT(snapshot.asked_bytes));
+        vg_text_addf(out, ": asked %s", VG_AMOUNT(snapshot.asked_bytes));
     else
         vg_text_addf(out, " in %s", snapshot.api);
-    vg_text_addf(out, ", free %s", AMOUNT(snapshot.device.free_bytes));
+    vg_text_addf(out, ", free %s", VG_AMOUNT(snapshot.device.free_bytes));
 }
 
 void vg_run_add_end(struct vg_text *out, const struct vg_reader *reader)
@@ -205,7 +203,7 @@ void vg_run_add_end(struct vg_text *out, const struct vg_reader *reader)
     case VG_RUN_ALIVE: vg_text_add(out, "running"); break;
     case VG_RUN_EXITED: vg_text_addf(out, "exit %d", header->exit_status); break;
     case VG_RUN_GONE:
-        vg_text_addf(out, "killed, %s live", AMOUNT(vg_run_live_bytes(header)));
+        vg_text_addf(out, "killed, %s live", VG_AMOUNT(vg_run_live_bytes(header)));
         break;
     case VG_RUN_ELSEWHERE: vg_text_addf(out, "unknown, ran on %s", header->host); break;
     }

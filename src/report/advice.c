@@ -1,8 +1,7 @@
 #include "report/advice.h"
 
-#include <string.h>
-
 #include "report/account.h"
+#include "report/advice_own.h"
 #include "report/advice_text.h"
 #include "report/amount.h"
 
@@ -10,50 +9,31 @@
  * amount and fail with less free than this failed for lack of it. */
 #define HEADROOM_BYTES VG_GIB
 
-#define AMOUNT(bytes) vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, bytes)
-
-static struct vg_report_account account_of(const struct vg_snapshot *s)
-{
-    struct vg_report_account account;
-    vg_report_account(s, &account);
-    return account;
-}
-
-static uint64_t or_zero(uint64_t bytes)
-{
-    return vg_amount_known(bytes) ? bytes : 0;
-}
-
-/* The deficit is known and not 0. */
-static bool lacks_memory(const struct vg_snapshot *s, uint64_t *out_deficit)
-{
-    *out_deficit = vg_report_deficit(s);
-    return *out_deficit != VG_BYTES_UNKNOWN && *out_deficit > 0;
-}
-
 /* ---- the request alone is too large ---- */
 
 static bool impossible_applies(const struct vg_snapshot *s)
 {
-    const struct vg_report_account a = account_of(s);
+    const struct vg_report_account a = vg_advice_account(s);
     return vg_amount_known(s->asked_bytes) && a.total_bytes != VG_BYTES_UNKNOWN &&
            s->asked_bytes >
-               a.total_bytes - or_zero(a.context_bytes < a.total_bytes ? a.context_bytes : 0);
+               a.total_bytes -
+                   vg_advice_or_zero(a.context_bytes < a.total_bytes ? a.context_bytes : 0);
 }
 
 static void impossible_cause(const struct vg_snapshot *s, struct vg_text *out)
 {
-    const struct vg_report_account a = account_of(s);
+    const struct vg_report_account a = vg_advice_account(s);
     if (s->asked_bytes > a.total_bytes)
         vg_text_addf(out,
                      "the %s asked for in one piece are more than the whole GPU has (%s); no "
                      "waiting and no freeing makes them fit.",
-                     AMOUNT(s->asked_bytes), AMOUNT(a.total_bytes));
+                     VG_AMOUNT(s->asked_bytes), VG_AMOUNT(a.total_bytes));
     else
         vg_text_addf(out,
                      "the %s asked for and this process's context and libraries (%s) are together "
                      "more than the whole GPU has (%s).",
-                     AMOUNT(s->asked_bytes), AMOUNT(a.context_bytes), AMOUNT(a.total_bytes));
+                     VG_AMOUNT(s->asked_bytes), VG_AMOUNT(a.context_bytes),
+                     VG_AMOUNT(a.total_bytes));
 }
 
 static void impossible_advice(const struct vg_snapshot *s, struct vg_text *out)
@@ -90,9 +70,10 @@ static void other_limit_cause(const struct vg_snapshot *s, struct vg_text *out)
 {
     if (vg_amount_known(s->asked_bytes))
         vg_text_addf(out, "%s are free, enough for the %s asked for, so another limit was met: ",
-                     AMOUNT(s->device.free_bytes), AMOUNT(s->asked_bytes));
+                     VG_AMOUNT(s->device.free_bytes), VG_AMOUNT(s->asked_bytes));
     else
-        vg_text_addf(out, "%s are free, so another limit was met: ", AMOUNT(s->device.free_bytes));
+        vg_text_addf(out,
+                     "%s are free, so another limit was met: ", VG_AMOUNT(s->device.free_bytes));
     if (host_is_short(s))
         vg_text_add(out, "host memory is used up (see Host below).");
     else
@@ -114,42 +95,6 @@ static void other_limit_advice(const struct vg_snapshot *s, struct vg_text *out)
         vg_text_add(out, "against small pieces allocate large blocks first");
 }
 
-/* ---- pools keep what nothing uses ---- */
-
-/* Reserved by pools and graphs, used by no allocation. */
-static uint64_t idle_bytes(const struct vg_snapshot *s)
-{
-    uint64_t idle = 0;
-    if (vg_amount_known(s->pool_reserved_bytes) && s->pool_reserved_bytes > s->pool_used_bytes)
-        idle += s->pool_reserved_bytes - s->pool_used_bytes;
-    if (vg_amount_known(s->graph_reserved_bytes) && s->graph_reserved_bytes > s->graph_used_bytes)
-        idle += s->graph_reserved_bytes - s->graph_used_bytes;
-    return idle;
-}
-
-static bool idle_pool_applies(const struct vg_snapshot *s)
-{
-    uint64_t deficit;
-    return lacks_memory(s, &deficit) && idle_bytes(s) >= deficit;
-}
-
-static void idle_pool_cause(const struct vg_snapshot *s, struct vg_text *out)
-{
-    vg_text_addf(out,
-                 "memory pools and graphs of this process keep %s that none of their allocations "
-                 "uses; given back, this would fit.",
-                 AMOUNT(idle_bytes(s)));
-}
-
-static void idle_pool_advice(const struct vg_snapshot *s, struct vg_text *out)
-{
-    if (s->action_count == 0)
-        vg_text_add(out, "give it back when memory is short: VRAMGUARD_POLICY=trim; or ");
-    vg_text_add(out,
-                "lower the pool's release threshold, or trim it between phases: "
-                "cudaMemPoolTrimTo, cudaDeviceGraphMemTrim");
-}
-
 /* ---- several guarded programs load at once ---- */
 
 static bool load_race_applies(const struct vg_snapshot *s)
@@ -159,8 +104,8 @@ static bool load_race_applies(const struct vg_snapshot *s)
     for (uint32_t i = 0; i < s->process_count; i++)
         waiting += (s->processes[i].flags & VG_PROCESS_GUARDED) &&
                    (s->processes[i].flags & VG_PROCESS_WAITING);
-    return waiting > 0 && lacks_memory(s, &deficit) &&
-           or_zero(account_of(s).others_bytes) >= deficit;
+    return waiting > 0 && vg_advice_lacks_memory(s, &deficit) &&
+           vg_advice_or_zero(vg_advice_account(s).others_bytes) >= deficit;
 }
 
 static void load_race_cause(const struct vg_snapshot *s, struct vg_text *out)
@@ -171,7 +116,8 @@ static void load_race_cause(const struct vg_snapshot *s, struct vg_text *out)
     vg_text_addf(out,
                  "other processes hold %s of this GPU and %u of them %s for more memory just as "
                  "this one does: several programs grow at the same time.",
-                 AMOUNT(account_of(s).others_bytes), waiting, waiting == 1 ? "waits" : "wait");
+                 VG_AMOUNT(vg_advice_account(s).others_bytes), waiting,
+                 waiting == 1 ? "waits" : "wait");
 }
 
 static void load_race_advice(const struct vg_snapshot *s, struct vg_text *out)
@@ -185,7 +131,8 @@ static void load_race_advice(const struct vg_snapshot *s, struct vg_text *out)
 static bool co_tenant_applies(const struct vg_snapshot *s)
 {
     uint64_t deficit;
-    return lacks_memory(s, &deficit) && or_zero(account_of(s).others_bytes) >= deficit;
+    return vg_advice_lacks_memory(s, &deficit) &&
+           vg_advice_or_zero(vg_advice_account(s).others_bytes) >= deficit;
 }
 
 static bool is_other(const struct vg_report_account *a, uint32_t i)
@@ -198,7 +145,7 @@ static const struct vg_snapshot_process *sufficient_process(const struct vg_snap
 {
     const uint64_t deficit = vg_report_deficit(s);
     const struct vg_snapshot_process *best = NULL;
-    const struct vg_report_account a = account_of(s);
+    const struct vg_report_account a = vg_advice_account(s);
     for (uint32_t i = 0; i < s->process_count; i++) {
         const struct vg_snapshot_process *const p = &s->processes[i];
         if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes >= deficit &&
@@ -212,7 +159,7 @@ static const struct vg_snapshot_process *sufficient_process(const struct vg_snap
 static const struct vg_snapshot_process *largest_process(const struct vg_snapshot *s)
 {
     const struct vg_snapshot_process *best = NULL;
-    const struct vg_report_account a = account_of(s);
+    const struct vg_report_account a = vg_advice_account(s);
     for (uint32_t i = 0; i < s->process_count; i++) {
         const struct vg_snapshot_process *const p = &s->processes[i];
         if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes > 0 &&
@@ -227,15 +174,16 @@ static void co_tenant_cause(const struct vg_snapshot *s, struct vg_text *out)
     const struct vg_snapshot_process *const one = sufficient_process(s);
     if (one) {
         vg_advice_add_process(out, s, one);
-        vg_text_addf(out, " holds %s; without it this would fit.", AMOUNT(one->bytes));
+        vg_text_addf(out, " holds %s; without it this would fit.", VG_AMOUNT(one->bytes));
         return;
     }
     const struct vg_snapshot_process *const largest = largest_process(s);
-    vg_text_addf(out, "other processes hold %s together", AMOUNT(account_of(s).others_bytes));
+    vg_text_addf(out, "other processes hold %s together",
+                 VG_AMOUNT(vg_advice_account(s).others_bytes));
     if (largest) {
         vg_text_add(out, ", the most of it ");
         vg_advice_add_process(out, s, largest);
-        vg_text_addf(out, " with %s", AMOUNT(largest->bytes));
+        vg_text_addf(out, " with %s", VG_AMOUNT(largest->bytes));
     }
     vg_text_add(out, "; without them this would fit.");
 }
@@ -252,9 +200,10 @@ static void co_tenant_advice(const struct vg_snapshot *s, struct vg_text *out)
 
 static bool unknown_owner_applies(const struct vg_snapshot *s)
 {
-    const struct vg_report_account a = account_of(s);
+    const struct vg_report_account a = vg_advice_account(s);
     uint64_t deficit;
-    if (!lacks_memory(s, &deficit) || a.total_bytes == VG_BYTES_UNKNOWN || a.rest_bytes < 0)
+    if (!vg_advice_lacks_memory(s, &deficit) || a.total_bytes == VG_BYTES_UNKNOWN ||
+        a.rest_bytes < 0)
         return false;
     /* An eighth of the device: less than that are contexts and the driver's own needs. */
     return (uint64_t)a.rest_bytes >= deficit && (uint64_t)a.rest_bytes >= a.total_bytes / 8;
@@ -262,8 +211,8 @@ static bool unknown_owner_applies(const struct vg_snapshot *s)
 
 static void unknown_owner_cause(const struct vg_snapshot *s, struct vg_text *out)
 {
-    const struct vg_report_account a = account_of(s);
-    const char *const amount = AMOUNT((uint64_t)a.rest_bytes);
+    const struct vg_report_account a = vg_advice_account(s);
+    const char *const amount = VG_AMOUNT((uint64_t)a.rest_bytes);
     if (a.rest == VG_REST_NO_NVML)
         vg_text_addf(out,
                      "%s of this GPU are used by other processes or by contexts; whose they are "
@@ -298,11 +247,11 @@ static void headroom_cause(const struct vg_snapshot *s, struct vg_text *out)
 {
     const struct vg_snapshot_process *const largest = largest_process(s);
     vg_text_addf(out, "%s needs memory on the GPU, some hundred MiB for a context, and %s are free",
-                 s->api[0] ? s->api : "the call", AMOUNT(s->device.free_bytes));
+                 s->api[0] ? s->api : "the call", VG_AMOUNT(s->device.free_bytes));
     if (largest) {
         vg_text_add(out, "; ");
         vg_advice_add_process(out, s, largest);
-        vg_text_addf(out, " holds %s", AMOUNT(largest->bytes));
+        vg_text_addf(out, " holds %s", VG_AMOUNT(largest->bytes));
     }
     vg_text_add(out, ".");
 }
@@ -312,82 +261,6 @@ static void headroom_advice(const struct vg_snapshot *s, struct vg_text *out)
     vg_text_add(out, "leave 0.5 to 1 GiB of the GPU free for contexts, modules and libraries");
     vg_advice_add_other_gpu(out, s);
     vg_advice_add_framework(out, largest_process(s));
-}
-
-/* ---- this process itself ---- */
-
-static bool context_applies(const struct vg_snapshot *s)
-{
-    const struct vg_report_account a = account_of(s);
-    uint64_t deficit;
-    return lacks_memory(s, &deficit) && vg_amount_known(a.context_bytes) &&
-           a.context_bytes >= deficit && a.context_bytes > or_zero(a.tracked_bytes);
-}
-
-static void context_cause(const struct vg_snapshot *s, struct vg_text *out)
-{
-    const struct vg_report_account a = account_of(s);
-    vg_text_addf(out,
-                 "of the %s that this process holds only %s are allocations vramguard saw; %s are "
-                 "contexts, loaded modules and libraries (NCCL, cuBLAS).",
-                 AMOUNT(or_zero(a.tracked_bytes) + a.kept_bytes + a.context_bytes),
-                 AMOUNT(a.tracked_bytes), AMOUNT(a.context_bytes));
-}
-
-static void context_advice(const struct vg_snapshot *s, struct vg_text *out)
-{
-    (void)s;
-    vg_text_add(out,
-                "run fewer processes per GPU and load modules when they are used: "
-                "CUDA_MODULE_LOADING=LAZY");
-}
-
-static bool site_applies(const struct vg_snapshot *s)
-{
-    uint64_t deficit;
-    return lacks_memory(s, &deficit) && s->site_count > 0 && s->sites[0].label[0] != '\0' &&
-           vg_amount_known(s->sites[0].bytes) && vg_amount_known(s->live_bytes) &&
-           s->sites[0].bytes >= deficit && s->sites[0].bytes > s->live_bytes / 2 &&
-           (s->site_count > 1 || s->other_site_count > 0);
-}
-
-static void site_cause(const struct vg_snapshot *s, struct vg_text *out)
-{
-    vg_text_addf(out,
-                 "this process itself; one place holds %s of its %s: ", AMOUNT(s->sites[0].bytes),
-                 AMOUNT(s->live_bytes));
-    vg_advice_add_label(out, s->sites[0].label);
-    vg_text_add(out, ".");
-}
-
-static bool own_applies(const struct vg_snapshot *s)
-{
-    uint64_t deficit;
-    return lacks_memory(s, &deficit) && vg_amount_known(s->device.total_bytes) &&
-           vg_amount_known(s->live_bytes);
-}
-
-static void own_cause(const struct vg_snapshot *s, struct vg_text *out)
-{
-    const struct vg_report_account a = account_of(s);
-    const uint64_t own = or_zero(a.tracked_bytes) + a.kept_bytes + or_zero(a.context_bytes);
-    vg_text_addf(out, "this process itself holds %s of %s; the %s asked for ", AMOUNT(own),
-                 AMOUNT(a.total_bytes), AMOUNT(s->asked_bytes));
-    if (own + s->asked_bytes > a.total_bytes)
-        vg_text_add(out, "make it more than the whole GPU has.");
-    else
-        vg_text_addf(out, "are %s more than what is left.", AMOUNT(vg_report_deficit(s)));
-}
-
-static void own_advice(const struct vg_snapshot *s, struct vg_text *out)
-{
-    if (vg_advice_runs_python(s))
-        vg_text_add(out,
-                    "a smaller batch; dtype=torch.float16 halves 4-byte weights; "
-                    "device_map=\"auto\" spreads a model over GPUs and host memory");
-    else
-        vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
-    vg_advice_add_larger_gpu(out, s);
 }
 
 /* ---- nothing was measured ---- */
@@ -402,7 +275,7 @@ static void unknown_cause(const struct vg_snapshot *s, struct vg_text *out)
 {
     if (vg_amount_known(s->device.free_bytes))
         vg_text_addf(out, "unknown: %s are free, and how much there is in all is not known.",
-                     AMOUNT(s->device.free_bytes));
+                     VG_AMOUNT(s->device.free_bytes));
     else
         vg_text_add(out, "unknown: how much of the GPU was free could not be measured.");
 }
@@ -413,31 +286,31 @@ static void unknown_advice(const struct vg_snapshot *s, struct vg_text *out)
     vg_advice_add_other_gpu(out, s);
 }
 
-static const struct vg_advice_row rows[] = {
-    { "impossible", impossible_applies, impossible_cause, impossible_advice },
-    { "other-limit", other_limit_applies, other_limit_cause, other_limit_advice },
-    { "idle-pool", idle_pool_applies, idle_pool_cause, idle_pool_advice },
-    /* Before its general case, which would hide it. */
-    { "load-race", load_race_applies, load_race_cause, load_race_advice },
-    { "co-tenant", co_tenant_applies, co_tenant_cause, co_tenant_advice },
-    { "unknown-owner", unknown_owner_applies, unknown_owner_cause, unknown_owner_advice },
-    { "no-headroom", headroom_applies, headroom_cause, headroom_advice },
-    { "own-context", context_applies, context_cause, context_advice },
-    { "own-site", site_applies, site_cause, own_advice },
-    { "own-total", own_applies, own_cause, own_advice },
-    { "unknown", always, unknown_cause, unknown_advice },
-};
+static const struct vg_advice_row impossible = { "impossible", impossible_applies, impossible_cause,
+                                                 impossible_advice };
+static const struct vg_advice_row other_limit = { "other-limit", other_limit_applies,
+                                                  other_limit_cause, other_limit_advice };
+static const struct vg_advice_row load_race = { "load-race", load_race_applies, load_race_cause,
+                                                load_race_advice };
+static const struct vg_advice_row co_tenant = { "co-tenant", co_tenant_applies, co_tenant_cause,
+                                                co_tenant_advice };
+static const struct vg_advice_row unknown_owner = { "unknown-owner", unknown_owner_applies,
+                                                    unknown_owner_cause, unknown_owner_advice };
+static const struct vg_advice_row headroom = { "no-headroom", headroom_applies, headroom_cause,
+                                               headroom_advice };
+static const struct vg_advice_row unknown = { "unknown", always, unknown_cause, unknown_advice };
 
-const struct vg_advice_row *vg_advice_rows(size_t *out_count)
-{
-    *out_count = sizeof rows / sizeof rows[0];
-    return rows;
-}
+/* load_race comes before its general case, co_tenant, which would hide it. */
+static const struct vg_advice_row *const rows[] = {
+    &impossible,    &other_limit, &vg_advice_idle_pool,   &load_race,          &co_tenant,
+    &unknown_owner, &headroom,    &vg_advice_own_context, &vg_advice_own_site, &vg_advice_own_total,
+    &unknown,
+};
 
 const struct vg_advice_row *vg_advice_find(const struct vg_snapshot *snapshot)
 {
-    const struct vg_advice_row *row = rows;
-    while (!row->applies(snapshot))
-        row++;
-    return row;
+    size_t i = 0;
+    while (!rows[i]->applies(snapshot))
+        i++;
+    return rows[i];
 }

@@ -5,7 +5,6 @@
 #define VRAMGUARD_REPORT_ADVICE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "base/text.h"
 #include "report/snapshot.h"
@@ -21,8 +20,5 @@ struct vg_advice_row {
 
 /* The row that applies to a validated snapshot. Never NULL: the last row always applies. */
 const struct vg_advice_row *vg_advice_find(const struct vg_snapshot *snapshot);
-
-/* All rows in their order, `*out_count` of them. Static storage. */
-const struct vg_advice_row *vg_advice_rows(size_t *out_count);
 
 #endif

@@ -2,13 +2,30 @@
 
 #include <string.h>
 
-#include "report/account.h"
-#include "report/amount.h"
 #include "report/command.h"
 #include "report/label.h"
 #include "report/wrap.h"
 
 enum { COMMAND_WIDTH = 48, LABEL_WIDTH = 120 };
+
+struct vg_report_account vg_advice_account(const struct vg_snapshot *s)
+{
+    struct vg_report_account account;
+    vg_report_account(s, &account);
+    return account;
+}
+
+uint64_t vg_advice_or_zero(uint64_t bytes)
+{
+    return vg_amount_known(bytes) ? bytes : 0;
+}
+
+bool vg_advice_lacks_memory(const struct vg_snapshot *s, uint64_t *out_deficit)
+{
+    const uint64_t deficit = vg_report_deficit(s);
+    *out_deficit = deficit;
+    return deficit != VG_BYTES_UNKNOWN && deficit > 0;
+}
 
 bool vg_advice_runs_python(const struct vg_snapshot *s)
 {

@@ -1,11 +1,22 @@
-/* Phrases that several causes share. Internal to the report layer. Pure, no malloc. */
+/* Phrases and measures that several causes share. Internal to the report layer. Pure, no malloc. */
 #ifndef VRAMGUARD_REPORT_ADVICE_TEXT_H
 #define VRAMGUARD_REPORT_ADVICE_TEXT_H
 
 #include <stdbool.h>
 
 #include "base/text.h"
+#include "report/account.h"
+#include "report/amount.h"
 #include "report/snapshot.h"
+
+/* vg_report_account as a value. */
+struct vg_report_account vg_advice_account(const struct vg_snapshot *snapshot);
+
+/* `bytes`, or 0 when they are unknown. */
+uint64_t vg_advice_or_zero(uint64_t bytes);
+
+/* Is less free than was asked for, as far as both are known? Then stores by how much. */
+bool vg_advice_lacks_memory(const struct vg_snapshot *snapshot, uint64_t *out_deficit);
 
 /* Is the failing program a Python program, as far as its command line tells? */
 bool vg_advice_runs_python(const struct vg_snapshot *snapshot);

@@ -19,6 +19,9 @@ bool vg_amount_known(uint64_t bytes);
  * bytes. Returns `out`. */
 const char *vg_amount_format(char *out, uint64_t bytes);
 
+/* The same into a buffer of its own, which lives until the end of the enclosing block. */
+#define VG_AMOUNT(bytes) vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, bytes)
+
 /* For columns that are added up by eye, at most 10 characters: amounts in GiB when `total_bytes` is
  * at least 1 GiB or unknown, else (and from 1000 GiB on) as vg_size_format. `bytes` may be negative
  * (a remainder). `out` holds VG_SIZE_TEXT_CAP bytes. Returns `out`. */

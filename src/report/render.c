@@ -23,8 +23,6 @@ enum {
 
 static const char red[] = "\033[1;31m", dim[] = "\033[2m", plain[] = "\033[0m";
 
-#define AMOUNT(bytes) vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, bytes)
-
 static size_t columns_of(struct vg_report_style style)
 {
     if (style.columns == 0)
@@ -45,10 +43,10 @@ static void add_color(struct vg_text *out, struct vg_report_style style, const c
 static void add_free_of_total(struct vg_text *out, const struct vg_snapshot *s)
 {
     const struct vg_snapshot_device *const d = &s->device;
-    vg_text_addf(out, "free %s", AMOUNT(d->free_bytes));
+    vg_text_addf(out, "free %s", VG_AMOUNT(d->free_bytes));
     if (vg_amount_known(d->total_bytes) && d->total_bytes > 0)
         vg_text_addf(out, "%s of %s", vg_amount_known(d->free_bytes) ? "" : ",",
-                     AMOUNT(d->total_bytes));
+                     VG_AMOUNT(d->total_bytes));
 }
 
 static void add_headline(struct vg_text *out, const struct vg_snapshot *s)
@@ -58,14 +56,14 @@ static void add_headline(struct vg_text *out, const struct vg_snapshot *s)
     if (s->device.ordinal >= 0)
         vg_text_addf(out, " %d", s->device.ordinal);
     if (asked && vg_report_deficit(s) == 0) {
-        vg_text_addf(out, " refused %s, though ", AMOUNT(s->asked_bytes));
+        vg_text_addf(out, " refused %s, though ", VG_AMOUNT(s->asked_bytes));
     } else {
         vg_text_add(out, " out of memory");
         if (!asked)
             vg_text_addf(out, " in %s", s->api[0] ? s->api : "an unknown call");
         vg_text_add(out, ": ");
         if (asked)
-            vg_text_addf(out, "asked %s, ", AMOUNT(s->asked_bytes));
+            vg_text_addf(out, "asked %s, ", VG_AMOUNT(s->asked_bytes));
     }
     add_free_of_total(out, s);
     if (s->error != CUDA_OUT_OF_MEMORY && s->error != 0)
@@ -199,7 +197,7 @@ static void add_kinds(struct vg_text *out, const struct vg_snapshot *s, size_t c
         if (s->kind_count[kind] == 0)
             continue;
         vg_text_addf(&text, "%s%s: %s in %llu", kinds++ > 0 ? "   " : "", vg_kind_text(kind),
-                     AMOUNT(s->kind_bytes[kind]), (unsigned long long)s->kind_count[kind]);
+                     VG_AMOUNT(s->kind_bytes[kind]), (unsigned long long)s->kind_count[kind]);
         if (vg_kind_traits(kind) & VG_TRAIT_ESTIMATED)
             vg_text_add(&text, " (estimated)");
     }
@@ -218,7 +216,7 @@ void vg_report_render_live(const struct vg_snapshot *s, const char *title,
     if (s->peak_bytes == s->live_bytes && vg_amount_known(s->peak_bytes))
         vg_text_add(&text, "at the peak");
     else
-        vg_text_addf(&text, "peak %s", AMOUNT(s->peak_bytes));
+        vg_text_addf(&text, "peak %s", VG_AMOUNT(s->peak_bytes));
     vg_wrap_add(out, sizes, 4, columns, VG_WRAP_WORDS);
     add_sites(out, s, columns);
     text = vg_text_over(sizes, sizeof sizes);
@@ -233,7 +231,7 @@ static void add_live(struct vg_text *out, const struct vg_snapshot *s, struct vg
 {
     char title[64];
     struct vg_text text = vg_text_over(title, sizeof title);
-    vg_text_addf(&text, "The %s of this process", AMOUNT(s->live_bytes));
+    vg_text_addf(&text, "The %s of this process", VG_AMOUNT(s->live_bytes));
     vg_report_render_live(s, s->live_bytes > 0 ? title : "This process", style, out);
 }
 
@@ -250,10 +248,10 @@ static void add_pools(struct vg_text *out, const struct vg_snapshot *s, size_t c
     struct vg_text text = vg_text_over(data, sizeof data);
     if (is_some(s->pool_reserved_bytes))
         vg_text_addf(&text, "stream-ordered memory: %s reserved, %s used",
-                     AMOUNT(s->pool_reserved_bytes), AMOUNT(s->pool_used_bytes));
+                     VG_AMOUNT(s->pool_reserved_bytes), VG_AMOUNT(s->pool_used_bytes));
     if (is_some(s->graph_reserved_bytes))
         vg_text_addf(&text, "%sgraphs: %s reserved, %s used", text.length > 0 ? "   " : "",
-                     AMOUNT(s->graph_reserved_bytes), AMOUNT(s->graph_used_bytes));
+                     VG_AMOUNT(s->graph_reserved_bytes), VG_AMOUNT(s->graph_used_bytes));
     if (text.length > 0)
         vg_wrap_add_keyed(out, "Pools", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
 }
@@ -262,14 +260,14 @@ static void add_host(struct vg_text *out, const struct vg_snapshot *s, size_t co
 {
     char data[256];
     struct vg_text text = vg_text_over(data, sizeof data);
-    vg_text_addf(&text, "memory available %s", AMOUNT(s->host_available_bytes));
+    vg_text_addf(&text, "memory available %s", VG_AMOUNT(s->host_available_bytes));
     if (vg_amount_known(s->host_total_bytes))
-        vg_text_addf(&text, " of %s", AMOUNT(s->host_total_bytes));
+        vg_text_addf(&text, " of %s", VG_AMOUNT(s->host_total_bytes));
     if (vg_amount_known(s->cgroup_limit_bytes))
-        vg_text_addf(&text, ", control group uses %s of %s", AMOUNT(s->cgroup_used_bytes),
-                     AMOUNT(s->cgroup_limit_bytes));
+        vg_text_addf(&text, ", control group uses %s of %s", VG_AMOUNT(s->cgroup_used_bytes),
+                     VG_AMOUNT(s->cgroup_limit_bytes));
     if (s->pinned_count > 0)
-        vg_text_addf(&text, ", this process pins %s", AMOUNT(s->pinned_bytes));
+        vg_text_addf(&text, ", this process pins %s", VG_AMOUNT(s->pinned_bytes));
     vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
@@ -295,7 +293,7 @@ static void add_actions(struct vg_text *out, const struct vg_snapshot *s, size_t
         if (action->outcome[0])
             vg_text_addf(&text, "%s, ", action->outcome);
         if (vg_amount_known(action->recovered_bytes))
-            vg_text_addf(&text, "+%s", AMOUNT(action->recovered_bytes));
+            vg_text_addf(&text, "+%s", VG_AMOUNT(action->recovered_bytes));
         else
             vg_text_add(&text, "recovered unknown");
         vg_text_add(&text, " in ");
