@@ -91,6 +91,8 @@ RT_API cudaError_t cudaGraphKernelNodeGetParams(cudaGraphNode_t node,
     if (err == cudaSuccess)
         err = drv.cuGraphKernelNodeGetParams(node, &kernel);
     if (err == cudaSuccess)
+        err = rt_remember_function(kernel.func);
+    if (err == cudaSuccess)
         *params = (struct cudaKernelNodeParams){
             .func = kernel.func,
             .gridDim = { kernel.gridDimX, kernel.gridDimY, kernel.gridDimZ },
