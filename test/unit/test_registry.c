@@ -140,6 +140,32 @@ static void killed_owner_is_gone_and_its_slot_reused(void **state)
     vg_registry_leave(&own);
 }
 
+static void patch_file(off_t offset, uint32_t value)
+{
+    const int fd = open(file_path(), O_RDWR);
+    assert_int_equal(pwrite(fd, &value, sizeof value, offset), sizeof value);
+    close(fd);
+}
+
+/* A slot of a dead process whose pid another one has now. */
+static void reused_pid_is_not_the_owner(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    struct vg_registry_entry entry;
+    const struct neighbour neighbour = start_neighbour(1); /* has the first slot */
+    vg_registry_join(GPU, &own);
+    assert_int_equal(others_of(&own, &entry), 1);
+    patch_file(64, 0); /* the low half of its owner: the start time */
+    assert_int_equal(others_of(&own, &entry), 0);
+    vg_registry_leave(&own);
+    vg_registry_join(GPU, &own);
+    assert_int_equal(*own.held_bytes, 0);
+    assert_int_equal(others_of(&own, &entry), 0);
+    vg_registry_leave(&own);
+    kill_neighbour(neighbour);
+}
+
 /* Exit handlers that run after ours may still free memory. */
 static void counting_after_leaving_hurts_nobody(void **state)
 {
@@ -220,13 +246,6 @@ static void file_in_the_folders_place_is_refused(void **state)
     (void)state;
     fclose(fopen(folder, "w"));
     assert_refused("Not a directory");
-}
-
-static void patch_file(off_t offset, uint32_t value)
-{
-    const int fd = open(file_path(), O_RDWR);
-    assert_int_equal(pwrite(fd, &value, sizeof value, offset), sizeof value);
-    close(fd);
 }
 
 static void file_of_another_version_is_refused(void **state)
@@ -408,6 +427,7 @@ int main(void)
         REGISTRY_TEST(two_processes_see_each_other),
         REGISTRY_TEST(every_gpu_has_its_own_file),
         REGISTRY_TEST(killed_owner_is_gone_and_its_slot_reused),
+        REGISTRY_TEST(reused_pid_is_not_the_owner),
         REGISTRY_TEST(counting_after_leaving_hurts_nobody),
         REGISTRY_TEST(folder_open_to_others_is_refused),
         REGISTRY_TEST(folder_of_another_user_is_refused),
