@@ -31,8 +31,23 @@ NEWEST_KNOWN = 13000
 # Members of ours under another name than the toolkit's; None: it only gives a union its alignment.
 OTHER_NAMES = {
     ("CUexecAffinityParam", "sm_count"): "param.smCount.val",
+    ("CUgraphNodeParams", "params.event"): "eventRecord.event",
+    ("CUgraphNodeParams", "params.free"): "free.dptr",
+    ("CUgraphNodeParams", "params.graph"): "graph.graph",
     ("CUstreamAttrValue", "alignment"): None,
 }
+
+# Members that are a structure of ours where the toolkit has a later, longer version of it: each of
+# its members is compared instead.
+EXPANDED = {
+    ("CUgraphNodeParams", "params.kernel"): "CUDA_KERNEL_NODE_PARAMS_v2",
+    ("CUgraphNodeParams", "params.memset"): "CUDA_MEMSET_NODE_PARAMS",
+    ("CUgraphNodeParams", "params.host"): "CUDA_HOST_NODE_PARAMS",
+    ("CUgraphNodeParams", "params.alloc"): "CUDA_MEM_ALLOC_NODE_PARAMS",
+}
+
+# Structures with a member of ours that has no name in the toolkit.
+NAMELESS = {"CUgraphNodeParams": "params"}
 
 # Each table as ROWS(table, symbol, name, version, flags, parameters), one at a time.
 TABLES = {
@@ -102,6 +117,16 @@ class Comparison:
         self.absent += [(kind, name) for name in names if name not in known]
         return [name for name in names if name in known]
 
+    def _fields(self):
+        for name, field in self.mine.fields:
+            inner = EXPANDED.get((name, field))
+            if inner:
+                for owner, part in self.mine.fields:
+                    if owner == inner:
+                        yield name, "%s.%s" % (field, part)
+            else:
+                yield name, field
+
     def _compare(self):
         text, enumerations = self.toolkit.with_int_enumerations()
         macros = self.toolkit.macros()
@@ -115,8 +140,10 @@ class Comparison:
         structures = {name for name, _ in self.mine.fields}
         for name in types:
             listed.append("%s(%s)" % ("STRUCTURE" if name in structures else "TYPE", name))
-        for name, field in self.mine.fields:
+        for name, field in self._fields():
             their_field = OTHER_NAMES.get((name, field), field)
+            if name in NAMELESS and their_field:
+                their_field = their_field.replace(NAMELESS[name] + ".", "", 1)
             if name in types and their_field:
                 listed.append("FIELD(%s, %s, %s)" % (name, field, their_field))
         listed += ["CONSTANT(%s)" % name for name in constants]
@@ -142,9 +169,14 @@ class Comparison:
         # An enumeration that is wider than an int would hide behind the int it is turned into.
         subprocess.run([CC, "-std=gnu11", "-fsyntax-only", self.folder / "widths.c"], check=True)
         program = self.folder / "compare"
-        subprocess.run(
-            [CC, "-std=gnu11", "-I%s" % self.folder, HERE / "compare.c", "-o", program], check=True
+        done = subprocess.run(
+            [CC, "-std=gnu11", "-I%s" % self.folder, HERE / "compare.c", "-o", program],
+            capture_output=True,
+            text=True,
         )
+        if done.returncode != 0:
+            errors = sorted(set(re.findall(r"error: (.*)", done.stderr)))
+            pytest.fail("in the words of %s:\n%s" % (self.toolkit, "\n".join(errors)), pytrace=False)
         output = subprocess.run([program], check=True, capture_output=True, text=True).stdout
         for line in output.splitlines():
             kind, name, verdict = line.split()

@@ -13,8 +13,6 @@ CRASHED = 90
 KNOWN = [
     # The guard reads the descriptor before the driver had its say.
     r"cu(MemCreate|Array(3D)?Create(_v2)?) (properties|descriptor) choice 4:",
-    # errno of the first call that is recorded: libunwind's.
-    r"cuMemCreate bytes choice 3: 0 errno",
 ]
 
 
