@@ -1,6 +1,6 @@
 # `make bench`: what the guard costs. BENCH_FLAGS=--quick for a rough look.
 
-BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,alloc_bench start_bench lookup_bench)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,alloc_bench start_bench lookup_bench many_bench)
 
 $(BUILD)/bench/libcuda.so.1: test/bench/null_driver.c
 	@mkdir -p $(@D)
@@ -11,5 +11,5 @@ $(BUILD)/bench/%: test/bench/%.c
 	$(CC) $(ALL_CFLAGS) $< -pthread -ldl -o $@
 
 .PHONY: bench
-bench: $(BUILD)/libvramguard.so $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS)
+bench: $(BUILD)/libvramguard.so simgpu-driver $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS)
 	python3 test/bench/run_bench.py $(BUILD) $(BENCH_FLAGS)

@@ -166,7 +166,8 @@ enum { QUERY_CAP = 256 };
 static int add_processes(processes_function query, nvmlDevice_t device, struct vg_nvml_process *out,
                          size_t cap, int count)
 {
-    struct nvml_process_info list[QUERY_CAP];
+    /* Not on the stack, which may be a small one: one report is made at a time (report/emit.c). */
+    static struct nvml_process_info list[QUERY_CAP];
     unsigned listed = QUERY_CAP;
     const int result = query(device, &listed, list);
     if (result == NVML_ERROR_INSUFFICIENT_SIZE)

@@ -193,8 +193,12 @@ void vg_guard_forget(struct vg_process_state *state, uint64_t key)
 void vg_guard_drop_context(CUcontext context)
 {
     struct vg_process_state *const state = vg_process_current;
-    if (state && !state->inert && vg_fork_mark_intact())
-        vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
+    if (!state || state->inert || !vg_fork_mark_intact())
+        return;
+    vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
+    for (int device = 0; device < VG_FILE_DEVICES; device++)
+        if (atomic_load(&state->device_stage[device]) == VG_DEVICE_READY)
+            publish_held(state, device);
 }
 
 CUresult vg_guard_end(struct vg_call *call)

@@ -10,7 +10,7 @@
 #include "base/shield.h"
 #include "base/stderr.h"
 
-enum { FIRST_EXTENT_BYTES = 64 * 1024, LARGEST_EXTENT_BYTES = 16 * 1024 * 1024 };
+enum { LARGEST_EXTENT_BYTES = 16 * 1024 * 1024 };
 
 int vg_area_init(struct vg_area *area, enum vg_file_area kind, struct vg_area_file *file,
                  uint64_t largest_bytes)
@@ -29,7 +29,7 @@ uint64_t vg_area_extent_end(uint64_t offset_bytes)
 {
     if (offset_bytes >= LARGEST_EXTENT_BYTES)
         return (offset_bytes / LARGEST_EXTENT_BYTES + 1) * LARGEST_EXTENT_BYTES;
-    uint64_t end = FIRST_EXTENT_BYTES;
+    uint64_t end = VG_AREA_FIRST_BYTES;
     while (end <= offset_bytes)
         end *= 2;
     return end;
@@ -82,20 +82,35 @@ static int free_extent_entry(const struct vg_file_header *header)
     return -EFBIG;
 }
 
-static int grow_in_file(struct vg_area *area, char *at, uint64_t size_bytes)
+/* Enters a mapped extent into the file's table. */
+static void note_extent(const struct vg_area *area, int index, uint64_t size_bytes)
 {
     struct vg_area_file *const file = area->file;
-    const int index = free_extent_entry(file->header);
-    if (index < 0)
-        return index;
-    const int error = map_extent(file, at, size_bytes);
-    if (error)
-        return error;
     struct vg_file_extent *const extent = &file->header->extents[index];
     extent->offset_bytes = file->size_bytes;
     extent->size_bytes = size_bytes;
     __atomic_store_n(&extent->area, area->kind, __ATOMIC_RELEASE);
     file->size_bytes += size_bytes;
+}
+
+static int grow_in_file(struct vg_area *area, char *at, uint64_t size_bytes)
+{
+    const int index = free_extent_entry(area->file->header);
+    if (index < 0)
+        return index;
+    const int error = map_extent(area->file, at, size_bytes);
+    if (!error)
+        note_extent(area, index, size_bytes);
+    return error;
+}
+
+int vg_area_map_first(struct vg_area *area, int fd)
+{
+    if (mmap(area->base, VG_AREA_FIRST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             (off_t)area->file->size_bytes) == MAP_FAILED)
+        return -errno;
+    note_extent(area, free_extent_entry(area->file->header), VG_AREA_FIRST_BYTES);
+    area->usable_bytes = VG_AREA_FIRST_BYTES;
     return 0;
 }
 

@@ -34,6 +34,13 @@ struct vg_area {
 int vg_area_init(struct vg_area *area, enum vg_file_area kind, struct vg_area_file *file,
                  uint64_t largest_bytes);
 
+/* Bytes of an area's first extent. */
+enum { VG_AREA_FIRST_BYTES = 64 * 1024 };
+
+/* Maps the area's first extent from the new file open as `fd`, whose blocks from file->size_bytes
+ * on are already allocated; saves opening the file once more. Returns 0 or -errno. */
+int vg_area_map_first(struct vg_area *area, int fd);
+
 /* Makes at least `needed_bytes` of the area usable. Takes the file's lock. Returns 0, or -ENOMEM
  * when the reservation is used up or there is no memory at all. */
 int vg_area_grow(struct vg_area *area, uint64_t needed_bytes);

@@ -93,8 +93,8 @@ _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the heade
 /* One live allocation. A slot is in use when `address` is not 0; the writer stores `address` last
  * (release) and clears it first. 64 bytes: one cache line. */
 struct vg_live_slot {
-    _Atomic uint64_t address; /* device address; of kinds with VG_TRAIT_HANDLE a made-up number above
-                                 all addresses */
+    _Atomic uint64_t address; /* device address; of kinds with VG_TRAIT_HANDLE a made-up number
+                                 above all addresses */
     uint64_t bytes;           /* charged bytes */
     uint64_t monotonic_ns;    /* CLOCK_MONOTONIC_COARSE when it was made */
     uint32_t stack_id;        /* of a STACK record; 0 none */

@@ -26,37 +26,43 @@ static uint64_t now_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Creates the file with room for the header and maps it. Returns the mapping, or NULL with
- * `*out_error` = -errno; then no file is left behind. */
-static void *map_new_file(struct vg_recorder *recorder, const struct vg_recorder_config *config,
-                          uint64_t start_realtime_ns, int *out_error)
+/* Maps header and first extents of the empty file `fd`. */
+static int map_file(struct vg_recorder *recorder, int fd)
+{
+    struct vg_area_file *const file = &recorder->file;
+    struct stat status;
+    int error = vg_shield_allocate_blocks(fd, 0, VG_FILE_HEADER_BYTES + 2 * VG_AREA_FIRST_BYTES);
+    if (error)
+        return error;
+    if (fstat(fd, &status) != 0)
+        return -errno;
+    void *const header =
+        mmap(NULL, VG_FILE_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (header == MAP_FAILED)
+        return -errno;
+    file->device = status.st_dev;
+    file->inode = status.st_ino;
+    file->size_bytes = VG_FILE_HEADER_BYTES;
+    file->header = header;
+    error = vg_area_map_first(&recorder->live, fd);
+    return error ? error : vg_area_map_first(&recorder->journal, fd);
+}
+
+/* Creates the file with room for what a small program needs. Returns 0 or -errno; then no file is
+ * left behind. */
+static int create_file(struct vg_recorder *recorder, const struct vg_recorder_config *config,
+                       uint64_t start_realtime_ns)
 {
     struct vg_area_file *const file = &recorder->file;
     const int fd =
         vg_run_file_create(config->path_template, start_realtime_ns, file->path, sizeof file->path);
-    if (fd < 0) {
-        *out_error = fd;
-        return NULL;
-    }
-    struct stat status;
-    void *mapping = MAP_FAILED;
-    *out_error = vg_shield_allocate_blocks(fd, 0, VG_FILE_HEADER_BYTES);
-    if (!*out_error) {
-        mapping = mmap(NULL, VG_FILE_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (mapping == MAP_FAILED || fstat(fd, &status) != 0)
-            *out_error = -errno;
-    }
+    if (fd < 0)
+        return fd;
+    const int error = map_file(recorder, fd);
     close(fd);
-    if (*out_error) {
-        if (mapping != MAP_FAILED)
-            munmap(mapping, VG_FILE_HEADER_BYTES);
+    if (error)
         unlink(file->path);
-        return NULL;
-    }
-    file->device = status.st_dev;
-    file->inode = status.st_ino;
-    file->size_bytes = VG_FILE_HEADER_BYTES;
-    return mapping;
+    return error;
 }
 
 static void tell_no_file(const char *path, int error)
@@ -71,20 +77,33 @@ static void tell_no_file(const char *path, int error)
                   directory, strerror(-error));
 }
 
-static void *open_file(struct vg_recorder *recorder, const struct vg_recorder_config *config,
-                       uint64_t start_realtime_ns)
+/* Returns whether there is a file; what is not to be had in it is left to private memory. */
+static bool open_file(struct vg_recorder *recorder, const struct vg_recorder_config *config,
+                      uint64_t start_realtime_ns)
 {
     struct vg_shield shield;
     int error = -EAGAIN;
-    void *mapping = NULL;
     if (vg_shield_up(&shield))
-        mapping = map_new_file(recorder, config, start_realtime_ns, &error);
+        error = create_file(recorder, config, start_realtime_ns);
     vg_shield_down(&shield);
-    if (!mapping) {
-        tell_no_file(recorder->file.path, error);
-        recorder->file.path[0] = '\0';
-    }
-    return mapping;
+    if (!error)
+        return true;
+    tell_no_file(recorder->file.path, error);
+    recorder->file.path[0] = '\0';
+    return false;
+}
+
+/* Without a file the header lives in private memory, and so do the areas when they grow. */
+static int use_private_memory(struct vg_recorder *recorder)
+{
+    void *const header = mmap(NULL, VG_FILE_HEADER_BYTES, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (header == MAP_FAILED)
+        return -ENOMEM;
+    recorder->file.header = header;
+    atomic_store(&recorder->live.usable_bytes, 0);
+    atomic_store(&recorder->journal.usable_bytes, 0);
+    return 0;
 }
 
 static void fill_header(struct vg_file_header *header, uint64_t start_realtime_ns,
@@ -118,15 +137,6 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
 int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_config *config)
 {
     const uint64_t start_realtime_ns = now_ns(CLOCK_REALTIME);
-    void *header = open_file(recorder, config, start_realtime_ns);
-    if (!header)
-        header = mmap(NULL, VG_FILE_HEADER_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (header == MAP_FAILED)
-        return -ENOMEM;
-    recorder->header = header;
-    recorder->file.header = header;
-    strcpy(recorder->path, recorder->file.path);
     recorder->file.lock.rank = VG_LOCK_AREA;
     recorder->journal_lock.rank = VG_LOCK_JOURNAL;
     recorder->stacks.lock.rank = VG_LOCK_STACKS;
@@ -135,8 +145,12 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
         vg_area_init(&recorder->journal, VG_AREA_JOURNAL, &recorder->file, largest_journal_bytes) !=
             0)
         return -ENOMEM;
+    if (!open_file(recorder, config, start_realtime_ns) && use_private_memory(recorder) != 0)
+        return -ENOMEM;
+    recorder->header = recorder->file.header;
     recorder->slots = (void *)recorder->live.base;
-    fill_header(header, start_realtime_ns, config->snapshot_bytes);
+    strcpy(recorder->path, recorder->file.path);
+    fill_header(recorder->header, start_realtime_ns, config->snapshot_bytes);
     if (recorder->path[0] && !config->path_template[0])
         vg_run_file_prune(config->keep_runs);
     return 0;

@@ -83,6 +83,8 @@ int vg_run_file_expand(const char *path_template, uint64_t start_realtime_ns, ch
 /* mkdir -p. Mode 0700 for every directory made (XDG Base Directory Specification). */
 static int make_directories(char *path)
 {
+    if (access(path, F_OK) == 0)
+        return 0;
     for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
         if (slash)
             *slash = '\0';
@@ -157,26 +159,56 @@ int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, ch
     return error ? error : create_unused(out, cap);
 }
 
+/* What decides whether a file may be removed. Read field by field: a whole header is more than a
+ * small thread's stack holds. */
+struct writer {
+    char magic[8];
+    struct vg_process_id id;
+    uint32_t end;
+    uint64_t start_realtime_ns;
+    char host[sizeof((struct vg_file_header *)0)->host];
+};
+
+static bool read_writer(const char *path, struct writer *out)
+{
+#define READ(field, from)                                                                          \
+    (pread(fd, &out->field, sizeof out->field, offsetof(struct vg_file_header, from)) ==           \
+     (ssize_t)sizeof out->field)
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    const bool complete = READ(magic, magic) && READ(id.pid, pid) &&
+                          READ(id.start_ticks, start_ticks) && READ(end, end) &&
+                          READ(start_realtime_ns, start_realtime_ns) && READ(host, host);
+#undef READ
+    close(fd);
+    return complete && memcmp(out->magic, VG_FILE_MAGIC, sizeof out->magic) == 0;
+}
+
+/* A home may be shared by machines and containers: whether a process of another host lives cannot
+ * be seen here. A run of it that has no end counts as alive for a month. */
+static bool may_live_elsewhere(const struct writer *writer)
+{
+    const uint64_t month_ns = UINT64_C(30) * 24 * 3600 * 1000000000;
+    char host[sizeof writer->host] = "";
+    struct timespec now;
+    gethostname(host, sizeof host - 1);
+    clock_gettime(CLOCK_REALTIME, &now);
+    const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return strncmp(host, writer->host, sizeof host) != 0 &&
+           writer->start_realtime_ns + month_ns > now_ns;
+}
+
 /* Is the process that writes `path` still alive? Files that are not ours count as alive, so that
  * they are never removed. */
 static bool in_use(const char *path)
 {
-    /* Field by field: a whole header is more than a small thread's stack holds. */
-    char magic[8];
-    struct vg_process_id id = { 0 };
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
+    struct writer writer = { .end = VG_END_NONE };
+    if (!read_writer(path, &writer))
         return true;
-    const bool ours =
-        pread(fd, magic, 8, offsetof(struct vg_file_header, magic)) == 8 &&
-        memcmp(magic, VG_FILE_MAGIC, 8) == 0 &&
-        pread(fd, &id.pid, sizeof id.pid, offsetof(struct vg_file_header, pid)) == sizeof id.pid &&
-        pread(fd, &id.start_ticks, sizeof id.start_ticks,
-              offsetof(struct vg_file_header, start_ticks)) == sizeof id.start_ticks;
-    close(fd);
-    if (!ours)
-        return true;
-    return vg_process_alive(&id);
+    if (writer.end != VG_END_NONE)
+        return false;
+    return may_live_elsewhere(&writer) || vg_process_alive(&writer.id);
 }
 
 static bool is_run_file(const char *name)

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/shield.h"
 #include "base/size.h"
 #include "base/stderr.h"
 #include "report/render.h"
@@ -109,6 +110,21 @@ void vg_report_failure(const struct vg_failure *failure)
     errno = saved_errno;
 }
 
+/* Writes all of it to a descriptor of the program's, which may be a pipe nobody reads any more. */
+static bool write_all(int fd, const char *bytes, size_t length)
+{
+    struct vg_shield shield;
+    bool ok = vg_shield_up(&shield);
+    while (ok && length > 0) {
+        const ssize_t written = write(fd, bytes, length);
+        ok = written > 0 || (written < 0 && errno == EINTR);
+        bytes += written > 0 ? written : 0;
+        length -= written > 0 ? (size_t)written : 0;
+    }
+    vg_shield_down(&shield);
+    return ok;
+}
+
 int vg_report_write(const struct vg_failure *failure, int fd)
 {
     const int saved_errno = errno;
@@ -121,7 +137,7 @@ int vg_report_write(const struct vg_failure *failure, int fd)
     snprintf(title, sizeof title, "%s of this process on GPU %d",
              vg_size_format(live, snapshot.live_bytes), snapshot.device.ordinal);
     vg_report_render_live(&snapshot, title, (struct vg_report_style){ 0 }, &text);
-    const bool written = write(fd, text.data, text.length) == (ssize_t)text.length;
+    const bool written = write_all(fd, text.data, text.length);
     atomic_flag_clear_explicit(&making, memory_order_release);
     errno = saved_errno;
     return written ? 0 : -EIO;

@@ -236,7 +236,8 @@ int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
         index_remove(shard, stale);
         clear_locked(track, shard, stale);
     }
-    const bool added = add_locked(track, shard, allocation, (unsigned)hash);
+    const bool fits = allocation->bytes >> DEVICE_SHIFT == 0; /* no GPU has 256 TiB */
+    const bool added = fits && add_locked(track, shard, allocation, (unsigned)hash);
     vg_lock_release(&shard->lock);
     if (added)
         return 0;

@@ -23,6 +23,8 @@ LIVE = (0, 1_000, 100_000, 1_000_000)
 THREADS = (1, 2)
 START_LIMIT_US = 100
 LOOKUP_LIMIT_NS = 20
+TOGETHER = 300
+TOGETHER_LIMIT = 1.2  # times the bare time
 
 
 class Bench:
@@ -112,6 +114,26 @@ def start_table(bench, quick):
     return []
 
 
+def together_table(bench, quick):
+    """Processes that start and allocate at the same time, on the simulated GPU."""
+    bare, guarded = [], []
+    environment = dict(bench.environment(), LD_LIBRARY_PATH=f"{bench.build}/simgpu",
+                       SIMGPU_ID=f"bench-{os.getpid()}", SIMGPU_DEVICES="512GiB", SIMGPU_CONTEXT="300MiB",
+                       VRAMGUARD_KEEP="200")
+    command = [f"{bench.build}/bench/many_bench", f"{bench.build}/libvramguard.so", str(TOGETHER)]
+    for _ in range(1 if quick else 5):
+        result = subprocess.run(command, env=environment, check=True, text=True,
+                                capture_output=True)
+        times = result.stdout.split()
+        bare.append(float(times[0]))
+        guarded.append(float(times[1]))
+    os.unlink(f"/dev/shm/simgpu-{environment['SIMGPU_ID']}")
+    ratio = statistics.median(guarded) / statistics.median(bare)
+    print(f"{TOGETHER} processes at once: bare {statistics.median(bare):.0f} ms, "
+          f"guarded {statistics.median(guarded):.0f} ms, {ratio:.2f} times")
+    return [f"many starts: {ratio:.2f} times > {TOGETHER_LIMIT}"] if ratio > TOGETHER_LIMIT else []
+
+
 def lookup_table(bench, quick):
     rows = []
     for _ in range(3 if quick else 9):
@@ -136,6 +158,7 @@ def main():
         failures = allocation_table(bench, arguments.quick)
         failures += start_table(bench, arguments.quick)
         failures += lookup_table(bench, arguments.quick)
+        failures += together_table(bench, arguments.quick)
         instruction_table(bench)
     for failure in failures:
         print(f"above its limit: {failure}")
