@@ -21,3 +21,24 @@ $(BUILD)/simgpu/libcuda.so.1: $(SIMGPU_DRIVER_OBJECTS)
 
 $(BUILD)/simgpu/libcuda.so: $(BUILD)/simgpu/libcuda.so.1
 	ln -sf libcuda.so.1 $@
+
+# The behaviour suite: the programs of `behaviour` run on any driver, those of `simgpu_*` on the
+# simulation only. None needs anything but libc.
+BEHAVIOUR_COMMON  := check cuda
+BEHAVIOUR_NAMES   := $(filter-out $(BEHAVIOUR_COMMON),$(basename $(notdir $(wildcard test/behaviour/*.c))))
+BEHAVIOUR_OBJECTS := $(BEHAVIOUR_COMMON:%=$(BUILD)/obj/test/behaviour/%.o)
+BEHAVIOUR_BINARIES := $(BEHAVIOUR_NAMES:%=$(BUILD)/test/behaviour/%)
+
+.PHONY: behaviour check-behaviour
+behaviour: $(BEHAVIOUR_BINARIES)
+
+$(BUILD)/obj/test/behaviour/%.o: test/behaviour/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -pthread -c -o $@ $<
+
+$(BEHAVIOUR_BINARIES): $(BUILD)/test/behaviour/%: $(BUILD)/obj/test/behaviour/%.o $(BEHAVIOUR_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) -pthread $(LDFLAGS) -o $@ $^
+
+check-behaviour: behaviour simgpu-driver
+	test/behaviour/run $(BUILD) $(BEHAVIOUR_NAMES)
