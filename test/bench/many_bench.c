@@ -1,9 +1,9 @@
 /* Times many processes that start and allocate at the same time, bare and guarded.
  *
- *   many_bench LIBRARY PROCESSES
+ *   many_bench LIBRARY PROCESSES [COMMAND...]
  *
- * Each process initialises the driver, makes a context, allocates and frees. Prints two times in
- * milliseconds: bare, guarded. */
+ * Each process runs the command; without one it initialises the driver, makes a context, allocates
+ * and frees, and nothing else. Prints two times in milliseconds: bare, guarded. */
 #include <dlfcn.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -37,14 +37,13 @@ static int child(void)
            release(address);
 }
 
-static double run_all(int processes, char **environment)
+static double run_all(int processes, char *const command[], char **environment)
 {
     struct timespec start, end;
-    char *const arguments[] = { (char[]){ "many_bench" }, (char[]){ "child" }, NULL };
     pid_t *const pids = calloc((size_t)processes, sizeof *pids);
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (int i = 0; i < processes; i++)
-        if (posix_spawn(&pids[i], "/proc/self/exe", NULL, NULL, arguments, environment) != 0)
+        if (posix_spawn(&pids[i], command[0], NULL, NULL, command, environment) != 0)
             exit(1);
     for (int i = 0; i < processes; i++) {
         int status;
@@ -62,8 +61,10 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "child") == 0)
         return child();
-    if (argc != 3)
+    if (argc < 3)
         return 2;
+    char *const itself[] = { (char[]){ "/proc/self/exe" }, (char[]){ "child" }, NULL };
+    char *const *const command = argc > 3 ? argv + 3 : itself;
     char *const *before = environ;
     size_t count = 0;
     while (before[count])
@@ -74,9 +75,9 @@ int main(int argc, char **argv)
     memcpy(with, before, count * sizeof *with);
     with[count] = preload;
     const int processes = atoi(argv[2]);
-    run_all(processes / 4 + 1, environ); /* warms up the page cache */
-    const double bare = run_all(processes, environ);
-    printf("%.0f %.0f\n", bare, run_all(processes, with));
+    run_all(processes / 4 + 1, command, environ); /* warms up the page cache */
+    const double bare = run_all(processes, command, environ);
+    printf("%.0f %.0f\n", bare, run_all(processes, command, with));
     free(with);
     return 0;
 }

@@ -759,6 +759,30 @@ static void what_is_not_ours_is_not_pruned(void **state)
     assert_false(exists("20260107-dead.vgr"));
 }
 
+/* A home that several machines share: a pid says nothing of another machine's processes. */
+static void write_run_elsewhere(const char *name, uint32_t age_days, uint32_t end)
+{
+    struct vg_file_header header = { .pid = 4194305, .start_ticks = 1, .host = "another.machine" };
+    memcpy(header.magic, VG_FILE_MAGIC, 8);
+    atomic_store(&header.end, end);
+    header.start_realtime_ns = ((uint64_t)time(NULL) - age_days * 86400ull) * 1000000000;
+    FILE *const file = fopen(run_file(name), "w");
+    fwrite(&header, sizeof header, 1, file);
+    fclose(file);
+}
+
+static void running_on_another_machine_is_not_pruned(void **state)
+{
+    (void)state;
+    write_run_elsewhere("20250101-elsewhere.vgr", 2, VG_END_NONE);
+    write_run_elsewhere("20250102-ended.vgr", 2, VG_END_EXIT);
+    write_run_elsewhere("20250103-old.vgr", 40, VG_END_NONE);
+    vg_run_file_prune(1);
+    assert_true(exists("20250101-elsewhere.vgr"));
+    assert_false(exists("20250102-ended.vgr"));
+    assert_false(exists("20250103-old.vgr"));
+}
+
 static void prune_child(void *argument)
 {
     (void)argument;
@@ -826,6 +850,7 @@ int main(void)
         NAME_TEST(folders_are_made_private),
         PRUNE_TEST(oldest_are_pruned),
         PRUNE_TEST(what_is_not_ours_is_not_pruned),
+        PRUNE_TEST(running_on_another_machine_is_not_pruned),
         PRUNE_TEST(pipe_in_the_folder_does_not_block),
         PRUNE_TEST(prune_fits_a_small_stack),
     };
