@@ -24,7 +24,7 @@ $(BUILD)/simgpu/libcuda.so: $(BUILD)/simgpu/libcuda.so.1
 
 # The behaviour suite: the programs of `behaviour` run on any driver, those of `simgpu_*` on the
 # simulation only. None needs anything but libc.
-BEHAVIOUR_COMMON  := check cuda
+BEHAVIOUR_COMMON  := check child cuda
 BEHAVIOUR_NAMES   := $(filter-out $(BEHAVIOUR_COMMON),$(basename $(notdir $(wildcard test/behaviour/*.c))))
 BEHAVIOUR_OBJECTS := $(BEHAVIOUR_COMMON:%=$(BUILD)/obj/test/behaviour/%.o)
 BEHAVIOUR_BINARIES := $(BEHAVIOUR_NAMES:%=$(BUILD)/test/behaviour/%)
@@ -38,7 +38,7 @@ $(BUILD)/obj/test/behaviour/%.o: test/behaviour/%.c
 
 $(BEHAVIOUR_BINARIES): $(BUILD)/test/behaviour/%: $(BUILD)/obj/test/behaviour/%.o $(BEHAVIOUR_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) -pthread $(LDFLAGS) -o $@ $^
+	$(CC) -pthread -rdynamic $(LDFLAGS) -o $@ $^
 
 check-behaviour: behaviour simgpu-driver
 	test/behaviour/run $(BUILD) $(BEHAVIOUR_NAMES)
