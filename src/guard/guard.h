@@ -43,6 +43,13 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
  * process's state is not made before that. `device` as in struct vg_call. */
 bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device);
 
+/* Has the driver accepted the arguments of the call just made? Only then may what they point to be
+ * read: a bare program gets an error for a wild pointer that the driver never looked at. */
+static inline bool vg_guard_accepted(const struct vg_call *call)
+{
+    return call->result == CUDA_SUCCESS || call->result == CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 /* Looks at call->result: is the real call to be made once more? Runs the policy after an
  * out-of-memory result and writes the report when nothing helped. */
 bool vg_guard_again(struct vg_call *call);

@@ -33,11 +33,12 @@ static uint64_t estimate(uint64_t width, uint64_t height, uint64_t depth, CUarra
     return bytes;
 }
 
-/* Descriptors are the program's: a null one is for the driver to refuse. */
+/* A driver may run out of memory before it looks at the descriptor. */
 #define ESTIMATE_2D(d)                                                                             \
-    ((d) ? estimate((d)->Width, (d)->Height, 1, (d)->Format, (d)->NumChannels) : 0)
+    ((d) ? estimate((d)->Width, (d)->Height, 1, (d)->Format, (d)->NumChannels) : VG_BYTES_UNKNOWN)
 #define ESTIMATE_3D(d)                                                                             \
-    ((d) ? estimate((d)->Width, (d)->Height, (d)->Depth, (d)->Format, (d)->NumChannels) : 0)
+    ((d) ? estimate((d)->Width, (d)->Height, (d)->Depth, (d)->Format, (d)->NumChannels)            \
+         : VG_BYTES_UNKNOWN)
 
 static uint64_t key(const void *array)
 {
@@ -47,56 +48,60 @@ static uint64_t key(const void *array)
 CUresult cuArrayCreate(CUarray *array, const CUDA_ARRAY_DESCRIPTOR_v1 *descriptor)
 {
     struct vg_call call;
-    const uint64_t bytes = ESTIMATE_2D(descriptor);
-    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate, bytes))
+    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuArrayCreate, (array, descriptor));
-    do
+    do {
         call.result = vg_driver.cuArrayCreate(array, descriptor);
-    while (vg_guard_again(&call));
+        if (vg_guard_accepted(&call))
+            call.asked_bytes = ESTIMATE_2D(descriptor);
+    } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
     return vg_guard_end(&call);
 }
 
 CUresult cuArrayCreate_v2(CUarray *array, const CUDA_ARRAY_DESCRIPTOR *descriptor)
 {
     struct vg_call call;
-    const uint64_t bytes = ESTIMATE_2D(descriptor);
-    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate_v2, bytes))
+    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate_v2, VG_BYTES_UNKNOWN))
         return VG_PASS(cuArrayCreate_v2, (array, descriptor));
-    do
+    do {
         call.result = vg_driver.cuArrayCreate_v2(array, descriptor);
-    while (vg_guard_again(&call));
+        if (vg_guard_accepted(&call))
+            call.asked_bytes = ESTIMATE_2D(descriptor);
+    } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
     return vg_guard_end(&call);
 }
 
 CUresult cuArray3DCreate(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR_v1 *descriptor)
 {
     struct vg_call call;
-    const uint64_t bytes = ESTIMATE_3D(descriptor);
-    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate, bytes))
+    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuArray3DCreate, (array, descriptor));
-    do
+    do {
         call.result = vg_driver.cuArray3DCreate(array, descriptor);
-    while (vg_guard_again(&call));
+        if (vg_guard_accepted(&call))
+            call.asked_bytes = ESTIMATE_3D(descriptor);
+    } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
     return vg_guard_end(&call);
 }
 
 CUresult cuArray3DCreate_v2(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 {
     struct vg_call call;
-    const uint64_t bytes = ESTIMATE_3D(descriptor);
-    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate_v2, bytes))
+    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate_v2, VG_BYTES_UNKNOWN))
         return VG_PASS(cuArray3DCreate_v2, (array, descriptor));
-    do
+    do {
         call.result = vg_driver.cuArray3DCreate_v2(array, descriptor);
-    while (vg_guard_again(&call));
+        if (vg_guard_accepted(&call))
+            call.asked_bytes = ESTIMATE_3D(descriptor);
+    } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
     return vg_guard_end(&call);
 }
 
@@ -112,7 +117,9 @@ CUresult cuArrayDestroy(CUarray array)
 static uint64_t estimate_levels(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned levels)
 {
     uint64_t sum = 0;
-    for (unsigned level = 0; descriptor && level < levels && level < 64; level++) {
+    if (!descriptor)
+        return VG_BYTES_UNKNOWN;
+    for (unsigned level = 0; level < levels && level < 64; level++) {
         const uint64_t bytes =
             estimate(descriptor->Width >> level, descriptor->Height >> level,
                      descriptor->Depth >> level, descriptor->Format, descriptor->NumChannels);
@@ -126,14 +133,15 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESC
                                 unsigned int levels)
 {
     struct vg_call call;
-    const uint64_t bytes = estimate_levels(descriptor, levels);
-    if (!vg_guard_begin(&call, VG_FN_cuMipmappedArrayCreate, bytes))
+    if (!vg_guard_begin(&call, VG_FN_cuMipmappedArrayCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuMipmappedArrayCreate, (array, descriptor, levels));
-    do
+    do {
         call.result = vg_driver.cuMipmappedArrayCreate(array, descriptor, levels);
-    while (vg_guard_again(&call));
+        if (vg_guard_accepted(&call))
+            call.asked_bytes = estimate_levels(descriptor, levels);
+    } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), bytes);
+        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
     return vg_guard_end(&call);
 }
 

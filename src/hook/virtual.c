@@ -20,12 +20,15 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemCreate, bytes))
         return VG_PASS(cuMemCreate, (handle, bytes, properties, flags));
-    const bool on_device = properties && properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE;
-    if (on_device)
-        call.device = properties->location.id;
-    do
+    bool on_device = false;
+    do {
         call.result = vg_driver.cuMemCreate(handle, bytes, properties, flags);
-    while (vg_guard_again(&call));
+        if (vg_guard_accepted(&call) && properties &&
+            properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
+            on_device = true;
+            call.device = properties->location.id;
+        }
+    } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && on_device) {
         const uint64_t key = next_key();
         if (vg_virtual_create(&call.state->virtual, *handle, key) == 0)

@@ -1,6 +1,5 @@
 """Differences between a bare and a guarded run that are known and not mended. They fail; the suite
-does not run them. To see them: `test/transparency/run test/transparency/known.py`, and
-`KNOWN=1 test/transparency/run` for those that test_calls.py leaves out."""
+does not run them. To see them: `test/transparency/run test/transparency/known.py`."""
 
 from conftest import PROGRAMS
 

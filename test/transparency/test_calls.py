@@ -1,7 +1,6 @@
 """Every wrapped function gives the driver's own results, whatever it is called with."""
 
 import difflib
-import os
 import re
 
 import pytest
@@ -9,21 +8,10 @@ from conftest import PROGRAMS, as_bare
 
 CRASHED = 90
 
-# Differences that are known: left out unless KNOWN=1 is set.
-KNOWN = [
-    # The guard reads the descriptor before the driver had its say.
-    r"cu(MemCreate|Array(3D)?Create(_v2)?) (properties|descriptor) choice 4:",
-]
 
-
-def without_known(lines):
-    """Also without what each new process says at its start."""
-    known = KNOWN if not os.environ.get("KNOWN") else []
-    return [
-        line
-        for line in lines
-        if re.match(r"\d+ cu|all ", line) and not any(re.search(each, line) for each in known)
-    ]
+def result_lines(lines):
+    """Without what each new process says at its start."""
+    return [line for line in lines if re.match(r"\d+ cu|all ", line)]
 
 
 def run_all(machine, guarded, state, **extra):
@@ -33,7 +21,7 @@ def run_all(machine, guarded, state, **extra):
         result = machine.run([PROGRAMS / "calls", state, first], guarded, **extra)
         lines += as_bare(result.stdout).splitlines()
         if result.code != CRASHED:
-            return without_known(lines) + ["exit code %d" % result.code]
+            return result_lines(lines) + ["exit code %d" % result.code]
         first = int(re.findall(r"^(\d+) cu", result.stdout, re.M)[-1]) + 1
 
 
