@@ -104,6 +104,11 @@ static void check_box(void)
             for (int x = 0; x < 8; x++)
                 wrong += out[z][y][x] != in[z + 1][y + 2][x + 4];
     CHECK("  the data comes back", wrong, 0);
+    back.srcY = H - 2;
+    CHECK("beyond the end of a slice", cuda.copy_3d(&back), CUDA_ERROR_INVALID_VALUE);
+    back.srcY = 0;
+    back.srcXInBytes = W - 4;
+    CHECK("beyond the end of a row", cuda.copy_3d(&back), CUDA_ERROR_INVALID_VALUE);
     cuda.array_destroy(array);
 }
 

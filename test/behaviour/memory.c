@@ -34,8 +34,9 @@ static void check_alloc(void)
     CHECK("alloc 1 byte more", cuda.alloc(&other, 1), CUDA_SUCCESS);
     CHECK_TRUE("  elsewhere", other != address);
     CHECK("  aligned to 256", (address | other) % 256, 0);
-    cuda.free(address);
-    cuda.free(other);
+    CHECK("free a small one", cuda.free(address), CUDA_SUCCESS);
+    CHECK("free it twice", cuda.free(address), CUDA_ERROR_INVALID_VALUE);
+    CHECK("free the other", cuda.free(other), CUDA_SUCCESS);
 }
 
 /* Small allocations share blocks: a thousand of them take little, and all comes back. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "child.h"
 #include "cuda.h"
 
 #define MIB     1048576u
@@ -187,9 +188,36 @@ static void check_threads(void)
     CHECK("  and all is back", cuda_free_bytes(), before);
 }
 
+/* Addresses are reserved for sixteen times the device: runs of freed blocks must grow together
+ * again, or they are used up. Returns the round that failed, 0 for none. */
+static int use_addresses_up(void)
+{
+    enum { ROUNDS = 100, BLOCKS = 30 };
+    CUdeviceptr blocks[BLOCKS], large;
+    cuda_start();
+    for (int round = 1; round <= ROUNDS; round++) {
+        for (int i = 0; i < BLOCKS; i++)
+            if (cuda.alloc(&blocks[i], 2 * MIB) != CUDA_SUCCESS)
+                return round;
+        for (int i = 0; i < BLOCKS; i++)
+            cuda.free(blocks[round % 2 == 0 ? i : BLOCKS - 1 - i]);
+        if (cuda.alloc(&large, BLOCKS * 2 * MIB) != CUDA_SUCCESS)
+            return round;
+        cuda.free(large);
+    }
+    return 0;
+}
+
+static void check_addresses(void)
+{
+    char *environment[] = { "SIMGPU_DEVICES=64MiB", "SIMGPU_CONTEXT=0", NULL };
+    CHECK("freed addresses grow together again", child_run(environment, use_addresses_up), 0);
+}
+
 int main(void)
 {
     check_start();
+    check_addresses();
     setenv("SIMGPU_DEVICES", "1TiB", 1); /* more than the host has */
     cuda_start();
     addresses = calloc(MILLION, sizeof(*addresses));

@@ -47,6 +47,7 @@ static void check_lifetime(void)
     CHECK("read at the other address", cuda.copy_dtoh(out, base + 4 * unit + 100, 6), CUDA_SUCCESS);
     CHECK("  the same memory", strcmp(out, "hello"), 0);
 
+    CHECK("unmap a part", cuda.unmap(base, unit), CUDA_ERROR_INVALID_VALUE);
     CHECK("release", cuda.release(handle), CUDA_SUCCESS);
     check_lost("  keeps what is mapped", before, 2 * unit);
     CHECK("unmap", cuda.unmap(base, 2 * unit), CUDA_SUCCESS);
