@@ -189,28 +189,28 @@ static void check_threads(void)
 }
 
 /* Addresses are reserved for sixteen times the device: runs of freed blocks must grow together
- * again, or they are used up. Returns the round that failed, 0 for none. */
+ * again, or larger and larger requests use them up. Returns the size in MiB that failed, 0 for
+ * none. */
 static int use_addresses_up(void)
 {
-    enum { ROUNDS = 100, BLOCKS = 30 };
-    CUdeviceptr blocks[BLOCKS], large;
+    enum { DEVICE_MIB = 256, MOST = DEVICE_MIB / 2 };
+    CUdeviceptr blocks[MOST];
     cuda_start();
-    for (int round = 1; round <= ROUNDS; round++) {
-        for (int i = 0; i < BLOCKS; i++)
-            if (cuda.alloc(&blocks[i], 2 * MIB) != CUDA_SUCCESS)
-                return round;
-        for (int i = 0; i < BLOCKS; i++)
-            cuda.free(blocks[round % 2 == 0 ? i : BLOCKS - 1 - i]);
-        if (cuda.alloc(&large, BLOCKS * 2 * MIB) != CUDA_SUCCESS)
-            return round;
-        cuda.free(large);
+    for (int mib = 2; mib <= DEVICE_MIB / 2; mib += 2) {
+        int count = 0;
+        while (count < MOST && cuda.alloc(&blocks[count], mib * (size_t)MIB) == CUDA_SUCCESS)
+            count++;
+        for (int i = 0; i < count; i++)
+            cuda.free(blocks[i]);
+        if (count != DEVICE_MIB / mib)
+            return mib;
     }
     return 0;
 }
 
 static void check_addresses(void)
 {
-    char *environment[] = { "SIMGPU_DEVICES=64MiB", "SIMGPU_CONTEXT=0", NULL };
+    char *environment[] = { "SIMGPU_DEVICES=256MiB", "SIMGPU_CONTEXT=0", NULL };
     CHECK("freed addresses grow together again", child_run(environment, use_addresses_up), 0);
 }
 
