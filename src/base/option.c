@@ -104,6 +104,8 @@ void vg_option_read_environment(struct vg_options *out)
         const char *const text = secure_getenv(row->environment);
         if (!text || !*text || vg_option_parse(row, text, value, why, sizeof why) == 0)
             continue;
+        if (out->enabled.number == VG_ENABLED_OFF) /* the table's first row: off is silent */
+            continue;
         vg_text_sanitize(shown, sizeof shown, text, strlen(text));
         vg_stderr_line("%s=\"%s\": %s (%s); using the default \"%s\"", row->environment, shown, why,
                        row->allowed, row->default_text);

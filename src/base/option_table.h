@@ -14,6 +14,7 @@
  * fuzzed inputs of test/unit. getenv appears nowhere else but for the conventions NO_COLOR,
  * XDG_STATE_HOME and HOME. */
 /* clang-format off */
+/* First: what is wrong with the others is not told when the library is off. */
 VG_OPTION(enabled, CHOICE, VRAMGUARD, "on", 0, 0, "on|off",
           "off makes the library inert and silent")
 VG_OPTION(stacks, CHOICE, VRAMGUARD_STACKS, "native", 0, 0, "off|native",

@@ -6,8 +6,7 @@
 
 #include "report/emit.h"
 
-/* Milliseconds are exact enough for the age of an allocation, and the coarse clock costs a fifth.
- */
+/* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
 static uint64_t coarse_now_ns(void)
 {
     struct timespec now;

@@ -20,8 +20,7 @@ static atomic_flag making = ATOMIC_FLAG_INIT;
 static struct vg_snapshot snapshot;
 static char report_text[VG_REPORT_TEXT_CAP];
 
-/* The present window: its start, and how many failures were told and how many only counted in it.
- */
+/* The present window: its start, how many failures were told and how many only counted in it. */
 static _Atomic uint64_t window_start_ns, window_count, silent_count;
 
 /* Start of the window that a report was made in full for; only who makes a report touches it. */

@@ -41,6 +41,11 @@ def test_empty_option_is_an_unset_one(machine, load_model):
     assert len(machine.records()) == 1
 
 
+def test_off_is_silent_about_the_other_options(machine, load_model):
+    bare, guarded = machine.both(load_model, VRAMGUARD="off", VRAMGUARD_KEEP="many")
+    assert own_lines_only(bare, guarded) == []
+
+
 def test_two_bad_options_are_two_lines(machine, load_model):
     wrong = dict(VRAMGUARD_STACKS="x", VRAMGUARD_KEEP="y")
     bare, guarded = machine.both(load_model, **wrong)
