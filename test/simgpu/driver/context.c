@@ -27,6 +27,7 @@ static pthread_key_t stack_key;
 static pthread_once_t stack_key_once = PTHREAD_ONCE_INIT;
 static unsigned long long last_id;
 static struct context primaries[MAX_DEVICES];
+static struct context *ended_contexts; /* kept for the stacks that may still have them */
 
 static void free_stack(void *ended)
 {
@@ -208,6 +209,8 @@ CUresult sim_cuCtxDestroy_v2(CUcontext handle)
         return sim_unlock_with(CUDA_ERROR_INVALID_CONTEXT);
     end(context);
     object_remove((uint64_t)(uintptr_t)handle);
+    context->next_ended = ended_contexts;
+    ended_contexts = context;
     if (top() == context)
         stack->depth--;
     return sim_unlock_with(CUDA_SUCCESS);

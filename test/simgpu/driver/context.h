@@ -15,6 +15,7 @@ struct small_heap;
 /* Contexts are never freed, only ended, so that a thread which still has an ended one on its stack
  * is told so. */
 struct context {
+    struct context *next_ended;
     CUcontext handle;
     unsigned long long id;
     int ordinal; /* as the application counts devices */
