@@ -1,15 +1,14 @@
 """Runs a client's own tests inside the client's environment; prints one line for each.
 
-    python outcomes.py unittest|pytest OUT NAME...
+    python outcomes.py unittest|pytest OUT WITHOUT NAME...
 
-NAME is what the framework calls a module, a class, a file or a test. OUT gets lines of outcome,
-test and, for those that did not pass, the last line of the reason, separated by tabs.
+NAME is what the framework calls a module, a class, a file or a test; WITHOUT are ends of names of
+tests to be left out, separated by commas. OUT gets lines of outcome, test and, for those that did
+not pass, the last line of the reason, separated by tabs.
 """
 
 import sys
 import unittest
-
-OUTCOMES = ("passed", "failed", "skipped")
 
 
 class Outcomes:
@@ -38,7 +37,10 @@ class UnittestResult(unittest.TestResult):
             self.outcomes.add("passed", test.id())
 
     def addFailure(self, test, error):
-        self.outcomes.add("failed", test.id(), "%s: %s" % (error[0].__name__, error[1]))
+        if error[0].__name__ == "Skipped":  # pytest's, raised by a test of this framework
+            self.addSkip(test, error[1])
+        else:
+            self.outcomes.add("failed", test.id(), "%s: %s" % (error[0].__name__, error[1]))
 
     addError = addFailure
 
@@ -57,16 +59,28 @@ class UnittestResult(unittest.TestResult):
             self.addFailure(test, error)
 
 
-def run_unittest(outcomes, names):
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+def flat(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from flat(test)
+        else:
+            yield test
+
+
+def run_unittest(outcomes, without, names):
+    loaded = unittest.defaultTestLoader.loadTestsFromNames(names)
+    suite = unittest.TestSuite(t for t in flat(loaded) if not t.id().endswith(without))
     suite.run(UnittestResult(outcomes))
 
 
 class PytestPlugin:
     """Hands pytest's results to Outcomes; a test's set-up and tear-down count as the test."""
 
-    def __init__(self, outcomes):
-        self.outcomes = outcomes
+    def __init__(self, outcomes, without):
+        self.outcomes, self.without = outcomes, without
+
+    def pytest_collection_modifyitems(self, items):
+        items[:] = [item for item in items if not item.nodeid.endswith(self.without)]
 
     def pytest_runtest_logreport(self, report):
         if report.when != "call" and report.passed:
@@ -85,13 +99,19 @@ class PytestPlugin:
             self.outcomes.add("failed", report.nodeid.split("/")[-1], report.longrepr)
 
 
-def run_pytest(outcomes, names):
+def run_pytest(outcomes, without, names):
     import pytest
 
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short"]
-    pytest.main([*options, *names], plugins=[PytestPlugin(outcomes)])
+    options = ["-q", "-p", "no:cacheprovider", "--tb=short"]
+    pytest.main([*options, *names], plugins=[PytestPlugin(outcomes, without)])
+
+
+def main():
+    framework, path, without, *names = sys.argv[1:]
+    run = {"unittest": run_unittest, "pytest": run_pytest}[framework]
+    # An empty end would leave out all.
+    run(Outcomes(path), tuple(filter(None, without.split(","))), names)
 
 
 if __name__ == "__main__":
-    framework, path, *names = sys.argv[1:]
-    {"unittest": run_unittest, "pytest": run_pytest}[framework](Outcomes(path), names)
+    main()
