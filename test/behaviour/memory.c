@@ -5,7 +5,12 @@
 #include "check.h"
 #include "cuda.h"
 
-#define MIB (1u << 20)
+#define MIB                (1u << 20)
+#define CONCURRENT_MANAGED 89
+#define READ_MOSTLY        1
+#define PREFERRED_LOCATION 2
+#define ACCESSED_BY        3
+#define DEVICE_INVALID     (-2)
 
 static void check_alloc(void)
 {
@@ -147,6 +152,13 @@ static void check_pointers(void)
     CHECK_TRUE("buffer id is never used again", other_id != id);
     cuda.free(address);
 
+    cuda.alloc(&address, 4 * MIB);
+    int yes = 1, set = 0;
+    CHECK("set synchronous operations",
+          cuda.pointer_set(&yes, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, address), CUDA_SUCCESS);
+    cuda.pointer_attribute(&set, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, address + MIB);
+    CHECK("  they are", set, 1);
+    cuda.free(address);
     CHECK("ordinary memory",
           cuda.pointer_attribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, (uintptr_t)&type),
           CUDA_ERROR_INVALID_VALUE);
@@ -284,6 +296,27 @@ static void check_managed(void)
     unsigned char byte = 0;
     cuda.copy_dtoh(&byte, address + 999, 1);
     CHECK("  is written by the host and read by the driver", byte, 42);
+    int concurrent = 0, answer = 99;
+    cuda.device_attribute(&concurrent, CONCURRENT_MANAGED, 0);
+    CHECK("advise", cuda.advise(address, 4 * MIB, CU_MEM_ADVISE_SET_READ_MOSTLY, 0), CUDA_SUCCESS);
+    CHECK("what was advised",
+          cuda.range_attribute(&answer, sizeof(answer), READ_MOSTLY, address, 4 * MIB),
+          CUDA_SUCCESS);
+    CHECK("  is known", answer, 1);
+    cuda.advise(address, 4 * MIB, CU_MEM_ADVISE_SET_PREFERRED_LOCATION, CU_DEVICE_CPU);
+    cuda.range_attribute(&answer, sizeof(answer), PREFERRED_LOCATION, address, 4 * MIB);
+    CHECK("preferred location", answer, CU_DEVICE_CPU);
+    if (concurrent) {
+        int places[3] = { 99, 99, 99 };
+        cuda.advise(address, 4 * MIB, CU_MEM_ADVISE_SET_ACCESSED_BY, 0);
+        cuda.range_attribute(places, sizeof(places), ACCESSED_BY, address, 4 * MIB);
+        CHECK("accessed by device 0", places[0], 0);
+        CHECK("  and no other", places[2], DEVICE_INVALID);
+    } else {
+        check_skip("accessed by", "the device cannot access managed memory with the host");
+    }
+    CHECK("advise on other memory", cuda.advise((uintptr_t)&byte, 1, 1, 0),
+          CUDA_ERROR_INVALID_VALUE);
     CHECK("free managed", cuda.free(address), CUDA_SUCCESS);
     CHECK("managed without flags", cuda.alloc_managed(&address, MIB, 0), CUDA_ERROR_INVALID_VALUE);
     CHECK("managed of nothing", cuda.alloc_managed(&address, 0, 1), CUDA_ERROR_INVALID_VALUE);

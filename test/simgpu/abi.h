@@ -139,7 +139,10 @@ typedef size_t (*CUoccupancyB2DSize)(int block_size);
 
 #define CU_MEM_ADVISE_SET_READ_MOSTLY          1
 #define CU_MEM_ADVISE_UNSET_READ_MOSTLY        2
+#define CU_MEM_ADVISE_SET_PREFERRED_LOCATION   3
 #define CU_MEM_ADVISE_UNSET_PREFERRED_LOCATION 4
+#define CU_MEM_ADVISE_SET_ACCESSED_BY          5
+#define CU_MEM_ADVISE_UNSET_ACCESSED_BY        6
 
 #define CU_MEM_LOCATION_TYPE_HOST              2
 #define CU_MEM_LOCATION_TYPE_HOST_NUMA         3

@@ -9,6 +9,7 @@
 #include "function_table.h"
 #include "graph.h"
 #include "graph_memory.h"
+#include "options.h"
 #include "state.h"
 #include "stream.h"
 
@@ -24,12 +25,29 @@
 #define UPDATE_TYPE_CHANGED     3
 
 struct exec {
+    struct exec *next;
     CUgraphExec handle;
     struct graph *graph; /* a copy; its nodes' origins are the application's nodes */
     struct node **order;
     size_t count;
     unsigned long long flags;
+    /* What the memory behind it took when it was last put there, and when that was. */
+    uint64_t mapped_bytes[MAX_DEVICES], mapped_at_trim[MAX_DEVICES];
 };
+
+static struct exec *execs; /* all */
+
+/* Graphs share memory: the device needs what the greediest of them has. */
+static void update_mapped(void)
+{
+    for (int i = 0; i < sim_device_count; i++) {
+        uint64_t most = 0;
+        for (const struct exec *exec = execs; exec != NULL; exec = exec->next)
+            if (exec->mapped_at_trim[i] == graph_memory_trims(i) && exec->mapped_bytes[i] > most)
+                most = exec->mapped_bytes[i];
+        graph_memory_set_mapped(i, most);
+    }
+}
 
 /* Called with sim_lock held. */
 static CUresult instantiate(struct graph *graph, unsigned long long flags, struct exec **out)
@@ -55,6 +73,8 @@ static CUresult instantiate(struct graph *graph, unsigned long long flags, struc
         return result;
     }
     graph_order(exec->graph, exec->order);
+    exec->next = execs;
+    execs = exec;
     *out = exec;
     return CUDA_SUCCESS;
 }
@@ -66,7 +86,7 @@ static CUresult measure(const struct exec *exec, uint64_t *need_bytes)
     uint64_t in_use[MAX_DEVICES];
     bool free_first = (exec->flags & FLAG_AUTO_FREE) != 0;
     for (int i = 0; i < sim_device_count; i++)
-        need_bytes[i] = in_use[i] = graph_memory_used(i);
+        need_bytes[i] = in_use[i] = graph_memory_live(i);
     for (size_t i = 0; i < exec->count; i++) {
         const struct node *node = exec->order[i];
         if (node->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC && node->type != CU_GRAPH_NODE_TYPE_MEM_FREE)
@@ -87,14 +107,31 @@ static CUresult measure(const struct exec *exec, uint64_t *need_bytes)
     return CUDA_SUCCESS;
 }
 
-/* Puts memory behind all nodes, or fails as a whole. */
-static CUresult reserve(const struct exec *exec)
+static bool has_memory(const struct exec *exec)
 {
+    for (size_t i = 0; i < exec->count; i++)
+        if (exec->order[i]->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+            return true;
+    return false;
+}
+
+/* Puts memory behind all nodes, or fails as a whole. */
+static CUresult reserve(struct exec *exec)
+{
+    if (!has_memory(exec))
+        return CUDA_SUCCESS;
     uint64_t need_bytes[MAX_DEVICES];
     CUresult result = measure(exec, need_bytes);
     for (int i = 0; i < sim_device_count && result == CUDA_SUCCESS; i++)
         result = graph_memory_reserve(i, need_bytes[i]);
-    return result;
+    if (result != CUDA_SUCCESS)
+        return result;
+    for (int i = 0; i < sim_device_count; i++) {
+        exec->mapped_bytes[i] = need_bytes[i];
+        exec->mapped_at_trim[i] = graph_memory_trims(i);
+    }
+    update_mapped();
+    return CUDA_SUCCESS;
 }
 
 /* Runs one node; called without sim_lock. */
@@ -194,7 +231,7 @@ CUresult sim_cuGraphUpload(CUgraphExec handle, CUstream stream_handle)
     if (result != CUDA_SUCCESS)
         return result;
     sim_lock_all();
-    const struct exec *exec = OBJECT(OBJECT_EXEC, handle);
+    struct exec *exec = OBJECT(OBJECT_EXEC, handle);
     return sim_unlock_with(exec != NULL ? reserve(exec) : CUDA_ERROR_INVALID_VALUE);
 }
 
@@ -224,6 +261,11 @@ CUresult sim_cuGraphExecDestroy(CUgraphExec handle)
     if (exec == NULL)
         return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
     object_remove((uint64_t)(uintptr_t)handle);
+    struct exec **link = &execs;
+    while (*link != exec)
+        link = &(*link)->next;
+    *link = exec->next;
+    update_mapped();
     graph_end(exec->graph);
     free(exec->order);
     free(exec);

@@ -17,7 +17,10 @@
 #define ATTR_RESERVED_HIGH    3
 
 struct account {
-    uint64_t used, used_high, reserved, reserved_high; /* bytes */
+    uint64_t live;   /* bytes of allocations */
+    uint64_t mapped; /* bytes that executable graphs have memory behind */
+    uint64_t used, used_high, reserved, reserved_high; /* bytes; used: live or mapped */
+    uint64_t trims;
 };
 
 static struct account accounts[MAX_DEVICES]; /* by ordinal */
@@ -69,15 +72,33 @@ struct graph_memory *graph_memory_find(uint64_t address)
     return memory;
 }
 
-uint64_t graph_memory_used(int ordinal)
-{
-    return accounts[ordinal].used;
-}
-
 static void raise_high(uint64_t current, uint64_t *high)
 {
     if (current > *high)
         *high = current;
+}
+
+/* Live allocations lie in memory that is mapped, or was when they were made. */
+static void update_used(struct account *account)
+{
+    account->used = account->live > account->mapped ? account->live : account->mapped;
+    raise_high(account->used, &account->used_high);
+}
+
+uint64_t graph_memory_live(int ordinal)
+{
+    return accounts[ordinal].live;
+}
+
+void graph_memory_set_mapped(int ordinal, uint64_t bytes)
+{
+    accounts[ordinal].mapped = bytes;
+    update_used(&accounts[ordinal]);
+}
+
+uint64_t graph_memory_trims(int ordinal)
+{
+    return accounts[ordinal].trims;
 }
 
 CUresult graph_memory_reserve(int ordinal, uint64_t bytes)
@@ -106,9 +127,8 @@ CUresult graph_memory_begin(struct graph_memory *memory, struct context *context
     range->detail = memory;
     range_add(range);
     memory->range = range;
-    struct account *account = &accounts[memory->ordinal];
-    account->used += memory->extent_bytes;
-    raise_high(account->used, &account->used_high);
+    accounts[memory->ordinal].live += memory->extent_bytes;
+    update_used(&accounts[memory->ordinal]);
     return CUDA_SUCCESS;
 }
 
@@ -117,7 +137,8 @@ void graph_memory_end(struct graph_memory *memory)
     range_remove(memory->range);
     free(memory->range);
     memory->range = NULL;
-    accounts[memory->ordinal].used -= memory->extent_bytes;
+    accounts[memory->ordinal].live -= memory->extent_bytes;
+    update_used(&accounts[memory->ordinal]);
     madvise((void *)(uintptr_t)memory->address, memory->extent_bytes, MADV_DONTNEED);
     end_if_unused(memory);
 }
@@ -127,9 +148,14 @@ void graph_memory_end_range(struct range *range)
     graph_memory_end(range->detail);
 }
 
+/* Documented: what no allocation lives in and no graph is running on goes, even if graphs have
+ * memory behind them; they get it anew when they are launched again. */
 void graph_memory_trim(int ordinal)
 {
     struct account *account = &accounts[ordinal];
+    account->trims++;
+    account->mapped = 0;
+    update_used(account);
     if (account->reserved > account->used)
         shared_give(sim_devices[ordinal], account->reserved - account->used);
     account->reserved = account->used;

@@ -29,9 +29,16 @@ void graph_memory_drop(struct graph_memory *memory);
 /* The memory at exactly this address, or NULL. */
 struct graph_memory *graph_memory_find(uint64_t address);
 
-/* Bytes in use on the device, and making sure that at least `bytes` are reserved. */
-uint64_t graph_memory_used(int ordinal);
+/* Bytes of allocations that live on the device now. */
+uint64_t graph_memory_live(int ordinal);
+
+/* Makes sure that at least `bytes` are reserved. */
 CUresult graph_memory_reserve(int ordinal, uint64_t bytes);
+
+/* Tells how many bytes the executable graphs have memory behind, the same bytes counted once; and
+ * how often the device was trimmed, which takes that memory from them. */
+void graph_memory_set_mapped(int ordinal, uint64_t bytes);
+uint64_t graph_memory_trims(int ordinal);
 
 /* Allocates and frees, as the nodes do when a graph runs. */
 CUresult graph_memory_begin(struct graph_memory *memory, struct context *context);

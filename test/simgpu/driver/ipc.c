@@ -39,21 +39,20 @@ struct ticket {
 _Static_assert(sizeof(struct ticket) <= sizeof(CUipcMemHandle), "must fit the handle");
 
 /* Blocks that live in a file. */
-struct export
-{
-    struct export *next;
+struct exported {
+    struct exported *next;
     uint64_t base, bytes;
     int fd;
     uint64_t inode;
 };
 
-struct import {
+struct opened {
     struct ticket ticket;
     void *pages; /* of all the blocks */
     unsigned int opens;
 };
 
-static struct export *exports; /* rarely more than a few */
+static struct exported *exports; /* rarely more than a few */
 
 static void *pages_at(uint64_t address)
 {
@@ -75,18 +74,18 @@ static int fill_file(int fd, uint64_t base, uint64_t bytes)
     return 0;
 }
 
-static struct export *find_export(uint64_t base)
+static struct exported *find_export(uint64_t base)
 {
-    struct export *found = exports;
+    struct exported *found = exports;
     while (found != NULL && found->base != base)
         found = found->next;
     return found;
 }
 
 /* Moves the blocks into a file in place. */
-static struct export *make_export(uint64_t base, uint64_t bytes)
+static struct exported *make_export(uint64_t base, uint64_t bytes)
 {
-    struct export *made = calloc(1, sizeof(*made));
+    struct exported *made = calloc(1, sizeof(*made));
     int fd = made != NULL ? memfd_create("simgpu-ipc", MFD_CLOEXEC) : -1;
     struct stat status;
     if (fd < 0 || fill_file(fd, base, bytes) != 0 || fstat(fd, &status) != 0 ||
@@ -98,15 +97,15 @@ static struct export *make_export(uint64_t base, uint64_t bytes)
         return NULL;
     }
     madvise(pages_at(base), bytes, MADV_DONTFORK);
-    *made = (struct export){ exports, base, bytes, fd, status.st_ino };
+    *made = (struct exported){ exports, base, bytes, fd, status.st_ino };
     exports = made;
     return made;
 }
 
 void ipc_forget(uint64_t base, uint64_t bytes)
 {
-    for (struct export **link = &exports; *link != NULL;) {
-        struct export *found = *link;
+    for (struct exported **link = &exports; *link != NULL;) {
+        struct exported *found = *link;
         if (found->base - base >= bytes) {
             link = &found->next;
             continue;
@@ -137,14 +136,14 @@ CUresult sim_cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr address)
         return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
     uint64_t block = view.range != NULL ? view.base : view.base / BLOCK_BYTES * BLOCK_BYTES;
     uint64_t block_bytes = view.range != NULL ? view.extent_bytes : BLOCK_BYTES;
-    struct export *export = find_export(block);
-    if (export == NULL)
-        export = make_export(block, block_bytes);
-    if (export == NULL)
+    struct exported *exported = find_export(block);
+    if (exported == NULL)
+        exported = make_export(block, block_bytes);
+    if (exported == NULL)
         return sim_unlock_with(CUDA_ERROR_OUT_OF_MEMORY);
     struct ticket ticket = {
-        MEMORY_MAGIC,  self.pid,    self.start_ticks,  export->fd, view.context->device,
-        export->inode, block_bytes, view.base - block, view.bytes
+        MEMORY_MAGIC,    self.pid,    self.start_ticks,  exported->fd, view.context->device,
+        exported->inode, block_bytes, view.base - block, view.bytes
     };
     memset(handle, 0, sizeof(*handle));
     memcpy(handle, &ticket, sizeof(ticket));
@@ -173,8 +172,8 @@ static int open_file(const struct ticket *ticket)
 static struct range *find_import(const struct context *context, const struct ticket *ticket)
 {
     for (struct range *range = context->ranges; range != NULL; range = range->next) {
-        struct import *import = range->detail;
-        if (range->kind == RANGE_IMPORTED && memcmp(&import->ticket, ticket, sizeof(*ticket)) == 0)
+        struct opened *opened = range->detail;
+        if (range->kind == RANGE_IMPORTED && memcmp(&opened->ticket, ticket, sizeof(*ticket)) == 0)
             return range;
     }
     return NULL;
@@ -188,27 +187,28 @@ static CUresult map_import(struct context *context, const struct ticket *ticket,
     void *pages = mmap(NULL, ticket->block_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     struct range *range = calloc(1, sizeof(*range));
-    struct import *import = calloc(1, sizeof(*import));
-    if (pages == MAP_FAILED || range == NULL || import == NULL) {
+    struct opened *opened = calloc(1, sizeof(*opened));
+    if (pages == MAP_FAILED || range == NULL || opened == NULL) {
         if (pages != MAP_FAILED)
             munmap(pages, ticket->block_bytes);
         free(range);
-        free(import);
+        free(opened);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    *import = (struct import){ *ticket, pages, 0 };
+    *opened = (struct opened){ *ticket, pages, 0 };
     range->kind = RANGE_IMPORTED;
     range->base = (uint64_t)(uintptr_t)pages + ticket->offset;
     range->bytes = ticket->bytes;
     range->extent_bytes = ticket->bytes;
     range->serial = range_new_serial();
     range->context = context;
-    range->detail = import;
+    range->detail = opened;
     range_add(range);
     *out = range;
     return CUDA_SUCCESS;
 }
 
+/* A context of another device than the exporter's opens it as a peer. */
 CUresult sim_cuIpcOpenMemHandle_v2(CUdeviceptr *address, CUipcMemHandle handle, unsigned int flags)
 {
     struct ticket ticket;
@@ -220,15 +220,13 @@ CUresult sim_cuIpcOpenMemHandle_v2(CUdeviceptr *address, CUipcMemHandle handle, 
     CUresult result = context_current(&context);
     if (result == CUDA_SUCCESS && ticket.pid == getpid())
         result = CUDA_ERROR_INVALID_CONTEXT; /* the exporter itself */
-    if (result == CUDA_SUCCESS && context->device != ticket.device)
-        result = CUDA_ERROR_INVALID_DEVICE;
     if (result != CUDA_SUCCESS)
         return sim_unlock_with(result);
     struct range *range = find_import(context, &ticket);
     if (range == NULL)
         result = map_import(context, &ticket, &range);
     if (result == CUDA_SUCCESS) {
-        ((struct import *)range->detail)->opens++;
+        ((struct opened *)range->detail)->opens++;
         *address = range->base;
     }
     return sim_unlock_with(result);
@@ -239,12 +237,21 @@ CUresult sim_cuIpcOpenMemHandle(CUdeviceptr *address, CUipcMemHandle handle, uns
     return sim_cuIpcOpenMemHandle_v2(address, handle, flags);
 }
 
+int ipc_ordinal(const struct range *range)
+{
+    const struct opened *opened = range->detail;
+    for (int i = 0; i < sim_device_count; i++)
+        if (sim_devices[i] == opened->ticket.device)
+            return i;
+    return range->context->ordinal;
+}
+
 void ipc_end_range(struct range *range)
 {
-    struct import *import = range->detail;
+    struct opened *opened = range->detail;
     range_remove(range);
-    munmap(import->pages, import->ticket.block_bytes);
-    free(import);
+    munmap(opened->pages, opened->ticket.block_bytes);
+    free(opened);
     free(range);
 }
 
@@ -254,7 +261,7 @@ CUresult sim_cuIpcCloseMemHandle(CUdeviceptr address)
     struct range *range = range_find_base(address, RANGE_IMPORTED);
     if (range == NULL)
         return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
-    if (--((struct import *)range->detail)->opens == 0)
+    if (--((struct opened *)range->detail)->opens == 0)
         ipc_end_range(range);
     return sim_unlock_with(CUDA_SUCCESS);
 }

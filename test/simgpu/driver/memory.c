@@ -10,6 +10,7 @@
 #include "function_table.h"
 #include "graph_memory.h"
 #include "ipc.h"
+#include "managed.h"
 #include "pool.h"
 #include "shared.h"
 #include "small.h"
@@ -92,6 +93,7 @@ void memory_end_range(struct range *range)
         shared_give(range->context->device, range->extent_bytes);
     } else {
         memory_unmap_pages((void *)(uintptr_t)range->base, range->extent_bytes);
+        free(range->detail); /* what was advised about managed memory */
     }
     free(range);
 }
@@ -109,25 +111,47 @@ CUresult memory_give(CUdeviceptr address)
     return CUDA_SUCCESS;
 }
 
+static void look_at_range(struct range *range, struct memory_view *view)
+{
+    bool host = range->kind == RANGE_HOST || range->kind == RANGE_REGISTERED;
+    *view = (struct memory_view){
+        .base = range->base,
+        .bytes = range->bytes,
+        .extent_bytes = range->extent_bytes,
+        .serial = range->serial,
+        .context = range->context,
+        .ordinal = !host && range->context != NULL ? range->context->ordinal : -1,
+        .kind = range->kind,
+        .range = range,
+        .sync_memops = range->sync_memops,
+    };
+    if (range->kind == RANGE_MAPPED)
+        view->ordinal = virtual_physical(range)->ordinal;
+    else if (range->kind == RANGE_IMPORTED)
+        view->ordinal = ipc_ordinal(range);
+}
+
 bool memory_look(uint64_t address, struct memory_view *view)
 {
     struct small_allocation small;
     if (small_find(address, &small)) {
         struct context *context = small_heap_owner(small.heap);
-        *view = (struct memory_view){ small.base, small.bytes,      small.bytes,  small.serial,
-                                      context,    context->ordinal, RANGE_DEVICE, NULL };
+        *view = (struct memory_view){
+            .base = small.base,
+            .bytes = small.bytes,
+            .extent_bytes = small.bytes,
+            .serial = small.serial,
+            .context = context,
+            .ordinal = context->ordinal,
+            .kind = RANGE_DEVICE,
+            .sync_memops = small.sync_memops,
+        };
         return true;
     }
-    const struct range *range = range_find(address);
-    if (range == NULL)
-        return false;
-    bool host = range->kind == RANGE_HOST || range->kind == RANGE_REGISTERED;
-    int ordinal = !host && range->context != NULL ? range->context->ordinal : -1;
-    if (range->kind == RANGE_MAPPED)
-        ordinal = virtual_physical(range)->ordinal;
-    *view = (struct memory_view){ range->base,    range->bytes, range->extent_bytes, range->serial,
-                                  range->context, ordinal,      range->kind,         range };
-    return true;
+    struct range *range = range_find(address);
+    if (range != NULL)
+        look_at_range(range, view);
+    return range != NULL;
 }
 
 CUresult sim_cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
@@ -190,10 +214,13 @@ CUresult sim_cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int 
 
     uint64_t extent = (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     void *pages = memory_map_pages(extent);
-    struct range *range = pages != NULL ? calloc(1, sizeof(*range)) : NULL;
-    if (range == NULL) {
+    struct range *range = calloc(1, sizeof(*range));
+    struct managed *managed = managed_create();
+    if (pages == NULL || range == NULL || managed == NULL) {
         if (pages != NULL)
             memory_unmap_pages(pages, extent);
+        free(range);
+        free(managed);
         return sim_unlock_with(CUDA_ERROR_OUT_OF_MEMORY);
     }
     range->kind = RANGE_MANAGED;
@@ -203,6 +230,7 @@ CUresult sim_cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int 
     range->serial = range_new_serial();
     range->context = context;
     range->flags = flags;
+    range->detail = managed;
     range_add(range);
     *address = range->base;
     return sim_unlock_with(CUDA_SUCCESS);

@@ -16,7 +16,8 @@ struct memory_view {
     struct context *context; /* NULL for memory that belongs to no context */
     int ordinal;             /* the device whose memory it is; -1: the host's */
     enum range_kind kind;
-    const struct range *range; /* NULL for a small allocation */
+    struct range *range; /* NULL for a small allocation */
+    bool sync_memops;
 };
 
 /* Takes `bytes` (not 0) of device memory for the context. Called with sim_lock held. Returns

@@ -5,6 +5,7 @@
 #include "function_table.h"
 #include "memory.h"
 #include "pool.h"
+#include "small.h"
 #include "state.h"
 #include "virtual.h"
 
@@ -53,7 +54,7 @@ static CUresult describe(const struct memory_view *view, CUpointer_attribute att
             return CUDA_ERROR_INVALID_VALUE;
         *answer = number(address, 8);
         break;
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: *answer = number(0, 4); break;
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: *answer = number(view->sync_memops, 4); break;
     case CU_POINTER_ATTRIBUTE_BUFFER_ID: *answer = number(view->serial, 8); break;
     case CU_POINTER_ATTRIBUTE_IS_MANAGED: *answer = number(managed, 4); break;
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *answer = number((uint32_t)ordinal, 4); break;
@@ -131,8 +132,15 @@ CUresult sim_cuPointerSetAttribute(const void *value, CUpointer_attribute attrib
 {
     if (value == NULL || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS)
         return CUDA_ERROR_INVALID_VALUE;
+    unsigned int set;
+    memcpy(&set, value, sizeof(set));
     sim_lock_all();
     struct memory_view view;
-    bool known = memory_look(address, &view);
-    return sim_unlock_with(known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+    if (!memory_look(address, &view))
+        return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
+    if (view.range != NULL)
+        view.range->sync_memops = set != 0;
+    else
+        small_set_sync_memops(address, set != 0);
+    return sim_unlock_with(CUDA_SUCCESS);
 }

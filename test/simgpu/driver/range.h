@@ -32,6 +32,7 @@ struct range {
     uint64_t serial;       /* CU_POINTER_ATTRIBUTE_BUFFER_ID */
     struct context *context;
     unsigned int flags; /* of the call that made it */
+    bool sync_memops;   /* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS was set */
     void *detail;       /* by kind: the pool, the physical handle, the graph */
 };
 

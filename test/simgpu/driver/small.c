@@ -9,11 +9,14 @@
 #include "options.h"
 #include "shared.h"
 
-#define UNITS          (BLOCK_BYTES / UNIT_BYTES) /* per block */
-#define WORDS          (UNITS / 64)
-#define NO_UNIT        0
-#define BYTES_OF(use)  ((use)&0x1fffff) /* a request has at most 20 bits, its serial 43 */
-#define SERIAL_OF(use) ((use) >> 21)
+#define UNITS   (BLOCK_BYTES / UNIT_BYTES) /* per block */
+#define WORDS   (UNITS / 64)
+#define NO_UNIT 0
+/* What is kept of an allocation: a request has at most 20 bits, its serial 42, and one is a mark.
+ */
+#define BYTES_OF(use)  ((use)&0x1fffff)
+#define SERIAL_OF(use) ((use) >> 21 & 0x3ffffffffff)
+#define SYNC_MARK      (1ull << 63)
 
 /* Runs of free units are kept in lists by their exact length, linked through (block, unit) names.
  * A name is block index * UNITS + unit + 1, so that NO_UNIT is none. */
@@ -304,6 +307,15 @@ bool small_find(uint64_t address, struct small_allocation *found)
     found->base = block->base + (uint64_t)first * UNIT_BYTES;
     found->bytes = BYTES_OF(block->units[first].use);
     found->serial = SERIAL_OF(block->units[first].use);
+    found->sync_memops = (block->units[first].use & SYNC_MARK) != 0;
     found->heap = block->heap;
     return true;
+}
+
+void small_set_sync_memops(uint64_t address, bool set)
+{
+    struct block *block = arena_block_tag(address);
+    uint32_t first = last_used_first(block, (uint32_t)((address - block->base) / UNIT_BYTES));
+    uint64_t use = block->units[first].use & ~SYNC_MARK;
+    block->units[first].use = set ? use | SYNC_MARK : use;
 }

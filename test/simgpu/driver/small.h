@@ -19,6 +19,7 @@ struct small_allocation {
     uint64_t base;
     uint64_t bytes; /* as requested */
     uint64_t serial;
+    bool sync_memops; /* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS was set */
     struct small_heap *heap;
 };
 
@@ -38,5 +39,8 @@ int small_give(uint64_t address);
 
 /* Finds the allocation that contains `address`. */
 bool small_find(uint64_t address, struct small_allocation *found);
+
+/* Sets the mark of the allocation that contains `address`, which exists. */
+void small_set_sync_memops(uint64_t address, bool set);
 
 #endif

@@ -1,5 +1,6 @@
-/* Functions of hardware that the simulated device does not have. Programs look them up and treat their
- * absence from the library as a fault, but not this answer (NVML API Reference, NVML_ERROR_NOT_SUPPORTED).
+/* Functions of hardware that the simulated device does not have. Programs look them up and treat
+ * their absence from the library as a fault, but not this answer (NVML API Reference,
+ * NVML_ERROR_NOT_SUPPORTED).
  */
 #include <stddef.h>
 
