@@ -31,7 +31,7 @@ class Machine:
     def __init__(self, build, libraries, simulate, pythons, seconds):
         self.build, self.simulate, self.pythons = build, simulate, pythons
         self.libraries = libraries
-        self.guard = build / "libvramguard.so"
+        self.guard = Path(os.environ.get("GUARD", build / "libvramguard.so")).resolve()
         self.folder = Path(tempfile.mkdtemp(prefix="vg-gpu-check-"))
         self.deadline = time.monotonic() + seconds
 
@@ -168,7 +168,14 @@ def real_tree(machine):
     for entry in machine.build.iterdir():
         if entry.name not in ("simgpu", "clients-venv"):
             (tree / entry.name).symlink_to(entry)
-    (tree / "simgpu" / "libcuda.so.1").symlink_to(driver_path())
+    driver = driver_path()
+    (tree / "simgpu" / "libcuda.so.1").symlink_to(driver)
+    # The suite's programs get no other folder: what the driver and the guard open lies there too.
+    for folder in (driver.parent, *machine.libraries):
+        for library in folder.glob("lib*.so*"):
+            link = tree / "simgpu" / library.name
+            if library.name.startswith(("libnvidia-", "libunwind")) and not link.is_symlink():
+                link.symlink_to(library)
     return tree
 
 
