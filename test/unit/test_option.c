@@ -122,7 +122,7 @@ static void survives_any_text(void **state)
 static void read_child(void *argument)
 {
     struct vg_options options;
-    setenv("VRAMGUARD", "off", 1);
+    setenv("VRAMGUARD", "on", 1);
     setenv("VRAMGUARD_STACKS", argument, 1);
     setenv("VRAMGUARD_KEEP", "7", 1);
     setenv("VRAMGUARD_LOG", "/some/where", 1);
@@ -130,7 +130,7 @@ static void read_child(void *argument)
     errno = 4711;
     vg_option_read_environment(&options);
     CHECK(errno == 4711);
-    CHECK(options.enabled.number == VG_ENABLED_OFF);
+    CHECK(options.enabled.number == VG_ENABLED_ON);
     CHECK(options.keep_runs.number == 7);
     CHECK(strcmp(options.log_path.text, "/some/where") == 0);
     CHECK(strcmp(options.policy.text, "off") == 0);
@@ -147,6 +147,25 @@ static void wrong_values_are_one_line_and_the_default(void **state)
     assert_non_null(strstr(text, "off|native"));
     assert_non_null(strstr(text, "default \"native\""));
     assert_null(strchr(text, '\033'));
+}
+
+static void off_child(void *argument)
+{
+    struct vg_options options;
+    (void)argument;
+    setenv("VRAMGUARD", "off", 1);
+    setenv("VRAMGUARD_STACKS", "wrong", 1);
+    vg_option_read_environment(&options);
+    CHECK(options.enabled.number == VG_ENABLED_OFF);
+    CHECK(options.stacks.number == VG_STACKS_NATIVE);
+}
+
+static void off_is_silent(void **state)
+{
+    (void)state;
+    char text[2048];
+    assert_int_equal(run_child(off_child, NULL, text, sizeof text), 0);
+    assert_string_equal(text, "");
 }
 
 static void right_values_are_silent(void **state)
@@ -166,6 +185,7 @@ int main(void)
         cmocka_unit_test(long_texts_are_refused),
         cmocka_unit_test(survives_any_text),
         cmocka_unit_test(wrong_values_are_one_line_and_the_default),
+        cmocka_unit_test(off_is_silent),
         cmocka_unit_test(right_values_are_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
