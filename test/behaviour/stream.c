@@ -103,7 +103,32 @@ static void check_host_functions(void)
 
 static const char ptx[] =
     ".version 7.0\n.target sm_52\n.address_size 64\n"
-    ".visible .entry nothing() { ret; }\n";
+    ".visible .global .align 4 .b8 table[100];\n"
+    ".visible .global .align 8 .u64 number;\n"
+    ".visible .entry nothing() { ret; }\n"
+    ".visible .entry nothing_more() { ret; }\n";
+
+static void check_variables(CUmodule module)
+{
+    CUdeviceptr table = 0, again = 0;
+    size_t bytes = 0;
+    unsigned int functions = 0;
+    CHECK("variable", cuda.module_global(&table, &bytes, module, "table"), CUDA_SUCCESS);
+    CHECK("  its size", bytes, 100);
+    CHECK("  can be written", cuda.set_d8(table, 1, bytes), CUDA_SUCCESS);
+    CHECK("  stays where it is", cuda.module_global(&again, NULL, module, "table"), CUDA_SUCCESS);
+    CHECK("  indeed", again, table);
+    CHECK("another", cuda.module_global(NULL, &bytes, module, "number"), CUDA_SUCCESS);
+    CHECK("  its size", bytes, 8);
+    CHECK("no such variable", cuda.module_global(&table, &bytes, module, "nothing"),
+          CUDA_ERROR_NOT_FOUND);
+    if (cuda.module_function_count == NULL) {
+        check_skip("number of functions", "the driver is older than CUDA 12.4");
+        return;
+    }
+    CHECK("number of functions", cuda.module_function_count(&functions, module), CUDA_SUCCESS);
+    CHECK("  two", functions, 2);
+}
 
 static void check_launch(void)
 {
@@ -124,6 +149,7 @@ static void check_launch(void)
     check_between("  threads per block", threads, 32, 1024);
     CHECK("occupancy", cuda.occupancy_blocks(&blocks, function, 256, 0), CUDA_SUCCESS);
     check_between("  blocks", blocks, 1, 32);
+    check_variables(module);
     CHECK("unload", cuda.module_unload(module), CUDA_SUCCESS);
     CHECK("no image", cuda.module_load(&module, NULL), CUDA_ERROR_INVALID_VALUE);
 }

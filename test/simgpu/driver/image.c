@@ -96,6 +96,17 @@ void image_free(struct image *image)
     free(image);
 }
 
+const char *image_code(const struct image *image, size_t *bytes)
+{
+    *bytes = image->bytes;
+    return image->code;
+}
+
+bool image_is_opaque(const struct image *image)
+{
+    return image->opaque;
+}
+
 static bool is_name_character(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||

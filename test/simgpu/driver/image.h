@@ -23,6 +23,16 @@ void image_free(struct image *image);
  * name. */
 bool image_has(const struct image *image, const char *name);
 
+/* The code that is kept: none of a fat binary. */
+const char *image_code(const struct image *image, size_t *bytes);
+bool image_is_opaque(const struct image *image);
+
+/* The size of a variable that the code declares. Returns 0 or -ENOENT. */
+int image_variable(const struct image *image, const char *name, size_t *bytes);
+
+/* The name of the kernel with that index, for the caller to free; NULL if there are fewer. */
+char *image_kernel(const struct image *image, size_t index);
+
 /* Makes what cuLinkComplete gives out from joined inputs; the caller frees it. NULL: out of memory.
  */
 void *image_link(const void *inputs, size_t bytes, size_t *image_bytes);

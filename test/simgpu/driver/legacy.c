@@ -88,3 +88,18 @@ CUresult sim_cuMemHostGetDevicePointer(CUdeviceptr_v1 *device, void *address, un
         *device = (CUdeviceptr_v1)wide;
     return result;
 }
+
+CUresult sim_cuModuleGetGlobal(CUdeviceptr_v1 *address, unsigned int *bytes, CUmodule module,
+                               const char *name)
+{
+    CUdeviceptr wide;
+    size_t wide_bytes;
+    CUresult result = sim_cuModuleGetGlobal_v2(&wide, &wide_bytes, module, name);
+    if (result == CUDA_SUCCESS && address != NULL && wide > UINT32_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS && address != NULL)
+        *address = (CUdeviceptr_v1)wide;
+    if (result == CUDA_SUCCESS && bytes != NULL)
+        *bytes = clamp(wide_bytes);
+    return result;
+}

@@ -9,6 +9,7 @@
 #include "function_table.h"
 #include "image.h"
 #include "library.h"
+#include "memory.h"
 #include "object.h"
 #include "state.h"
 
@@ -58,6 +59,13 @@ void module_end(struct module *module)
         struct function *function = module->functions;
         module->functions = function->next;
         function_end(function);
+    }
+    while (module->variables != NULL) {
+        struct variable *variable = module->variables;
+        module->variables = variable->next;
+        memory_give(variable->address);
+        free(variable->name);
+        free(variable);
     }
     object_remove((uint64_t)(uintptr_t)module->handle);
     if (module->library == NULL)

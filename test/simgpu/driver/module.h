@@ -12,12 +12,21 @@ struct image;
 struct library;
 struct function;
 
+/* A variable that someone asked for: device memory of the module's context. */
+struct variable {
+    struct variable *next; /* of the same module */
+    char *name;
+    CUdeviceptr address;
+    size_t bytes;
+};
+
 struct module {
     CUmodule handle;
     struct context *context;
     struct image *image;
     struct library *library; /* not NULL: the module is this library's, and so is the image */
     struct function *functions;
+    struct variable *variables;
 };
 
 /* Also serves as a kernel, which is a library's function before it has a context. */
@@ -45,5 +54,15 @@ void module_end(struct module *module);
 
 /* The module's function of that name, made on first use. CUDA_ERROR_NOT_FOUND if it has none. */
 CUresult module_function(struct module *module, const char *name, CUfunction *handle);
+
+/* The module's variable of that name, zeroed and given memory on first use; either output may be
+ * NULL.
+ */
+CUresult module_variable(struct module *module, const char *name, CUdeviceptr *address,
+                         size_t *bytes);
+
+/* How many kernels the code has. CUDA_ERROR_NOT_SUPPORTED for a fat binary, which is not looked
+ * into. */
+CUresult module_count_kernels(const struct image *image, unsigned int *count);
 
 #endif
