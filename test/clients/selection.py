@@ -12,13 +12,12 @@ HERE = Path(__file__).resolve().parent
 class Group:
     """A part of a client's tests that runs in one process.
 
-    names: what the framework is given; without: the tests left out, by the end of their names;
-    known: tests that fail on the simulated GPU, bare too, and why.
+    names: what the framework is given; without: the tests left out, by the end of their names.
     """
 
-    def __init__(self, client, title, framework, names, without=(), known=None):
+    def __init__(self, client, title, framework, names, without=()):
         self.client, self.title, self.framework = client, title, framework
-        self.names, self.without, self.known = names, tuple(without), known or {}
+        self.names, self.without = names, tuple(without)
 
 
 # The environment that holds each client, the package whose version is shown, and in words what of
@@ -30,7 +29,7 @@ CLIENTS = {
     "cuda-python": (
         "cuda-python",
         "cuda-python",
-        "are about kernels, the run-time compiler, core dumps, green contexts or conditional graphs",
+        "are about core dumps, green contexts, conditional or changed graph nodes, or nvidia-smi",
     ),
 }
 
@@ -76,8 +75,8 @@ cudapy.test_stream_api
 """
 
 CUDA_PYTHON_WITHOUT = """
-    test_cuda_cuModuleLoadDataEx test_cuda_coredump_attr test_eglFrame test_device_get_name
-    test_graph_poly test_cuDeviceGetDevResource test_conditional
+    test_cuda_coredump_attr test_device_get_name test_graph_poly test_cuDeviceGetDevResource
+    test_conditional
 """
 
 # PyCUDA compiles a kernel for most of what its tests do: those that do not, by name.
@@ -97,40 +96,21 @@ PYCUDA = {
 }
 
 
-# What fails on the simulated GPU, bare too.
-NUMBA_KNOWN = {
-    "cudapy.test_ipc": {
-        "TestIpcStaged.test_ipc_array": "cuIpcOpenMemHandle refuses another device than the exporter's"
-    },
-}
-CUDA_PYTHON_KNOWN = {
-    "test_cuda_pointer_attr": "cuPointerSetAttribute does not keep SYNC_MEMOPS",
-    "test_cuda_mem_range_attr": "cuMemRangeGetAttribute does not know what cuMemAdvise set",
-    "test_cuda_graphMem_attr": "memory of graphs made by hand is not counted",
-}
-
-
 def numba_groups():
     text = NUMBA.replace("\n    ", " ")
     for line in text.strip().splitlines():
         module, _, names = line.partition(":")
         without = [name if "." in name else ".test_" + name for name in names.split()]
-        names = ["numba.cuda.tests." + module]
-        known = NUMBA_KNOWN.get(module)
-        yield Group("numba-cuda", module, "unittest", names, without, known)
+        yield Group("numba-cuda", module, "unittest", ["numba.cuda.tests." + module], without)
 
 
 def groups(packages, pycuda_sources):
     """All groups. packages: the folder of cuda-python's packages; pycuda_sources: PyCUDA's."""
     yield from numba_groups()
-    yield Group(
-        "cuda-python",
-        "test_cuda",
-        "pytest",
-        [str(packages / "cuda" / "tests" / "test_cuda.py")],
-        CUDA_PYTHON_WITHOUT.split(),
-        CUDA_PYTHON_KNOWN,
-    )
+    without = CUDA_PYTHON_WITHOUT.split()
+    for module in ("test_cuda", "test_interoperability"):
+        path = packages / "cuda" / "tests" / (module + ".py")
+        yield Group("cuda-python", module, "pytest", [str(path)], without)
     yield Group(
         "cuda-bindings", "ours: its wheel has none", "pytest", [str(HERE / "bindings_tests.py")]
     )
