@@ -41,4 +41,5 @@ $(BEHAVIOUR_BINARIES): $(BUILD)/test/behaviour/%: $(BUILD)/obj/test/behaviour/%.
 	$(CC) -pthread -rdynamic $(LDFLAGS) -o $@ $^
 
 check-behaviour: behaviour simgpu-driver
+	test/simgpu/driver/check-readme
 	test/behaviour/run $(BUILD) $(BEHAVIOUR_NAMES)
