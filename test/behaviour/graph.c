@@ -185,6 +185,50 @@ static void check_modes(void)
     CHECK("after all that the stream works", cuda.stream_sync(stream), CUDA_SUCCESS);
 }
 
+/* What a captured stream may not be mixed with; each attempt spoils the capture. */
+static void check_mixing(void)
+{
+    CUstream blocking, other;
+    CUevent plain, captured;
+    CUgraph graph;
+    CUdeviceptr address;
+    cuda.alloc(&address, 4096);
+    cuda.stream_create(&blocking, 0);
+    cuda.stream_create(&other, CU_STREAM_NON_BLOCKING);
+    cuda.event_create(&plain, CU_EVENT_DISABLE_TIMING);
+    cuda.event_create(&captured, CU_EVENT_DISABLE_TIMING);
+    cuda.event_record(plain, other);
+
+    cuda.capture_begin(blocking, MODE_RELAXED);
+    CHECK("work in the legacy stream", cuda.set_d8_async(address, 1, 8, NULL),
+          CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+    CHECK("  spoils a blocking stream's capture", cuda.capture_end(blocking, &graph),
+          CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+    cuda.capture_begin(stream, MODE_RELAXED);
+    CHECK("  but not a non-blocking one's", cuda.set_d8_async(address, 1, 8, NULL), CUDA_SUCCESS);
+    CHECK("  indeed", cuda.capture_end(stream, &graph), CUDA_SUCCESS);
+    cuda.graph_destroy(graph);
+
+    cuda.capture_begin(stream, MODE_RELAXED);
+    CHECK("wait for what is not captured", cuda.stream_wait(stream, plain, 0),
+          CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
+    CHECK("  spoils it", cuda.capture_end(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+
+    cuda.capture_begin(stream, MODE_RELAXED);
+    cuda.capture_begin(other, MODE_RELAXED);
+    cuda.event_record(captured, other);
+    CHECK("wait for another capture", cuda.stream_wait(stream, captured, 0),
+          CUDA_ERROR_STREAM_CAPTURE_MERGE);
+    CHECK("query a captured event", cuda.event_query(captured), CUDA_ERROR_CAPTURED_EVENT);
+    cuda.capture_end(stream, &graph);
+    cuda.capture_end(other, &graph);
+    cuda.event_destroy(plain);
+    cuda.event_destroy(captured);
+    cuda.stream_destroy(other);
+    cuda.stream_destroy(blocking);
+    cuda.free(address);
+}
+
 /* Memory of nodes: there from launch or upload on, in reserve after the free, gone by the trim. */
 static void check_graph_memory(void)
 {
@@ -301,6 +345,7 @@ int main(void)
     check_capture();
     check_fork();
     check_modes();
+    check_mixing();
     if (pools && cuda.graph_add_alloc != NULL) {
         check_graph_memory();
         check_outliving();

@@ -62,6 +62,32 @@ static void check_unsupported(void)
     CHECK("no green contexts", green(NULL), CUDA_ERROR_NOT_SUPPORTED);
 }
 
+/* The manual: used is what at least one graph has mapped. */
+static void check_mapped(void)
+{
+    enum { USED_CURRENT = 0 };
+    CUgraph graph;
+    CUgraphExec exec;
+    CUgraphNode alloc, release;
+    cuuint64_t used = 0;
+    CUDA_MEM_ALLOC_NODE_PARAMS params = {
+        .poolProps = { .allocType = 1, .location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 } },
+        .bytesize = 4 * MIB,
+    };
+    cuda.graph_create(&graph, 0);
+    cuda.graph_add_alloc(&alloc, graph, NULL, 0, &params);
+    cuda.graph_add_free(&release, graph, &alloc, 1, params.dptr);
+    cuda.graph_instantiate(&exec, graph, 0);
+    cuda.graph_launch(exec, NULL);
+    cuda.graph_memory(0, USED_CURRENT, &used);
+    CHECK("a graph has memory mapped", used, 4 * MIB);
+    cuda.graph_exec_destroy(exec);
+    cuda.graph_memory(0, USED_CURRENT, &used);
+    CHECK("  until it ends", used, 0);
+    cuda.graph_destroy(graph);
+    cuda.graph_trim(0);
+}
+
 /* This program exports a cuMemAlloc_v2 of its own (-rdynamic), as a preloaded library would. */
 __attribute__((visibility("default"))) CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes);
 
@@ -90,6 +116,7 @@ int main(void)
     cuda_start();
     check_old();
     check_unsupported();
+    check_mapped();
     check_interposition();
     return check_finish();
 }

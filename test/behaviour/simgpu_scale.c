@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,6 +139,40 @@ static void check_pages(void)
     check_between("  and freed: MiB", resident_mib() - before, -4, 10);
 }
 
+/* MiB that the files behind physical handles have. */
+static long file_mib(void)
+{
+    long blocks = 0;
+    for (int fd = 0; fd < 100; fd++) {
+        char path[64], name[64] = "";
+        struct stat status;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (readlink(path, name, sizeof(name) - 1) > 0 && strstr(name, "memfd:simgpu") != NULL &&
+            fstat(fd, &status) == 0)
+            blocks += status.st_blocks;
+    }
+    return blocks * 512 / MIB;
+}
+
+static void check_physical_pages(void)
+{
+    CUmemAllocationProp props = { .type = 1, .location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 } };
+    CUmemAccessDesc access = { { CU_MEM_LOCATION_TYPE_DEVICE, 0 }, 3 };
+    CUmemGenericAllocationHandle handle;
+    CUdeviceptr base;
+    cuda.reserve(&base, 64 * MIB, 0, 0, 0);
+    cuda.create(&handle, 64 * MIB, &props, 0);
+    cuda.map(base, 64 * MIB, 0, handle, 0);
+    cuda.set_access(base, 64 * MIB, &access, 1);
+    CHECK("a physical handle takes no host memory: MiB", file_mib(), 0);
+    cuda.set_d8(base, 1, 32 * MIB);
+    CHECK("  but what is written: MiB", file_mib(), 32);
+    cuda.unmap(base, 64 * MIB);
+    cuda.release(handle);
+    CHECK("  until it ends: MiB", file_mib(), 0);
+    cuda.unreserve(base, 64 * MIB);
+}
+
 static void *churn(void *seed_argument)
 {
     enum { LIVE = 500, STEPS = 60000 };
@@ -226,6 +261,7 @@ int main(void)
     check_pair();
     check_fragments();
     check_pages();
+    check_physical_pages();
     check_threads();
     return check_finish();
 }

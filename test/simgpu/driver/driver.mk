@@ -30,6 +30,7 @@ BEHAVIOUR_OBJECTS := $(BEHAVIOUR_COMMON:%=$(BUILD)/obj/test/behaviour/%.o)
 BEHAVIOUR_BINARIES := $(BEHAVIOUR_NAMES:%=$(BUILD)/test/behaviour/%)
 
 .PHONY: behaviour check-behaviour
+check: check-behaviour
 behaviour: $(BEHAVIOUR_BINARIES)
 
 $(BUILD)/obj/test/behaviour/%.o: test/behaviour/%.c
