@@ -88,6 +88,9 @@ size_t graph_count_flat(const struct graph *graph);
  * after all that it depends on. `order` has room for graph_count_flat nodes. */
 void graph_order(struct graph *graph, struct node **order);
 
+/* The copy that an executable graph runs, or NULL. */
+struct graph *graph_of_exec(CUgraphExec handle);
+
 /* References to user objects. The destructor of an object that lost its last one runs in
  * user_objects_finish, which is called without sim_lock. */
 CUresult user_object_hold(CUuserObject object, unsigned int count);

@@ -177,8 +177,8 @@ CUresult sim_cuStreamGetCtx(CUstream handle, CUcontext *out)
     return sim_unlock_with(result);
 }
 
-/* Documented: of the two, the one that the stream is not of becomes NULL; there are no green contexts
- * here. */
+/* Documented: of the two, the one that the stream is not of becomes NULL; there are no green
+ * contexts here. */
 CUresult sim_cuStreamGetCtx_v2(CUstream handle, CUcontext *out, CUgreenCtx *green)
 {
     CUresult result = green != NULL ? sim_cuStreamGetCtx(handle, out) : CUDA_ERROR_INVALID_VALUE;
