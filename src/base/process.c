@@ -87,7 +87,7 @@ bool vg_process_alive(const struct vg_process_id *id)
 
 int vg_process_command(pid_t pid, char *out, size_t cap)
 {
-    char raw[4096];
+    char raw[1536]; /* stacks can be small, and a thousand characters are enough to know it by */
     out[0] = '\0';
     ssize_t length = read_proc(pid, "cmdline", raw, sizeof raw);
     if (length < 0)
@@ -126,7 +126,7 @@ int vg_process_uid(pid_t pid, uid_t *out_uid)
 
 void vg_process_exe_name(char *out, size_t cap)
 {
-    char path[4096], link[256];
+    char path[1024], link[256];
     snprintf(link, sizeof link, "%s/self/exe", vg_process_proc_root);
     const ssize_t length = readlink(link, path, sizeof path - 1);
     if (length <= 0) {
@@ -150,7 +150,7 @@ static uint64_t meminfo_value(const char *text, const char *key)
 
 void vg_process_host_memory(uint64_t *out_total_bytes, uint64_t *out_available_bytes)
 {
-    char text[4096], path[256];
+    char text[512], path[256]; /* the two values are in the first lines */
     *out_total_bytes = *out_available_bytes = VG_BYTES_UNKNOWN;
     snprintf(path, sizeof path, "%s/meminfo", vg_process_proc_root);
     if (vg_process_read_file(path, text, sizeof text) <= 0)
@@ -171,7 +171,7 @@ static uint64_t read_bytes_file(const char *directory, const char *name)
 void vg_process_cgroup_memory(uint64_t *out_limit_bytes, uint64_t *out_used_bytes)
 {
     *out_limit_bytes = *out_used_bytes = VG_BYTES_UNKNOWN;
-    char text[2048], directory[768];
+    char text[1024], directory[768];
     if (read_proc(0, "cgroup", text, sizeof text) <= 0)
         return;
     /* cgroups(7): "0::/path" is the v2 hierarchy, "N:...memory...:/path" v1's. */

@@ -67,7 +67,7 @@ static int create_file(struct vg_recorder *recorder, const struct vg_recorder_co
 
 static void tell_no_file(const char *path, int error)
 {
-    char directory[4096];
+    static char directory[4096]; /* one thread makes the file */
     if (path[0])
         strcpy(directory, path);
     else if (vg_run_file_directory(directory, sizeof directory) != 0)

@@ -100,7 +100,8 @@ static int make_directories(char *path)
 
 static int absolute(char *path, size_t cap)
 {
-    char relative[4096], directory[4096];
+    /* Static, here and below: the stack can be a small one, and files are made under a lock. */
+    static char relative[4096], directory[4096];
     if (path[0] == '/')
         return 0;
     if (strlen(path) >= sizeof relative || !getcwd(directory, sizeof directory))
@@ -112,7 +113,7 @@ static int absolute(char *path, size_t cap)
 static int create_unused(char *path, size_t cap)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
-    char stem[4096];
+    static char stem[4096];
     snprintf(stem, sizeof stem, "%s", path);
     const size_t length = strlen(stem), suffix = strlen(VG_RUN_FILE_SUFFIX);
     const bool has_suffix =
@@ -235,7 +236,8 @@ static unsigned find_oldest(DIR *directory, const char *after, char *out, size_t
 
 void vg_run_file_prune(unsigned keep)
 {
-    char path[4096], name[256], after[256] = "";
+    static char path[4096];
+    char name[256], after[256] = "";
     if (keep == 0 || vg_run_file_directory(path, sizeof path) != 0)
         return;
     DIR *const directory = opendir(path); /* the one place that uses malloc: once per process */
