@@ -89,7 +89,7 @@ static void describe_failure(struct vg_call *call)
     call->next_action = 0;
     call->stack.depth = 0;
     call->stack.truncated = false;
-    if (state->wants_stacks)
+    if (state->wants_stacks && !vg_thread.small_stack)
         vg_stack_capture(&call->stack);
     if (device >= 0) {
         vg_process_use_device(state, device);
@@ -169,7 +169,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
     };
-    if (state->wants_stacks) {
+    if (state->wants_stacks && !vg_thread.small_stack) {
         struct vg_stack stack;
         vg_stack_capture(&stack);
         allocation.stack_id =

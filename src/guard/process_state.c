@@ -1,6 +1,7 @@
 #include "guard/process_state.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -96,8 +97,6 @@ static struct vg_process_state *make_current(void)
         atomic_store(&vg_process_current, &inert_state);
         return &inert_state;
     }
-    if (from->stacks.number != VG_STACKS_OFF)
-        vg_stack_open(); /* enters the loader: before the lock */
     struct vg_lock *const lock = vg_fork_mark_lock();
     vg_lock_take(lock);
     struct vg_process_state *state = atomic_load(&vg_process_current);
@@ -115,6 +114,31 @@ static struct vg_process_state *make_current(void)
     return state;
 }
 
+/* libunwind and the loader that opens it want some 16 KiB of stack, which is all that the smallest
+ * threads have. The main thread's stack is large, and asking for it would read /proc. */
+static bool has_small_stack(uint32_t thread_id)
+{
+    enum { ROOM_BYTES = 32 * 1024 };
+    pthread_attr_t attributes;
+    size_t size_bytes = SIZE_MAX;
+    if ((pid_t)thread_id == getpid() || pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return false;
+    pthread_attr_getstacksize(&attributes, &size_bytes);
+    pthread_attr_destroy(&attributes);
+    return size_bytes < ROOM_BYTES;
+}
+
+static void meet_thread(const struct vg_process_state *state)
+{
+    const int saved_errno = errno;
+    vg_thread.thread_id = (uint32_t)syscall(SYS_gettid);
+    vg_thread.small_stack = state->wants_stacks && has_small_stack(vg_thread.thread_id);
+    if (state->wants_stacks && !vg_thread.small_stack)
+        vg_stack_open();
+    vg_thread.state = state;
+    errno = saved_errno;
+}
+
 struct vg_process_state *vg_process_start(void)
 {
     struct vg_process_state *state = atomic_load(&vg_process_current);
@@ -122,10 +146,8 @@ struct vg_process_state *vg_process_start(void)
         state = make_current();
     if (state->inert)
         return NULL;
-    if (vg_thread.state != state) {
-        vg_thread.thread_id = (uint32_t)syscall(SYS_gettid);
-        vg_thread.state = state;
-    }
+    if (vg_thread.state != state)
+        meet_thread(state);
     return state;
 }
 

@@ -37,7 +37,8 @@ bool vg_process_switched_off(void);
 struct vg_thread {
     const struct vg_process_state *state; /* that thread_id was cached for */
     uint32_t thread_id;
-    uint32_t depth; /* > 0: inside the guard */
+    uint16_t depth;       /* > 0: inside the guard */
+    uint16_t small_stack; /* there is no room for an unwinder: no stacks are captured */
 };
 
 extern _Thread_local struct vg_thread vg_thread;
