@@ -87,10 +87,7 @@ static void describe_failure(struct vg_call *call)
     const int device = device_of_call(call);
     call->failing = true;
     call->next_action = 0;
-    call->stack.depth = 0;
-    call->stack.truncated = false;
-    if (state->wants_stacks)
-        vg_stack_capture(&call->stack);
+    vg_stack_capture(state->stacks, &call->stack);
     if (device >= 0) {
         vg_process_use_device(state, device);
         await_device(state, device);
@@ -108,9 +105,8 @@ static void describe_failure(struct vg_call *call)
         .thread_id = vg_thread.thread_id,
         .frames = call->stack.frames,
         .frame_count = call->stack.depth,
-        .stack_id = vg_recorder_stack(&state->recorder, call->stack.frames, call->stack.depth,
-                                      call->stack.truncated),
-        .stack_truncated = call->stack.truncated,
+        .stack_id = vg_stack_record(state->stacks, &call->stack, &state->recorder),
+        .stack_truncated = call->stack.truncated || call->stack.python.truncated,
     };
 }
 
@@ -169,12 +165,9 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
     };
-    if (state->wants_stacks) {
-        struct vg_stack stack;
-        vg_stack_capture(&stack);
-        allocation.stack_id =
-            vg_recorder_stack(&state->recorder, stack.frames, stack.depth, stack.truncated);
-    }
+    struct vg_stack stack;
+    vg_stack_capture(state->stacks, &stack);
+    allocation.stack_id = vg_stack_record(state->stacks, &stack, &state->recorder);
     vg_track_put(&state->track, &allocation);
     publish_held(state, device);
     errno = saved_errno;

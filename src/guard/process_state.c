@@ -12,7 +12,6 @@
 #include "base/stderr.h"
 #include "driver/driver.h"
 #include "guard/fork_mark.h"
-#include "guard/stack.h"
 
 struct vg_process_state *_Atomic vg_process_current;
 _Thread_local struct vg_thread vg_thread;
@@ -59,6 +58,15 @@ static void at_exit(int status, void *argument)
             vg_registry_leave(&state->registrations[i]);
 }
 
+static struct vg_stack_choice stack_choice(const struct vg_options *from)
+{
+    const uint64_t stacks = from->stacks.number;
+    return (struct vg_stack_choice){
+        .native = stacks == VG_STACKS_NATIVE || stacks == VG_STACKS_FULL,
+        .python = stacks == VG_STACKS_PYTHON || stacks == VG_STACKS_FULL,
+    };
+}
+
 static struct vg_process_state *make_state(const struct vg_options *from)
 {
     void *const memory = mmap(NULL, sizeof(struct vg_process_state), PROT_READ | PROT_WRITE,
@@ -70,7 +78,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->options = *from;
     state->virtual.lock.rank = VG_LOCK_HANDLES;
     state->pools.lock.rank = VG_LOCK_HANDLES;
-    state->wants_stacks = from->stacks.number != VG_STACKS_OFF;
+    state->stacks = stack_choice(from);
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
@@ -96,8 +104,7 @@ static struct vg_process_state *make_current(void)
         atomic_store(&vg_process_current, &inert_state);
         return &inert_state;
     }
-    if (from->stacks.number != VG_STACKS_OFF)
-        vg_stack_open(); /* enters the loader: before the lock */
+    vg_stack_open(stack_choice(from)); /* enters the loader: before the lock */
     struct vg_lock *const lock = vg_fork_mark_lock();
     vg_lock_take(lock);
     struct vg_process_state *state = atomic_load(&vg_process_current);

@@ -9,6 +9,7 @@
 #include <libunwind.h>
 
 #include "base/elf_symbol.h"
+#include "base/hashing.h"
 #include "base/stderr.h"
 
 #define STRINGIFY_(x) #x
@@ -45,7 +46,7 @@ static backtrace_function open_libunwind(const char **out_why)
     return capture;
 }
 
-void vg_stack_open(void)
+static void open_unwinder(void)
 {
     if (atomic_load_explicit(&unwinder, memory_order_acquire))
         return;
@@ -68,10 +69,16 @@ void vg_stack_open(void)
     atomic_store_explicit(&unwinder, capture, memory_order_release);
 }
 
-void vg_stack_capture(struct vg_stack *out)
+void vg_stack_open(struct vg_stack_choice choice)
 {
-    out->depth = 0;
-    out->truncated = false;
+    if (choice.native)
+        open_unwinder();
+    if (choice.python)
+        vg_python_look();
+}
+
+static void capture_native(struct vg_stack *out)
+{
     const backtrace_function capture = atomic_load_explicit(&unwinder, memory_order_acquire);
     if (!capture)
         return;
@@ -89,4 +96,57 @@ void vg_stack_capture(struct vg_stack *out)
     out->depth = (uint32_t)depth;
     out->truncated = first + depth < captured || captured == RAW_FRAMES;
     memcpy(out->frames, raw + first, (size_t)depth * sizeof out->frames[0]);
+}
+
+void vg_stack_capture(struct vg_stack_choice choice, struct vg_stack *out)
+{
+    out->depth = out->python.depth = 0;
+    out->truncated = out->python.truncated = false;
+    if (choice.native)
+        capture_native(out);
+    if (choice.python)
+        vg_python_capture(&out->python);
+}
+
+static uint64_t hash_of(const struct vg_stack *stack)
+{
+    const uint64_t native = vg_hash_words(stack->frames, stack->depth);
+    return stack->python.depth ? vg_python_hash(&stack->python, native) : native;
+}
+
+/* Apart, so that the common case needs no room for the records. */
+static __attribute__((noinline)) uint32_t record_new(const struct vg_stack *stack, uint64_t hash,
+                                                     struct vg_recorder *recorder)
+{
+    struct vg_journal_python python[VG_PYTHON_FRAMES];
+    const struct vg_recorder_frames frames = {
+        .native = stack->frames,
+        .depth = stack->depth,
+        .python = python,
+        .python_depth = vg_python_resolve(&stack->python, recorder, stack->frames, stack->depth,
+                                          stack->truncated, python),
+        .truncated = stack->truncated || stack->python.truncated,
+    };
+    return vg_recorder_add_stack(recorder, hash, &frames);
+}
+
+uint32_t vg_stack_record(struct vg_stack_choice choice, struct vg_stack *stack,
+                         struct vg_recorder *recorder)
+{
+    uint64_t hash = 0;
+    const bool is_empty = stack->depth == 0 && stack->python.depth == 0;
+    if (!is_empty) {
+        hash = hash_of(stack);
+        const uint32_t known = vg_recorder_find_stack(recorder, hash);
+        if (known)
+            return known;
+    }
+    /* Python may have been loaded meanwhile. */
+    if (choice.python && stack->python.depth == 0 && vg_python_look()) {
+        vg_python_capture(&stack->python);
+        hash = hash_of(stack);
+    } else if (is_empty) {
+        return 0;
+    }
+    return record_new(stack, hash, recorder);
 }

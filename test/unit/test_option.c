@@ -134,7 +134,7 @@ static void read_child(void *argument)
     CHECK(options.keep_runs.number == 7);
     CHECK(strcmp(options.log_path.text, "/some/where") == 0);
     CHECK(strcmp(options.policy.text, "off") == 0);
-    CHECK(options.stacks.number == VG_STACKS_NATIVE);
+    CHECK(options.stacks.number == VG_STACKS_FULL);
 }
 
 static void wrong_values_are_one_line_and_the_default(void **state)

@@ -238,8 +238,6 @@ static uint32_t stack_of(uint64_t seed, uint32_t depth)
 static void same_stack_same_id(void **state)
 {
     (void)state;
-    const uint64_t *frames;
-    bool truncated;
     assert_int_equal(stack_of(1, 0), 0);
     assert_int_equal(stack_of(1, VG_STACK_FRAMES + 1), 0);
     assert_int_equal(stack_of(1, 5), 1);
@@ -247,15 +245,17 @@ static void same_stack_same_id(void **state)
     assert_int_equal(stack_of(2, 6), 3); /* deeper is another */
     assert_int_equal(stack_of(1, 5), 1);
     assert_int_equal(stack_of(9, VG_STACK_FRAMES), 4);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 2, &frames, &truncated), 5);
-    assert_int_equal(frames[0], 0x400000 + 2 * 64);
-    assert_int_equal(frames[4], 0x400000 + 2 * 64 + 4);
-    assert_false(truncated);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 4, &frames, &truncated), VG_STACK_FRAMES);
-    assert_true(truncated);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 0, &frames, &truncated), 0);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 5, &frames, &truncated), 0);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, UINT32_MAX, &frames, &truncated), 0);
+    const struct vg_journal_stack *stack = vg_recorder_stack_record(&recorder, 2);
+    assert_int_equal(stack->depth, 5);
+    assert_int_equal(stack->frames[0], 0x400000 + 2 * 64);
+    assert_int_equal(stack->frames[4], 0x400000 + 2 * 64 + 4);
+    assert_int_equal(stack->truncated, 0);
+    stack = vg_recorder_stack_record(&recorder, 4);
+    assert_int_equal(stack->depth, VG_STACK_FRAMES);
+    assert_int_equal(stack->truncated, 1);
+    assert_null(vg_recorder_stack_record(&recorder, 0));
+    assert_null(vg_recorder_stack_record(&recorder, 5));
+    assert_null(vg_recorder_stack_record(&recorder, UINT32_MAX));
 }
 
 struct stacks_seen {
@@ -438,11 +438,10 @@ static void outgrow_the_file(void)
         CHECK(stack_of(i, 30) == i + 1);
     for (uint64_t i = 0; i < SLOTS; i++)
         CHECK(recorder.slots[i].address == (i + 1) * 512);
-    const uint64_t *frames;
-    bool truncated;
     for (uint32_t id = 1; id <= 3000; id++) {
-        CHECK(vg_recorder_stack_frames(&recorder, id, &frames, &truncated) == 30);
-        CHECK(frames[29] == 0x400000 + (id - 1) * 64 + 29);
+        const struct vg_journal_stack *const stack = vg_recorder_stack_record(&recorder, id);
+        CHECK(stack && stack->depth == 30);
+        CHECK(stack->frames[29] == 0x400000 + (id - 1) * 64 + 29);
     }
     CHECK(recorder.header->memory_only == 1);
 }
