@@ -10,8 +10,8 @@ static const struct vg_python_layout layouts[] = {
     .thread_frame = 24, .holder_frame = VG_PYTHON_ABSENT, .frame_code = 32, .frame_back = 24,      \
     .frame_instruction = instruction, .frame_entry = VG_PYTHON_ABSENT,                             \
     .frame_owner = VG_PYTHON_ABSENT, .counter = counts, .first_line = 40, .file = 104,             \
-    .name = 112, .lines = 120, .bytecode = 0, .ascii_data = 48, .compact_data = 72,                \
-    .kind_shift = 2
+    .name = 112, .lines = 120, .bytecode = 0, .first_traceable = VG_PYTHON_ABSENT,                 \
+    .ascii_data = 48, .compact_data = 72, .kind_shift = 2
     { .minor = 8, FRAME_OBJECT(104, VG_PYTHON_COUNTS_BYTES), .lines_format = VG_PYTHON_LNOTAB },
     { .minor = 9, FRAME_OBJECT(104, VG_PYTHON_COUNTS_BYTES), .lines_format = VG_PYTHON_LNOTAB },
     { .minor = 10, FRAME_OBJECT(96, VG_PYTHON_COUNTS_UNITS), .lines_format = VG_PYTHON_RANGES },
@@ -24,13 +24,14 @@ static const struct vg_python_layout layouts[] = {
         .frame_back = 48,
         .frame_instruction = 56,
         .frame_entry = 68,
-        .frame_owner = VG_PYTHON_ABSENT,
+        .frame_owner = 69,
         .counter = VG_PYTHON_POINTS,
         .first_line = 72,
         .file = 112,
         .name = 128,
         .lines = 136,
         .bytecode = 184,
+        .first_traceable = 168,
         .lines_format = VG_PYTHON_LOCATIONS,
         .ascii_data = 48,
         .compact_data = 72,
@@ -46,6 +47,7 @@ static const struct vg_python_layout layouts[] = {
       .holder_frame = 0,
       .frame_owner = 70,
       .bytecode = 192,
+      .first_traceable = 176,
       .kind_shift = 2 },
     { .minor = 13,
       INTERPRETER_FRAME,
@@ -53,6 +55,7 @@ static const struct vg_python_layout layouts[] = {
       .holder_frame = VG_PYTHON_ABSENT,
       .frame_owner = 70,
       .bytecode = 200,
+      .first_traceable = 184,
       .kind_shift = 2 },
     { .minor = 14,
       INTERPRETER_FRAME,
@@ -60,6 +63,7 @@ static const struct vg_python_layout layouts[] = {
       .holder_frame = VG_PYTHON_ABSENT,
       .frame_owner = 74,
       .bytecode = 208,
+      .first_traceable = 192,
       .kind_shift = 16 },
 #undef INTERPRETER_FRAME
 };

@@ -16,6 +16,13 @@ enum vg_python_counter {
     VG_PYTHON_POINTS,       /* a pointer into the bytecode */
 };
 
+/* _frameowner of pycore_frame.h (internal). */
+enum vg_python_owner {
+    VG_PYTHON_OWNED_BY_GENERATOR = 1,
+    VG_PYTHON_MARKER = 3, /* this and above: no frame of Python code, but the outer end of one call
+                             of the interpreter's loop */
+};
+
 /* Offsets in bytes. 64-bit builds with the default object header. */
 struct vg_python_layout {
     unsigned minor; /* of CPython 3 */
@@ -27,11 +34,12 @@ struct vg_python_layout {
     /* Frame. */
     int16_t frame_code, frame_back, frame_instruction;
     int16_t frame_entry; /* bool: the outermost frame of one call of the interpreter's loop */
-    int16_t frame_owner; /* char; from 3 on it is no frame of Python code but marks such a call */
+    int16_t frame_owner; /* char, enum vg_python_owner */
     enum vg_python_counter counter;
 
     /* Code object. */
     int16_t first_line, file, name, lines, bytecode;
+    int16_t first_traceable; /* int, in code units: before it Python does not show the frame */
     enum vg_python_lines_format lines_format;
 
     /* str. */

@@ -13,7 +13,6 @@
 #include "guard/python_layout.h"
 
 enum {
-    OWNED_BY_NO_FRAME = 3, /* FRAME_OWNED_BY_CSTACK of 3.12 and 3.13, _INTERPRETER of 3.14 */
     RUNS_MAX = 4096,
     TEXT_CAP = 1024,
 };
@@ -152,11 +151,15 @@ static uintptr_t innermost_frame(uintptr_t thread)
     return vg_python_word(frame + (uintptr_t)l->holder_frame);
 }
 
+static unsigned owner_of(uintptr_t frame)
+{
+    const int16_t at = python.layout->frame_owner;
+    return at == VG_PYTHON_ABSENT ? 0 : *(const unsigned char *)(frame + (uintptr_t)at);
+}
+
 static bool is_marker(uintptr_t frame)
 {
-    const struct vg_python_layout *const l = python.layout;
-    return l->frame_owner != VG_PYTHON_ABSENT &&
-           *(const unsigned char *)(frame + (uintptr_t)l->frame_owner) >= OWNED_BY_NO_FRAME;
+    return owner_of(frame) >= VG_PYTHON_MARKER;
 }
 
 /* From 3.14 on the low bits of the pointer say how it is counted. */
@@ -216,6 +219,15 @@ static int64_t instruction_of(uintptr_t frame, uintptr_t code)
     return (int64_t)(vg_python_word(at) - (code + (uintptr_t)l->bytecode));
 }
 
+/* Frames that have not begun, and those that the interpreter makes for itself, Python does not show
+ * either (_PyFrame_IsIncomplete). */
+static bool is_shown(uintptr_t frame, uintptr_t code, int64_t instruction_bytes)
+{
+    const int16_t at = python.layout->first_traceable;
+    return at == VG_PYTHON_ABSENT || owner_of(frame) == VG_PYTHON_OWNED_BY_GENERATOR ||
+           instruction_bytes >= 2 * (int64_t)vg_python_int(code + (uintptr_t)at);
+}
+
 /* Is this frame the last of those that one call of the interpreter's loop runs? */
 static bool ends_run(uintptr_t frame)
 {
@@ -240,12 +252,14 @@ static void walk(uintptr_t frame, struct vg_python_stack *out)
             out->truncated = true;
             return;
         }
-        out->frames[out->depth++] = (struct vg_python_frame){
-            .identity = vg_python_code_identity(python.layout, code),
-            .code = code,
-            .instruction_bytes = instruction_of(frame, code),
-            .run = out->run_count,
-        };
+        const int64_t instruction_bytes = instruction_of(frame, code);
+        if (is_shown(frame, code, instruction_bytes))
+            out->frames[out->depth++] = (struct vg_python_frame){
+                .identity = vg_python_code_identity(python.layout, code),
+                .code = code,
+                .instruction_bytes = instruction_bytes,
+                .run = out->run_count,
+            };
         out->run_count += ends_run(frame);
     }
 }
