@@ -87,7 +87,7 @@ static void describe_failure(struct vg_call *call)
     const int device = device_of_call(call);
     call->failing = true;
     call->next_action = 0;
-    vg_stack_capture(state->stacks, &call->stack);
+    const uint32_t stack_id = vg_stack_take(state->stacks, &state->recorder, &call->stack);
     if (device >= 0) {
         vg_process_use_device(state, device);
         await_device(state, device);
@@ -105,8 +105,8 @@ static void describe_failure(struct vg_call *call)
         .thread_id = vg_thread.thread_id,
         .frames = call->stack.frames,
         .frame_count = call->stack.depth,
-        .stack_id = vg_stack_record(state->stacks, &call->stack, &state->recorder),
-        .stack_truncated = call->stack.truncated || call->stack.python.truncated,
+        .stack_id = stack_id,
+        .stack_truncated = call->stack.truncated,
     };
 }
 
@@ -156,7 +156,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int saved_errno = errno; /* the first stack makes libunwind open things */
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);
-    struct vg_allocation allocation = {
+    const struct vg_allocation allocation = {
         .address = address,
         .bytes = bytes,
         .monotonic_ns = coarse_now_ns(),
@@ -164,10 +164,8 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .device = (uint16_t)device,
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
+        .stack_id = vg_stack_take(state->stacks, &state->recorder, &call->stack),
     };
-    struct vg_stack stack;
-    vg_stack_capture(state->stacks, &stack);
-    allocation.stack_id = vg_stack_record(state->stacks, &stack, &state->recorder);
     vg_track_put(&state->track, &allocation);
     publish_held(state, device);
     errno = saved_errno;

@@ -14,7 +14,8 @@
 
 enum {
     RUNS_MAX = 4096,
-    TEXT_CAP = 1024,
+    FILE_CAP = 512,
+    NAME_CAP = 256,
 };
 
 /* What was found, written before `stage` says so. */
@@ -151,21 +152,21 @@ static uintptr_t innermost_frame(uintptr_t thread)
     return vg_python_word(frame + (uintptr_t)l->holder_frame);
 }
 
-static unsigned owner_of(uintptr_t frame)
+static unsigned owner_of(const struct vg_python_layout *l, uintptr_t frame)
 {
-    const int16_t at = python.layout->frame_owner;
+    const int16_t at = l->frame_owner;
     return at == VG_PYTHON_ABSENT ? 0 : *(const unsigned char *)(frame + (uintptr_t)at);
 }
 
-static bool is_marker(uintptr_t frame)
+static bool is_marker(const struct vg_python_layout *l, uintptr_t frame)
 {
-    return owner_of(frame) >= VG_PYTHON_MARKER;
+    return owner_of(l, frame) >= VG_PYTHON_MARKER;
 }
 
 /* From 3.14 on the low bits of the pointer say how it is counted. */
-static uintptr_t code_of(uintptr_t frame)
+static uintptr_t code_of(const struct vg_python_layout *l, uintptr_t frame)
 {
-    return vg_python_word(frame + (uintptr_t)python.layout->frame_code) & ~(uintptr_t)7;
+    return vg_python_word(frame + (uintptr_t)l->frame_code) & ~(uintptr_t)7;
 }
 
 enum verdict { WRONG, NO_FRAME_YET, RIGHT };
@@ -184,8 +185,8 @@ static enum verdict judge(uintptr_t thread)
          frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
         if (!is_mapped(frame, 120))
             return WRONG;
-        if (!is_marker(frame))
-            return is_code(code_of(frame)) ? RIGHT : WRONG;
+        if (!is_marker(l, frame))
+            return is_code(code_of(l, frame)) ? RIGHT : WRONG;
     }
     return NO_FRAME_YET;
 }
@@ -207,9 +208,8 @@ static bool is_ready(uint32_t seen, uintptr_t thread)
 
 /* ---- capture ---- */
 
-static int64_t instruction_of(uintptr_t frame, uintptr_t code)
+static int64_t instruction_of(const struct vg_python_layout *l, uintptr_t frame, uintptr_t code)
 {
-    const struct vg_python_layout *const l = python.layout;
     const uintptr_t at = frame + (uintptr_t)l->frame_instruction;
     switch (l->counter) {
     case VG_PYTHON_COUNTS_BYTES: return vg_python_int(at);
@@ -221,17 +221,17 @@ static int64_t instruction_of(uintptr_t frame, uintptr_t code)
 
 /* Frames that have not begun, and those that the interpreter makes for itself, Python does not show
  * either (_PyFrame_IsIncomplete). */
-static bool is_shown(uintptr_t frame, uintptr_t code, int64_t instruction_bytes)
+static bool is_shown(const struct vg_python_layout *l, uintptr_t frame, uintptr_t code,
+                     int64_t instruction_bytes)
 {
-    const int16_t at = python.layout->first_traceable;
-    return at == VG_PYTHON_ABSENT || owner_of(frame) == VG_PYTHON_OWNED_BY_GENERATOR ||
+    const int16_t at = l->first_traceable;
+    return at == VG_PYTHON_ABSENT || owner_of(l, frame) == VG_PYTHON_OWNED_BY_GENERATOR ||
            instruction_bytes >= 2 * (int64_t)vg_python_int(code + (uintptr_t)at);
 }
 
 /* Is this frame the last of those that one call of the interpreter's loop runs? */
-static bool ends_run(uintptr_t frame)
+static bool ends_run(const struct vg_python_layout *l, uintptr_t frame)
 {
-    const struct vg_python_layout *const l = python.layout;
     if (l->frame_entry != VG_PYTHON_ABSENT)
         return *(const bool *)(frame + (uintptr_t)l->frame_entry);
     return l->frame_owner == VG_PYTHON_ABSENT; /* else markers end it */
@@ -239,29 +239,35 @@ static bool ends_run(uintptr_t frame)
 
 static void walk(uintptr_t frame, struct vg_python_stack *out)
 {
-    const uintptr_t back = (uintptr_t)python.layout->frame_back;
-    for (; frame && out->run_count < RUNS_MAX; frame = vg_python_word(frame + back)) {
-        if (is_marker(frame)) {
-            out->run_count++;
+    const struct vg_python_layout layout = *python.layout; /* nothing written below can change it */
+    const struct vg_python_layout *const l = &layout;
+    const uintptr_t code_type = python.code_type;
+    uint32_t depth = 0, runs = 0;
+    for (; frame && runs < RUNS_MAX; frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
+        if (is_marker(l, frame)) {
+            runs++;
             continue;
         }
-        const uintptr_t code = code_of(frame);
-        if (code == 0 || vg_python_word(code + VG_OBJECT_TYPE) != python.code_type)
+        const uintptr_t code = code_of(l, frame);
+        if (code == 0 || vg_python_word(code + VG_OBJECT_TYPE) != code_type)
             continue;
-        if (out->depth == VG_PYTHON_FRAMES) {
-            out->truncated = true;
-            return;
-        }
-        const int64_t instruction_bytes = instruction_of(frame, code);
-        if (is_shown(frame, code, instruction_bytes))
-            out->frames[out->depth++] = (struct vg_python_frame){
-                .identity = vg_python_code_identity(python.layout, code),
+        const int64_t instruction_bytes = instruction_of(l, frame, code);
+        if (is_shown(l, frame, code, instruction_bytes)) {
+            if (depth == VG_PYTHON_FRAMES) {
+                out->truncated = true;
+                break;
+            }
+            out->frames[depth++] = (struct vg_python_frame){
+                .identity = vg_python_code_identity(l, code),
                 .code = code,
-                .instruction_bytes = instruction_bytes,
-                .run = out->run_count,
+                .instruction_bytes = (int32_t)instruction_bytes,
+                .run = runs,
             };
-        out->run_count += ends_run(frame);
+        }
+        runs += ends_run(l, frame);
     }
+    out->depth = depth;
+    out->run_count = runs;
 }
 
 void vg_python_capture(struct vg_python_stack *out)
@@ -284,17 +290,18 @@ uint64_t vg_python_hash(const struct vg_python_stack *stack, uint64_t hash)
     for (uint32_t i = 0; i < stack->depth; i++) {
         const struct vg_python_frame *const frame = &stack->frames[i];
         const uint64_t place = (uint64_t)frame->instruction_bytes * UINT64_C(0xd6e8feb86659fd93);
-        hash = (hash ^ (frame->identity + place)) * UINT64_C(0x9e3779b97f4a7c15) ^ (hash >> 29);
+        hash = (hash + frame->identity + place) * UINT64_C(0x9e3779b97f4a7c15);
     }
     return vg_hash_u64(hash);
 }
 
 /* ---- recording ---- */
 
-static uint32_t code_id_of(const struct vg_python_frame *frame, struct vg_recorder *recorder)
+static __attribute__((noinline)) uint32_t code_id_of(const struct vg_python_frame *frame,
+                                                     struct vg_recorder *recorder)
 {
     const struct vg_python_layout *const l = python.layout;
-    char file[TEXT_CAP], name[TEXT_CAP];
+    char file[FILE_CAP], name[NAME_CAP];
     const uint32_t known = vg_recorder_find_code(recorder, frame->identity);
     if (known)
         return known;

@@ -12,7 +12,7 @@
 struct vg_python_frame {
     uint64_t identity;         /* vg_python_code_identity */
     uintptr_t code;            /* the code object, as long as the caller is in its frame */
-    int64_t instruction_bytes; /* from the start of the bytecode, < 0 before the first one */
+    int32_t instruction_bytes; /* from the start of the bytecode, < 0 before the first one */
     uint32_t run;              /* calls of the interpreter's loop between this frame and here */
 };
 

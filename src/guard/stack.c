@@ -11,6 +11,7 @@
 #include "base/elf_symbol.h"
 #include "base/hashing.h"
 #include "base/stderr.h"
+#include "guard/python_stack.h"
 
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
@@ -77,7 +78,8 @@ void vg_stack_open(struct vg_stack_choice choice)
         vg_python_look();
 }
 
-static void capture_native(struct vg_stack *out)
+/* Apart: its buffer is not in the way of what comes later. */
+static __attribute__((noinline)) void capture_native(struct vg_stack *out)
 {
     const backtrace_function capture = atomic_load_explicit(&unwinder, memory_order_acquire);
     if (!capture)
@@ -98,55 +100,58 @@ static void capture_native(struct vg_stack *out)
     memcpy(out->frames, raw + first, (size_t)depth * sizeof out->frames[0]);
 }
 
-void vg_stack_capture(struct vg_stack_choice choice, struct vg_stack *out)
+static uint32_t record_native(const struct vg_stack *stack, struct vg_recorder *recorder)
 {
-    out->depth = out->python.depth = 0;
-    out->truncated = out->python.truncated = false;
-    if (choice.native)
-        capture_native(out);
-    if (choice.python)
-        vg_python_capture(&out->python);
-}
-
-static uint64_t hash_of(const struct vg_stack *stack)
-{
-    const uint64_t native = vg_hash_words(stack->frames, stack->depth);
-    return stack->python.depth ? vg_python_hash(&stack->python, native) : native;
+    return vg_recorder_stack(recorder, stack->frames, stack->depth, stack->truncated);
 }
 
 /* Apart, so that the common case needs no room for the records. */
-static __attribute__((noinline)) uint32_t record_new(const struct vg_stack *stack, uint64_t hash,
-                                                     struct vg_recorder *recorder)
+static __attribute__((noinline)) uint32_t record_new(const struct vg_stack *stack,
+                                                     const struct vg_python_stack *python,
+                                                     uint64_t hash, struct vg_recorder *recorder)
 {
-    struct vg_journal_python python[VG_PYTHON_FRAMES];
-    const struct vg_recorder_frames frames = {
+    struct vg_journal_python frames[VG_PYTHON_FRAMES];
+    const struct vg_recorder_frames added = {
         .native = stack->frames,
         .depth = stack->depth,
-        .python = python,
-        .python_depth = vg_python_resolve(&stack->python, recorder, stack->frames, stack->depth,
-                                          stack->truncated, python),
-        .truncated = stack->truncated || stack->python.truncated,
+        .python = frames,
+        .python_depth = vg_python_resolve(python, recorder, stack->frames, stack->depth,
+                                          stack->truncated, frames),
+        .truncated = stack->truncated || python->truncated,
     };
-    return vg_recorder_add_stack(recorder, hash, &frames);
+    return vg_recorder_add_stack(recorder, hash, &added);
 }
 
-uint32_t vg_stack_record(struct vg_stack_choice choice, struct vg_stack *stack,
-                         struct vg_recorder *recorder)
+/* Apart, so that the unwinder has what room a small stack has. */
+static __attribute__((noinline)) uint32_t record_with_python(struct vg_stack *stack,
+                                                             struct vg_recorder *recorder)
 {
-    uint64_t hash = 0;
-    const bool is_empty = stack->depth == 0 && stack->python.depth == 0;
-    if (!is_empty) {
-        hash = hash_of(stack);
-        const uint32_t known = vg_recorder_find_stack(recorder, hash);
+    struct vg_python_stack python;
+    vg_python_capture(&python);
+    if (python.depth == 0) {
+        /* Python may have been loaded since the last look, which is worth while now and then. */
+        const uint64_t hash = vg_hash_words(stack->frames, stack->depth);
+        const uint32_t known = stack->depth ? vg_recorder_find_stack(recorder, hash) : 0;
         if (known)
             return known;
+        if (vg_python_look())
+            vg_python_capture(&python);
+        if (python.depth == 0)
+            return record_native(stack, recorder);
     }
-    /* Python may have been loaded meanwhile. */
-    if (choice.python && stack->python.depth == 0 && vg_python_look()) {
-        vg_python_capture(&stack->python);
-        hash = hash_of(stack);
-    } else if (is_empty) {
-        return 0;
-    }
-    return record_new(stack, hash, recorder);
+    const uint64_t hash = vg_python_hash(&python, vg_hash_words(stack->frames, stack->depth));
+    const uint32_t known = vg_recorder_find_stack(recorder, hash);
+    const uint32_t id = known ? known : record_new(stack, &python, hash, recorder);
+    stack->truncated = stack->truncated || python.truncated;
+    return id;
+}
+
+uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
+                       struct vg_stack *out)
+{
+    out->depth = 0;
+    out->truncated = false;
+    if (choice.native)
+        capture_native(out);
+    return choice.python ? record_with_python(out, recorder) : record_native(out, recorder);
 }

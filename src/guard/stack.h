@@ -5,14 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "guard/python_stack.h"
 #include "recorder/recorder.h"
 
 struct vg_stack {
     uint32_t depth;
-    bool truncated;
+    bool truncated;                   /* of the native or of the Python frames */
     uint64_t frames[VG_STACK_FRAMES]; /* program counters, innermost first */
-    struct vg_python_stack python;
 };
 
 /* What is captured: the VRAMGUARD_STACKS option. */
@@ -26,13 +24,11 @@ struct vg_stack_choice {
  * libunwind glibc's backtrace() serves, slower, and one line says so. */
 void vg_stack_open(struct vg_stack_choice choice);
 
-/* Captures the caller's stack, without the frames of this library. Depth 0 when no unwinder is
- * there. Takes no lock of ours; the unwinder may take the loader's object-list lock. */
-void vg_stack_capture(struct vg_stack_choice choice, struct vg_stack *out);
-
-/* Id of the captured stack in `recorder`, which records it when it is new; 0 when there is nothing
- * to record. In the thread and at the call that captured it. No lock of ours may be held. */
-uint32_t vg_stack_record(struct vg_stack_choice choice, struct vg_stack *stack,
-                         struct vg_recorder *recorder);
+/* Captures the caller's stack, without the frames of this library, and returns its id in
+ * `recorder`, which records it when it is new; 0 when there is nothing to record or it cannot be
+ * kept. The native part is left in `out`: depth 0 when it is not wanted or no unwinder is there. No
+ * lock of ours may be held; the loader's object-list lock may be taken. */
+uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
+                       struct vg_stack *out);
 
 #endif

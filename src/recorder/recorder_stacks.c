@@ -4,7 +4,7 @@
 #include "base/hashing.h"
 #include "recorder/recorder.h"
 
-enum { CODE_TEXT_BYTES = 1024 };
+enum { CODE_TEXT_BYTES = 512 };
 
 /* Offset in the journal of the record with this id, 0 when there is none: no payload lies at 0. */
 static uint64_t offset_of(struct vg_stack_table *table, uint32_t id)

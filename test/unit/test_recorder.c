@@ -258,6 +258,44 @@ static void same_stack_same_id(void **state)
     assert_null(vg_recorder_stack_record(&recorder, UINT32_MAX));
 }
 
+static void python_frames_are_kept(void **state)
+{
+    (void)state;
+    static const uint64_t native[] = { 0x400000, 0x400010 };
+    const uint32_t first = vg_recorder_add_code(&recorder, 11, 60, "/a/run.py", "Device.allocate");
+    const uint32_t second = vg_recorder_add_code(&recorder, 12, 0, "", "");
+    assert_int_equal(first, 1);
+    assert_int_equal(second, 2);
+    assert_int_equal(vg_recorder_add_code(&recorder, 11, 60, "/a/run.py", "Device.allocate"), 1);
+    assert_int_equal(vg_recorder_find_code(&recorder, 12), 2);
+    assert_int_equal(vg_recorder_find_code(&recorder, 13), 0);
+    const struct vg_journal_code *const code = vg_recorder_code_record(&recorder, 1);
+    assert_string_equal(code->texts, "/a/run.py");
+    assert_string_equal(vg_journal_code_name(code), "Device.allocate");
+    assert_int_equal(code->first_line, 60);
+    assert_null(vg_recorder_code_record(&recorder, 0));
+    assert_null(vg_recorder_code_record(&recorder, 3));
+
+    const struct vg_journal_python python[] = { { .code_id = 1, .line = 69, .at = 1 },
+                                                { .code_id = 2, .at = 2 } };
+    struct vg_recorder_frames frames = {
+        .native = native, .depth = 2, .python = python, .python_depth = 2
+    };
+    assert_int_equal(vg_recorder_find_stack(&recorder, 77), 0);
+    const uint32_t id = vg_recorder_add_stack(&recorder, 77, &frames);
+    assert_int_equal(vg_recorder_add_stack(&recorder, 77, &frames), id);
+    assert_int_equal(vg_recorder_find_stack(&recorder, 77), id);
+    const struct vg_journal_stack *const stack = vg_recorder_stack_record(&recorder, id);
+    assert_int_equal(stack->python_depth, 2);
+    assert_memory_equal(vg_journal_stack_python(stack), python, sizeof python);
+    frames.depth = 0; /* Python frames alone */
+    assert_true(vg_recorder_add_stack(&recorder, 78, &frames) > id);
+    frames.python_depth = 0;
+    assert_int_equal(vg_recorder_add_stack(&recorder, 79, &frames), 0);
+    frames.python_depth = VG_PYTHON_FRAMES + 1;
+    assert_int_equal(vg_recorder_add_stack(&recorder, 80, &frames), 0);
+}
+
 struct stacks_seen {
     uint32_t count, wrong;
 };
@@ -832,6 +870,7 @@ int main(void)
         WRITER_TEST(journal_keeps_every_record),
         WRITER_TEST(threads_append_whole_records),
         WRITER_TEST(same_stack_same_id),
+        WRITER_TEST(python_frames_are_kept),
         WRITER_TEST(threads_agree_on_stacks),
         WRITER_TEST(modules_are_recorded_with_the_first_stack),
         WRITER_TEST(no_descriptor_stays_open),
