@@ -132,12 +132,12 @@ static bool is_code(uintptr_t code)
 {
     const struct vg_python_layout *const l = python.layout;
     char text[64];
-    if (!is_object(code, 256, python.code_type))
+    if (!is_object(code, (size_t)l->lines + sizeof(uintptr_t), python.code_type))
         return false;
     const uintptr_t name = vg_python_word(code + (uintptr_t)l->name);
     const uintptr_t file = vg_python_word(code + (uintptr_t)l->file);
     const uintptr_t lines = vg_python_word(code + (uintptr_t)l->lines);
-    return is_object(name, 64, python.str_type) && is_object(file, 64, python.str_type) &&
+    return is_object(name, 40, python.str_type) && is_object(file, 40, python.str_type) &&
            is_object(lines, 40, python.bytes_type) &&
            vg_python_text(l, name, text, sizeof text) > 0 &&
            vg_python_code_first_line(l, code) >= 0;
@@ -174,16 +174,18 @@ enum verdict { WRONG, NO_FRAME_YET, RIGHT };
 static enum verdict judge(uintptr_t thread)
 {
     const struct vg_python_layout *const l = python.layout;
-    if (!is_mapped(thread, 128))
+    if (!is_mapped(thread, (size_t)l->thread_frame + sizeof(uintptr_t)))
         return WRONG;
+    const size_t frame_bytes = (size_t)l->frame_instruction + sizeof(uintptr_t);
     const uintptr_t first = vg_python_word(thread + (uintptr_t)l->thread_frame);
     if (first == 0)
         return NO_FRAME_YET;
-    if (l->holder_frame != VG_PYTHON_ABSENT && !is_mapped(first, 32))
+    if (l->holder_frame != VG_PYTHON_ABSENT &&
+        !is_mapped(first, (size_t)l->holder_frame + sizeof(uintptr_t)))
         return WRONG;
     for (uintptr_t frame = innermost_frame(thread); frame;
          frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
-        if (!is_mapped(frame, 120))
+        if (!is_mapped(frame, frame_bytes))
             return WRONG;
         if (!is_marker(l, frame))
             return is_code(code_of(l, frame)) ? RIGHT : WRONG;

@@ -71,13 +71,13 @@ def test_interpreters_are_found():
 class Runs:
     """A run of the program: what Python said and what was recorded, by process."""
 
-    def __init__(self, machine, python, mode, guard_lines=(), **extra):
+    def __init__(self, machine, python, mode, **extra):
         extra.setdefault("SIMGPU_DEVICES", "4GiB")
         self.machine = machine
         self.result = machine.run([python, PROGRAM, machine.folder, mode], guarded=True,
                                   PYTHONIOENCODING="utf-8", PYTHONUTF8="1", **extra)
         assert self.result.own == (0, "", ""), self.result.stderr
-        assert len(self.result.guard_lines) == len(guard_lines), self.result.guard_lines
+        assert self.result.guard_lines == []
 
     def pids(self):
         return [int(path.stem) for path in self.machine.folder.glob("*.json")]
@@ -179,8 +179,8 @@ def test_native_and_python_frames_are_in_call_order(machine, python):
 
 
 @each(READABLE)
-@pytest.mark.parametrize("stacks, python_seen", [("native", False), ("off", False)])
-def test_without_python_frames(machine, python, stacks, python_seen):
+@pytest.mark.parametrize("stacks", ["native", "off"])
+def test_without_python_frames(machine, python, stacks):
     runs = Runs(machine, python, "once", VRAMGUARD_STACKS=stacks)
     (pid,) = runs.pids()
     for _, merged in runs.recorded(pid).values():
@@ -221,5 +221,6 @@ def test_the_report_names_the_lines_of_the_program(machine, python, tiny_checkpo
     assert "--all-frames" in folded
     full = machine.vramguard("report", "--all-frames").stdout
     assert "_PyEval_EvalFrameDefault" in full
-    assert "run_model.py:%s Device.allocate" % allocate.split(":")[1].split()[0] in full or \
-        READABLE[python][0] < 11
+    # Code objects have qualified names from 3.11 on.
+    qualified = allocate.replace("allocate", "Device.allocate")
+    assert (qualified if READABLE[python][0] >= 11 else allocate) in full
