@@ -158,7 +158,7 @@ static void off_child(void *argument)
     setenv("VRAMGUARD_STACKS", "wrong", 1);
     vg_option_read_environment(&options);
     CHECK(options.enabled.number == VG_ENABLED_OFF);
-    CHECK(options.stacks.number == VG_STACKS_NATIVE);
+    CHECK(options.stacks.number == VG_STACKS_FULL);
 }
 
 static void off_is_silent(void **state)
