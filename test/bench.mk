@@ -10,6 +10,10 @@ $(BUILD)/bench/%: test/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $< -pthread -ldl -o $@
 
+$(BUILD)/bench/pairs.so: test/bench/pairs.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared $< -ldl -o $@
+
 .PHONY: bench
-bench: $(BUILD)/libvramguard.so simgpu-driver $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS)
+bench: $(BUILD)/bench/pairs.so $(BUILD)/libvramguard.so simgpu-driver $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS)
 	python3 test/bench/run_bench.py $(BUILD) $(BENCH_FLAGS)

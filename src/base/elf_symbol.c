@@ -50,7 +50,7 @@ static bool describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
 }
 
 struct search {
-    const char *soname; /* NULL: search by address */
+    const char *soname, *symbol; /* one of the two, or NULL: search by address */
     uintptr_t address;
     struct vg_elf_object *out;
 };
@@ -62,9 +62,11 @@ static int visit(struct dl_phdr_info *info, size_t size, void *argument)
     struct vg_elf_object object;
     if (!describe(info, &object))
         return 0;
-    const bool found = search->soname
-                           ? strcmp(object.soname, search->soname) == 0
-                           : search->address >= object.start && search->address < object.end;
+    bool found = search->address >= object.start && search->address < object.end;
+    if (search->soname)
+        found = strcmp(object.soname, search->soname) == 0;
+    else if (search->symbol)
+        found = vg_elf_symbol(&object, search->symbol) != NULL;
     if (found)
         *search->out = object;
     return found;
@@ -82,7 +84,28 @@ int vg_elf_find_address(uintptr_t address, struct vg_elf_object *out)
     return dl_iterate_phdr(visit, &search) ? 0 : -ENOENT;
 }
 
-static void *definition(const struct vg_elf_object *object, uint32_t index, const char *name)
+int vg_elf_find_definition(const char *symbol, struct vg_elf_object *out)
+{
+    struct search search = { .symbol = symbol, .out = out };
+    return dl_iterate_phdr(visit, &search) ? 0 : -ENOENT;
+}
+
+static int read_generation(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    (void)size;
+    *(uint64_t *)argument = info->dlpi_adds;
+    return 1;
+}
+
+uint64_t vg_elf_generation(void)
+{
+    uint64_t generation = 0;
+    dl_iterate_phdr(read_generation, &generation);
+    return generation;
+}
+
+static const ElfW(Sym) *
+    definition(const struct vg_elf_object *object, uint32_t index, const char *name)
 {
     const ElfW(Sym) *const symbol = &object->symbols[index];
     const unsigned type = symbol->st_info & 0xf;
@@ -91,10 +114,10 @@ static void *definition(const struct vg_elf_object *object, uint32_t index, cons
         return NULL;
     if (strcmp(object->strings + symbol->st_name, name) != 0)
         return NULL;
-    return (void *)(object->bias + symbol->st_value);
+    return symbol;
 }
 
-static void *find_gnu(const struct vg_elf_object *object, const char *name)
+static const ElfW(Sym) * find_gnu(const struct vg_elf_object *object, const char *name)
 {
     uint32_t hash = 5381;
     for (const unsigned char *c = (const unsigned char *)name; *c; c++)
@@ -110,13 +133,14 @@ static void *find_gnu(const struct vg_elf_object *object, const char *name)
         return NULL;
     for (;; index++) {
         const uint32_t entry = chain[index - first_symbol];
-        void *const found = (entry | 1) == (hash | 1) ? definition(object, index, name) : NULL;
+        const ElfW(Sym) *const found =
+            (entry | 1) == (hash | 1) ? definition(object, index, name) : NULL;
         if (found || (entry & 1)) /* bit 0 marks the end of the chain */
             return found;
     }
 }
 
-static void *find_sysv(const struct vg_elf_object *object, const char *name)
+static const ElfW(Sym) * find_sysv(const struct vg_elf_object *object, const char *name)
 {
     uint32_t hash = 0;
     for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
@@ -131,16 +155,28 @@ static void *find_sysv(const struct vg_elf_object *object, const char *name)
     if (bucket_count == 0)
         return NULL;
     for (uint32_t index = buckets[hash % bucket_count]; index != 0; index = chain[index]) {
-        void *const found = definition(object, index, name);
+        const ElfW(Sym) *const found = definition(object, index, name);
         if (found)
             return found;
     }
     return NULL;
 }
 
-void *vg_elf_symbol(const struct vg_elf_object *object, const char *name)
+static const ElfW(Sym) * find(const struct vg_elf_object *object, const char *name)
 {
     if (object->gnu_hash)
         return find_gnu(object, name);
     return object->sysv_hash ? find_sysv(object, name) : NULL;
+}
+
+void *vg_elf_symbol(const struct vg_elf_object *object, const char *name)
+{
+    const ElfW(Sym) *const found = find(object, name);
+    return found ? (void *)(object->bias + found->st_value) : NULL;
+}
+
+size_t vg_elf_symbol_bytes(const struct vg_elf_object *object, const char *name)
+{
+    const ElfW(Sym) *const found = find(object, name);
+    return found ? found->st_size : 0;
 }

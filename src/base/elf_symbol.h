@@ -7,6 +7,7 @@
 #define VRAMGUARD_BASE_ELF_SYMBOL_H
 
 #include <link.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vg_elf_object {
@@ -26,6 +27,16 @@ int vg_elf_find_soname(const char *soname, struct vg_elf_object *out);
 
 /* Finds the loaded object that contains `address`. Returns 0 or -ENOENT. */
 int vg_elf_find_address(uintptr_t address, struct vg_elf_object *out);
+
+/* Finds the first loaded object that defines `symbol` as vg_elf_symbol sees it. Returns 0 or
+ * -ENOENT. */
+int vg_elf_find_definition(const char *symbol, struct vg_elf_object *out);
+
+/* How many objects have been loaded so far: when it has not changed, no object is new. */
+uint64_t vg_elf_generation(void);
+
+/* Size of what vg_elf_symbol finds, as its symbol says; 0 when there is none. */
+size_t vg_elf_symbol_bytes(const struct vg_elf_object *object, const char *name);
 
 /* Address of the function or object `name` that `object` itself defines, whatever its version;
  * NULL when there is none. IFUNC symbols are not resolved and count as absent.

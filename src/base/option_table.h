@@ -17,8 +17,8 @@
 /* First: what is wrong with the others is not told when the library is off. */
 VG_OPTION(enabled, CHOICE, VRAMGUARD, "on", 0, 0, "on|off",
           "off makes the library inert and silent")
-VG_OPTION(stacks, CHOICE, VRAMGUARD_STACKS, "native", 0, 0, "off|native",
-          "what is recorded of the code that allocates")
+VG_OPTION(stacks, CHOICE, VRAMGUARD_STACKS, "full", 0, 0, "off|native|python|full",
+          "what is recorded of the code that allocates: native frames, Python frames, both")
 VG_OPTION(log_path, PATH, VRAMGUARD_LOG, "", 0, 0,
           "a path; %p pid, %h host, %e executable, %t start time, %% a percent sign",
           "where this run's recorder file goes instead of the state directory")

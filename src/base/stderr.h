@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes to file descriptor 2, unless it was closed when the program started: what is open there now is
- * then a file of the program's. Gives up, losing the rest, when nothing can be written for two
- * seconds (a full pipe nobody reads); the next call does not wait for such a reader. A closed pipe
- * raises no SIGPIPE in the program. errno is preserved. Safe in any thread; several calls may
+/* Writes to file descriptor 2, unless it was closed when the program started: what is open there
+ * now is then a file of the program's. Gives up, losing the rest, when nothing can be written for
+ * two seconds (a full pipe nobody reads); the next call does not wait for such a reader. A closed
+ * pipe raises no SIGPIPE in the program. errno is preserved. Safe in any thread; several calls may
  * interleave, one call of at most PIPE_BUF bytes does not. */
 void vg_stderr_write(const char *bytes, size_t length);
 
@@ -20,6 +20,7 @@ enum vg_fault {
     VG_FAULT_STATE_DIR,
     VG_FAULT_RECORDER_FULL,
     VG_FAULT_LIBUNWIND,
+    VG_FAULT_PYTHON,
     VG_FAULT_NVML,
     VG_FAULT_REGISTRY,
     VG_FAULT_TRACK,

@@ -16,17 +16,19 @@
 #include "cli/symbols.h"
 #include "report/amount.h"
 #include "report/label.h"
+#include "report/python_frame.h"
 #include "report/render.h"
 #include "report/validate.h"
 #include "report/wrap.h"
 
-enum { KEY_WIDTH = 256, KEY_NO_COLOR, KEY_FAILURE, KEY_ALL };
+enum { KEY_WIDTH = 256, KEY_NO_COLOR, KEY_FAILURE, KEY_ALL, KEY_ALL_FRAMES };
 enum { INDENT = 11, LINE_CAP = 4608 };
 
 struct report_arguments {
     const char *target; /* file or pid, NULL for the latest run */
     uint64_t failure;   /* the one to print in full, from 1; 0 for the last */
     bool all;           /* all of them in full */
+    bool all_frames;    /* the interpreter's own, too */
     struct vg_report_style style;
 };
 
@@ -117,6 +119,8 @@ static void name_again(struct vg_symbols *symbols)
     static struct vg_snapshot_frame better;
     char label[VG_LABEL_CAP];
     for (uint32_t i = 0; i < snapshot.frame_count; i++) {
+        if (snapshot.frames[i].is_python)
+            continue;
         vg_symbols_name(symbols, snapshot.frames[i].address, &better);
         if (better.function[0] || (better.module[0] && !snapshot.frames[i].module[0]))
             snapshot.frames[i] = better;
@@ -131,20 +135,45 @@ static void name_again(struct vg_symbols *symbols)
     }
 }
 
-static void print_stack(void)
+static void print_frame(uint32_t number, const struct vg_snapshot_frame *f, bool all_frames)
 {
+    printf("    #%-3u ", number);
+    if (f->is_python) {
+        printf("%s %s\n", f->location, all_frames ? f->function : vg_python_frame_short_name(f));
+        return;
+    }
+    fputs(f->module[0] ? f->module : "unknown", stdout);
+    if (f->function[0])
+        printf(" %s", f->function);
+    else
+        printf("+0x%llx", (unsigned long long)f->module_offset);
+    printf(f->location[0] ? " (%s)\n" : "\n", f->location);
+}
+
+static bool has_python_frames(void)
+{
+    for (uint32_t i = 0; i < snapshot.frame_count; i++)
+        if (snapshot.frames[i].is_python)
+            return true;
+    return false;
+}
+
+static void print_stack(bool all_frames)
+{
+    const bool folds = !all_frames && has_python_frames();
+    uint32_t folded = 0;
     if (snapshot.frame_count == 0)
         return;
     printf("\n  The failing call's stack, innermost first\n");
     for (uint32_t i = 0; i < snapshot.frame_count; i++) {
-        const struct vg_snapshot_frame *const f = &snapshot.frames[i];
-        printf("    #%-3u %s", i, f->module[0] ? f->module : "unknown");
-        if (f->function[0])
-            printf(" %s", f->function);
+        if (folds && vg_python_frame_hides(&snapshot.frames[i]))
+            folded++;
         else
-            printf("+0x%llx", (unsigned long long)f->module_offset);
-        printf(f->location[0] ? " (%s)\n" : "\n", f->location);
+            print_frame(i - folded, &snapshot.frames[i], all_frames);
     }
+    if (folded > 0)
+        printf("    (%u frame%s of the Python interpreter not shown: --all-frames)\n", folded,
+               folded == 1 ? "" : "s");
     if (snapshot.stack_truncated)
         printf("    (further frames were not recorded)\n");
 }
@@ -156,7 +185,7 @@ static void print_failure(const struct report_arguments *arguments, struct vg_sy
     vg_report_render(&snapshot, arguments->style, &text);
     putchar('\n');
     fputs(text_data, stdout);
-    print_stack();
+    print_stack(arguments->all_frames);
 }
 
 static void print_failure_line(void)
@@ -259,6 +288,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return vg_arguments_number(state, "--failure", argument, 1, UINT32_MAX,
                                    &arguments->failure);
     case KEY_ALL: arguments->all = true; return 0;
+    case KEY_ALL_FRAMES: arguments->all_frames = true; return 0;
     case ARGP_KEY_ARG:
         if (arguments->target)
             return vg_arguments_wrong(state, "unexpected argument \"%s\"", argument);
@@ -328,6 +358,8 @@ static int run(int argc, char **argv)
         { "no-color", KEY_NO_COLOR, NULL, 0, "No colours, on a terminal either", 0 },
         { "failure", KEY_FAILURE, "N", 0, "The N-th failure in full instead of the last", 0 },
         { "all", KEY_ALL, NULL, 0, "All recorded failures in full", 0 },
+        { "all-frames", KEY_ALL_FRAMES, NULL, 0,
+          "Stacks with the Python interpreter's own frames, which Python frames stand for", 0 },
         { 0 }
     };
     static const struct argp argp = {

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "recorder/stack_merge.h"
 #include "report/label.h"
+#include "report/python_frame.h"
 #include "report/symbol_name.h"
 #include "report/validate.h"
 
@@ -170,10 +172,19 @@ void vg_symbols_label(struct vg_symbols *symbols, uint32_t stack_id, char *out, 
 {
     static struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES];
     const struct vg_journal_stack *const stack = vg_reader_stack(symbols->reader, stack_id);
-    uint32_t count = stack ? stack->depth : 0;
-    if (count > VG_SNAPSHOT_FRAMES)
-        count = VG_SNAPSHOT_FRAMES;
-    for (uint32_t i = 0; i < count; i++)
-        vg_symbols_name(symbols, stack->frames[i], &frames[i]);
+    struct vg_stack_cursor cursor = { 0 };
+    struct vg_stack_item item;
+    uint32_t count = 0;
+    while (stack && count < VG_SNAPSHOT_FRAMES && vg_stack_next(stack, &cursor, &item)) {
+        if (item.python) {
+            vg_python_frame_describe(vg_reader_code(symbols->reader, item.python->code_id),
+                                     item.python->line, &frames[count]);
+            vg_text_repair(frames[count].function, sizeof frames[count].function);
+            vg_text_repair(frames[count].location, sizeof frames[count].location);
+        } else {
+            vg_symbols_name(symbols, item.address, &frames[count]);
+        }
+        count++;
+    }
     vg_label_from_frames(frames, count, out, cap);
 }

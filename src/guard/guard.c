@@ -81,16 +81,20 @@ static void await_device(struct vg_process_state *state, int device)
     }
 }
 
+/* What vg_stack_take returns, without a stack where there is no room to capture one. */
+static uint32_t take_stack(struct vg_process_state *state, struct vg_stack *out)
+{
+    const struct vg_stack_choice none = { .native = false, .python = false };
+    return vg_stack_take(vg_thread.small_stack ? none : state->stacks, &state->recorder, out);
+}
+
 static void describe_failure(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
     const int device = device_of_call(call);
     call->failing = true;
     call->next_action = 0;
-    call->stack.depth = 0;
-    call->stack.truncated = false;
-    if (state->wants_stacks && !vg_thread.small_stack)
-        vg_stack_capture(&call->stack);
+    const uint32_t stack_id = take_stack(state, &call->stack);
     if (device >= 0) {
         vg_process_use_device(state, device);
         await_device(state, device);
@@ -108,8 +112,7 @@ static void describe_failure(struct vg_call *call)
         .thread_id = vg_thread.thread_id,
         .frames = call->stack.frames,
         .frame_count = call->stack.depth,
-        .stack_id = vg_recorder_stack(&state->recorder, call->stack.frames, call->stack.depth,
-                                      call->stack.truncated),
+        .stack_id = stack_id,
         .stack_truncated = call->stack.truncated,
     };
 }
@@ -160,7 +163,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int saved_errno = errno; /* the first stack makes libunwind open things */
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);
-    struct vg_allocation allocation = {
+    const struct vg_allocation allocation = {
         .address = address,
         .bytes = bytes,
         .monotonic_ns = coarse_now_ns(),
@@ -168,13 +171,8 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .device = (uint16_t)device,
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
+        .stack_id = take_stack(state, &call->stack),
     };
-    if (state->wants_stacks && !vg_thread.small_stack) {
-        struct vg_stack stack;
-        vg_stack_capture(&stack);
-        allocation.stack_id =
-            vg_recorder_stack(&state->recorder, stack.frames, stack.depth, stack.truncated);
-    }
     vg_track_put(&state->track, &allocation);
     publish_held(state, device);
     errno = saved_errno;

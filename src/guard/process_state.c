@@ -13,7 +13,6 @@
 #include "base/stderr.h"
 #include "driver/driver.h"
 #include "guard/fork_mark.h"
-#include "guard/stack.h"
 
 struct vg_process_state *_Atomic vg_process_current;
 _Thread_local struct vg_thread vg_thread;
@@ -60,6 +59,15 @@ static void at_exit(int status, void *argument)
             vg_registry_leave(&state->registrations[i]);
 }
 
+static struct vg_stack_choice stack_choice(const struct vg_options *from)
+{
+    const uint64_t stacks = from->stacks.number;
+    return (struct vg_stack_choice){
+        .native = stacks == VG_STACKS_NATIVE || stacks == VG_STACKS_FULL,
+        .python = stacks == VG_STACKS_PYTHON || stacks == VG_STACKS_FULL,
+    };
+}
+
 static struct vg_process_state *make_state(const struct vg_options *from)
 {
     void *const memory = mmap(NULL, sizeof(struct vg_process_state), PROT_READ | PROT_WRITE,
@@ -71,7 +79,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->options = *from;
     state->virtual.lock.rank = VG_LOCK_HANDLES;
     state->pools.lock.rank = VG_LOCK_HANDLES;
-    state->wants_stacks = from->stacks.number != VG_STACKS_OFF;
+    state->stacks = stack_choice(from);
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
@@ -132,9 +140,10 @@ static void meet_thread(const struct vg_process_state *state)
 {
     const int saved_errno = errno;
     vg_thread.thread_id = (uint32_t)syscall(SYS_gettid);
-    vg_thread.small_stack = state->wants_stacks && has_small_stack(vg_thread.thread_id);
-    if (state->wants_stacks && !vg_thread.small_stack)
-        vg_stack_open();
+    const bool wants_stacks = state->stacks.native || state->stacks.python;
+    vg_thread.small_stack = wants_stacks && has_small_stack(vg_thread.thread_id);
+    if (wants_stacks && !vg_thread.small_stack)
+        vg_stack_open(state->stacks);
     vg_thread.state = state;
     errno = saved_errno;
 }

@@ -7,6 +7,7 @@
 
 #include "base/option.h"
 #include "guard/fork_mark.h"
+#include "guard/stack.h"
 #include "policy/policy.h"
 #include "recorder/recorder.h"
 #include "registry/registry.h"
@@ -17,8 +18,8 @@
 enum vg_device_stage { VG_DEVICE_NEW, VG_DEVICE_BUSY, VG_DEVICE_READY };
 
 struct vg_process_state {
-    bool inert;        /* nothing is guarded: switched off, or no memory for the tables */
-    bool wants_stacks; /* VRAMGUARD_STACKS */
+    bool inert; /* nothing is guarded: switched off, or no memory for the tables */
+    struct vg_stack_choice stacks;
     struct vg_policy policy;
     struct vg_recorder recorder;
     struct vg_track track;

@@ -9,7 +9,9 @@
 #include <libunwind.h>
 
 #include "base/elf_symbol.h"
+#include "base/hashing.h"
 #include "base/stderr.h"
+#include "guard/python_stack.h"
 
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
@@ -45,7 +47,7 @@ static backtrace_function open_libunwind(const char **out_why)
     return capture;
 }
 
-void vg_stack_open(void)
+static void open_unwinder(void)
 {
     if (atomic_load_explicit(&unwinder, memory_order_acquire))
         return;
@@ -68,10 +70,17 @@ void vg_stack_open(void)
     atomic_store_explicit(&unwinder, capture, memory_order_release);
 }
 
-void vg_stack_capture(struct vg_stack *out)
+void vg_stack_open(struct vg_stack_choice choice)
 {
-    out->depth = 0;
-    out->truncated = false;
+    if (choice.native)
+        open_unwinder();
+    if (choice.python)
+        vg_python_look();
+}
+
+/* Apart: its buffer is not in the way of what comes later. */
+static __attribute__((noinline)) void capture_native(struct vg_stack *out)
+{
     const backtrace_function capture = atomic_load_explicit(&unwinder, memory_order_acquire);
     if (!capture)
         return;
@@ -89,4 +98,60 @@ void vg_stack_capture(struct vg_stack *out)
     out->depth = (uint32_t)depth;
     out->truncated = first + depth < captured || captured == RAW_FRAMES;
     memcpy(out->frames, raw + first, (size_t)depth * sizeof out->frames[0]);
+}
+
+static uint32_t record_native(const struct vg_stack *stack, struct vg_recorder *recorder)
+{
+    return vg_recorder_stack(recorder, stack->frames, stack->depth, stack->truncated);
+}
+
+/* Apart, so that the common case needs no room for the records. */
+static __attribute__((noinline)) uint32_t record_new(const struct vg_stack *stack,
+                                                     const struct vg_python_stack *python,
+                                                     uint64_t hash, struct vg_recorder *recorder)
+{
+    struct vg_journal_python frames[VG_PYTHON_FRAMES];
+    const struct vg_recorder_frames added = {
+        .native = stack->frames,
+        .depth = stack->depth,
+        .python = frames,
+        .python_depth = vg_python_resolve(python, recorder, stack->frames, stack->depth,
+                                          stack->truncated, frames),
+        .truncated = stack->truncated || python->truncated,
+    };
+    return vg_recorder_add_stack(recorder, hash, &added);
+}
+
+/* Apart, so that the unwinder has what room a small stack has. */
+static __attribute__((noinline)) uint32_t record_with_python(struct vg_stack *stack,
+                                                             struct vg_recorder *recorder)
+{
+    struct vg_python_stack python;
+    vg_python_capture(&python);
+    if (python.depth == 0) {
+        /* Python may have been loaded since the last look, which is worth while now and then. */
+        const uint64_t hash = vg_hash_words(stack->frames, stack->depth);
+        const uint32_t known = stack->depth ? vg_recorder_find_stack(recorder, hash) : 0;
+        if (known)
+            return known;
+        if (vg_python_look())
+            vg_python_capture(&python);
+        if (python.depth == 0)
+            return record_native(stack, recorder);
+    }
+    const uint64_t hash = vg_python_hash(&python, vg_hash_words(stack->frames, stack->depth));
+    const uint32_t known = vg_recorder_find_stack(recorder, hash);
+    const uint32_t id = known ? known : record_new(stack, &python, hash, recorder);
+    stack->truncated = stack->truncated || python.truncated;
+    return id;
+}
+
+uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
+                       struct vg_stack *out)
+{
+    out->depth = 0;
+    out->truncated = false;
+    if (choice.native)
+        capture_native(out);
+    return choice.python ? record_with_python(out, recorder) : record_native(out, recorder);
 }

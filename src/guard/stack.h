@@ -1,26 +1,34 @@
-/* Capturing the native stack of the calling thread. */
+/* Capturing the stack of the calling thread. */
 #ifndef VRAMGUARD_GUARD_STACK_H
 #define VRAMGUARD_GUARD_STACK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "recorder/format.h"
+#include "recorder/recorder.h"
 
 struct vg_stack {
     uint32_t depth;
-    bool truncated;
+    bool truncated;                   /* of the native or of the Python frames */
     uint64_t frames[VG_STACK_FRAMES]; /* program counters, innermost first */
 };
 
-/* Opens libunwind, privately (RTLD_LOCAL: loaded globally it would take over the exception handling
- * of programs that do not link libgcc_s). Called where the program itself is inside the loader or
- * makes its first CUDA call, never with a lock held. Without libunwind glibc's backtrace() serves,
- * slower, and one line says so. */
-void vg_stack_open(void);
+/* What is captured: the VRAMGUARD_STACKS option. */
+struct vg_stack_choice {
+    bool native, python;
+};
 
-/* Captures the caller's stack, without the frames of this library. Depth 0 when no unwinder is
- * there. Takes no lock of ours; the unwinder may take the loader's object-list lock. */
-void vg_stack_capture(struct vg_stack *out);
+/* Gets ready for what `choice` asks for. Opens libunwind, privately (RTLD_LOCAL: loaded globally it
+ * would take over the exception handling of programs that do not link libgcc_s). Called where the
+ * program itself is inside the loader or makes its first CUDA call, never with a lock held. Without
+ * libunwind glibc's backtrace() serves, slower, and one line says so. */
+void vg_stack_open(struct vg_stack_choice choice);
+
+/* Captures the caller's stack, without the frames of this library, and returns its id in
+ * `recorder`, which records it when it is new; 0 when there is nothing to record or it cannot be
+ * kept. The native part is left in `out`: depth 0 when it is not wanted or no unwinder is there. No
+ * lock of ours may be held; the loader's object-list lock may be taken. */
+uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
+                       struct vg_stack *out);
 
 #endif

@@ -22,7 +22,7 @@
 #define VG_FILE_MAGIC "VRAMGRD\n"
 
 enum {
-    VG_FILE_VERSION = 1,
+    VG_FILE_VERSION = 2,
     VG_FILE_BYTE_ORDER = 0x01020304,
     VG_FILE_HEADER_BYTES = 65536,
     VG_FILE_EXTENTS = 1024,
@@ -30,8 +30,8 @@ enum {
     VG_FILE_HOST = VG_FILE_DEVICES - 1, /* the entry that counts pinned host memory */
 };
 
-/* Frames kept of one stack, the innermost ones. */
-enum { VG_STACK_FRAMES = 64 };
+/* Frames kept of one stack, the innermost ones: of native code, and of Python code. */
+enum { VG_STACK_FRAMES = 64, VG_PYTHON_FRAMES = 64 };
 
 enum vg_file_area { VG_AREA_NONE, VG_AREA_LIVE, VG_AREA_JOURNAL, VG_AREA_COUNT };
 
@@ -115,6 +115,7 @@ enum vg_journal_type {
     VG_JOURNAL_MODULE,  /* struct vg_journal_module */
     VG_JOURNAL_STACK,   /* struct vg_journal_stack */
     VG_JOURNAL_FAILURE, /* struct vg_snapshot of the report layer */
+    VG_JOURNAL_CODE,    /* struct vg_journal_code */
 };
 
 struct vg_journal_record {
@@ -137,9 +138,38 @@ struct vg_journal_module {
 struct vg_journal_stack {
     uint32_t id; /* from 1, dense */
     uint32_t depth;
-    uint32_t truncated; /* 1: the stack was deeper than what is recorded */
-    uint32_t reserved;
-    uint64_t frames[]; /* `depth` program counters, innermost first, without vramguard's own */
+    uint32_t truncated;    /* 1: the stack was deeper than what is recorded */
+    uint32_t python_depth; /* frames of Python code */
+    uint64_t frames[];     /* `depth` program counters, innermost first, without vramguard's own;
+                              then `python_depth` times struct vg_journal_python, innermost first */
 };
+
+/* One frame of Python code. */
+struct vg_journal_python {
+    uint32_t code_id; /* of a CODE record, which comes before the stack */
+    uint32_t line;    /* 0 unknown */
+    uint32_t at;      /* index of the native frame that interprets it, `depth` for one that is not
+                         recorded; never smaller than that of the Python frame before */
+    uint32_t reserved;
+};
+
+/* A Python function (or module, class body, ...) that occurs in stacks. */
+struct vg_journal_code {
+    uint32_t id; /* from 1, dense */
+    uint32_t first_line;
+    uint32_t file_bytes, name_bytes; /* of the two texts, each with its NUL */
+    char texts[];                    /* file name as Python knows it, then the qualified name */
+};
+
+static inline const struct vg_journal_python *
+vg_journal_stack_python(const struct vg_journal_stack *stack)
+{
+    return (const void *)(stack->frames + stack->depth);
+}
+
+static inline const char *vg_journal_code_name(const struct vg_journal_code *code)
+{
+    return code->texts + code->file_bytes;
+}
 
 #endif

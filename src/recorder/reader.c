@@ -191,6 +191,11 @@ const struct vg_journal_stack *vg_reader_stack(const struct vg_reader *reader, u
     return id < reader->stack_cap ? reader->stacks[id] : NULL;
 }
 
+const struct vg_journal_code *vg_reader_code(const struct vg_reader *reader, uint32_t id)
+{
+    return id < reader->code_cap ? reader->codes[id] : NULL;
+}
+
 size_t vg_reader_module_index(const struct vg_reader *reader, uint64_t address)
 {
     for (size_t i = reader->module_count; i-- > 0;)
@@ -287,6 +292,7 @@ void vg_reader_close(struct vg_reader *reader)
         free(reader->chunks[i]);
     free(reader->modules);
     free(reader->stacks);
+    free(reader->codes);
     free(reader->failures);
     free(reader->header);
     close(reader->fd);

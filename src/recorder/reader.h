@@ -36,6 +36,8 @@ struct vg_reader {
     const struct vg_journal_stack **stacks; /* [id], NULL where missing; [0] is NULL */
     size_t stack_cap;
     uint64_t stack_limit; /* no id is larger: the journal has no room for more stacks */
+    const struct vg_journal_code **codes; /* [id] as stacks */
+    size_t code_cap;
     struct vg_reader_payload {
         const void *bytes;
         uint32_t size_bytes;
@@ -61,6 +63,9 @@ int vg_reader_each_live(struct vg_reader *reader,
 
 /* The stack with this id, NULL for 0 and unknown ones. Needs vg_reader_load. */
 const struct vg_journal_stack *vg_reader_stack(const struct vg_reader *reader, uint32_t id);
+
+/* The Python code with this id, NULL for 0 and unknown ones. Needs vg_reader_load. */
+const struct vg_journal_code *vg_reader_code(const struct vg_reader *reader, uint32_t id);
 
 /* Index in `modules` of the module that `address` lies in, the latest when several were loaded
  * there one after the other; module_count when none is known. Needs vg_reader_load. */

@@ -34,33 +34,71 @@ static int take_module(struct vg_reader *reader, const char *payload, uint32_t s
     return error;
 }
 
-static int make_room_for_stack(struct vg_reader *reader, uint32_t id)
+/* Makes room for element `id` in an array of pointers, `*array` with `*cap` of them. Returns 0 or
+ * -ENOMEM. */
+static int make_room(void **array, size_t *cap, uint32_t id)
 {
-    if (id < reader->stack_cap)
+    if (id < *cap)
         return 0;
-    size_t cap = reader->stack_cap ? reader->stack_cap : 256;
-    while (cap <= id)
-        cap *= 2;
-    void *const larger = realloc(reader->stacks, cap * sizeof *reader->stacks);
+    size_t larger_cap = *cap ? *cap : 256;
+    while (larger_cap <= id)
+        larger_cap *= 2;
+    void **const larger = realloc(*array, larger_cap * sizeof *larger);
     if (!larger)
         return -ENOMEM;
-    reader->stacks = larger;
-    memset(reader->stacks + reader->stack_cap, 0,
-           (cap - reader->stack_cap) * sizeof *reader->stacks);
-    reader->stack_cap = cap;
+    memset(larger + *cap, 0, (larger_cap - *cap) * sizeof *larger);
+    *array = larger;
+    *cap = larger_cap;
     return 0;
+}
+
+/* Do the counts agree with the size, and are the Python frames in order? */
+static bool is_stack(const struct vg_journal_stack *stack, uint32_t size_bytes)
+{
+    if (size_bytes < sizeof *stack ||
+        size_bytes - sizeof *stack !=
+            (uint64_t)stack->depth * sizeof stack->frames[0] +
+                (uint64_t)stack->python_depth * sizeof(struct vg_journal_python))
+        return false;
+    const struct vg_journal_python *const python = vg_journal_stack_python(stack);
+    for (uint32_t i = 0; i < stack->python_depth; i++)
+        if (python[i].at > stack->depth || (i > 0 && python[i].at < python[i - 1].at))
+            return false;
+    return true;
 }
 
 static int take_stack(struct vg_reader *reader, const char *payload, uint32_t size_bytes)
 {
     const struct vg_journal_stack *const stack = (const void *)payload;
-    if (size_bytes < sizeof *stack ||
-        (size_bytes - sizeof *stack) / sizeof stack->frames[0] != stack->depth || stack->id == 0 ||
-        stack->id > reader->stack_limit)
+    if (!is_stack(stack, size_bytes) || stack->id == 0 || stack->id > reader->stack_limit)
         return -EBADMSG;
-    const int error = make_room_for_stack(reader, stack->id);
+    void *array = reader->stacks;
+    const int error = make_room(&array, &reader->stack_cap, stack->id);
+    reader->stacks = array;
     if (!error)
         reader->stacks[stack->id] = stack;
+    return error;
+}
+
+static bool is_code(const struct vg_journal_code *code, uint32_t size_bytes)
+{
+    return size_bytes >= sizeof *code && code->file_bytes > 0 && code->name_bytes > 0 &&
+           size_bytes - sizeof *code == (uint64_t)code->file_bytes + code->name_bytes &&
+           code->texts[code->file_bytes - 1] == '\0' &&
+           code->texts[code->file_bytes + code->name_bytes - 1] == '\0';
+}
+
+/* A code record is no smaller than a stack's, so the same limit holds for its ids. */
+static int take_code(struct vg_reader *reader, const char *payload, uint32_t size_bytes)
+{
+    const struct vg_journal_code *const code = (const void *)payload;
+    if (!is_code(code, size_bytes) || code->id == 0 || code->id > reader->stack_limit)
+        return -EBADMSG;
+    void *array = reader->codes;
+    const int error = make_room(&array, &reader->code_cap, code->id);
+    reader->codes = array;
+    if (!error)
+        reader->codes[code->id] = code;
     return error;
 }
 
@@ -83,6 +121,7 @@ static int take_record(struct vg_reader *reader, uint32_t type, const char *payl
     case VG_JOURNAL_PADDING: return 0;
     case VG_JOURNAL_MODULE: return take_module(reader, payload, size_bytes);
     case VG_JOURNAL_STACK: return take_stack(reader, payload, size_bytes);
+    case VG_JOURNAL_CODE: return take_code(reader, payload, size_bytes);
     case VG_JOURNAL_FAILURE: return take_failure(reader, payload, size_bytes);
     default: return -ENOTSUP;
     }

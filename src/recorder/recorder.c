@@ -140,6 +140,7 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
     recorder->file.lock.rank = VG_LOCK_AREA;
     recorder->journal_lock.rank = VG_LOCK_JOURNAL;
     recorder->stacks.lock.rank = VG_LOCK_STACKS;
+    recorder->codes.lock.rank = VG_LOCK_STACKS;
     recorder->modules.lock.rank = VG_LOCK_MODULES;
     if (vg_area_init(&recorder->live, VG_AREA_LIVE, &recorder->file, largest_live_bytes) != 0 ||
         vg_area_init(&recorder->journal, VG_AREA_JOURNAL, &recorder->file, largest_journal_bytes) !=
@@ -215,74 +216,6 @@ int vg_recorder_append(struct vg_recorder *recorder, enum vg_journal_type type, 
     if (!error && out_offset)
         *out_offset = offset;
     return error;
-}
-
-/* Appends and indexes a stack unless another thread was faster. */
-static uint32_t add_stack(struct vg_recorder *recorder, uint64_t hash, const uint64_t *frames,
-                          uint32_t depth, bool truncated)
-{
-    union {
-        struct vg_journal_stack stack;
-        char bytes[sizeof(struct vg_journal_stack) + VG_STACK_FRAMES * sizeof(uint64_t)];
-    } payload;
-    payload.stack = (struct vg_journal_stack){ .id = recorder->stacks.count + 1,
-                                               .depth = depth,
-                                               .truncated = truncated };
-    memcpy(payload.stack.frames, frames, depth * sizeof *frames);
-    uint64_t offset;
-    const uint32_t size_bytes = (uint32_t)(sizeof payload.stack + depth * sizeof *frames);
-    if (vg_recorder_append(recorder, VG_JOURNAL_STACK, &payload, size_bytes, &offset) != 0)
-        return 0;
-    return vg_stack_table_add(&recorder->stacks, hash, offset);
-}
-
-/* A thread's recently seen stacks, so that the common case takes no lock. Small, because
- * thread-local storage is paid for by every thread of the program. */
-enum { CACHED_STACKS = 8 };
-static _Thread_local struct {
-    const struct vg_recorder *recorder; /* another one after fork */
-    uint64_t hash;
-    uint32_t id;
-} cached_stacks[CACHED_STACKS];
-
-uint32_t vg_recorder_stack(struct vg_recorder *recorder, const uint64_t *frames, uint32_t depth,
-                           bool truncated)
-{
-    if (depth == 0 || depth > VG_STACK_FRAMES)
-        return 0;
-    const uint64_t hash = vg_hash_words(frames, depth);
-    const unsigned place = hash % CACHED_STACKS;
-    if (cached_stacks[place].hash == hash && cached_stacks[place].recorder == recorder)
-        return cached_stacks[place].id;
-    vg_lock_take(&recorder->stacks.lock);
-    uint32_t id = vg_stack_table_find(&recorder->stacks, hash);
-    const bool is_new = id == 0;
-    if (is_new)
-        id = add_stack(recorder, hash, frames, depth, truncated);
-    vg_lock_release(&recorder->stacks.lock);
-    if (is_new)
-        vg_modules_record(recorder);
-    if (id) {
-        cached_stacks[place].recorder = recorder;
-        cached_stacks[place].hash = hash;
-        cached_stacks[place].id = id;
-    }
-    return id;
-}
-
-uint32_t vg_recorder_stack_frames(struct vg_recorder *recorder, uint32_t id,
-                                  const uint64_t **out_frames, bool *out_truncated)
-{
-    vg_lock_take(&recorder->stacks.lock);
-    const bool known = id > 0 && id <= recorder->stacks.count;
-    const uint64_t offset = known ? recorder->stacks.offsets[id - 1] : 0;
-    vg_lock_release(&recorder->stacks.lock);
-    if (!known)
-        return 0;
-    const struct vg_journal_stack *const stack = (const void *)(recorder->journal.base + offset);
-    *out_frames = stack->frames;
-    *out_truncated = stack->truncated != 0;
-    return stack->depth;
 }
 
 void vg_recorder_finish(struct vg_recorder *recorder, int exit_status)

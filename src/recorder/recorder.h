@@ -21,6 +21,7 @@ struct vg_recorder {
     struct vg_area live, journal;
     struct vg_lock journal_lock;
     struct vg_stack_table stacks;
+    struct vg_stack_table codes; /* of code objects, by identity */
     struct vg_modules modules;
     char path[4096]; /* of the file, "" when this run is not recorded */
 };
@@ -45,15 +46,35 @@ int vg_recorder_take_slots(struct vg_recorder *recorder, uint32_t count, uint64_
 int vg_recorder_append(struct vg_recorder *recorder, enum vg_journal_type type, const void *payload,
                        uint32_t size_bytes, uint64_t *out_offset);
 
-/* Id of a stack (from 1), recording it when it is new; 0 when it cannot be kept. `frames` are
- * `depth` program counters, innermost first. Any thread. */
+/* A stack to be recorded; frames innermost first. */
+struct vg_recorder_frames {
+    const uint64_t *native; /* program counters */
+    const struct vg_journal_python *python;
+    uint32_t depth, python_depth; /* at most VG_STACK_FRAMES, VG_PYTHON_FRAMES */
+    bool truncated;
+};
+
+/* Id of the stack (from 1) that was recorded under `hash`, 0 when there is none. Any thread. */
+uint32_t vg_recorder_find_stack(struct vg_recorder *recorder, uint64_t hash);
+
+/* Id of the stack of this hash, recording it unless another thread was faster; 0 when it is empty
+ * or cannot be kept. Any thread. */
+uint32_t vg_recorder_add_stack(struct vg_recorder *recorder, uint64_t hash,
+                               const struct vg_recorder_frames *frames);
+
+/* Both of them, for a native stack: `depth` program counters. */
 uint32_t vg_recorder_stack(struct vg_recorder *recorder, const uint64_t *frames, uint32_t depth,
                            bool truncated);
 
-/* The frames of stack `id`. Returns the depth and points `*out_frames` at them (valid as long as
- * the recorder), 0 for id 0 or an unknown one. Any thread. */
-uint32_t vg_recorder_stack_frames(struct vg_recorder *recorder, uint32_t id,
-                                  const uint64_t **out_frames, bool *out_truncated);
+/* The record of stack `id`, valid as long as the recorder; NULL for id 0 or an unknown one. Any
+ * thread. */
+const struct vg_journal_stack *vg_recorder_stack_record(struct vg_recorder *recorder, uint32_t id);
+
+/* The same three for code objects. `identity` tells them apart. `file` and `name` are UTF-8. */
+uint32_t vg_recorder_find_code(struct vg_recorder *recorder, uint64_t identity);
+uint32_t vg_recorder_add_code(struct vg_recorder *recorder, uint64_t identity, uint32_t first_line,
+                              const char *file, const char *name);
+const struct vg_journal_code *vg_recorder_code_record(struct vg_recorder *recorder, uint32_t id);
 
 /* Writes the end of the run. The file stays usable afterwards: other exit handlers may still
  * allocate. */

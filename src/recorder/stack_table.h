@@ -1,4 +1,5 @@
-/* Which stacks are already in the journal: hash of the frames -> id, id -> place of the record. */
+/* Which stacks are already in the journal: hash of the frames -> id, id -> place of the record. The
+ * same for code objects, by their identity. */
 #ifndef VRAMGUARD_RECORDER_STACK_TABLE_H
 #define VRAMGUARD_RECORDER_STACK_TABLE_H
 

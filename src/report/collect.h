@@ -28,9 +28,9 @@ struct vg_failure {
     uint64_t asked_bytes; /* VG_BYTES_UNKNOWN for calls that name no amount */
     uint32_t thread_id;
     uint32_t failure_number;
-    const uint64_t *frames; /* program counters, innermost first */
+    uint32_t stack_id;      /* of the recorder's dictionary; 0 when it could not be kept, and */
+    const uint64_t *frames; /* then its program counters, innermost first */
     uint32_t frame_count;
-    uint32_t stack_id;
     uint32_t stack_truncated;
     struct vg_snapshot_action actions[VG_SNAPSHOT_ACTIONS]; /* what was tried */
     uint32_t action_count;

@@ -7,7 +7,9 @@
 
 #include "base/elf_symbol.h"
 #include "base/text.h"
+#include "recorder/stack_merge.h"
 #include "report/label.h"
+#include "report/python_frame.h"
 #include "report/symbol_name.h"
 
 static const char *base_name(const char *path)
@@ -49,6 +51,25 @@ static uint32_t name_frames(const uint64_t *addresses, uint32_t count,
     return count;
 }
 
+/* Names the frames of a recorded stack, native and Python. Returns how many. */
+static uint32_t name_stack(struct vg_recorder *recorder, const struct vg_journal_stack *stack,
+                           struct vg_snapshot_frame *out)
+{
+    struct vg_stack_cursor cursor = { 0 };
+    struct vg_stack_item item;
+    uint32_t used = 0;
+    while (used < VG_SNAPSHOT_FRAMES && vg_stack_next(stack, &cursor, &item)) {
+        if (item.python)
+            vg_python_frame_describe(vg_recorder_code_record(recorder, item.python->code_id),
+                                     item.python->line, &out[used++]);
+        else
+            name_frame(item.address, &out[used++]);
+    }
+    return used;
+}
+
+_Static_assert((int)VG_SNAPSHOT_FRAMES >= (int)VG_STACK_FRAMES + (int)VG_PYTHON_FRAMES,
+               "every recorded stack fits");
 _Static_assert((int)VG_KIND_COUNT <= (int)VG_SNAPSHOT_KINDS, "every kind has a sum");
 
 struct site_sum {
@@ -103,18 +124,15 @@ static struct vg_snapshot_frame site_frames[VG_SNAPSHOT_FRAMES];
 static void fill_site(struct vg_recorder *recorder, uint32_t stack_id, const struct site_sum *sum,
                       struct vg_snapshot_site *out)
 {
-    const uint64_t *addresses;
-    bool truncated;
+    const struct vg_journal_stack *const stack = vg_recorder_stack_record(recorder, stack_id);
     *out =
         (struct vg_snapshot_site){ .bytes = sum->bytes, .count = sum->count, .stack_id = stack_id };
-    const uint32_t depth = vg_recorder_stack_frames(recorder, stack_id, &addresses, &truncated);
-    if (depth > 0) {
-        const uint32_t named = name_frames(addresses, depth, site_frames);
-        vg_label_from_frames(site_frames, named, out->label, sizeof out->label);
-    }
+    if (stack)
+        vg_label_from_frames(site_frames, name_stack(recorder, stack, site_frames), out->label,
+                             sizeof out->label);
     if (!out->label[0])
         snprintf(out->label, sizeof out->label, "%s",
-                 depth ? "(stack without names)" : "(no stack recorded)");
+                 stack ? "(stack without names)" : "(no stack recorded)");
 }
 
 static void collect_sites(struct vg_recorder *recorder, struct sums *sums)
@@ -158,9 +176,12 @@ static void collect_live(const struct vg_failure *failure, struct vg_snapshot *o
 
 void vg_collect_own(const struct vg_failure *failure, struct vg_snapshot *out)
 {
-    const struct vg_recorder *const recorder = failure->tables.recorder;
-    out->frame_count = name_frames(failure->frames, failure->frame_count, out->frames);
-    out->stack_truncated = failure->stack_truncated || out->frame_count < failure->frame_count;
+    struct vg_recorder *const recorder = failure->tables.recorder;
+    const struct vg_journal_stack *const stack =
+        vg_recorder_stack_record(recorder, failure->stack_id);
+    out->frame_count = stack ? name_stack(recorder, stack, out->frames)
+                             : name_frames(failure->frames, failure->frame_count, out->frames);
+    out->stack_truncated = failure->stack_truncated;
     out->stack_id = failure->stack_id;
     vg_label_from_frames(out->frames, out->frame_count, out->where, sizeof out->where);
     vg_track_counts(failure->tables.track, &out->alloc_count, &out->free_count);

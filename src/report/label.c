@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "report/python_frame.h"
 #include "report/symbol_name.h"
 
 enum {
@@ -46,6 +47,14 @@ static bool is_startup(const struct vg_snapshot_frame *frame)
     return false;
 }
 
+static bool has_python(const struct vg_snapshot_frame *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (frames[i].is_python)
+            return true;
+    return false;
+}
+
 static bool is_dropped(const struct vg_snapshot_frame *frame)
 {
     return is_startup(frame) || starts_with(frame->module, "libcuda.so") ||
@@ -53,13 +62,9 @@ static bool is_dropped(const struct vg_snapshot_frame *frame)
 }
 
 /* An interpreter's insides say nothing, however much is known about them. */
-static bool is_machinery(const char *module)
+static bool is_machinery(const struct vg_snapshot_frame *frame)
 {
-    static const char *const prefixes[] = { "python", "libpython", "_ctypes.", "libffi." };
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-        if (starts_with(module, prefixes[i]))
-            return true;
-    return false;
+    return vg_python_frame_hides(frame) || starts_with(frame->module, "libffi.");
 }
 
 static bool is_runtime(const struct vg_snapshot_frame *frame)
@@ -78,7 +83,7 @@ static bool tells_more(const struct vg_snapshot_frame *inner, const struct vg_sn
 static bool has_own_part(const struct vg_snapshot_frame *frame)
 {
     return frame->location[0] != '\0' && frame->function[0] != '\0' && !is_runtime(frame) &&
-           !is_machinery(frame->module);
+           !is_machinery(frame);
 }
 
 static bool same_module(const struct vg_snapshot_frame *a, const struct vg_snapshot_frame *b)
@@ -99,13 +104,14 @@ static bool is_nameless(const struct vg_snapshot_frame *frames, size_t count)
 static size_t fold(const struct vg_snapshot_frame *frames, size_t count, bool nameless,
                    unsigned char *parts)
 {
+    const bool python = has_python(frames, count);
     size_t used = 0;
     bool joinable = false; /* the last part stands for a run that may go on */
     for (size_t i = count; i-- > 0;) {
         const struct vg_snapshot_frame *const frame = &frames[i];
-        if (is_dropped(frame))
+        if (is_dropped(frame) || (python && vg_python_frame_hides(frame)))
             continue;
-        if (has_own_part(frame)) {
+        if (frame->is_python || has_own_part(frame)) {
             parts[used++] = (unsigned char)i;
             joinable = false;
         } else if (joinable && same_module(frame, &frames[parts[used - 1]])) {
@@ -124,7 +130,9 @@ static void add_part(struct vg_text *out, const struct vg_snapshot_frame *frame,
     char data[PART_CAP], function[sizeof frame->function];
     struct vg_text part = vg_text_over(data, sizeof data);
     vg_symbol_name(function, sizeof function, frame->function);
-    if (has_own_part(frame))
+    if (frame->is_python)
+        vg_text_addf(&part, "%s %s", frame->location, vg_python_frame_short_name(frame));
+    else if (has_own_part(frame))
         vg_text_addf(&part, "%s (%s)", function, frame->location);
     else if (function[0] != '\0' && frame->module[0] != '\0')
         vg_text_addf(&part, "%s %s", frame->module, function);
@@ -201,8 +209,9 @@ void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
         vg_text_add_bytes(&text, label, length);
         return;
     }
-    /* Grow a head [0, head) and a tail [tail, length) by whole parts, from both ends in turn, while
-     * "head > ... > tail" fits; the innermost function comes first. */
+    /* Grow a head [0, head) and a tail [tail, length) by whole parts while "head > ... > tail" fits:
+     * the innermost function and the outermost, then the tail, which tells most about the place,
+     * then the head. */
     const size_t gap = 2 * SEPARATOR_LENGTH + sizeof ellipsis - 1;
     size_t head = 0, tail = length;
     for (bool grew = true; grew;) {
@@ -212,6 +221,8 @@ void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
             tail = new_tail;
             grew = true;
         }
+        if (grew && head > 0)
+            continue;
         const size_t new_head = next_separator(label, head ? head + SEPARATOR_LENGTH : 0);
         if (tail < length && new_head > head && new_head < tail &&
             new_head + gap + (length - tail - SEPARATOR_LENGTH) <= width) {

@@ -13,9 +13,10 @@
  * enough). What a reader cannot use is left out: start-up code of libc, the CUDA driver's own
  * frames and vramguard's. Consecutive frames of one module become one, the innermost with a name
  * (of the CUDA runtime: the function the program called); frames with a source location are all
- * kept, but for those of the Python interpreter. Without any named function of the program all its
- * frames are kept as "app+0x1a2b". A label that does not fit is cut in its middle. "" when nothing
- * is left. */
+ * kept, but for those of the Python interpreter; frames of Python code, "train.py:12 main", too,
+ * and then the interpreter's own frames are left out. Without any named function of the program all
+ * its frames are kept as "app+0x1a2b". A label that does not fit is cut in its middle. "" when
+ * nothing is left. */
 void vg_label_from_frames(const struct vg_snapshot_frame *frames, size_t count, char *out,
                           size_t cap);
 

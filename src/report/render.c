@@ -125,8 +125,8 @@ static void add_site(struct vg_text *out, const struct vg_snapshot *s, uint64_t 
     struct vg_text text = vg_text_over(times, sizeof times);
     vg_text_addf(&text, "%llux", (unsigned long long)(count > 99999999 ? 99999999 : count));
     vg_text_addf(out, "  %10s %9s  ", amount, times);
-    /* About two lines. */
-    vg_label_fit(fitted, sizeof fitted, label, 2 * (columns - SITE_INDENT));
+    /* Three lines: a place in a Python program takes some functions to be told from others. */
+    vg_label_fit(fitted, sizeof fitted, label, 3 * (columns - SITE_INDENT));
     vg_wrap_add(out, fitted, SITE_INDENT, columns, VG_WRAP_LABEL);
 }
 

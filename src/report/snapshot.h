@@ -10,12 +10,12 @@
 #include <stdint.h>
 
 enum {
-    VG_SNAPSHOT_VERSION = 1,
+    VG_SNAPSHOT_VERSION = 2,
     VG_SNAPSHOT_SITES = 12,
     VG_SNAPSHOT_PROCESSES = 24,
     VG_SNAPSHOT_DEVICES = 16,
     VG_SNAPSHOT_SIZE_CLASSES = 64,
-    VG_SNAPSHOT_FRAMES = 48,
+    VG_SNAPSHOT_FRAMES = 128, /* VG_STACK_FRAMES + VG_PYTHON_FRAMES of recorder/format.h */
     VG_SNAPSHOT_ACTIONS = 8,
     VG_SNAPSHOT_KINDS = 16, /* at least VG_KIND_COUNT of recorder/kind.h */
     VG_COMMAND_CAP = 256,
@@ -30,6 +30,9 @@ struct vg_snapshot_frame {
     char module[48];        /* base name of the mapped file, "" unknown */
     char function[96];      /* "" unknown */
     char location[48];      /* "file.c:12", "" unknown */
+    uint32_t is_python;     /* 1: a frame of Python code; then the first three are 0 and empty, and
+                               the function is its qualified name */
+    uint32_t reserved;
 };
 
 /* Allocations made by one stack. */

@@ -23,6 +23,8 @@ LIVE = (0, 1_000, 100_000, 1_000_000)
 THREADS = (1, 2)
 START_LIMIT_US = 100
 LOOKUP_LIMIT_NS = 20
+PYTHON_DEPTHS = (16, 48)
+PYTHON_LIMITS_NS = {16: 400}  # full stacks, by depth
 TOGETHER = 300
 TOGETHER_LIMIT = 1.2  # times the bare time
 
@@ -114,6 +116,42 @@ def start_table(bench, quick):
     return []
 
 
+# Calls the timing library from under argv[2] frames, each of a function and a file of its own.
+PYTHON_STACK = """
+import ctypes, sys
+function = ctypes.CDLL(sys.argv[1]).fastest_pair_ns
+function.restype = ctypes.c_double
+for i in range(int(sys.argv[2]) - 1):
+    names = {"called": function}
+    exec(compile("def calls(): return called()", "/some/where/file_%d.py" % i, "exec"), names)
+    function = names["calls"]
+print(function())
+"""
+
+
+def python_table(bench, quick):
+    """The fastest of several runs: what is compared is work, not the machine's other load."""
+    failures = []
+    print("\nAdded ns per allocation + free under Python (/usr/bin/python3), fastest of several runs")
+    print(f"{'frames':>8} {'bare':>7} {'off':>7} {'native':>7} {'python':>7} {'full':>7}")
+    for depth in PYTHON_DEPTHS:
+        fastest = {}
+        for stacks in (None, "off", "native", "python", "full") * (3 if quick else 10):
+            result = subprocess.run(["/usr/bin/python3", "-c", PYTHON_STACK,
+                                     f"{bench.build}/bench/pairs.so", str(depth)],
+                                    env=bench.environment(stacks), check=True, text=True,
+                                    capture_output=True)
+            fastest[stacks] = min(float(result.stdout), fastest.get(stacks, 1e9))
+        bare = fastest.pop(None)
+        added = {stacks: figure - bare for stacks, figure in fastest.items()}
+        print(f"{depth:>8} {bare:>7.1f} " + " ".join(f"{ns:>7.1f}" for ns in added.values()),
+              flush=True)
+        limit = PYTHON_LIMITS_NS.get(depth)
+        if limit and added["full"] > limit:
+            failures.append(f"{depth} Python frames: {added['full']:.0f} ns > {limit} ns")
+    return failures
+
+
 PYTHON_CLIENT = """
 import ctypes
 cuda = ctypes.CDLL("libcuda.so.1")
@@ -173,6 +211,7 @@ def main():
     with tempfile.TemporaryDirectory() as state:
         bench = Bench(arguments.build, state)
         failures = allocation_table(bench, arguments.quick)
+        failures += python_table(bench, arguments.quick)
         failures += start_table(bench, arguments.quick)
         failures += lookup_table(bench, arguments.quick)
         failures += together_table(bench, arguments.quick)

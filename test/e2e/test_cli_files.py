@@ -77,7 +77,7 @@ class Extent(ctypes.Structure):
 
 
 class Header(ctypes.Structure):
-    """struct vg_file_header of version 1 up to its device table."""
+    """struct vg_file_header of version 2 up to its device table."""
 
     _fields_ = [
         ("magic", ctypes.c_char * 8),
@@ -135,7 +135,7 @@ class Run:
         now_ns = time.time_ns()
         self.header = Header(
             magic=b"VRAMGRD\n",
-            version=1,
+            version=2,
             byte_order=0x01020304,
             header_bytes=HEADER_BYTES,
             slot_bytes=64,
@@ -231,7 +231,7 @@ def test_the_layout_is_the_writers(machine, load_model):
     (record,) = machine.records()
     data = record.read_bytes()
     header = Header.from_buffer_copy(data)
-    assert (header.magic, header.version, header.pid) == (b"VRAMGRD\n", 1, process.pid)
+    assert (header.magic, header.version, header.pid) == (b"VRAMGRD\n", 2, process.pid)
     assert b"run_model.py" in header.command and header.boot_id == boot_id().encode()
     assert (header.end, header.exit_status) == (1, 0)
     device = Device.from_buffer_copy(data, DEVICES_OFFSET)
@@ -310,7 +310,7 @@ def test_nothing_in_a_file_controls_the_terminal(machine):
 
 def test_unreadable_files_are_counted(machine):
     Run(pid=100).write(machine, "good")
-    Run(pid=101, version=2).write(machine, "newer")
+    Run(pid=101, version=3).write(machine, "newer")
     folder = machine.state / "vramguard"
     (folder / "text.vgr").write_text("hello")
     (folder / "other.txt").write_text("hello")
@@ -321,7 +321,7 @@ def test_unreadable_files_are_counted(machine):
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["PID", "100"]
     assert re.fullmatch(r"vramguard: 3 files in \S+ cannot be read; [^\n]+\n", result.stderr)
     report = machine.vramguard("report", str(folder / "newer.vgr"))
-    assert report.code == 1 and "format version 2" in report.stderr
+    assert report.code == 1 and "format version 3" in report.stderr
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read every file")

@@ -13,7 +13,7 @@ def test_enough_memory_gives_the_same_output(machine, load_model):
     assert guarded.guard_lines == []
 
 
-@pytest.mark.parametrize("value", ["off", "native"])
+@pytest.mark.parametrize("value", ["off", "native", "python", "full"])
 def test_stacks_option_changes_nothing_for_the_program(machine, load_model, value):
     bare = machine.run(load_model)
     guarded = machine.run(load_model, guarded=True, VRAMGUARD_STACKS=value)

@@ -11,7 +11,7 @@ def test_eight_threads_make_the_first_call_together(hostile):
         assert record["live"] == 800 and record["twice"] == 0
 
 
-@pytest.mark.parametrize("stacks", ["native", "off"])
+@pytest.mark.parametrize("stacks", ["full", "native", "off"])
 @pytest.mark.parametrize("stack_kib", [1, 32, 64])
 def test_small_stacks(hostile, stack_kib, stacks):
     command = hostile.program("threads", 4, 150, stack_kib, 0)

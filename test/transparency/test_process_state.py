@@ -18,7 +18,7 @@ def state(result):
     ]
 
 
-@pytest.mark.parametrize("stacks", ["off", "native"])
+@pytest.mark.parametrize("stacks", ["off", "native", "python", "full"])
 def test_state_is_the_same(machine, stacks):
     command = [PROGRAMS / "process_state"]
     bare = machine.run(command, False, VRAMGUARD_STACKS=stacks)

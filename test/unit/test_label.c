@@ -67,6 +67,28 @@ static void folds_an_interpreter_with_source_locations(void **state)
                         "libcudart.so.13 cudaMalloc");
 }
 
+#define PYTHON(qualified_name, place)                                                              \
+    {                                                                                              \
+        .is_python = 1, .function = qualified_name, .location = place                              \
+    }
+
+static void python_frames_stand_for_the_interpreter(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("libffi.so.8", "ffi_call"),
+              FRAME("_ctypes.cpython-312-x86_64-linux-gnu.so", ""),
+              FRAME("libpython3.12.so.1.0", "_PyObject_MakeTpCall"),
+              PYTHON("Device.allocate", "run.py:69"), PYTHON("main.<locals>.<lambda>", "run.py:7"),
+              SOURCE("libpython3.12.so.1.0", "_PyEval_EvalFrameDefault", "ceval.c:9"),
+              SOURCE("embedder", "call_hook", "hook.c:3"),
+              FRAME("libpython3.12.so.1.0", "PyObject_Call"), PYTHON("<module>", "run.py:90"),
+              FRAME("python3.12", "main"), FRAME("libc.so.6", "__libc_start_main")),
+        "run.py:90 <module> > call_hook (hook.c:3) > run.py:7 <lambda> > run.py:69 allocate > "
+        "libffi.so.8 ffi_call > libcudart.so.13 cudaMalloc");
+    assert_string_equal(LABEL(PYTHON("main", "run.py:1")), "run.py:1 main");
+}
+
 static void names_the_runtime_function_that_was_called(void **state)
 {
     (void)state;
@@ -216,6 +238,7 @@ int main(void)
         cmocka_unit_test(folds_runs_of_a_module),
         cmocka_unit_test(keeps_source_locations),
         cmocka_unit_test(folds_an_interpreter_with_source_locations),
+        cmocka_unit_test(python_frames_stand_for_the_interpreter),
         cmocka_unit_test(names_the_runtime_function_that_was_called),
         cmocka_unit_test(tells_nameless_places_apart),
         cmocka_unit_test(nothing_left_is_empty),

@@ -134,7 +134,8 @@ static void read_child(void *argument)
     CHECK(options.keep_runs.number == 7);
     CHECK(strcmp(options.log_path.text, "/some/where") == 0);
     CHECK(strcmp(options.policy.text, "off") == 0);
-    CHECK(options.stacks.number == VG_STACKS_NATIVE);
+    CHECK(options.stacks.number ==
+          (strcmp(argument, "native") == 0 ? VG_STACKS_NATIVE : VG_STACKS_FULL)); /* the default */
 }
 
 static void wrong_values_are_one_line_and_the_default(void **state)
@@ -144,8 +145,8 @@ static void wrong_values_are_one_line_and_the_default(void **state)
     assert_int_equal(run_child(read_child, wrong, text, sizeof text), 0);
     assert_int_equal(line_count(text), 1);
     assert_non_null(strstr(text, "VRAMGUARD_STACKS"));
-    assert_non_null(strstr(text, "off|native"));
-    assert_non_null(strstr(text, "default \"native\""));
+    assert_non_null(strstr(text, "off|native|python|full"));
+    assert_non_null(strstr(text, "default \"full\""));
     assert_null(strchr(text, '\033'));
 }
 
@@ -157,7 +158,7 @@ static void off_child(void *argument)
     setenv("VRAMGUARD_STACKS", "wrong", 1);
     vg_option_read_environment(&options);
     CHECK(options.enabled.number == VG_ENABLED_OFF);
-    CHECK(options.stacks.number == VG_STACKS_NATIVE);
+    CHECK(options.stacks.number == VG_STACKS_FULL);
 }
 
 static void off_is_silent(void **state)

@@ -14,6 +14,7 @@
 
 #include "recorder/reader.h"
 #include "recorder/recorder.h"
+#include "recorder/stack_merge.h"
 #include "run_file_builder.h"
 
 static struct builder built;
@@ -201,6 +202,93 @@ static void counts_damaged_records(void **state)
     assert_int_equal(reader.damage.unknown, 1);
     assert_true(vg_reader_describe_damage(&reader, text, sizeof text));
     assert_string_equal(text, "5 damaged records; 1 records of unknown types");
+    vg_reader_close(&reader);
+}
+
+/* A stack of two native frames and of Python frames at `first` and `second`. */
+static struct vg_journal_record *build_python_stack(uint32_t id, uint32_t python_depth,
+                                                    uint32_t first, uint32_t second)
+{
+    union {
+        struct vg_journal_stack stack;
+        uint64_t words[16];
+    } payload = { .stack = { .id = id, .depth = 2, .python_depth = python_depth } };
+    payload.stack.frames[0] = 0x1010;
+    payload.stack.frames[1] = 0x2020;
+    struct vg_journal_python *const python = (void *)(payload.stack.frames + 2);
+    python[0] = (struct vg_journal_python){ .code_id = 1, .line = 69, .at = first };
+    python[1] = (struct vg_journal_python){ .code_id = 2, .line = 170, .at = second };
+    return builder_record(&built, VG_JOURNAL_STACK, &payload,
+                          (uint32_t)(sizeof payload.stack + 16 + 2 * sizeof *python));
+}
+
+static void build_code(uint32_t id, const char *texts, uint32_t file_bytes, uint32_t name_bytes,
+                       uint32_t size)
+{
+    union {
+        struct vg_journal_code code;
+        char bytes[64];
+    } payload = { .code = { .id = id, .file_bytes = file_bytes, .name_bytes = name_bytes } };
+    memcpy(payload.code.texts, texts, size);
+    builder_record(&built, VG_JOURNAL_CODE, &payload, (uint32_t)sizeof payload.code + size);
+}
+
+/* The merged order of stack `id` as text: lines of Python frames, "*" for native ones. */
+static const char *order_of(uint32_t id)
+{
+    static char text[64];
+    struct vg_stack_cursor cursor = { 0 };
+    struct vg_stack_item item;
+    text[0] = '\0';
+    while (vg_stack_next(vg_reader_stack(&reader, id), &cursor, &item))
+        snprintf(text + strlen(text), sizeof text - strlen(text), item.python ? " %u" : " *",
+                 item.python ? item.python->line : 0);
+    return text;
+}
+
+static void merges_python_frames(void **state)
+{
+    (void)state;
+    builder_init(&built);
+    build_code(1, "run.py\0allocate", 7, 9, 16);
+    build_python_stack(1, 2, 0, 0);
+    build_python_stack(2, 2, 1, 2);
+    build_python_stack(3, 2, 0, 1);
+    assert_int_equal(open_built(BUILDER_CAP), 0);
+    assert_int_equal(vg_reader_load(&reader), 0);
+    assert_string_equal(order_of(1), " 69 170 * *");
+    assert_string_equal(order_of(2), " * 69 * 170");
+    assert_string_equal(order_of(3), " 69 * 170 *");
+    assert_string_equal(vg_reader_code(&reader, 1)->texts, "run.py");
+    assert_string_equal(vg_journal_code_name(vg_reader_code(&reader, 1)), "allocate");
+    assert_null(vg_reader_code(&reader, 0));
+    assert_null(vg_reader_code(&reader, 2));
+    assert_null(vg_reader_code(&reader, UINT32_MAX));
+    assert_int_equal(reader.damage.records, 0);
+    vg_reader_close(&reader);
+}
+
+static void refuses_impossible_python_frames(void **state)
+{
+    (void)state;
+    builder_init(&built);
+    build_python_stack(1, 2, 0, 3); /* behind the native frames */
+    build_python_stack(2, 2, 1, 0); /* not in order */
+    build_python_stack(3, 3, 0, 0); /* more than there are */
+    build_python_stack(4, UINT32_MAX, 0, 0);
+    build_code(0, "a\0b", 2, 2, 4);          /* no id */
+    build_code(UINT32_MAX, "a\0b", 2, 2, 4); /* no such id */
+    build_code(1, "a\0b", 2, 3, 4);          /* too short */
+    build_code(2, "abcd", 2, 2, 4);          /* a text without an end */
+    build_code(3, "a\0b", 4, 0, 4);          /* no name */
+    build_code(4, "a\0b", UINT32_MAX, 5, 4);
+    assert_int_equal(open_built(BUILDER_CAP), 0);
+    assert_int_equal(vg_reader_load(&reader), 0);
+    assert_int_equal(reader.damage.records, 10);
+    for (uint32_t id = 0; id < 6; id++) {
+        assert_null(vg_reader_stack(&reader, id));
+        assert_null(vg_reader_code(&reader, id));
+    }
     vg_reader_close(&reader);
 }
 
@@ -421,6 +509,8 @@ int main(void)
         cmocka_unit_test(never_waits_for_a_pipe),
         cmocka_unit_test(makes_header_texts_printable),
         cmocka_unit_test(counts_damaged_records),
+        cmocka_unit_test(merges_python_frames),
+        cmocka_unit_test(refuses_impossible_python_frames),
         cmocka_unit_test(a_broken_length_costs_one_extent),
         cmocka_unit_test(an_unfinished_record_ends_the_journal),
         cmocka_unit_test(a_cut_file_gives_what_is_left),

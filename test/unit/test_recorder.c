@@ -238,8 +238,6 @@ static uint32_t stack_of(uint64_t seed, uint32_t depth)
 static void same_stack_same_id(void **state)
 {
     (void)state;
-    const uint64_t *frames;
-    bool truncated;
     assert_int_equal(stack_of(1, 0), 0);
     assert_int_equal(stack_of(1, VG_STACK_FRAMES + 1), 0);
     assert_int_equal(stack_of(1, 5), 1);
@@ -247,15 +245,55 @@ static void same_stack_same_id(void **state)
     assert_int_equal(stack_of(2, 6), 3); /* deeper is another */
     assert_int_equal(stack_of(1, 5), 1);
     assert_int_equal(stack_of(9, VG_STACK_FRAMES), 4);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 2, &frames, &truncated), 5);
-    assert_int_equal(frames[0], 0x400000 + 2 * 64);
-    assert_int_equal(frames[4], 0x400000 + 2 * 64 + 4);
-    assert_false(truncated);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 4, &frames, &truncated), VG_STACK_FRAMES);
-    assert_true(truncated);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 0, &frames, &truncated), 0);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, 5, &frames, &truncated), 0);
-    assert_int_equal(vg_recorder_stack_frames(&recorder, UINT32_MAX, &frames, &truncated), 0);
+    const struct vg_journal_stack *stack = vg_recorder_stack_record(&recorder, 2);
+    assert_int_equal(stack->depth, 5);
+    assert_int_equal(stack->frames[0], 0x400000 + 2 * 64);
+    assert_int_equal(stack->frames[4], 0x400000 + 2 * 64 + 4);
+    assert_int_equal(stack->truncated, 0);
+    stack = vg_recorder_stack_record(&recorder, 4);
+    assert_int_equal(stack->depth, VG_STACK_FRAMES);
+    assert_int_equal(stack->truncated, 1);
+    assert_null(vg_recorder_stack_record(&recorder, 0));
+    assert_null(vg_recorder_stack_record(&recorder, 5));
+    assert_null(vg_recorder_stack_record(&recorder, UINT32_MAX));
+}
+
+static void python_frames_are_kept(void **state)
+{
+    (void)state;
+    static const uint64_t native[] = { 0x400000, 0x400010 };
+    const uint32_t first = vg_recorder_add_code(&recorder, 11, 60, "/a/run.py", "Device.allocate");
+    const uint32_t second = vg_recorder_add_code(&recorder, 12, 0, "", "");
+    assert_int_equal(first, 1);
+    assert_int_equal(second, 2);
+    assert_int_equal(vg_recorder_add_code(&recorder, 11, 60, "/a/run.py", "Device.allocate"), 1);
+    assert_int_equal(vg_recorder_find_code(&recorder, 12), 2);
+    assert_int_equal(vg_recorder_find_code(&recorder, 13), 0);
+    const struct vg_journal_code *const code = vg_recorder_code_record(&recorder, 1);
+    assert_string_equal(code->texts, "/a/run.py");
+    assert_string_equal(vg_journal_code_name(code), "Device.allocate");
+    assert_int_equal(code->first_line, 60);
+    assert_null(vg_recorder_code_record(&recorder, 0));
+    assert_null(vg_recorder_code_record(&recorder, 3));
+
+    const struct vg_journal_python python[] = { { .code_id = 1, .line = 69, .at = 1 },
+                                                { .code_id = 2, .at = 2 } };
+    struct vg_recorder_frames frames = {
+        .native = native, .depth = 2, .python = python, .python_depth = 2
+    };
+    assert_int_equal(vg_recorder_find_stack(&recorder, 77), 0);
+    const uint32_t id = vg_recorder_add_stack(&recorder, 77, &frames);
+    assert_int_equal(vg_recorder_add_stack(&recorder, 77, &frames), id);
+    assert_int_equal(vg_recorder_find_stack(&recorder, 77), id);
+    const struct vg_journal_stack *const stack = vg_recorder_stack_record(&recorder, id);
+    assert_int_equal(stack->python_depth, 2);
+    assert_memory_equal(vg_journal_stack_python(stack), python, sizeof python);
+    frames.depth = 0; /* Python frames alone */
+    assert_true(vg_recorder_add_stack(&recorder, 78, &frames) > id);
+    frames.python_depth = 0;
+    assert_int_equal(vg_recorder_add_stack(&recorder, 79, &frames), 0);
+    frames.python_depth = VG_PYTHON_FRAMES + 1;
+    assert_int_equal(vg_recorder_add_stack(&recorder, 80, &frames), 0);
 }
 
 struct stacks_seen {
@@ -438,11 +476,10 @@ static void outgrow_the_file(void)
         CHECK(stack_of(i, 30) == i + 1);
     for (uint64_t i = 0; i < SLOTS; i++)
         CHECK(recorder.slots[i].address == (i + 1) * 512);
-    const uint64_t *frames;
-    bool truncated;
     for (uint32_t id = 1; id <= 3000; id++) {
-        CHECK(vg_recorder_stack_frames(&recorder, id, &frames, &truncated) == 30);
-        CHECK(frames[29] == 0x400000 + (id - 1) * 64 + 29);
+        const struct vg_journal_stack *const stack = vg_recorder_stack_record(&recorder, id);
+        CHECK(stack && stack->depth == 30);
+        CHECK(stack->frames[29] == 0x400000 + (id - 1) * 64 + 29);
     }
     CHECK(recorder.header->memory_only == 1);
 }
@@ -833,6 +870,7 @@ int main(void)
         WRITER_TEST(journal_keeps_every_record),
         WRITER_TEST(threads_append_whole_records),
         WRITER_TEST(same_stack_same_id),
+        WRITER_TEST(python_frames_are_kept),
         WRITER_TEST(threads_agree_on_stacks),
         WRITER_TEST(modules_are_recorded_with_the_first_stack),
         WRITER_TEST(no_descriptor_stays_open),
