@@ -29,6 +29,10 @@ typedef struct CUmipmappedArray_st *CUmipmappedArray;
 typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUlib_st *CUlibrary;
+typedef struct CUkern_st *CUkernel;
+typedef struct CUlinkState_st *CUlinkState;
+typedef struct CUevent_st *CUevent;
+typedef struct CUgraphNode_st *CUgraphNode;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphExec_st *CUgraphExec;
 typedef struct CUextMemory_st *CUexternalMemory;
@@ -42,10 +46,11 @@ struct CUDA_EXTERNAL_MEMORY_HANDLE_DESC_st;
 struct CUDA_EXTERNAL_MEMORY_BUFFER_DESC_st;
 struct CUDA_GRAPH_INSTANTIATE_PARAMS_st;
 struct CUmulticastObjectProp_st;
+struct CUmemAccessDesc_st;
 
 typedef int CUmemLocationType, CUmemAllocationType, CUmemAllocationHandleType;
 typedef int CUmemPool_attribute, CUgraphMem_attribute, CUstreamCaptureStatus, CUstreamCaptureMode;
-typedef int CUarray_format, CUjit_option, CUlibraryOption;
+typedef int CUarray_format, CUjit_option, CUlibraryOption, CUlimit;
 
 typedef struct CUmemLocation_st {
     CUmemLocationType type;

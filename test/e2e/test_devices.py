@@ -101,3 +101,27 @@ def test_what_a_pool_keeps_is_told_and_trim_gives_it_back(machine):
     trimmed = machine.run(program(POOL_KEEPS), guarded=True, VRAMGUARD_POLICY="trim")
     assert trimmed.stdout == "0\n"
     assert trimmed.guard_lines == []
+
+
+WATCHED = PRELUDE + """
+call("cuInit", 0)
+current_primary_context()
+handle = ctypes.c_void_p()
+arguments = {
+    "cuStreamCreate": (ctypes.byref(handle), 0),
+    "cuEventCreate": (ctypes.byref(handle), 0),
+    "cuModuleLoadData": (ctypes.byref(handle), b"// .version 8.0"),
+    "cuCtxSetLimit": (0, ctypes.c_size_t(1024)),
+}
+print(result(sys.argv[1], *arguments[sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("name", ["cuStreamCreate", "cuEventCreate", "cuModuleLoadData",
+                                  "cuCtxSetLimit"])
+def test_running_out_of_memory_anywhere_is_reported(machine, name):
+    bare, guarded = machine.both(program(WATCHED, name), SIMGPU_FAIL=f"{name}:1=2")
+    assert bare.stdout == guarded.stdout == "2\n"
+    assert guarded.own == bare.own
+    assert guarded.guard_lines[0].startswith("vramguard: GPU 0 out of memory")
+    assert name in guarded.guard_text
