@@ -55,7 +55,8 @@ static void write_bounded(const char *bytes, size_t length)
     }
 }
 
-/* A program that was started without a standard error may open a file of its own as descriptor 2. */
+/* A program that was started without a standard error may open a file of its own as descriptor 2.
+ */
 static bool closed_at_start;
 
 __attribute__((constructor)) static void look_at_start(void)

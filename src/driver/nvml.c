@@ -37,6 +37,7 @@ struct vg_nvml_functions {
     int (*driver_version)(char *, unsigned int);
     int (*count)(unsigned int *);
     int (*handle)(unsigned int, nvmlDevice_t *);
+    int (*handle_by_uuid)(const char *, nvmlDevice_t *);
     int (*name)(nvmlDevice_t, char *, unsigned int);
     int (*uuid)(nvmlDevice_t, char *, unsigned int);
     int (*pci)(nvmlDevice_t, struct nvml_pci_info *);
@@ -56,6 +57,7 @@ static const struct {
     { "nvmlSystemGetDriverVersion", offsetof(struct vg_nvml_functions, driver_version) },
     { "nvmlDeviceGetCount_v2", offsetof(struct vg_nvml_functions, count) },
     { "nvmlDeviceGetHandleByIndex_v2", offsetof(struct vg_nvml_functions, handle) },
+    { "nvmlDeviceGetHandleByUUID", offsetof(struct vg_nvml_functions, handle_by_uuid) },
     { "nvmlDeviceGetName", offsetof(struct vg_nvml_functions, name) },
     { "nvmlDeviceGetUUID", offsetof(struct vg_nvml_functions, uuid) },
     { "nvmlDeviceGetPciInfo_v3", offsetof(struct vg_nvml_functions, pci) },
@@ -113,12 +115,20 @@ unsigned vg_nvml_device_count(const struct vg_nvml *nvml)
     return nvml->functions->count(&count) == NVML_SUCCESS ? count : 0;
 }
 
+static int handle_of(const struct vg_nvml *nvml, unsigned index, nvmlDevice_t *out)
+{
+    if (index != VG_NVML_INSTANCE)
+        return nvml->functions->handle(index, out);
+    *out = nvml->instance;
+    return NVML_SUCCESS;
+}
+
 int vg_nvml_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_device *out)
 {
     nvmlDevice_t device;
     struct nvml_memory memory;
     struct nvml_pci_info pci;
-    if (nvml->functions->handle(index, &device) != NVML_SUCCESS)
+    if (handle_of(nvml, index, &device) != NVML_SUCCESS)
         return -EIO;
     *out =
         (struct vg_nvml_device){ .total_bytes = VG_BYTES_UNKNOWN, .free_bytes = VG_BYTES_UNKNOWN };
@@ -144,7 +154,21 @@ static bool same_pci_bus_id(const char *a, const char *b)
     return a_rest && b_rest && strcasecmp(a_rest, b_rest) == 0;
 }
 
-int vg_nvml_find(const struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id)
+/* Is there a MIG instance with the digits of `uuid`? */
+static bool find_instance(struct vg_nvml *nvml, const char *uuid)
+{
+    char name[96];
+    nvmlDevice_t instance;
+    if (strncmp(uuid, "GPU-", 4) != 0)
+        return false;
+    snprintf(name, sizeof name, "MIG-%s", uuid + 4);
+    if (nvml->functions->handle_by_uuid(name, &instance) != NVML_SUCCESS)
+        return false;
+    nvml->instance = instance;
+    return true;
+}
+
+int vg_nvml_find(struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id)
 {
     const unsigned count = vg_nvml_device_count(nvml);
     int by_pci = -ENOENT;
@@ -157,6 +181,8 @@ int vg_nvml_find(const struct vg_nvml *nvml, const char *uuid, const char *pci_b
         if (by_pci < 0 && same_pci_bus_id(device.pci_bus_id, pci_bus_id))
             by_pci = (int)i;
     }
+    if (find_instance(nvml, uuid))
+        return VG_NVML_INSTANCE;
     return by_pci;
 }
 
@@ -194,7 +220,7 @@ int vg_nvml_processes(const struct vg_nvml *nvml, unsigned index, struct vg_nvml
                       size_t cap)
 {
     nvmlDevice_t device;
-    if (nvml->functions->handle(index, &device) != NVML_SUCCESS)
+    if (handle_of(nvml, index, &device) != NVML_SUCCESS)
         return -EIO;
     int count = add_processes(nvml->functions->compute_processes, device, out, cap, 0);
     return add_processes(nvml->functions->graphics_processes, device, out, cap, count);

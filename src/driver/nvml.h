@@ -24,7 +24,11 @@ struct vg_nvml {
     void *library;
     const struct vg_nvml_functions *functions;
     char functions_storage[16 * sizeof(void *)];
+    void *instance; /* the MIG instance that VG_NVML_INSTANCE stands for */
 };
+
+/* The index that vg_nvml_find answers for a MIG instance, which has none of its own. */
+enum { VG_NVML_INSTANCE = 1 << 16 };
 
 /* Loads and initialises NVML. Returns 0, or -ENOENT (no library) or -EIO (nvmlInit failed; e.g. no
  * driver loaded), with a reason in `why`. On 0 the caller ends it with vg_nvml_close. May take tens
@@ -41,9 +45,11 @@ unsigned vg_nvml_device_count(const struct vg_nvml *nvml);
 /* Describes device `index` of NVML's numbering. Returns 0 or -EIO. */
 int vg_nvml_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_device *out);
 
-/* NVML's number of the GPU with this UUID or, where that finds none, this PCI bus id (CUDA and NVML
- * number devices differently). Returns the index or -ENOENT. */
-int vg_nvml_find(const struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id);
+/* NVML's number of the GPU with this UUID ("GPU-...") or, where that finds none, this PCI bus id
+ * (CUDA and NVML number devices differently). To a program in a MIG instance CUDA names the
+ * instance's UUID; NVML knows it as "MIG-..." with the same digits, and answers for the instance
+ * alone. Returns an index for the functions below or -ENOENT. */
+int vg_nvml_find(struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id);
 
 /* Processes with memory on device `index`, compute and graphics, each pid once; at most `cap` of
  * them go to `out`. Returns how many there are, or -EIO. */

@@ -20,8 +20,8 @@ int vg_run_file_expand(const char *path_template, uint64_t start_realtime_ns, ch
 /* Opens a new file for this process for reading and writing, never one that exists: in the state
  * directory (made with its parents, mode 0700, when missing), or where `path_template` says unless
  * that is "". A name that is taken gets "-2", "-3" ... appended before its suffix. Files are
- * private to the user (mode 0600). One thread at a time. Stores the absolute path in `out`. Returns a descriptor
- * (O_CLOEXEC) or -errno. */
+ * private to the user (mode 0600). One thread at a time. Stores the absolute path in `out`. Returns
+ * a descriptor (O_CLOEXEC) or -errno. */
 int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, char *out,
                        size_t cap);
 

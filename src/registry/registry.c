@@ -164,8 +164,8 @@ static bool is_abandoned(uint64_t owner, uint64_t own)
     return is_free(owner, own) || !owner_alive(owner, &id);
 }
 
-/* Whether an owner lives costs a look into /proc, which many processes that start together would all
- * take for all of them: only when no slot is free. */
+/* Whether an owner lives costs a look into /proc, which many processes that start together would
+ * all take for all of them: only when no slot is free. */
 static struct slot *claim_slot(struct vg_registry_file *file)
 {
     struct vg_process_id self;

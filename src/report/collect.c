@@ -218,7 +218,8 @@ static void collect_nvml(struct vg_snapshot *out)
             use_nvml_device(&device, out);
         collect_processes(&nvml, (unsigned)own, out);
     }
-    for (unsigned i = 0; i < count; i++)
+    /* Beside a MIG instance its whole GPU would be listed as another device. */
+    for (unsigned i = 0; own != VG_NVML_INSTANCE && i < count; i++)
         if ((int)i != own && vg_nvml_device(&nvml, i, &device) == 0)
             collect_other_device(&device, out);
     vg_nvml_close(&nvml);

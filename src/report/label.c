@@ -209,9 +209,9 @@ void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
         vg_text_add_bytes(&text, label, length);
         return;
     }
-    /* Grow a head [0, head) and a tail [tail, length) by whole parts while "head > ... > tail" fits:
-     * the innermost function and the outermost, then the tail, which tells most about the place,
-     * then the head. */
+    /* Grow a head [0, head) and a tail [tail, length) by whole parts while "head > ... > tail"
+     * fits: the innermost function and the outermost, then the tail, which tells most about the
+     * place, then the head. */
     const size_t gap = 2 * SEPARATOR_LENGTH + sizeof ellipsis - 1;
     size_t head = 0, tail = length;
     for (bool grew = true; grew;) {
