@@ -35,12 +35,12 @@ $(BUILD)/exports.map: src/hook/exports.map.in src/driver/cuda_table.h
 	$(CC) -E -P -x c $(CPPFLAGS) $< -o $@
 
 # Needs libc only; its own references are bound to itself; never unloaded, since exit handlers and
-# functions that programs hold point into it. Bound lazily: looking its ninety libc functions up would be
-# a third of what it adds to the start of every program.
+# functions that programs hold point into it. Bound lazily and in few segments: looking ninety libc
+# functions up and mapping two segments more would be a third of what it adds to every program's start.
 $(BUILD)/libvramguard.so: $(call object,$(PRELOAD_SOURCES)) $(BUILD)/libvramguard_core.a \
                           $(BUILD)/exports.map
 	$(CC) $(CFLAGS) -shared -Wl,-soname,libvramguard.so -Wl,--version-script=$(BUILD)/exports.map \
-	  -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,lazy -Wl,-O1 -Wl,-z,nodelete -Wl,--gc-sections -Wl,--as-needed \
+	  -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,lazy -Wl,-z,noseparate-code -Wl,-O1 -Wl,-z,nodelete -Wl,--gc-sections -Wl,--as-needed \
 	  $(filter %.o %.a,$^) -o $@
 
 $(BUILD)/vramguard: $(call object,$(CLI_SOURCES)) $(BUILD)/libvramguard_core.a
