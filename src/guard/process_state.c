@@ -76,7 +76,6 @@ static struct vg_process_state *make_state(const struct vg_options *from)
         return NULL;
     struct vg_process_state *const state = memory;
     char why[64];
-    state->options = *from;
     state->virtual.lock.rank = VG_LOCK_HANDLES;
     state->pools.lock.rank = VG_LOCK_HANDLES;
     state->stacks = stack_choice(from);

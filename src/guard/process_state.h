@@ -27,7 +27,6 @@ struct vg_process_state {
     struct vg_pools pools;
     _Atomic uint32_t device_stage[VG_FILE_DEVICES]; /* enum vg_device_stage */
     struct vg_registration registrations[VG_FILE_DEVICES];
-    struct vg_options options;
 };
 
 /* Is the library switched off (VRAMGUARD=off)? Reads the options on first use; opens nothing. */

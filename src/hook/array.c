@@ -45,65 +45,27 @@ static uint64_t key(const void *array)
     return vg_guard_handle_key(VG_KIND_ARRAY, (uint64_t)(uintptr_t)array);
 }
 
-CUresult cuArrayCreate(CUarray *array, const CUDA_ARRAY_DESCRIPTOR_v1 *descriptor)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate, VG_BYTES_UNKNOWN))
-        return VG_PASS(cuArrayCreate, (array, descriptor));
-    do {
-        call.result = vg_driver.cuArrayCreate(array, descriptor);
-        if (vg_guard_accepted(&call))
-            call.asked_bytes = ESTIMATE_2D(descriptor);
-    } while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
-    return vg_guard_end(&call);
-}
+/* The descriptor is read only after the driver has: a bare program gets an error for a wild one. */
+#define DEFINE_CREATE(symbol, descriptor_type, estimate_of)                                        \
+    CUresult symbol(CUarray *array, const descriptor_type *descriptor)                             \
+    {                                                                                              \
+        struct vg_call call;                                                                       \
+        if (!vg_guard_begin(&call, VG_FN_##symbol, VG_BYTES_UNKNOWN))                              \
+            return VG_PASS(symbol, (array, descriptor));                                           \
+        do {                                                                                       \
+            call.result = vg_driver.symbol(array, descriptor);                                     \
+            if (vg_guard_accepted(&call))                                                          \
+                call.asked_bytes = estimate_of(descriptor);                                        \
+        } while (vg_guard_again(&call));                                                           \
+        if (call.result == CUDA_SUCCESS)                                                           \
+            vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);                  \
+        return vg_guard_end(&call);                                                                \
+    }
 
-CUresult cuArrayCreate_v2(CUarray *array, const CUDA_ARRAY_DESCRIPTOR *descriptor)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuArrayCreate_v2, VG_BYTES_UNKNOWN))
-        return VG_PASS(cuArrayCreate_v2, (array, descriptor));
-    do {
-        call.result = vg_driver.cuArrayCreate_v2(array, descriptor);
-        if (vg_guard_accepted(&call))
-            call.asked_bytes = ESTIMATE_2D(descriptor);
-    } while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
-    return vg_guard_end(&call);
-}
-
-CUresult cuArray3DCreate(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR_v1 *descriptor)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate, VG_BYTES_UNKNOWN))
-        return VG_PASS(cuArray3DCreate, (array, descriptor));
-    do {
-        call.result = vg_driver.cuArray3DCreate(array, descriptor);
-        if (vg_guard_accepted(&call))
-            call.asked_bytes = ESTIMATE_3D(descriptor);
-    } while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
-    return vg_guard_end(&call);
-}
-
-CUresult cuArray3DCreate_v2(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuArray3DCreate_v2, VG_BYTES_UNKNOWN))
-        return VG_PASS(cuArray3DCreate_v2, (array, descriptor));
-    do {
-        call.result = vg_driver.cuArray3DCreate_v2(array, descriptor);
-        if (vg_guard_accepted(&call))
-            call.asked_bytes = ESTIMATE_3D(descriptor);
-    } while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
-    return vg_guard_end(&call);
-}
+DEFINE_CREATE(cuArrayCreate, CUDA_ARRAY_DESCRIPTOR_v1, ESTIMATE_2D)
+DEFINE_CREATE(cuArrayCreate_v2, CUDA_ARRAY_DESCRIPTOR, ESTIMATE_2D)
+DEFINE_CREATE(cuArray3DCreate, CUDA_ARRAY3D_DESCRIPTOR_v1, ESTIMATE_3D)
+DEFINE_CREATE(cuArray3DCreate_v2, CUDA_ARRAY3D_DESCRIPTOR, ESTIMATE_3D)
 
 CUresult cuArrayDestroy(CUarray array)
 {

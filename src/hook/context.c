@@ -3,54 +3,23 @@
  * ask about: these calls name theirs. A context that ends takes its allocations with it. */
 #include <stdatomic.h>
 
-#include "guard/guard.h"
-#include "hook/wrappers.h"
+#include "hook/watched.h"
 
-CUresult cuCtxCreate(CUcontext *context, unsigned int flags, CUdevice device)
-{
-    struct vg_call call;
-    if (!vg_guard_begin_watched(&call, VG_FN_cuCtxCreate, device))
-        return VG_PASS(cuCtxCreate, (context, flags, device));
-    do
-        call.result = vg_driver.cuCtxCreate(context, flags, device);
-    while (vg_guard_again(&call));
-    return vg_guard_end(&call);
-}
+VG_DEFINE_WATCHED(cuCtxCreate, (CUcontext * context, unsigned int flags, CUdevice device),
+                  (context, flags, device), device)
 
-CUresult cuCtxCreate_v2(CUcontext *context, unsigned int flags, CUdevice device)
-{
-    struct vg_call call;
-    if (!vg_guard_begin_watched(&call, VG_FN_cuCtxCreate_v2, device))
-        return VG_PASS(cuCtxCreate_v2, (context, flags, device));
-    do
-        call.result = vg_driver.cuCtxCreate_v2(context, flags, device);
-    while (vg_guard_again(&call));
-    return vg_guard_end(&call);
-}
+VG_DEFINE_WATCHED(cuCtxCreate_v2, (CUcontext * context, unsigned int flags, CUdevice device),
+                  (context, flags, device), device)
 
-CUresult cuCtxCreate_v3(CUcontext *context, struct CUexecAffinityParam_st *affinity,
-                        int affinity_count, unsigned int flags, CUdevice device)
-{
-    struct vg_call call;
-    if (!vg_guard_begin_watched(&call, VG_FN_cuCtxCreate_v3, device))
-        return VG_PASS(cuCtxCreate_v3, (context, affinity, affinity_count, flags, device));
-    do
-        call.result = vg_driver.cuCtxCreate_v3(context, affinity, affinity_count, flags, device);
-    while (vg_guard_again(&call));
-    return vg_guard_end(&call);
-}
+VG_DEFINE_WATCHED(cuCtxCreate_v3,
+                  (CUcontext * context, struct CUexecAffinityParam_st *affinity, int affinity_count,
+                   unsigned int flags, CUdevice device),
+                  (context, affinity, affinity_count, flags, device), device)
 
-CUresult cuCtxCreate_v4(CUcontext *context, struct CUctxCreateParams_st *how, unsigned int flags,
-                        CUdevice device)
-{
-    struct vg_call call;
-    if (!vg_guard_begin_watched(&call, VG_FN_cuCtxCreate_v4, device))
-        return VG_PASS(cuCtxCreate_v4, (context, how, flags, device));
-    do
-        call.result = vg_driver.cuCtxCreate_v4(context, how, flags, device);
-    while (vg_guard_again(&call));
-    return vg_guard_end(&call);
-}
+VG_DEFINE_WATCHED(cuCtxCreate_v4,
+                  (CUcontext * context, struct CUctxCreateParams_st *how, unsigned int flags,
+                   CUdevice device),
+                  (context, how, flags, device), device)
 
 CUresult cuCtxDestroy(CUcontext context)
 {
