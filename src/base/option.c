@@ -5,18 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "base/stderr.h"
 #include "base/text.h"
 
-#define TYPE_CHOICE  VG_OPTION_CHOICE
-#define TYPE_COUNT   VG_OPTION_COUNT_TYPE
-#define TYPE_PATH    VG_OPTION_PATH
-#define TYPE_ACTIONS VG_OPTION_ACTIONS
+#define TYPE_CHOICE   VG_OPTION_CHOICE
+#define TYPE_COUNT    VG_OPTION_COUNT_TYPE
+#define TYPE_PATH     VG_OPTION_PATH
+#define TYPE_SIZE     VG_OPTION_SIZE
+#define TYPE_DURATION VG_OPTION_DURATION
+#define TYPE_CHECKED  VG_OPTION_CHECKED
 
 static const struct vg_option_row rows[] = {
 #define VG_OPTION(field_name, type_name, variable, default_value, min, max, allowed_text,          \
                   help_text)                                                                       \
-    { .field = #field_name,                                                                        \
+    { .id = VG_OPTION_ID_##field_name,                                                             \
+      .field = #field_name,                                                                        \
       .environment = #variable,                                                                    \
       .default_text = default_value,                                                               \
       .allowed = allowed_text,                                                                     \
@@ -29,11 +33,11 @@ static const struct vg_option_row rows[] = {
 #undef VG_OPTION
 };
 
-static vg_option_check check_actions;
+static vg_option_check checks[VG_OPTION_IDS];
 
-void vg_option_set_actions_check(vg_option_check check)
+void vg_option_set_check(enum vg_option_id id, vg_option_check check)
 {
-    check_actions = check;
+    checks[id] = check;
 }
 
 const struct vg_option_row *vg_option_rows(size_t *out_count)
@@ -70,6 +74,24 @@ static int parse_count(const struct vg_option_row *row, const char *text, uint64
     return 0;
 }
 
+static int parse_size(const struct vg_option_row *row, const char *text, uint64_t *out_bytes)
+{
+    uint64_t bytes = 0;
+    if (*text && (vg_size_parse(text, &bytes) != 0 || bytes < row->minimum || bytes > row->maximum))
+        return -EINVAL;
+    *out_bytes = bytes;
+    return 0;
+}
+
+static int parse_duration(const struct vg_option_row *row, const char *text, uint64_t *out_ms)
+{
+    uint64_t ms;
+    if (vg_duration_parse(text, &ms) != 0 || ms < row->minimum || ms > row->maximum)
+        return -EINVAL;
+    *out_ms = ms;
+    return 0;
+}
+
 int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg_option_value *out,
                     char *why, size_t why_cap)
 {
@@ -83,7 +105,11 @@ int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg
     switch (row->type) {
     case VG_OPTION_CHOICE: error = parse_choice(row, text, &number); break;
     case VG_OPTION_COUNT_TYPE: error = parse_count(row, text, &number); break;
-    case VG_OPTION_ACTIONS: error = check_actions ? check_actions(text, why, why_cap) : 0; break;
+    case VG_OPTION_SIZE: error = parse_size(row, text, &number); break;
+    case VG_OPTION_DURATION: error = parse_duration(row, text, &number); break;
+    case VG_OPTION_CHECKED:
+        error = checks[row->id] ? checks[row->id](text, why, why_cap) : 0;
+        break;
     case VG_OPTION_PATH: break;
     }
     if (error)
@@ -107,8 +133,12 @@ void vg_option_read_environment(struct vg_options *out)
         if (out->enabled.number == VG_ENABLED_OFF) /* the table's first row: off is silent */
             continue;
         vg_text_sanitize(shown, sizeof shown, text, strlen(text));
-        vg_stderr_line("%s=\"%s\": %s (%s); using the default \"%s\"", row->environment, shown, why,
-                       row->allowed, row->default_text);
+        if (row->default_text[0])
+            vg_stderr_line("%s=\"%s\": %s (%s); using the default \"%s\"", row->environment, shown,
+                           why, row->allowed, row->default_text);
+        else
+            vg_stderr_line("%s=\"%s\": %s (%s); not used", row->environment, shown, why,
+                           row->allowed);
     }
     errno = saved_errno;
 }

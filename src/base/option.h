@@ -5,12 +5,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum vg_option_type { VG_OPTION_CHOICE, VG_OPTION_COUNT_TYPE, VG_OPTION_PATH, VG_OPTION_ACTIONS };
+enum vg_option_type {
+    VG_OPTION_CHOICE,
+    VG_OPTION_COUNT_TYPE,
+    VG_OPTION_PATH,
+    VG_OPTION_SIZE,
+    VG_OPTION_DURATION,
+    VG_OPTION_CHECKED,
+};
+
+/* One id per row of the table. */
+enum vg_option_id {
+#define VG_OPTION(field, ...) VG_OPTION_ID_##field,
+#include "base/option_table.h"
+#undef VG_OPTION
+    VG_OPTION_IDS
+};
 
 enum { VG_OPTION_TEXT_CAP = 1024 };
 
 struct vg_option_value {
-    uint64_t number;               /* CHOICE: index of the word; COUNT: the number */
+    uint64_t number;               /* CHOICE: index of the word; COUNT: the number; SIZE: bytes;
+                                      DURATION: milliseconds */
     char text[VG_OPTION_TEXT_CAP]; /* the text as given, for every type */
 };
 
@@ -22,10 +38,12 @@ struct vg_options {
 
 /* Words of the CHOICE options, in the order of their `allowed` column. */
 enum { VG_ENABLED_ON, VG_ENABLED_OFF };
+enum { VG_LIMIT_SCOPE_PROCESS, VG_LIMIT_SCOPE_SHARED };
 enum { VG_STACKS_OFF, VG_STACKS_NATIVE, VG_STACKS_PYTHON, VG_STACKS_FULL };
 
 /* A row of the table, for help texts and documentation. */
 struct vg_option_row {
+    enum vg_option_id id;
     const char *field, *environment, *default_text, *allowed, *help;
     enum vg_option_type type;
     uint64_t minimum, maximum;
@@ -45,9 +63,10 @@ int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg
  * the reason, what is allowed, and the default that is used instead. */
 void vg_option_read_environment(struct vg_options *out);
 
-/* Checks the text of an ACTIONS option; set by the policy layer before options are read, so that
- * base needs to know no action. Same contract as vg_option_parse's result. */
+/* Checks the text of the CHECKED option `id`; set before options are read by the layer that knows
+ * what the text means, so that base needs not. Same contract as vg_option_parse's result. An option
+ * without a check takes any text. */
 typedef int (*vg_option_check)(const char *text, char *why, size_t why_cap);
-void vg_option_set_actions_check(vg_option_check check);
+void vg_option_set_check(enum vg_option_id id, vg_option_check check);
 
 #endif

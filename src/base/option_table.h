@@ -6,8 +6,9 @@
  * type     CHOICE: one of the words in `allowed`, separated by '|'; the field holds its index.
  *          COUNT: a whole number from minimum to maximum.
  *          PATH: any text; empty means "not set".
- *          ACTIONS: a list of policy actions separated by commas, or "off"; checked by the policy
- *          layer, which knows the actions.
+ *          SIZE: an amount of memory from minimum to maximum bytes; empty means "not set".
+ *          DURATION: a time from minimum to maximum milliseconds.
+ *          CHECKED: text that another layer understands and checks (vg_option_set_check).
  * allowed  what an error message and the documentation name as allowed.
  *
  * Derived from it: struct vg_options, the parser, `vramguard run --help`, the README's table, the
@@ -24,6 +25,29 @@ VG_OPTION(log_path, PATH, VRAMGUARD_LOG, "", 0, 0,
           "where this run's recorder file goes instead of the state directory")
 VG_OPTION(keep_runs, COUNT, VRAMGUARD_KEEP, "200", 0, 1000000, "0 to 1000000",
           "how many recorded runs stay in the state directory; 0 keeps all")
-VG_OPTION(policy, ACTIONS, VRAMGUARD_POLICY, "off", 0, 0, "trim, off",
-          "what is tried, in this order, before an allocation fails")
+VG_OPTION(policy, CHECKED, VRAMGUARD_POLICY, "off", 0, 0, "trim, wait[=TIME], spill, off",
+          "what is tried, in this order, before an allocation fails; off: report only")
+VG_OPTION(trim_library, PATH, VRAMGUARD_TRIM_LIB, "", 0, 0, "path[:symbol]",
+          "a library whose function `vramguard_trim` (or symbol) frees memory when trim asks it to")
+VG_OPTION(trim_command, PATH, VRAMGUARD_TRIM_CMD, "", 0, 0, "a command and its arguments; no shell",
+          "a command that makes other programs free memory, run by trim")
+VG_OPTION(trim_timeout, DURATION, VRAMGUARD_TRIM_TIMEOUT, "10s", 1, 600000, "1ms to 10m",
+          "how long trim waits for a hook, a library or a command")
+VG_OPTION(priority, COUNT, VRAMGUARD_PRIORITY, "50", 0, 100, "0 to 100",
+          "who waits with a higher one is served first and is not the one that a deadlock fails")
+VG_OPTION(need, SIZE, VRAMGUARD_NEED, "", 1, UINT64_MAX - 1, "a size",
+          "before its first context the program queues until that much of the GPU is free, and has "
+          "it reserved")
+VG_OPTION(need_wait, DURATION, VRAMGUARD_NEED_WAIT, "1h", 1, 7 * 86400000ULL, "1ms to 7d",
+          "how long VRAMGUARD_NEED waits before the program goes on without")
+VG_OPTION(limit, CHECKED, VRAMGUARD_LIMIT, "", 0, 0, "SIZE or N%, or GPU:SIZE,GPU:N%,...",
+          "allocations beyond it fail as if the GPU were that small")
+VG_OPTION(limit_scope, CHOICE, VRAMGUARD_LIMIT_SCOPE, "process", 0, 0, "process|shared",
+          "whose allocations a limit counts: each process's own, or those of all processes that "
+          "were started under it together")
+VG_OPTION(spill_cap, CHECKED, VRAMGUARD_SPILL_CAP, "25%", 0, 0, "SIZE, or N% of the host's memory",
+          "how much host memory spill may take")
+VG_OPTION(inject, CHECKED, VRAMGUARD_INJECT, "", 0, 0, "N, N+, >SIZE, P%[:SEED], separated by commas",
+          "allocations that are made to fail: the N-th, from the N-th on, those above a size, a random "
+          "share")
 /* clang-format on */

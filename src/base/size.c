@@ -84,27 +84,39 @@ static int parse_unit(const char **p)
     return **p == '\0' ? power : -1;
 }
 
-int vg_size_parse(const char *text, uint64_t *out_bytes)
+/* Reads the decimal number at *p, which is value / scale; advances *p behind it. */
+static int parse_number(const char **p, vg_u128 *out_value, vg_u128 *out_scale)
 {
-    const char *p = text;
-    if (!isdigit((unsigned char)*p))
+    if (!isdigit((unsigned char)**p))
         return -EINVAL;
     vg_u128 value = 0, scale = 1;
-    for (; isdigit((unsigned char)*p); p++) {
-        value = value * 10 + (unsigned)(*p - '0');
+    for (; isdigit((unsigned char)**p); (*p)++) {
+        value = value * 10 + (unsigned)(**p - '0');
         if (value > UINT64_MAX)
             return -ERANGE;
     }
-    if (*p == '.') {
-        if (!isdigit((unsigned char)*++p))
+    if (**p == '.') {
+        if (!isdigit((unsigned char)*++*p))
             return -EINVAL;
-        for (; isdigit((unsigned char)*p); p++) {
-            if (scale < 1000000000) { /* further digits are below one byte */
-                value = value * 10 + (unsigned)(*p - '0');
+        for (; isdigit((unsigned char)**p); (*p)++) {
+            if (scale < 1000000000) { /* further digits are below one byte, one millisecond */
+                value = value * 10 + (unsigned)(**p - '0');
                 scale *= 10;
             }
         }
     }
+    *out_value = value;
+    *out_scale = scale;
+    return 0;
+}
+
+int vg_size_parse(const char *text, uint64_t *out_bytes)
+{
+    const char *p = text;
+    vg_u128 value, scale;
+    const int error = parse_number(&p, &value, &scale);
+    if (error)
+        return error;
     const int power = parse_unit(&p);
     if (power < 0)
         return -EINVAL;
@@ -115,4 +127,46 @@ int vg_size_parse(const char *text, uint64_t *out_bytes)
         return -ERANGE;
     *out_bytes = (uint64_t)value;
     return 0;
+}
+
+int vg_duration_parse(const char *text, uint64_t *out_ms)
+{
+    static const struct {
+        const char *unit;
+        unsigned ms;
+    } units[] = { { "", 1000 },     { "ms", 1 },      { "s", 1000 },    { "m", 60000 },
+                  { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+    const char *p = text;
+    vg_u128 value, scale;
+    const int error = parse_number(&p, &value, &scale);
+    if (error)
+        return error;
+    while (*p == ' ')
+        p++;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(p, units[i].unit) != 0)
+            continue;
+        value = value * units[i].ms / scale;
+        if (value >= UINT64_MAX)
+            return -ERANGE;
+        *out_ms = (uint64_t)value;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+const char *vg_duration_format(char *out, uint64_t ms)
+{
+    const unsigned long long n = ms;
+    if (n < 1000)
+        snprintf(out, VG_DURATION_TEXT_CAP, "%llu ms", n);
+    else if (n < 60000 && n % 1000 >= 100)
+        snprintf(out, VG_DURATION_TEXT_CAP, "%llu.%llu s", n / 1000, n % 1000 / 100);
+    else if (n < 120000)
+        snprintf(out, VG_DURATION_TEXT_CAP, "%llu s", n / 1000);
+    else if (n < 7200000)
+        snprintf(out, VG_DURATION_TEXT_CAP, "%llu min", n / 60000);
+    else
+        snprintf(out, VG_DURATION_TEXT_CAP, "%llu h", n / 3600000);
+    return out;
 }

@@ -28,4 +28,14 @@ const char *vg_size_format_gib(char *out, uint64_t bytes);
  * trailing characters) or -ERANGE (does not fit). `out` is untouched on error. */
 int vg_size_parse(const char *text, uint64_t *out_bytes);
 
+/* Reads "30s", "1.5s", "10m", "2h", "7d", "250ms"; a number without a unit is seconds. Returns 0
+ * and stores milliseconds, or -EINVAL or -ERANGE; `out` is untouched on error. */
+int vg_duration_parse(const char *text, uint64_t *out_ms);
+
+enum { VG_DURATION_TEXT_CAP = 24 };
+
+/* Writes `ms` for people: "250 ms", "3.1 s", "30 s", "10 min", "2 h". `out` holds at least
+ * VG_DURATION_TEXT_CAP bytes. Returns `out`. */
+const char *vg_duration_format(char *out, uint64_t ms);
+
 #endif

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 {
     static char help_option[] = "--help";
     argp_err_exit_status = VG_EXIT_USAGE;
-    vg_option_set_actions_check(vg_policy_check);
+    vg_policy_check_options();
     if (argc < 2) {
         fprintf(stderr, "vramguard: no command given; see vramguard --help\n");
         return VG_EXIT_USAGE;

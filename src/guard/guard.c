@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "report/emit.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
@@ -52,6 +53,8 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->asked_bytes = asked_bytes;
     call->device = -1;
     call->failing = false;
+    call->refused_by = VG_REFUSED_BY_DRIVER;
+    call->request = NULL;
     return true;
 }
 
@@ -65,6 +68,8 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     call->asked_bytes = VG_BYTES_UNKNOWN;
     call->device = device;
     call->failing = false;
+    call->refused_by = VG_REFUSED_BY_DRIVER;
+    call->request = NULL;
     return true;
 }
 
@@ -88,12 +93,44 @@ static uint32_t take_stack(struct vg_process_state *state, struct vg_stack *out)
     return vg_stack_take(vg_thread.small_stack ? none : state->stacks, &state->recorder, out);
 }
 
+/* Free and total of the current context's device; unknown without one. */
+static void measure_device(struct vg_failure *failure)
+{
+    size_t free_bytes, total_bytes;
+    failure->free_bytes = failure->total_bytes = VG_BYTES_UNKNOWN;
+    if (failure->device < 0 || !vg_driver.cuMemGetInfo_v2 ||
+        vg_driver.cuMemGetInfo_v2(&free_bytes, &total_bytes) != CUDA_SUCCESS)
+        return;
+    failure->free_bytes = free_bytes;
+    failure->total_bytes = total_bytes;
+}
+
+/* The functions that PyTorch's caching allocator calls again after it has emptied its cache:
+ * cudaMalloc and, for expandable segments, cuMemCreate (c10/cuda/CUDACachingAllocator.cpp,
+ * alloc_block). */
+static bool is_made_twice(enum vg_function_id function)
+{
+    return function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate;
+}
+
+/* Who calls is asked for even when no stacks are wanted. */
+static enum vg_caller classify(const struct vg_call *call)
+{
+    if (vg_thread.small_stack)
+        return VG_CALLER_OTHER;
+    if (call->stack.depth > 0)
+        return vg_caller_classify(call->stack.frames, call->stack.depth);
+    struct vg_stack stack;
+    vg_stack_capture(&stack);
+    return vg_caller_classify(stack.frames, stack.depth);
+}
+
 static void describe_failure(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
     const int device = device_of_call(call);
     call->failing = true;
-    call->next_action = 0;
+    call->placed = call->made_again = false;
     const uint32_t stack_id = take_stack(state, &call->stack);
     if (device >= 0) {
         vg_process_use_device(state, device);
@@ -114,7 +151,64 @@ static void describe_failure(struct vg_call *call)
         .frame_count = call->stack.depth,
         .stack_id = stack_id,
         .stack_truncated = call->stack.truncated,
+        .refused_by = call->refused_by,
+        .caller = classify(call),
+        .twice = is_made_twice(call->function),
     };
+    measure_device(&call->failure);
+    call->rescue = (struct vg_rescue){
+        .policy = &state->policy,
+        .options = state->options,
+        .failure = &call->failure,
+        .request = call->request,
+    };
+    call->course = vg_triage(&call->failure, (uint16_t)call->function, &state->history,
+                             &vg_thread.last_failure, vg_clock_monotonic_ns());
+}
+
+/* The call is made once more because there seems to be enough. */
+static bool make_again(struct vg_call *call)
+{
+    struct vg_failure *const failure = &call->failure;
+    call->made_again = true;
+    struct vg_snapshot_action *const told = &failure->actions[failure->action_count++];
+    *told = (struct vg_snapshot_action){ .name = "again",
+                                         .outcome = "enough is free, so the call was repeated" };
+    return true;
+}
+
+/* Follows the course of a failing call. Returns whether the call is to be made again. */
+static bool follow_course(struct vg_call *call)
+{
+    if (call->course == VG_COURSE_AGAIN && !call->made_again)
+        return make_again(call);
+    if (call->course == VG_COURSE_AGAIN) {
+        /* Somebody else may have been faster: then it is a shortage like any other. */
+        measure_device(&call->failure);
+        if (vg_triage_is_enough(&call->failure))
+            return false;
+    } else if (call->course != VG_COURSE_POLICY) {
+        return false;
+    }
+    switch (vg_policy_next(&call->rescue)) {
+    case VG_VERDICT_PASS: return false;
+    case VG_VERDICT_PLACED:
+        call->placed = true;
+        call->result = CUDA_SUCCESS;
+        return false;
+    default: return true;
+    }
+}
+
+/* The failure goes to the program. */
+static void give_up(struct vg_call *call)
+{
+    struct vg_process_state *const state = call->state;
+    if (call->course == VG_COURSE_PASS)
+        return;
+    call->failure.failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
+    vg_triage_returned(&state->history, vg_clock_monotonic_ns());
+    vg_report_failure(&call->failure);
 }
 
 static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
@@ -122,26 +216,30 @@ static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
     const int saved_errno = errno;
     if (!call->state)
         call->state = vg_process_start();
-    struct vg_process_state *const state = call->state;
-    if (!state)
+    if (!call->state)
         return false; /* switched off */
     if (!call->failing)
         describe_failure(call);
-    const bool again = vg_policy_next(&state->policy, &call->next_action, &call->failure);
-    if (!again) {
-        call->failure.failure_number =
-            atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
-        vg_report_failure(&call->failure);
-    }
+    const bool again = follow_course(call);
+    if (!again && !call->placed)
+        give_up(call);
     errno = saved_errno;
     return again;
 }
 
 bool vg_guard_again(struct vg_call *call)
 {
-    if (__builtin_expect(call->result != CUDA_ERROR_OUT_OF_MEMORY, 1))
-        return false;
-    return answer_failure(call);
+    if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0))
+        return answer_failure(call);
+    if (__builtin_expect(call->failing, 0))
+        vg_policy_end(&call->rescue, call->result == CUDA_SUCCESS);
+    return false;
+}
+
+bool vg_guard_ask_gates(struct vg_call *call)
+{
+    call->refused_by = VG_REFUSED_BY_DRIVER;
+    return true;
 }
 
 /* The current context as a number, 0 when there is none. */
@@ -160,6 +258,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : device_of_call(call);
     if (address == 0 || device < 0)
         return;
+    vg_triage_succeeded(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
     const int saved_errno = errno; /* the first stack makes libunwind open things */
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);

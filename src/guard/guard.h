@@ -3,7 +3,7 @@
  *     if (!vg_guard_begin(&call, function, asked_bytes))
  *         return <the real call>;
  *     do
- *         call.result = <the real call>;
+ *         call.result = vg_guard_admits(&call) ? <the real call> : CUDA_ERROR_OUT_OF_MEMORY;
  *     while (vg_guard_again(&call));
  *     if (call.result == CUDA_SUCCESS)
  *         vg_guard_record(&call, kind, address, bytes);
@@ -30,7 +30,12 @@ struct vg_call {
     int device;           /* ordinal that the call is about; -1: the current context's */
     struct vg_process_state *state;
     bool failing; /* the real call ran out of memory; only then are the rest valid */
-    size_t next_action;
+    bool placed;  /* the policy has found the memory elsewhere: there was no real success */
+    enum vg_refusal refused_by;
+    bool made_again; /* VG_COURSE_AGAIN has been followed */
+    enum vg_course course;
+    struct vg_request *request; /* set by the wrapper before vg_guard_again, or NULL */
+    struct vg_rescue rescue;
     struct vg_stack stack;
     struct vg_failure failure;
 };
@@ -42,6 +47,15 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
 /* The same for a call that is not tracked and only reported when it runs out of memory: the
  * process's state is not made before that. `device` as in struct vg_call. */
 bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device);
+
+/* Asks what stands before the real call: limits and injected failures. Returns false when the call
+ * is to fail without being made. */
+bool vg_guard_ask_gates(struct vg_call *call);
+
+static inline bool vg_guard_admits(struct vg_call *call)
+{
+    return __builtin_expect(call->state->gates == 0, 1) || vg_guard_ask_gates(call);
+}
 
 /* Has the driver accepted the arguments of the call just made? Only then may what they point to be
  * read: a bare program gets an error for a wild pointer that the driver never looked at. */

@@ -36,7 +36,7 @@ static const struct vg_options *read_options(void)
                 return &options;
             sched_yield();
         }
-    vg_option_set_actions_check(vg_policy_check);
+    vg_policy_check_options();
     vg_option_read_environment(&options);
     atomic_store_explicit(&options_state, 2, memory_order_release);
     return &options;
@@ -79,6 +79,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->virtual.lock.rank = VG_LOCK_HANDLES;
     state->pools.lock.rank = VG_LOCK_HANDLES;
     state->stacks = stack_choice(from);
+    state->options = from;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,

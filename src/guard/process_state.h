@@ -9,6 +9,7 @@
 #include "guard/fork_mark.h"
 #include "guard/stack.h"
 #include "policy/policy.h"
+#include "policy/triage.h"
 #include "recorder/recorder.h"
 #include "registry/registry.h"
 #include "track/pools.h"
@@ -17,10 +18,16 @@
 
 enum vg_device_stage { VG_DEVICE_NEW, VG_DEVICE_BUSY, VG_DEVICE_READY };
 
+/* What an allocation has to pass before it is made. */
+enum vg_gate { VG_GATE_INJECT = 1, VG_GATE_LIMIT = 2, VG_GATE_QUEUE = 4 };
+
 struct vg_process_state {
     bool inert; /* nothing is guarded: switched off, or no memory for the tables */
     struct vg_stack_choice stacks;
+    unsigned gates; /* enum vg_gate: what is asked before each allocation */
     struct vg_policy policy;
+    const struct vg_options *options;
+    struct vg_history history;
     struct vg_recorder recorder;
     struct vg_track track;
     struct vg_virtual virtual;
@@ -39,6 +46,7 @@ struct vg_thread {
     uint32_t thread_id;
     uint16_t depth;       /* > 0: inside the guard */
     uint16_t small_stack; /* there is no room for an unwinder: no stacks are captured */
+    struct vg_last_failure last_failure;
 };
 
 extern _Thread_local struct vg_thread vg_thread;

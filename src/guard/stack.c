@@ -100,6 +100,14 @@ static __attribute__((noinline)) void capture_native(struct vg_stack *out)
     memcpy(out->frames, raw + first, (size_t)depth * sizeof out->frames[0]);
 }
 
+void vg_stack_capture(struct vg_stack *out)
+{
+    out->depth = 0;
+    out->truncated = false;
+    open_unwinder();
+    capture_native(out);
+}
+
 static uint32_t record_native(const struct vg_stack *stack, struct vg_recorder *recorder)
 {
     return vg_recorder_stack(recorder, stack->frames, stack->depth, stack->truncated);

@@ -24,6 +24,10 @@ struct vg_stack_choice {
  * libunwind glibc's backtrace() serves, slower, and one line says so. */
 void vg_stack_open(struct vg_stack_choice choice);
 
+/* Captures the caller's native stack, whatever is chosen; records nothing. Makes an unwinder ready if
+ * there is none yet. */
+void vg_stack_capture(struct vg_stack *out);
+
 /* Captures the caller's stack, without the frames of this library, and returns its id in
  * `recorder`, which records it when it is new; 0 when there is nothing to record or it cannot be
  * kept. The native part is left in `out`: depth 0 when it is not wanted or no unwinder is there. No

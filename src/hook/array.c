@@ -53,7 +53,8 @@ static uint64_t key(const void *array)
         if (!vg_guard_begin(&call, VG_FN_##symbol, VG_BYTES_UNKNOWN))                              \
             return VG_PASS(symbol, (array, descriptor));                                           \
         do {                                                                                       \
-            call.result = vg_driver.symbol(array, descriptor);                                     \
+            call.result = vg_guard_admits(&call) ? vg_driver.symbol(array, descriptor)             \
+                                                 : CUDA_ERROR_OUT_OF_MEMORY;                       \
             if (vg_guard_accepted(&call))                                                          \
                 call.asked_bytes = estimate_of(descriptor);                                        \
         } while (vg_guard_again(&call));                                                           \
@@ -98,7 +99,9 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESC
     if (!vg_guard_begin(&call, VG_FN_cuMipmappedArrayCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuMipmappedArrayCreate, (array, descriptor, levels));
     do {
-        call.result = vg_driver.cuMipmappedArrayCreate(array, descriptor, levels);
+        call.result = vg_guard_admits(&call)
+                          ? vg_driver.cuMipmappedArrayCreate(array, descriptor, levels)
+                          : CUDA_ERROR_OUT_OF_MEMORY;
         if (vg_guard_accepted(&call))
             call.asked_bytes = estimate_levels(descriptor, levels);
     } while (vg_guard_again(&call));

@@ -18,7 +18,8 @@ CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync, bytes))
         return VG_PASS(cuMemAllocAsync, (address, bytes, stream));
     do
-        call.result = vg_driver.cuMemAllocAsync(address, bytes, stream);
+        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAllocAsync(address, bytes, stream)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
@@ -31,7 +32,9 @@ CUresult cuMemAllocAsync_ptsz(CUdeviceptr *address, size_t bytes, CUstream strea
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync_ptsz, bytes))
         return VG_PASS(cuMemAllocAsync_ptsz, (address, bytes, stream));
     do
-        call.result = vg_driver.cuMemAllocAsync_ptsz(address, bytes, stream);
+        call.result = vg_guard_admits(&call)
+                          ? vg_driver.cuMemAllocAsync_ptsz(address, bytes, stream)
+                          : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing_ptsz, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
@@ -51,7 +54,9 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPoo
         return VG_PASS(cuMemAllocFromPoolAsync, (address, bytes, pool, stream));
     call.device = pool_device(&call, pool);
     do
-        call.result = vg_driver.cuMemAllocFromPoolAsync(address, bytes, pool, stream);
+        call.result = vg_guard_admits(&call)
+                          ? vg_driver.cuMemAllocFromPoolAsync(address, bytes, pool, stream)
+                          : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
@@ -66,7 +71,9 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *address, size_t bytes, CUmemo
         return VG_PASS(cuMemAllocFromPoolAsync_ptsz, (address, bytes, pool, stream));
     call.device = pool_device(&call, pool);
     do
-        call.result = vg_driver.cuMemAllocFromPoolAsync_ptsz(address, bytes, pool, stream);
+        call.result = vg_guard_admits(&call)
+                          ? vg_driver.cuMemAllocFromPoolAsync_ptsz(address, bytes, pool, stream)
+                          : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing_ptsz, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);

@@ -9,7 +9,8 @@ CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)
     if (!vg_guard_begin(&call, VG_FN_cuMemAlloc, bytes))
         return VG_PASS(cuMemAlloc, (address, bytes));
     do
-        call.result = vg_driver.cuMemAlloc(address, bytes);
+        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc(address, bytes)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
@@ -22,7 +23,8 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
     if (!vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes))
         return VG_PASS(cuMemAlloc_v2, (address, bytes));
     do
-        call.result = vg_driver.cuMemAlloc_v2(address, bytes);
+        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc_v2(address, bytes)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
@@ -38,8 +40,10 @@ CUresult cuMemAllocPitch(CUdeviceptr_v1 *address, unsigned int *pitch_bytes,
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocPitch, (uint64_t)width_bytes * height))
         return VG_PASS(cuMemAllocPitch, (address, pitch_bytes, width_bytes, height, element_bytes));
     do
-        call.result =
-            vg_driver.cuMemAllocPitch(address, pitch_bytes, width_bytes, height, element_bytes);
+        call.result = vg_guard_admits(&call)
+                          ? vg_driver.cuMemAllocPitch(address, pitch_bytes, width_bytes, height,
+                                                      element_bytes)
+                          : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PITCH, *address, (uint64_t)*pitch_bytes * height);
@@ -57,8 +61,10 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch_bytes, size_t wi
         return VG_PASS(cuMemAllocPitch_v2,
                        (address, pitch_bytes, width_bytes, height, element_bytes));
     do
-        call.result =
-            vg_driver.cuMemAllocPitch_v2(address, pitch_bytes, width_bytes, height, element_bytes);
+        call.result = vg_guard_admits(&call)
+                          ? vg_driver.cuMemAllocPitch_v2(address, pitch_bytes, width_bytes, height,
+                                                         element_bytes)
+                          : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PITCH, *address, *pitch_bytes * height);
@@ -71,7 +77,8 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flag
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocManaged, bytes))
         return VG_PASS(cuMemAllocManaged, (address, bytes, flags));
     do
-        call.result = vg_driver.cuMemAllocManaged(address, bytes, flags);
+        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAllocManaged(address, bytes, flags)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_MANAGED, *address, bytes);

@@ -22,7 +22,9 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
         return VG_PASS(cuMemCreate, (handle, bytes, properties, flags));
     bool on_device = false;
     do {
-        call.result = vg_driver.cuMemCreate(handle, bytes, properties, flags);
+        call.result = vg_guard_admits(&call)
+                          ? vg_driver.cuMemCreate(handle, bytes, properties, flags)
+                          : CUDA_ERROR_OUT_OF_MEMORY;
         if (vg_guard_accepted(&call) && properties &&
             properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
             on_device = true;

@@ -1,10 +1,12 @@
 #include "policy/policy.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
+#include "base/stderr.h"
 #include "base/text.h"
 
 #define VG_ACTION(name) extern const struct vg_action vg_action_##name;
@@ -23,12 +25,45 @@ const struct vg_action *const *vg_policy_actions(size_t *out_count)
     return actions;
 }
 
+/* ---- parsing ---- */
+
 static const struct vg_action *find_action(const char *name, size_t length)
 {
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (strlen(actions[i]->name) == length && memcmp(actions[i]->name, name, length) == 0)
             return actions[i];
     return NULL;
+}
+
+/* One item of the list: "name" or "name=parameter", `length` bytes at `item`. */
+static int parse_step(const char *item, size_t length, struct vg_policy_step *out, char *why,
+                      size_t why_cap)
+{
+    char shown[48], parameter[48];
+    const size_t name_length = strcspn(item, "=,");
+    const struct vg_action *const action = find_action(item, name_length);
+    if (!action) {
+        vg_text_sanitize(shown, sizeof shown, item, name_length);
+        snprintf(why, why_cap, "unknown action \"%s\"", shown);
+        return -EINVAL;
+    }
+    *out = (struct vg_policy_step){ .action = action };
+    const char *const value = item + name_length + (name_length < length);
+    const size_t value_length = (size_t)(item + length - value);
+    if (name_length < length && (!action->parse || value_length == 0)) {
+        snprintf(why, why_cap, action->parse ? "\"%s=\" lacks a value" : "\"%s\" takes no value",
+                 action->name);
+        return -EINVAL;
+    }
+    if (!action->parse)
+        return 0;
+    if (value_length >= sizeof parameter) {
+        snprintf(why, why_cap, "the value of \"%s\" is too long", action->name);
+        return -EINVAL;
+    }
+    memcpy(parameter, value, value_length);
+    parameter[value_length] = '\0';
+    return action->parse(parameter, &out->parameter, why, why_cap);
 }
 
 int vg_policy_parse(const char *text, struct vg_policy *out, char *why, size_t why_cap)
@@ -40,18 +75,17 @@ int vg_policy_parse(const char *text, struct vg_policy *out, char *why, size_t w
     }
     for (const char *p = text;; p++) {
         const size_t length = strcspn(p, ",");
-        const struct vg_action *const action = find_action(p, length);
-        char shown[48];
-        vg_text_sanitize(shown, sizeof shown, p, length);
-        if (!action) {
-            snprintf(why, why_cap, "unknown action \"%s\" at %d", shown, (int)(p - text) + 1);
+        struct vg_policy_step step;
+        char reason[96];
+        if (parse_step(p, length, &step, reason, sizeof reason) != 0) {
+            snprintf(why, why_cap, "%s at %d", reason, (int)(p - text) + 1);
             return -EINVAL;
         }
-        if (policy.count == VG_POLICY_ACTIONS_MAX) {
-            snprintf(why, why_cap, "more than %d actions", VG_POLICY_ACTIONS_MAX);
+        if (policy.count == VG_POLICY_STEPS_MAX) {
+            snprintf(why, why_cap, "more than %d actions", VG_POLICY_STEPS_MAX);
             return -EINVAL;
         }
-        policy.actions[policy.count++] = action;
+        policy.steps[policy.count++] = step;
         p += length;
         if (*p == '\0')
             break;
@@ -60,30 +94,101 @@ int vg_policy_parse(const char *text, struct vg_policy *out, char *why, size_t w
     return 0;
 }
 
-int vg_policy_check(const char *text, char *why, size_t why_cap)
+static int check_policy(const char *text, char *why, size_t why_cap)
 {
     struct vg_policy ignored;
     return vg_policy_parse(text, &ignored, why, why_cap);
 }
 
-static uint64_t now_ns(void)
+void vg_policy_check_options(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    vg_option_set_check(VG_OPTION_ID_policy, check_policy);
 }
 
-bool vg_policy_next(const struct vg_policy *policy, size_t *next, struct vg_failure *failure)
+/* ---- running ---- */
+
+static struct vg_snapshot_action *start_step(struct vg_rescue *rescue)
 {
-    while (*next < policy->count) {
-        const struct vg_action *const action = policy->actions[(*next)++];
-        struct vg_snapshot_action *const told = &failure->actions[failure->action_count++];
-        const uint64_t start = now_ns();
-        snprintf(told->name, sizeof told->name, "%s", action->name);
-        const enum vg_verdict verdict = action->run(failure, told);
-        told->duration_ns = now_ns() - start;
-        if (verdict == VG_VERDICT_RETRY)
-            return true;
+    const struct vg_policy_step *const step = &rescue->policy->steps[rescue->step];
+    struct vg_failure *const failure = rescue->failure;
+    struct vg_snapshot_action *const told = &failure->actions[failure->action_count++];
+    *told = (struct vg_snapshot_action){ .recovered_bytes = 0 };
+    snprintf(told->name, sizeof told->name, "%s", step->action->name);
+    rescue->running = true;
+    rescue->told = false;
+    rescue->parameter = step->parameter;
+    rescue->start_ns = vg_clock_monotonic_ns();
+    memset(rescue->memory, 0, sizeof rescue->memory);
+    return told;
+}
+
+static struct vg_snapshot_action *running_action(struct vg_rescue *rescue)
+{
+    return &rescue->failure->actions[rescue->failure->action_count - 1];
+}
+
+static void close_step(struct vg_rescue *rescue)
+{
+    running_action(rescue)->duration_ns = vg_clock_monotonic_ns() - rescue->start_ns;
+    rescue->running = false;
+    rescue->step++;
+}
+
+enum vg_verdict vg_policy_next(struct vg_rescue *rescue)
+{
+    while (rescue->step < rescue->policy->count) {
+        struct vg_snapshot_action *const told =
+            rescue->running ? running_action(rescue) : start_step(rescue);
+        const enum vg_verdict verdict =
+            rescue->policy->steps[rescue->step].action->run(rescue, told);
+        if (verdict == VG_VERDICT_REPEAT)
+            return verdict;
+        close_step(rescue);
+        if (verdict != VG_VERDICT_PASS)
+            return verdict;
     }
-    return false;
+    return VG_VERDICT_PASS;
+}
+
+void vg_policy_end(struct vg_rescue *rescue, bool succeeded)
+{
+    if (!rescue->running)
+        return;
+    const struct vg_action *const action = rescue->policy->steps[rescue->step].action;
+    if (action->end)
+        action->end(rescue, running_action(rescue), succeeded);
+    close_step(rescue);
+}
+
+/* ---- lines about a rescue ---- */
+
+static void tell(const struct vg_rescue *rescue, const char *format, va_list arguments)
+{
+    char line[VG_POLICY_TEXT_CAP * 3];
+    vsnprintf(line, sizeof line, format, arguments);
+    if (rescue->failure->device >= 0)
+        vg_stderr_line("GPU %d: %s", rescue->failure->device, line);
+    else
+        vg_stderr_line("%s", line);
+}
+
+void vg_policy_tell(struct vg_rescue *rescue, const char *format, ...)
+{
+    va_list arguments;
+    if (rescue->told || vg_clock_monotonic_ns() - rescue->start_ns < 1000000000)
+        return;
+    rescue->told = true;
+    va_start(arguments, format);
+    tell(rescue, format, arguments);
+    va_end(arguments);
+}
+
+void vg_policy_tell_end(struct vg_rescue *rescue, const char *format, ...)
+{
+    va_list arguments;
+    if (!rescue->told)
+        return;
+    va_start(arguments, format);
+    tell(rescue, format, arguments);
+    va_end(arguments);
 }

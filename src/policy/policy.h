@@ -4,15 +4,46 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "base/option.h"
+#include "policy/request.h"
 #include "report/collect.h"
 
-enum { VG_POLICY_ACTIONS_MAX = 8 };
+enum { VG_POLICY_STEPS_MAX = 8, VG_POLICY_TEXT_CAP = 128 /* of a line about a rescue */ };
+
+struct vg_action;
+
+/* VRAMGUARD_POLICY, parsed. */
+struct vg_policy {
+    struct vg_policy_step {
+        const struct vg_action *action;
+        uint64_t parameter; /* what stood behind '=', or the action's default */
+    } steps[VG_POLICY_STEPS_MAX];
+    size_t count;
+};
+
+/* One failing call on its way through the policy. It lives on the calling thread's stack. */
+struct vg_rescue {
+    const struct vg_policy *policy;
+    const struct vg_options *options;
+    struct vg_failure *failure; /* what was tried is noted in its `actions` */
+    struct vg_request *request; /* what the call allocates and where to; NULL when an allocation of
+                                   ours cannot take its place */
+    size_t step;                /* index of the running step, or of the next one */
+    bool running;               /* a step is running: it asked for the call to be made once more */
+    bool told;                  /* its line has been printed */
+    uint64_t parameter;         /* of the running step */
+    uint64_t start_ns;          /* CLOCK_MONOTONIC at its start */
+    uint64_t memory[8];         /* the running action's own, zeroed at its start */
+};
 
 /* What an action says when it is done. */
 enum vg_verdict {
-    VG_VERDICT_PASS,  /* nothing gained: go on with the next action */
-    VG_VERDICT_RETRY, /* memory may have come free: make the call again */
+    VG_VERDICT_PASS,   /* nothing gained: go on with the next action */
+    VG_VERDICT_RETRY,  /* memory may have come free: make the call again, then go on */
+    VG_VERDICT_REPEAT, /* make the call again; should it still lack memory, run this action again */
+    VG_VERDICT_PLACED, /* the memory was found elsewhere and the request is answered: a success */
 };
 
 /* One action. A new one is a file in src/policy that defines a `const struct vg_action` and a line
@@ -20,28 +51,44 @@ enum vg_verdict {
 struct vg_action {
     const char *name;
     const char *help;
-    /* Tries to free memory for `failure`; may note bytes recovered and an outcome in `told`. Runs
-     * without any lock of ours, the caller may hold its own: never waits without bound. */
-    enum vg_verdict (*run)(const struct vg_failure *failure, struct vg_snapshot_action *told);
+    /* Reads what stands behind "name=" into `*out`; NULL: nothing may stand there. `text` is ""
+     * when there was no '='. Returns 0 or -EINVAL with the reason in `why`. */
+    int (*parse)(const char *text, uint64_t *out, char *why, size_t why_cap);
+    /* Tries to make `rescue->failure` succeed; may note bytes recovered and an outcome in `told`.
+     * Runs without any lock of ours, the caller may hold its own: never waits without bound. Called
+     * again after VG_VERDICT_REPEAT, until it says something else or the call ends otherwise. */
+    enum vg_verdict (*run)(struct vg_rescue *rescue, struct vg_snapshot_action *told);
+    /* The call that VG_VERDICT_REPEAT asked for did not lack memory: it succeeded, or failed in
+     * another way. May be NULL. */
+    void (*end)(struct vg_rescue *rescue, struct vg_snapshot_action *told, bool succeeded);
 };
 
-struct vg_policy {
-    const struct vg_action *actions[VG_POLICY_ACTIONS_MAX];
-    size_t count;
-};
-
-/* Parses "trim,..." or "off" into `out`. Returns 0, or -EINVAL with the reason in `why`. */
+/* Parses "trim,wait=30s,..." or "off" into `out`. Returns 0, or -EINVAL with the reason in `why`.
+ */
 int vg_policy_parse(const char *text, struct vg_policy *out, char *why, size_t why_cap);
 
-/* vg_policy_parse as a check for the option parser (vg_option_set_actions_check). */
-int vg_policy_check(const char *text, char *why, size_t why_cap);
+/* Makes the option parser check the options that this layer understands. Before options are read.
+ */
+void vg_policy_check_options(void);
 
 /* All actions, `*out_count` of them. */
 const struct vg_action *const *vg_policy_actions(size_t *out_count);
 
-/* After a call returned out of memory: runs the actions from `*next` on until one asks for the call
- * to be made again, notes them in `failure`, and moves `*next` behind it. Returns whether to make
- * the call again; false when all actions have been run. */
-bool vg_policy_next(const struct vg_policy *policy, size_t *next, struct vg_failure *failure);
+/* After a call lacked memory: runs the actions from the present step on until one says something
+ * else than VG_VERDICT_PASS, which it returns; notes them in the failure. VG_VERDICT_PASS: all have
+ * been run, and only the running one may be resumed never. Any thread, no locks. */
+enum vg_verdict vg_policy_next(struct vg_rescue *rescue);
+
+/* The call made after vg_policy_next did not lack memory. */
+void vg_policy_end(struct vg_rescue *rescue, bool succeeded);
+
+/* To be called by actions that take their time, now and then: prints what it is doing, once, when
+ * the running step has taken longer than a second. `format`: the line without "GPU 0: ". */
+void vg_policy_tell(struct vg_rescue *rescue, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The closing line of a step that has printed its first one. */
+void vg_policy_tell_end(struct vg_rescue *rescue, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

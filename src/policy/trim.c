@@ -13,8 +13,9 @@ static uint64_t free_bytes(void)
     return available;
 }
 
-static enum vg_verdict trim(const struct vg_failure *failure, struct vg_snapshot_action *told)
+static enum vg_verdict trim(struct vg_rescue *rescue, struct vg_snapshot_action *told)
 {
+    const struct vg_failure *const failure = rescue->failure;
     /* Relaxed: a stream capture of this thread must not be invalidated by
      * calls of ours (CUDA Driver API, cuThreadExchangeStreamCaptureMode). */
     int mode = CU_STREAM_CAPTURE_MODE_RELAXED;

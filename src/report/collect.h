@@ -3,10 +3,12 @@
 #ifndef VRAMGUARD_REPORT_COLLECT_H
 #define VRAMGUARD_REPORT_COLLECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "recorder/recorder.h"
 #include "registry/registry.h"
+#include "report/caller.h"
 #include "report/snapshot.h"
 #include "track/pools.h"
 #include "track/track.h"
@@ -18,6 +20,9 @@ struct vg_tables {
     struct vg_pools *pools;
     const struct vg_registration *registrations; /* [device ordinal] */
 };
+
+/* Who said that there is no memory. */
+enum vg_refusal { VG_REFUSED_BY_DRIVER, VG_REFUSED_BY_LIMIT, VG_REFUSED_BY_INJECT };
 
 /* What is known at the failing call. */
 struct vg_failure {
@@ -34,6 +39,15 @@ struct vg_failure {
     uint32_t stack_truncated;
     struct vg_snapshot_action actions[VG_SNAPSHOT_ACTIONS]; /* what was tried */
     uint32_t action_count;
+
+    /* For the policy. */
+    enum vg_refusal refused_by;
+    enum vg_caller caller;
+    bool capturing;          /* a stream of the process is being captured into a graph */
+    bool twice;              /* PyTorch makes this call a second time when it fails */
+    uint64_t free_bytes;     /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
+    uint64_t total_bytes;    /* likewise */
+    const char *why_no_wait; /* waiting is out of the question because of this; else NULL */
 };
 
 /* Fills `out` completely. Calls the driver, NVML (dlopen) and the dynamic loader, reads /proc, maps

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    VG_SNAPSHOT_VERSION = 2,
+    VG_SNAPSHOT_VERSION = 3,
     VG_SNAPSHOT_SITES = 12,
     VG_SNAPSHOT_PROCESSES = 24,
     VG_SNAPSHOT_DEVICES = 16,
@@ -71,7 +71,7 @@ struct vg_snapshot_device {
 /* One thing that was tried before the failure was returned. */
 struct vg_snapshot_action {
     char name[24];
-    char outcome[80];
+    char outcome[120];
     uint64_t recovered_bytes;
     uint64_t duration_ns;
 };

@@ -99,7 +99,7 @@ static void survives_any_text(void **state)
     static const char letters[] = "onfaivetrm,|0123456789 -%/\n";
     size_t count;
     const struct vg_option_row *const rows = vg_option_rows(&count);
-    vg_option_set_actions_check(vg_policy_check);
+    vg_policy_check_options();
     srand(4);
     for (int i = 0; i < 100000; i++) {
         char text[40], why[48];

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ static void parses_lists(void **state)
     assert_int_equal(policy.count, 0);
     assert_int_equal(parse("trim", &policy), 0);
     assert_int_equal(policy.count, 1);
-    assert_string_equal(policy.actions[0]->name, "trim");
+    assert_string_equal(policy.steps[0].action->name, "trim");
     assert_int_equal(parse("trim,trim", &policy), 0);
     assert_int_equal(policy.count, 2);
 }
@@ -50,8 +51,8 @@ static void refuses_the_rest(void **state)
     assert_non_null(strstr(why, "at 6"));
     parse("trim,\033[31m", &policy);
     assert_null(strchr(why, '\033'));
-    char many[VG_POLICY_ACTIONS_MAX * 5 + 8] = "trim";
-    for (int i = 1; i < VG_POLICY_ACTIONS_MAX; i++)
+    char many[VG_POLICY_STEPS_MAX * 5 + 8] = "trim";
+    for (int i = 1; i < VG_POLICY_STEPS_MAX; i++)
         strcat(many, ",trim");
     assert_int_equal(parse(many, &policy), 0);
     strcat(many, ",trim");
@@ -76,41 +77,59 @@ static void survives_any_text(void **state)
         if (error)
             assert_int_equal(policy.count, 99);
         else
-            assert_in_range(policy.count, 0, VG_POLICY_ACTIONS_MAX);
-        assert_int_equal(vg_policy_check(text, reason, 20), error);
+            assert_in_range(policy.count, 0, VG_POLICY_STEPS_MAX);
+        assert_int_equal(vg_policy_parse(text, &policy, reason, 20), error);
     }
 }
 
-static int runs;
+static int runs, ends;
 
-static enum vg_verdict pass(const struct vg_failure *failure, struct vg_snapshot_action *told)
+static enum vg_verdict pass(struct vg_rescue *rescue, struct vg_snapshot_action *told)
 {
-    (void)failure, (void)told;
+    (void)rescue, (void)told;
     runs++;
     return VG_VERDICT_PASS;
 }
 
-static enum vg_verdict retry(const struct vg_failure *failure, struct vg_snapshot_action *told)
+static enum vg_verdict retry(struct vg_rescue *rescue, struct vg_snapshot_action *told)
 {
-    told->recovered_bytes = 100 + failure->asked_bytes;
+    told->recovered_bytes = 100 + rescue->failure->asked_bytes;
     runs++;
     return VG_VERDICT_RETRY;
 }
 
+static enum vg_verdict repeat(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+{
+    (void)told;
+    runs++;
+    return rescue->memory[0]++ < 2 ? VG_VERDICT_REPEAT : VG_VERDICT_PASS;
+}
+
+static void end(struct vg_rescue *rescue, struct vg_snapshot_action *told, bool succeeded)
+{
+    (void)rescue;
+    snprintf(told->outcome, sizeof told->outcome, "%s", succeeded ? "well" : "badly");
+    ends++;
+}
+
+static const struct vg_action passing = { .name = "passing", .run = pass },
+                              retrying = { .name = "retrying", .run = retry },
+                              repeating = { .name = "repeating", .run = repeat, .end = end };
+
 static void runs_in_order_until_one_asks_again(void **state)
 {
     (void)state;
-    const struct vg_action passing = { .name = "passing", .run = pass };
-    const struct vg_action retrying = { .name = "retrying", .run = retry };
-    const struct vg_policy policy = { .actions = { &passing, &retrying, &passing }, .count = 3 };
+    const struct vg_policy policy = {
+        .steps = { { &passing, 0 }, { &retrying, 0 }, { &passing, 0 } }, .count = 3
+    };
     struct vg_failure failure = { .asked_bytes = 5 };
-    size_t next = 0;
+    struct vg_rescue rescue = { .policy = &policy, .failure = &failure };
     runs = 0;
-    assert_true(vg_policy_next(&policy, &next, &failure));
+    assert_int_equal(vg_policy_next(&rescue), VG_VERDICT_RETRY);
     assert_int_equal(runs, 2);
-    assert_false(vg_policy_next(&policy, &next, &failure));
+    assert_int_equal(vg_policy_next(&rescue), VG_VERDICT_PASS);
     assert_int_equal(runs, 3);
-    assert_false(vg_policy_next(&policy, &next, &failure));
+    assert_int_equal(vg_policy_next(&rescue), VG_VERDICT_PASS);
     assert_int_equal(runs, 3);
     assert_int_equal(failure.action_count, 3);
     assert_string_equal(failure.actions[0].name, "passing");
@@ -118,18 +137,38 @@ static void runs_in_order_until_one_asks_again(void **state)
     assert_int_equal(failure.actions[1].recovered_bytes, 105);
 }
 
+static void an_action_may_repeat_itself(void **state)
+{
+    (void)state;
+    const struct vg_policy policy = { .steps = { { &repeating, 0 }, { &repeating, 0 } },
+                                      .count = 2 };
+    struct vg_failure failure = { .asked_bytes = 5 };
+    struct vg_rescue rescue = { .policy = &policy, .failure = &failure };
+    runs = ends = 0;
+    assert_int_equal(vg_policy_next(&rescue), VG_VERDICT_REPEAT);
+    assert_int_equal(vg_policy_next(&rescue), VG_VERDICT_REPEAT);
+    assert_int_equal(vg_policy_next(&rescue), VG_VERDICT_REPEAT); /* the second one's first */
+    assert_int_equal(runs, 4);
+    assert_int_equal(failure.action_count, 2);
+    vg_policy_end(&rescue, true);
+    assert_int_equal(ends, 1);
+    assert_string_equal(failure.actions[1].outcome, "well");
+    vg_policy_end(&rescue, true);
+    assert_int_equal(ends, 1);
+}
+
 static void every_action_has_name_and_help(void **state)
 {
     (void)state;
     size_t count;
     const struct vg_action *const *const actions = vg_policy_actions(&count);
-    assert_true(count >= 1 && count <= VG_POLICY_ACTIONS_MAX);
+    assert_true(count >= 1 && count <= VG_POLICY_STEPS_MAX);
     for (size_t i = 0; i < count; i++) {
         struct vg_policy policy;
         assert_non_null(actions[i]->run);
         assert_true(strlen(actions[i]->help) > 0);
         assert_int_equal(parse(actions[i]->name, &policy), 0);
-        assert_ptr_equal(policy.actions[0], actions[i]);
+        assert_ptr_equal(policy.steps[0].action, actions[i]);
         assert_true(strlen(actions[i]->name) < sizeof((struct vg_snapshot_action *)0)->name);
     }
 }
@@ -141,6 +180,7 @@ int main(void)
         cmocka_unit_test(refuses_the_rest),
         cmocka_unit_test(survives_any_text),
         cmocka_unit_test(runs_in_order_until_one_asks_again),
+        cmocka_unit_test(an_action_may_repeat_itself),
         cmocka_unit_test(every_action_has_name_and_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

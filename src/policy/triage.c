@@ -1,0 +1,86 @@
+#include "policy/triage.h"
+
+#include "base/size.h"
+
+enum { SURVIVED = 3 };
+
+static const uint64_t survived_window_ns = UINT64_C(10) * 1000000000;
+static const uint64_t quiet_ns = UINT64_C(60) * 1000000000;
+
+/* Memory comes in blocks of 2 MiB; a request of an odd size takes one more than it fills. */
+#define SLACK_BYTES (4 * VG_MIB)
+
+/* Does this look like a caller that asks for less and less? The steps are those of the arenas:
+ * nine tenths (XLA, TensorFlow, ONNX Runtime) or a half (RMM). */
+static bool is_step_down(uint64_t before, uint64_t now)
+{
+    if (before == VG_BYTES_UNKNOWN || now == VG_BYTES_UNKNOWN || now >= before || before < 1000)
+        return false;
+    const uint64_t promille = now / (before / 1000);
+    return (promille >= 850 && promille <= 960) || (promille >= 498 && promille <= 502);
+}
+
+static bool is_probing(const struct vg_history *history, uint64_t now_ns)
+{
+    return now_ns < history->probing_until_ns;
+}
+
+/* Is the failed call the second one of a caller that was given its first failure untouched? */
+static bool is_retry(const struct vg_last_failure *last, uint16_t function, uint64_t asked_bytes)
+{
+    return last->passed && last->function == function + 1 && last->asked_bytes == asked_bytes;
+}
+
+static const char *reason_not_to_wait(const struct vg_failure *failure,
+                                      const struct vg_history *history,
+                                      const struct vg_last_failure *last, uint64_t now_ns)
+{
+    if (failure->caller == VG_CALLER_ARENA)
+        return "the caller asks for less by itself";
+    if (last->shrinking > 0)
+        return "the caller asks for less and less";
+    if (is_probing(history, now_ns))
+        return "the program tries out how much it gets";
+    return NULL;
+}
+
+bool vg_triage_is_enough(const struct vg_failure *failure)
+{
+    return failure->refused_by == VG_REFUSED_BY_DRIVER && failure->free_bytes != VG_BYTES_UNKNOWN &&
+           failure->asked_bytes != VG_BYTES_UNKNOWN &&
+           failure->free_bytes >= failure->asked_bytes + SLACK_BYTES;
+}
+
+enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
+                         const struct vg_history *history, struct vg_last_failure *last,
+                         uint64_t now_ns)
+{
+    const bool retry = is_retry(last, function, failure->asked_bytes);
+    const bool steps_down =
+        last->function == function + 1 && is_step_down(last->asked_bytes, failure->asked_bytes);
+    *last = (struct vg_last_failure){
+        .function = (uint16_t)(function + 1),
+        .asked_bytes = failure->asked_bytes,
+        .shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000)) : 0,
+    };
+    failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
+    if (failure->refused_by == VG_REFUSED_BY_INJECT)
+        return VG_COURSE_REPORT;
+    if (failure->capturing)
+        return VG_COURSE_REPORT;
+    if (failure->caller == VG_CALLER_PYTORCH && failure->twice && !retry) {
+        last->passed = 1;
+        return VG_COURSE_PASS;
+    }
+    return vg_triage_is_enough(failure) ? VG_COURSE_AGAIN : VG_COURSE_POLICY;
+}
+
+void vg_triage_returned(struct vg_history *history, uint64_t now_ns)
+{
+    const uint64_t place = atomic_fetch_add(&history->returned_count, 1);
+    const uint64_t oldest = atomic_exchange(&history->returned_ns[place % SURVIVED], now_ns);
+    const bool was_probing = is_probing(history, now_ns);
+    /* `oldest` is three failures ago: with this one the program has survived three. */
+    if (was_probing || (place >= SURVIVED && now_ns - oldest < survived_window_ns))
+        atomic_store(&history->probing_until_ns, now_ns + quiet_ns);
+}

@@ -1,0 +1,57 @@
+/* What may be done about one failure, before its policy is asked: some callers take a failure for
+ * an answer, and some must get theirs at once. Pure but for the history. */
+#ifndef VRAMGUARD_POLICY_TRIAGE_H
+#define VRAMGUARD_POLICY_TRIAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "report/collect.h"
+
+/* The failures that this process got, of late. Zeroed at first. */
+struct vg_history {
+    _Atomic uint64_t returned_ns[3]; /* when failures were returned to the program: a ring */
+    _Atomic uint64_t returned_count;
+    _Atomic uint64_t probing_until_ns; /* it survives failures as a matter of course until then */
+    _Atomic uint64_t waited_ns;        /* in the hour that began at: */
+    _Atomic uint64_t hour_start_ns;
+};
+
+/* What one thread's last failure was. */
+struct vg_last_failure {
+    uint64_t asked_bytes;
+    uint16_t function;  /* 1 + enum vg_function_id, 0 none */
+    uint16_t passed;    /* it went through untouched, as the first of two */
+    uint16_t shrinking; /* failures in a row of which each asked for a little less */
+};
+
+enum vg_course {
+    VG_COURSE_PASS,   /* return it unchanged and unreported: the caller acts on it and asks again */
+    VG_COURSE_REPORT, /* nothing may be tried */
+    VG_COURSE_AGAIN,  /* make the call once more; then report */
+    VG_COURSE_POLICY, /* what the user chose */
+};
+
+/* Chooses the course for a new failure of function `function` at `now_ns` (CLOCK_MONOTONIC). Fills
+ * `failure->why_no_wait` when waiting is out of the question. `last` is the calling thread's. */
+enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
+                         const struct vg_history *history, struct vg_last_failure *last,
+                         uint64_t now_ns);
+
+/* Was more free at the failure than was asked for, so that something else than a shortage of memory
+ * made it fail? */
+bool vg_triage_is_enough(const struct vg_failure *failure);
+
+/* Notes that a failure has been returned to the program. Any thread. */
+void vg_triage_returned(struct vg_history *history, uint64_t now_ns);
+
+/* A call of `function` for `asked_bytes` has succeeded in this thread. */
+static inline void vg_triage_succeeded(struct vg_last_failure *last, uint16_t function,
+                                       uint64_t asked_bytes)
+{
+    if (__builtin_expect(last->passed, 0) && last->function == function + 1 &&
+        last->asked_bytes == asked_bytes)
+        last->passed = 0;
+}
+
+#endif

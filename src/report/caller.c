@@ -1,0 +1,60 @@
+#include "report/caller.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/elf_symbol.h"
+
+/* Modules by the beginning of their file name; the first that fits counts. What each does at a
+ * failure was read in its source: PyTorch c10/cuda/CUDACachingAllocator.cpp; XLA and TensorFlow
+ * tsl/framework/bfc_allocator.cc; ONNX Runtime core/framework/bfc_arena.cc; RMM
+ * mr/device/arena_memory_resource.hpp; llama.cpp ggml/src/ggml-cuda/ggml-cuda.cu. */
+static const struct {
+    const char *prefix;
+    enum vg_caller caller;
+} modules[] = {
+    { "libc10_cuda", VG_CALLER_PYTORCH },
+    { "libtorch_cuda", VG_CALLER_PYTORCH }, /* older ones have the allocator in here */
+    { "xla_", VG_CALLER_ARENA },
+    { "libjax", VG_CALLER_ARENA },
+    { "pjrt_", VG_CALLER_ARENA },
+    { "libtensorflow", VG_CALLER_ARENA },
+    { "_pywrap_tensorflow", VG_CALLER_ARENA },
+    { "libonnxruntime", VG_CALLER_ARENA },
+    { "onnxruntime", VG_CALLER_ARENA },
+    { "librmm", VG_CALLER_ARENA },
+    { "libggml", VG_CALLER_ABORTING },
+    { "libllama", VG_CALLER_ABORTING },
+};
+
+static const char *file_name(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The CUDA runtime and driver stand between the caller and us. */
+static bool is_between(const char *name)
+{
+    return strncmp(name, "libcudart", 9) == 0 || strncmp(name, "libcuda.so", 10) == 0 ||
+           strncmp(name, "libvramguard", 12) == 0;
+}
+
+enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
+{
+    struct vg_elf_object object;
+    for (uint32_t i = 0; i < count; i++) {
+        /* A return address may lie behind the end of its function. */
+        if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
+            return VG_CALLER_OTHER;
+        const char *const name = file_name(object.path);
+        if (is_between(name))
+            continue;
+        for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
+            if (strncmp(name, modules[k].prefix, strlen(modules[k].prefix)) == 0)
+                return modules[k].caller;
+        return VG_CALLER_OTHER;
+    }
+    return VG_CALLER_OTHER;
+}

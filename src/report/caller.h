@@ -1,0 +1,20 @@
+/* Which kind of program code made a failing call: frameworks differ in what they do when an
+ * allocation fails, and so in what may be done about it. */
+#ifndef VRAMGUARD_REPORT_CALLER_H
+#define VRAMGUARD_REPORT_CALLER_H
+
+#include <stdint.h>
+
+enum vg_caller {
+    VG_CALLER_OTHER,
+    VG_CALLER_PYTORCH,  /* its caching allocator: it empties its cache and asks again */
+    VG_CALLER_ARENA,    /* asks for less and less until it gets something */
+    VG_CALLER_ABORTING, /* a failure ends the program */
+};
+
+/* Judges by the module that called the runtime or the driver: the first of `frames` (program
+ * counters, innermost first, `count` of them) that is in neither. Only looks loaded objects up;
+ * takes the loader's object-list lock, so no lock of ours may be held. Any thread. */
+enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count);
+
+#endif
