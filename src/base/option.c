@@ -140,5 +140,7 @@ void vg_option_read_environment(struct vg_options *out)
             vg_stderr_line("%s=\"%s\": %s (%s); not used", row->environment, shown, why,
                            row->allowed);
     }
+    const char *const world_size = secure_getenv("WORLD_SIZE");
+    out->distributed = world_size && strtol(world_size, NULL, 10) > 1;
     errno = saved_errno;
 }

@@ -2,6 +2,7 @@
 #ifndef VRAMGUARD_BASE_OPTION_H
 #define VRAMGUARD_BASE_OPTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,8 @@ struct vg_options {
 #define VG_OPTION(field, ...) struct vg_option_value field;
 #include "base/option_table.h"
 #undef VG_OPTION
+    bool distributed; /* WORLD_SIZE, by which torchrun and others tell a process that it is one of
+                         several of a job, is more than 1 */
 };
 
 /* Words of the CHOICE options, in the order of their `allowed` column. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,32 @@ bool vg_process_alive(const struct vg_process_id *id)
     if (id->pid <= 0 || vg_process_identify(id->pid, &now) != 0)
         return false;
     return id->start_ticks == 0 || id->start_ticks == now.start_ticks;
+}
+
+uint64_t vg_process_owner(const struct vg_process_id *id)
+{
+    return (uint64_t)(uint32_t)id->pid << 32 | (uint32_t)id->start_ticks;
+}
+
+uint64_t vg_process_owner_self(void)
+{
+    static _Atomic uint64_t remembered; /* a forked child finds its parent's */
+    const pid_t pid = getpid();
+    uint64_t owner = remembered;
+    struct vg_process_id id;
+    if (vg_process_owner_pid(owner) == pid)
+        return owner;
+    if (vg_process_identify(0, &id) != 0)
+        return 0;
+    remembered = owner = vg_process_owner(&id);
+    return owner;
+}
+
+bool vg_process_owner_alive(uint64_t owner)
+{
+    struct vg_process_id id;
+    return vg_process_identify(vg_process_owner_pid(owner), &id) == 0 &&
+           vg_process_owner(&id) == owner;
 }
 
 int vg_process_command(pid_t pid, char *out, size_t cap)

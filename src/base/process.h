@@ -24,6 +24,22 @@ int vg_process_identify(pid_t pid, struct vg_process_id *out);
 /* Is the process with exactly this identity still alive? Unknown start times compare by pid. */
 bool vg_process_alive(const struct vg_process_id *id);
 
+/* A process's identity in one word, for compare-and-swap in shared memory: pid << 32 | the low half
+ * of the start time. Never 0 for a process. */
+uint64_t vg_process_owner(const struct vg_process_id *id);
+
+/* The caller's own word; remembered, so that only the first call of a process reads /proc. 0 when
+ * /proc cannot be read. */
+uint64_t vg_process_owner_self(void);
+
+/* Does the process of this word live (a zombie does not)? */
+bool vg_process_owner_alive(uint64_t owner);
+
+static inline pid_t vg_process_owner_pid(uint64_t owner)
+{
+    return (pid_t)(owner >> 32);
+}
+
 /* The command line of `pid` (0: the caller), arguments joined by spaces and made safe for a
  * terminal; the name in brackets when the command line is empty (kernel threads, zombies).
  * `out` has `cap` >= 1 bytes and is NUL terminated. Returns 0 or -errno (then `out` is ""). */

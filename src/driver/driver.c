@@ -1,6 +1,7 @@
 #include "driver/driver.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,6 +53,19 @@ bool vg_driver_bind(void)
                          __ATOMIC_RELAXED);
     atomic_store_explicit(&bound, true, memory_order_release);
     return true;
+}
+
+int vg_driver_memory(CUdevice device, uint64_t *out_free_bytes, uint64_t *out_total_bytes)
+{
+    CUdevice current;
+    size_t free_bytes, total_bytes;
+    if (!vg_driver.cuCtxGetDevice || !vg_driver.cuMemGetInfo_v2 ||
+        vg_driver.cuCtxGetDevice(&current) != CUDA_SUCCESS || current != device ||
+        vg_driver.cuMemGetInfo_v2(&free_bytes, &total_bytes) != CUDA_SUCCESS)
+        return -ENODEV;
+    *out_free_bytes = free_bytes;
+    *out_total_bytes = total_bytes;
+    return 0;
 }
 
 void vg_driver_device_uuid(CUdevice device, char *out, size_t cap)

@@ -59,6 +59,10 @@ static inline bool vg_driver_has(enum vg_function_id id)
 /* Is `address` code of the bound driver's own object? */
 bool vg_driver_owns(const void *address);
 
+/* Free and total memory of the current context's device, which must be `device`: a program may
+ * allocate on another. Returns 0, or -ENODEV when it is not or the driver does not tell. */
+int vg_driver_memory(CUdevice device, uint64_t *out_free_bytes, uint64_t *out_total_bytes);
+
 /* Reads the device's UUID in NVML's textual form ("GPU-5f3c2a10-....", "" when the driver does not
  * tell) into `out`, `cap` >= 42. */
 void vg_driver_device_uuid(CUdevice device, char *out, size_t cap);

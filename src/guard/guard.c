@@ -30,6 +30,15 @@ static int device_of_call(const struct vg_call *call)
     return call->device >= 0 && call->device < VG_FILE_HOST ? call->device : current_device();
 }
 
+/* Memory of the device has come free: those who wait for it are told. */
+static void tell_freed(const struct vg_process_state *state, int device)
+{
+    struct vg_queue *const queue =
+        __atomic_load_n(&state->registrations[device].queue, __ATOMIC_RELAXED);
+    if (__builtin_expect(vg_queue_is_waited_for(queue), 0))
+        vg_queue_tell_freed(queue);
+}
+
 /* Others read the registry now and then; a line that all threads write at each call would cost more
  * than the news is worth, so only changes of a megabyte are told. */
 static void publish_held(struct vg_process_state *state, int device)
@@ -93,16 +102,10 @@ static uint32_t take_stack(struct vg_process_state *state, struct vg_stack *out)
     return vg_stack_take(vg_thread.small_stack ? none : state->stacks, &state->recorder, out);
 }
 
-/* Free and total of the current context's device; unknown without one. */
 static void measure_device(struct vg_failure *failure)
 {
-    size_t free_bytes, total_bytes;
     failure->free_bytes = failure->total_bytes = VG_BYTES_UNKNOWN;
-    if (failure->device < 0 || !vg_driver.cuMemGetInfo_v2 ||
-        vg_driver.cuMemGetInfo_v2(&free_bytes, &total_bytes) != CUDA_SUCCESS)
-        return;
-    failure->free_bytes = free_bytes;
-    failure->total_bytes = total_bytes;
+    vg_driver_memory(failure->device, &failure->free_bytes, &failure->total_bytes);
 }
 
 /* The functions that PyTorch's caching allocator calls again after it has emptied its cache:
@@ -161,6 +164,7 @@ static void describe_failure(struct vg_call *call)
         .options = state->options,
         .failure = &call->failure,
         .request = call->request,
+        .history = &state->history,
     };
     call->course = vg_triage(&call->failure, (uint16_t)call->function, &state->history,
                              &vg_thread.last_failure, vg_clock_monotonic_ns());
@@ -284,6 +288,7 @@ void vg_guard_forget(struct vg_process_state *state, uint64_t key)
         return;
     vg_track_forget(&state->track, &taken);
     publish_held(state, taken.device);
+    tell_freed(state, taken.device);
 }
 
 void vg_guard_drop_context(CUcontext context)
@@ -293,8 +298,10 @@ void vg_guard_drop_context(CUcontext context)
         return;
     vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
     for (int device = 0; device < VG_FILE_DEVICES; device++)
-        if (atomic_load(&state->device_stage[device]) == VG_DEVICE_READY)
+        if (atomic_load(&state->device_stage[device]) == VG_DEVICE_READY) {
             publish_held(state, device);
+            tell_freed(state, device);
+        }
 }
 
 CUresult vg_guard_end(struct vg_call *call)
@@ -322,6 +329,7 @@ CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
         else
             vg_track_restore(&call->state->track, &call->taken);
         publish_held(call->state, call->taken.device);
+        tell_freed(call->state, call->taken.device);
     }
     vg_guard_leave();
     return result;

@@ -80,6 +80,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->pools.lock.rank = VG_LOCK_HANDLES;
     state->stacks = stack_choice(from);
     state->options = from;
+    state->history.distributed = from->distributed;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
@@ -171,6 +172,7 @@ static void describe_device(struct vg_process_state *state, int ordinal)
     struct vg_registration registration;
     vg_registry_join(device->uuid, &registration);
     state->registrations[ordinal].file = registration.file;
+    __atomic_store_n(&state->registrations[ordinal].queue, registration.queue, __ATOMIC_RELEASE);
     __atomic_store_n(&state->registrations[ordinal].held_bytes, registration.held_bytes,
                      __ATOMIC_RELEASE);
     if (vg_driver.cuDeviceTotalMem_v2)

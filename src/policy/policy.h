@@ -8,6 +8,7 @@
 
 #include "base/option.h"
 #include "policy/request.h"
+#include "policy/triage.h"
 #include "report/collect.h"
 
 enum { VG_POLICY_STEPS_MAX = 8, VG_POLICY_TEXT_CAP = 128 /* of a line about a rescue */ };
@@ -35,7 +36,8 @@ struct vg_rescue {
     bool told;                  /* its line has been printed */
     uint64_t parameter;         /* of the running step */
     uint64_t start_ns;          /* CLOCK_MONOTONIC at its start */
-    uint64_t memory[8];         /* the running action's own, zeroed at its start */
+    uint64_t memory[32];        /* the running action's own, zeroed at its start */
+    struct vg_history *history; /* of the process */
 };
 
 /* What an action says when it is done. */

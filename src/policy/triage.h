@@ -15,6 +15,7 @@ struct vg_history {
     _Atomic uint64_t probing_until_ns; /* it survives failures as a matter of course until then */
     _Atomic uint64_t waited_ns;        /* in the hour that began at: */
     _Atomic uint64_t hour_start_ns;
+    bool distributed; /* one of several processes of a distributed job (WORLD_SIZE) */
 };
 
 /* What one thread's last failure was. */

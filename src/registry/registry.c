@@ -1,5 +1,6 @@
 #include "registry/registry.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -9,29 +10,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/shield.h"
 #include "base/stderr.h"
 
 #define MAGIC "VRAMREG\n"
 
-enum { VERSION = 1, SLOT_COUNT = 1023 };
+enum { VERSION = 2, SLOT_COUNT = 1023 };
 
-/* `owner` is 0 for a free slot, else pid << 32 | low half of the start time: one word, so that a
- * slot is claimed and identified by a single compare-and-swap. */
+/* `owner` is 0 for a free slot, else vg_process_owner: one word, so that a slot is claimed and
+ * identified by a single compare-and-swap. */
 struct slot {
     _Atomic uint64_t owner;
     _Atomic uint64_t held_bytes;
-    uint64_t reserved[6];
+    _Atomic uint64_t reserved_bytes;    /* promised to it, what it holds included */
+    _Atomic uint64_t reserved_until_ns; /* CLOCK_MONOTONIC */
+    uint64_t unused[4];
 };
 
 struct head {
     char magic[8];
     uint32_t version, slot_bytes;
-    char reserved[48];
+    char uuid[48];
 };
 
 struct vg_registry_file {
     struct head head;
+    struct vg_queue queue;
     struct slot slots[SLOT_COUNT];
 };
 
@@ -39,17 +44,9 @@ _Static_assert(sizeof(struct slot) == 64, "one cache line");
 
 const char *vg_registry_directory;
 
+/* For a process that is not registered: nobody reads the one; the other orders its own threads. */
 static _Atomic uint64_t nobody_reads_this;
-
-static uint64_t owner_word(const struct vg_process_id *id)
-{
-    return (uint64_t)(uint32_t)id->pid << 32 | (uint32_t)id->start_ticks;
-}
-
-static bool owner_alive(uint64_t owner, struct vg_process_id *out)
-{
-    return vg_process_identify((pid_t)(owner >> 32), out) == 0 && owner_word(out) == owner;
-}
+static struct vg_queue own_queue;
 
 /* The directory must be a real one, ours alone: /dev/shm is writable by everybody. */
 static int open_directory(char *path, size_t cap)
@@ -82,9 +79,8 @@ static int create(int directory, const char *name)
         openat(directory, own_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    const struct head head = { .magic = MAGIC,
-                               .version = VERSION,
-                               .slot_bytes = sizeof(struct slot) };
+    struct head head = { .magic = MAGIC, .version = VERSION, .slot_bytes = sizeof(struct slot) };
+    snprintf(head.uuid, sizeof head.uuid, "%s", name);
     int error = vg_shield_allocate_blocks(fd, 0, sizeof(struct vg_registry_file));
     if (!error && pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head)
         error = -EIO;
@@ -147,6 +143,8 @@ static struct slot *claim_first(struct vg_registry_file *file, uint64_t own,
         uint64_t owner = atomic_load(&slot->owner);
         if (may_take(owner, own) && atomic_compare_exchange_strong(&slot->owner, &owner, own)) {
             atomic_store(&slot->held_bytes, 0);
+            if (owner != own) /* `vramguard run` reserves for the program that it becomes */
+                atomic_store(&slot->reserved_bytes, 0);
             return slot;
         }
     }
@@ -158,21 +156,26 @@ static bool is_free(uint64_t owner, uint64_t own)
     return owner == 0 || owner == own;
 }
 
+static bool is_own(uint64_t owner, uint64_t own)
+{
+    return owner == own;
+}
+
 static bool is_abandoned(uint64_t owner, uint64_t own)
 {
-    struct vg_process_id id;
-    return is_free(owner, own) || !owner_alive(owner, &id);
+    return is_free(owner, own) || !vg_process_owner_alive(owner);
 }
 
 /* Whether an owner lives costs a look into /proc, which many processes that start together would
  * all take for all of them: only when no slot is free. */
 static struct slot *claim_slot(struct vg_registry_file *file)
 {
-    struct vg_process_id self;
-    if (vg_process_identify(0, &self) != 0)
-        return NULL;
-    struct slot *const slot = claim_first(file, owner_word(&self), is_free);
-    return slot ? slot : claim_first(file, owner_word(&self), is_abandoned);
+    static bool (*const ways[])(uint64_t, uint64_t) = { is_own, is_free, is_abandoned };
+    const uint64_t own = vg_process_owner_self();
+    struct slot *slot = NULL;
+    for (size_t i = 0; own != 0 && !slot && i < sizeof ways / sizeof ways[0]; i++)
+        slot = claim_first(file, own, ways[i]);
+    return slot;
 }
 
 static const char *reason(int error)
@@ -187,7 +190,9 @@ static const char *reason(int error)
 void vg_registry_join(const char *uuid, struct vg_registration *out)
 {
     struct vg_shield shield;
-    *out = (struct vg_registration){ .held_bytes = &nobody_reads_this };
+    *out = (struct vg_registration){ .held_bytes = &nobody_reads_this, .queue = &own_queue };
+    if (!uuid[0] && atomic_load(&own_queue.last_ticket) != 0)
+        memset(&own_queue, 0, sizeof own_queue); /* a forked child's: its parent's threads */
     if (!uuid[0] || strchr(uuid, '/'))
         return;
     struct vg_registry_file *file;
@@ -197,6 +202,7 @@ void vg_registry_join(const char *uuid, struct vg_registration *out)
         if (slot) {
             out->file = file;
             out->held_bytes = &slot->held_bytes;
+            out->queue = &file->queue;
         } else {
             error = -ENOSPC;
             munmap(file, sizeof *file);
@@ -204,40 +210,116 @@ void vg_registry_join(const char *uuid, struct vg_registration *out)
     }
     if (error)
         vg_fault_line(VG_FAULT_REGISTRY,
-                      "cannot use /dev/shm/vramguard-%u (%s): reports will not tell which other "
-                      "processes are guarded",
+                      "cannot use /dev/shm/vramguard-%u (%s): no waiting in turns with others, and "
+                      "reports will not tell which other processes are guarded",
                       (unsigned)geteuid(), reason(error));
     vg_shield_down(&shield);
+}
+
+static struct slot *slot_of(const struct vg_registration *registration)
+{
+    return (struct slot *)((uintptr_t)registration->held_bytes - offsetof(struct slot, held_bytes));
 }
 
 void vg_registry_leave(struct vg_registration *registration)
 {
     if (!registration->file)
         return;
-    struct slot *const slot =
-        (struct slot *)((uintptr_t)registration->held_bytes - offsetof(struct slot, held_bytes));
+    struct slot *const slot = slot_of(registration);
     /* Another exit handler may still free memory; by then the slot may be another process's. */
     registration->file = NULL;
     __atomic_store_n(&registration->held_bytes, &nobody_reads_this, __ATOMIC_RELEASE);
     atomic_store(&slot->held_bytes, 0);
+    atomic_store(&slot->reserved_bytes, 0);
     atomic_store(&slot->owner, 0);
+    if (vg_queue_is_waited_for(registration->queue))
+        vg_queue_tell_freed(registration->queue);
 }
 
-size_t vg_registry_others(const struct vg_registration *registration, struct vg_registry_entry *out,
-                          size_t cap)
+void vg_registry_reserve(const struct vg_registration *registration, uint64_t bytes,
+                         uint64_t until_ns)
 {
-    struct vg_process_id self;
+    if (!registration->file)
+        return;
+    struct slot *const slot = slot_of(registration);
+    atomic_store(&slot->reserved_until_ns, until_ns);
+    atomic_store(&slot->reserved_bytes, bytes);
+}
+
+/* Does the process wait in line of this GPU? */
+static bool is_waiting(const struct vg_registry_file *file, uint64_t owner, uint64_t now_ns)
+{
+    for (int i = 0; i < VG_QUEUE_WAITERS; i++)
+        if (atomic_load(&file->queue.waiters[i].owner) == owner &&
+            vg_queue_in_line(&file->queue.waiters[i], now_ns))
+            return true;
+    return false;
+}
+
+size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
+                           struct vg_registry_entry *out, size_t cap)
+{
+    const uint64_t self = vg_process_owner_self(), now_ns = vg_clock_monotonic_ns();
     size_t count = 0;
-    if (!registration->file || vg_process_identify(0, &self) != 0)
-        return 0;
-    for (int i = 0; i < SLOT_COUNT && count < cap; i++) {
-        struct slot *const slot = &registration->file->slots[i];
+    for (int i = 0; file && i < SLOT_COUNT && count < cap; i++) {
+        const struct slot *const slot = &file->slots[i];
         const uint64_t owner = atomic_load(&slot->owner);
-        struct vg_process_id id;
-        if (owner == 0 || owner == owner_word(&self) || !owner_alive(owner, &id))
+        if (owner == 0 || (owner == self && !with_self) || !vg_process_owner_alive(owner))
             continue;
-        out[count++] =
-            (struct vg_registry_entry){ .id = id, .held_bytes = atomic_load(&slot->held_bytes) };
+        out[count++] = (struct vg_registry_entry){
+            .owner = owner,
+            .held_bytes = atomic_load(&slot->held_bytes),
+            .reserved_bytes = now_ns < atomic_load(&slot->reserved_until_ns)
+                                  ? atomic_load(&slot->reserved_bytes)
+                                  : 0,
+            .waiting = is_waiting(file, owner, now_ns),
+        };
     }
     return count;
+}
+
+struct vg_queue *vg_registry_queue(struct vg_registry_file *file)
+{
+    return &file->queue;
+}
+
+int vg_registry_each(void (*visit)(const char *uuid, struct vg_registry_file *file, void *argument),
+                     void *argument)
+{
+    char path[512];
+    const int fd = open_directory(path, sizeof path);
+    if (fd < 0)
+        return fd;
+    DIR *const directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return -ENOMEM;
+    }
+    for (const struct dirent *entry; (entry = readdir(directory));) {
+        struct vg_registry_file *file;
+        if (strncmp(entry->d_name, "GPU-", 4) != 0 || map_file(entry->d_name, &file) != 0)
+            continue;
+        visit(entry->d_name, file, argument);
+        munmap(file, sizeof *file);
+    }
+    closedir(directory);
+    return 0;
+}
+
+int vg_registry_lock_decision(void)
+{
+    char path[512];
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    const int directory = open_directory(path, sizeof path);
+    if (directory < 0)
+        return directory;
+    const int fd = openat(directory, "deciding", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int error = errno;
+    close(directory);
+    if (fd < 0)
+        return -error;
+    if (fcntl(fd, F_SETLK, &whole) == 0)
+        return fd;
+    close(fd);
+    return -EAGAIN;
 }

@@ -1,16 +1,19 @@
 /* The guarded processes of this user on this machine, GPU by GPU: who they are and what they hold.
  *
  * One file per GPU, /dev/shm/vramguard-<uid>/<uuid>, mapped by every guarded process that uses the
- * GPU. A process owns one slot, named by pid and start time; slots of dead processes are reused. A
- * directory or file that is not ours, or of another version, means "run unregistered": nothing
- * depends on the registry but what reports say of others. */
+ * GPU. A process owns one slot, named by pid and start time; slots of dead processes are reused.
+ * The file also holds the line of those who wait for the GPU's memory (queue.h). A directory or
+ * file that is not ours, or of another version, means "run unregistered": waiting is then a matter
+ * of this process's own threads, and reports say less of others. */
 #ifndef VRAMGUARD_REGISTRY_REGISTRY_H
 #define VRAMGUARD_REGISTRY_REGISTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/process.h"
+#include "registry/queue.h"
 
 struct vg_registry_file;
 
@@ -18,6 +21,7 @@ struct vg_registry_file;
 struct vg_registration {
     struct vg_registry_file *file; /* NULL: unregistered */
     _Atomic uint64_t *held_bytes;  /* never NULL: where to keep the live bytes up to date */
+    struct vg_queue *queue;        /* never NULL: unregistered, one of this process alone */
 };
 
 /* Where the files live; tests set another place. NULL = /dev/shm/vramguard-<uid>. */
@@ -27,16 +31,37 @@ extern const char *vg_registry_directory;
  * cannot be used, unregistered, and says so in one line the first time. Waits for nobody. */
 void vg_registry_join(const char *uuid, struct vg_registration *out);
 
-/* Gives the slot back (at exit). Safe when unregistered. */
+/* Gives the slot back (at exit) and tells those who wait. Safe when unregistered. */
 void vg_registry_leave(struct vg_registration *registration);
 
+/* Promises this process `bytes` of the GPU, what it holds already included, until `until_ns`
+ * (CLOCK_MONOTONIC). 0 takes it back. Nothing when unregistered. */
+void vg_registry_reserve(const struct vg_registration *registration, uint64_t bytes,
+                         uint64_t until_ns);
+
 struct vg_registry_entry {
-    struct vg_process_id id;
+    uint64_t owner; /* vg_process_owner */
     uint64_t held_bytes;
+    uint64_t reserved_bytes; /* 0: nothing */
+    bool waiting;
 };
 
-/* The other live guarded processes on the GPU, at most `cap`. Returns their number. */
-size_t vg_registry_others(const struct vg_registration *registration, struct vg_registry_entry *out,
-                          size_t cap);
+/* The live guarded processes of a GPU's file, with or without this one, at most `cap`. Returns
+ * their number; 0 for a NULL file. Looks into /proc for each. */
+size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
+                           struct vg_registry_entry *out, size_t cap);
+
+struct vg_queue *vg_registry_queue(struct vg_registry_file *file);
+
+/* Calls `visit` for the file of each GPU that this user's guarded processes have used; mapped only
+ * meanwhile. Returns 0 or -errno of the directory. */
+int vg_registry_each(void (*visit)(const char *uuid, struct vg_registry_file *file, void *argument),
+                     void *argument);
+
+/* Lets one process at a time decide over all of this user's. Returns a descriptor, to be closed
+ * when it is done, or -EAGAIN while another decides, or another -errno. A record lock (fcntl(2)):
+ * the kernel releases it when the process dies, and a forked child does not inherit it. One thread
+ * of a process may be at it. */
+int vg_registry_lock_decision(void);
 
 #endif

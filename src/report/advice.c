@@ -191,7 +191,8 @@ static void co_tenant_cause(const struct vg_snapshot *s, struct vg_text *out)
 static void co_tenant_advice(const struct vg_snapshot *s, struct vg_text *out)
 {
     const struct vg_snapshot_process *const one = sufficient_process(s);
-    vg_text_add(out, one ? "stop it or run after it" : "stop some of them or run after them");
+    vg_text_addf(out, "stop %s, or wait longer for %s: VRAMGUARD_POLICY=trim,wait=10m",
+                 one ? "it" : "some of them", one ? "it" : "them");
     vg_advice_add_other_gpu(out, s);
     vg_advice_add_framework(out, one ? one : largest_process(s));
 }

@@ -231,9 +231,9 @@ static void describe_processes(const struct vg_failure *failure, struct vg_snaps
     static struct vg_registry_entry guarded[256];
     size_t guarded_count = 0;
     if (failure->device >= 0)
-        guarded_count =
-            vg_registry_others(&failure->tables.registrations[failure->device % VG_FILE_DEVICES],
-                               guarded, sizeof guarded / sizeof guarded[0]);
+        guarded_count = vg_registry_members(
+            failure->tables.registrations[failure->device % VG_FILE_DEVICES].file, false, guarded,
+            sizeof guarded / sizeof guarded[0]);
     for (uint32_t i = 0; i < out->process_count; i++) {
         struct vg_snapshot_process *const process = &out->processes[i];
         struct vg_process_id id;
@@ -248,8 +248,9 @@ static void describe_processes(const struct vg_failure *failure, struct vg_snaps
         if (vg_process_uid(process->pid, &uid) == 0)
             process->uid = (uint32_t)uid;
         for (size_t k = 0; k < guarded_count; k++)
-            if (guarded[k].id.pid == process->pid)
-                process->flags |= VG_PROCESS_GUARDED;
+            if (vg_process_owner_pid(guarded[k].owner) == process->pid)
+                process->flags |=
+                    VG_PROCESS_GUARDED | (guarded[k].waiting ? VG_PROCESS_WAITING : 0);
     }
 }
 

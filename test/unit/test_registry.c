@@ -87,7 +87,7 @@ static size_t others_of(const struct vg_registration *registration,
                         struct vg_registry_entry *out_first)
 {
     struct vg_registry_entry entries[64];
-    const size_t count = vg_registry_others(registration, entries, 64);
+    const size_t count = vg_registry_members(registration->file, false, entries, 64);
     if (count > 0)
         *out_first = entries[0];
     return count;
@@ -103,7 +103,7 @@ static void two_processes_see_each_other(void **state)
     assert_int_equal(others_of(&own, &entry), 0);
     const struct neighbour neighbour = start_neighbour(123456);
     assert_int_equal(others_of(&own, &entry), 1);
-    assert_int_equal(entry.id.pid, neighbour.pid);
+    assert_int_equal(vg_process_owner_pid(entry.owner), neighbour.pid);
     assert_int_equal(entry.held_bytes, 123456);
     end_neighbour(neighbour);
     assert_int_equal(others_of(&own, &entry), 0);
@@ -195,7 +195,7 @@ static void refused_child(void *argument)
     vg_registry_join(argument ? argument : GPU, &registration);
     CHECK(!registration.file);
     atomic_store(registration.held_bytes, 5);
-    CHECK(vg_registry_others(&registration, &entry, 1) == 0);
+    CHECK(vg_registry_members(registration.file, false, &entry, 1) == 0);
     vg_registry_leave(&registration);
     vg_registry_join(argument ? argument : GPU, &again); /* told once */
 }

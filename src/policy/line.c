@@ -1,0 +1,164 @@
+#include "policy/line.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+
+enum {
+    STEP_MS = 200,
+    POLL_FIRST_MS = 50,
+    POLL_LAST_MS = 1000,
+    TRY_SPACING_MS = 50, /* between tries that nothing gives new hope for */
+    NEWS_SPACING_MS = 1, /* between tries that news made */
+};
+
+#define MS_NS UINT64_C(1000000)
+
+static bool has_handler(int signal_number)
+{
+    struct sigaction action;
+    return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+           action.sa_handler != SIG_IGN;
+}
+
+/* A fault is answered in the thread that made it: those handlers interrupt nobody's sleep. */
+static bool is_fault(int signal_number)
+{
+    return signal_number == SIGSEGV || signal_number == SIGBUS || signal_number == SIGILL ||
+           signal_number == SIGFPE || signal_number == SIGABRT || signal_number == SIGTRAP ||
+           signal_number == SIGSYS;
+}
+
+static bool others_have_handlers(void)
+{
+    for (int i = 1; i < SIGRTMAX; i++)
+        if (i != SIGINT && i != SIGTERM && !is_fault(i) && has_handler(i))
+            return true;
+    return false;
+}
+
+void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_request *request,
+                   uint64_t wait_ms)
+{
+    request->owner = vg_process_owner_self();
+    request->now_ns = vg_clock_monotonic_ns();
+    request->deadline_ns = request->now_ns + wait_ms * MS_NS;
+    *line = (struct vg_line){
+        .queue = queue,
+        .watch_pending = others_have_handlers(),
+        .poll_ms = POLL_FIRST_MS,
+        .start_ns = request->now_ns,
+        .deadline_ns = request->deadline_ns,
+        .wanted_bytes = request->wanted_bytes,
+    };
+    line->in_line = vg_queue_enter(queue, request, &line->place) == 0;
+}
+
+void vg_line_leave(struct vg_line *line)
+{
+    if (line->in_line)
+        vg_queue_leave(line->queue, &line->place);
+    line->in_line = false;
+}
+
+/* A little apart from each other, so that those who poll do not all come at once. */
+static uint64_t with_jitter(uint64_t ns, uint64_t now_ns)
+{
+    return ns - ns / 8 + (now_ns / 1000) % (ns / 4 + 1);
+}
+
+/* Notes a try, which comes right after. */
+static void note_try(struct vg_line *line, uint32_t freed, uint64_t now_ns)
+{
+    line->poll_ms = freed != line->freed_seen ? POLL_FIRST_MS : line->poll_ms * 3 / 2;
+    if (line->poll_ms > POLL_LAST_MS)
+        line->poll_ms = POLL_LAST_MS;
+    line->freed_seen = freed;
+    line->last_try_ns = now_ns;
+    line->next_poll_ns = now_ns + with_jitter(line->poll_ms * MS_NS, now_ns);
+}
+
+static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t free_bytes,
+                           uint64_t now_ns)
+{
+    if (now_ns >= line->next_poll_ns)
+        return true;
+    const uint64_t since_ns = now_ns - line->last_try_ns;
+    if (freed != line->freed_seen && since_ns >= NEWS_SPACING_MS * MS_NS)
+        return free_bytes == VG_BYTES_UNKNOWN || free_bytes >= line->wanted_bytes;
+    return free_bytes != VG_BYTES_UNKNOWN && free_bytes >= line->wanted_bytes &&
+           since_ns >= TRY_SPACING_MS * MS_NS;
+}
+
+static bool is_pending(int signal_number)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, signal_number) == 1;
+}
+
+/* Sleeps until `word` changes. Returns whether the wait is to end because of a signal. */
+static bool sleep_on(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
+                     uint64_t timeout_ns)
+{
+    if (!line->watch_pending)
+        return vg_queue_sleep(word, seen, timeout_ns) == -EINTR;
+    sigset_t both, before;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    if (pthread_sigmask(SIG_BLOCK, &both, &before) != 0)
+        return false;
+    vg_queue_sleep(word, seen, timeout_ns);
+    const bool ends = (is_pending(SIGINT) && sigismember(&before, SIGINT) != 1) ||
+                      (is_pending(SIGTERM) && sigismember(&before, SIGTERM) != 1);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ends;
+}
+
+static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint32_t freed,
+                                       uint32_t turns, uint64_t now_ns)
+{
+    uint64_t until_ns = now_ns + STEP_MS * MS_NS;
+    if (is_head && line->next_poll_ns < until_ns)
+        until_ns = line->next_poll_ns;
+    if (line->deadline_ns < until_ns)
+        until_ns = line->deadline_ns;
+    /* News that came too soon after the last try is looked at a little later. */
+    if (is_head && freed != line->freed_seen && now_ns + NEWS_SPACING_MS * MS_NS < until_ns &&
+        now_ns - line->last_try_ns < NEWS_SPACING_MS * MS_NS)
+        until_ns = now_ns + NEWS_SPACING_MS * MS_NS;
+    const uint64_t timeout_ns = until_ns > now_ns ? until_ns - now_ns : 1;
+    const bool ends = is_head ? sleep_on(line, &line->queue->freed, freed, timeout_ns)
+                              : sleep_on(line, &line->queue->turns, turns, timeout_ns);
+    return ends ? VG_LINE_SIGNAL : VG_LINE_SLEPT;
+}
+
+enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
+                               void *argument)
+{
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    struct vg_queue *const queue = line->queue;
+    if (line->last_try)
+        return VG_LINE_VICTIM;
+    if (line->in_line && vg_queue_is_victim(queue, &line->place)) {
+        line->last_try = true;
+        return VG_LINE_TRY;
+    }
+    if (now_ns >= line->deadline_ns)
+        return VG_LINE_TIMEOUT;
+    /* Sampled before the look at the memory and the order: what comes after wakes us. */
+    const uint32_t freed = atomic_load(&queue->freed), turns = atomic_load(&queue->turns);
+    const uint64_t free_bytes = measure(argument);
+    const enum vg_turn turn =
+        line->in_line ? vg_queue_turn(queue, &line->place, free_bytes, now_ns) : VG_TURN_HEAD;
+    if (turn == VG_TURN_PASS ||
+        (turn == VG_TURN_HEAD && is_time_to_try(line, freed, free_bytes, now_ns))) {
+        note_try(line, freed, now_ns);
+        return VG_LINE_TRY;
+    }
+    return sleep_a_while(line, turn == VG_TURN_HEAD, freed, turns, now_ns);
+}

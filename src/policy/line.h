@@ -1,0 +1,55 @@
+/* Waiting in the line of one GPU (registry/queue.h), step by step: what an allocation that failed,
+ * a program that needs room for a model, and a newcomer have in common. */
+#ifndef VRAMGUARD_POLICY_LINE_H
+#define VRAMGUARD_POLICY_LINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/size.h"
+#include "registry/registry.h"
+
+/* Who holds less of a GPU is a newcomer: at the most its first small allocations. */
+#define VG_NEWCOMER_BYTES (64 * VG_MIB)
+
+struct vg_line {
+    struct vg_queue *queue;
+    struct vg_place place;
+    bool in_line;        /* false: the line is full, it waits without a place */
+    bool last_try;       /* it was chosen as the victim and has tried for the last time */
+    bool watch_pending;  /* other signals have handlers: see vg_line_step */
+    uint32_t poll_ms;    /* time between tries without news; grows */
+    uint32_t freed_seen; /* of queue->freed, before the last try */
+    uint64_t start_ns, deadline_ns, next_poll_ns, last_try_ns; /* CLOCK_MONOTONIC */
+    uint64_t wanted_bytes;
+};
+
+/* How the next step ends. */
+enum vg_line_step {
+    VG_LINE_TRY,     /* try now; if that does not succeed, step again */
+    VG_LINE_SLEPT,   /* some time has passed: time to look after other things, then step again */
+    VG_LINE_TIMEOUT, /* the deadline is over */
+    VG_LINE_VICTIM,  /* a deadlock is broken by giving up here */
+    VG_LINE_SIGNAL,  /* SIGINT or SIGTERM wants the program to do something else */
+};
+
+/* Takes a place for at most `wait_ms`. The request's owner and times are filled in here. Never
+ * blocks. */
+void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_request *request,
+                   uint64_t wait_ms);
+
+/* Waits for at most 200 ms, less when there is news. `measure` tells how much is free now
+ * (VG_BYTES_UNKNOWN if it cannot); a try is made when it is this place's turn and enough is free,
+ * and otherwise now and then, as not everybody tells what they free. No lock of ours may be held.
+ *
+ * Signals: a handler of the program that runs in this thread interrupts the sleep. If only SIGINT
+ * and SIGTERM have handlers, one of them it was. Otherwise both are blocked in this thread while it
+ * sleeps, so that they can be told from a profiler's; the program's handler runs right afterwards.
+ * A handler that runs in another thread meanwhile goes unnoticed. */
+enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
+                               void *argument);
+
+/* Gives the place up. Safe to call twice. */
+void vg_line_leave(struct vg_line *line);
+
+#endif

@@ -1,0 +1,122 @@
+#include "policy/neighbours.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/process.h"
+#include "base/size.h"
+#include "driver/nvml.h"
+#include "report/command.h"
+
+static struct vg_neighbour *find(struct vg_neighbours *in, int32_t pid)
+{
+    for (size_t i = 0; i < in->count; i++)
+        if (in->list[i].pid == pid)
+            return &in->list[i];
+    return NULL;
+}
+
+static struct vg_neighbour *add(struct vg_neighbours *to, int32_t pid, uint64_t bytes)
+{
+    if (to->count == VG_NEIGHBOURS_MAX)
+        return NULL;
+    to->list[to->count] = (struct vg_neighbour){ .pid = pid, .bytes = bytes };
+    return &to->list[to->count++];
+}
+
+static void ask_nvml(const char *uuid, struct vg_neighbours *out)
+{
+    struct vg_nvml nvml;
+    struct vg_nvml_device device;
+    struct vg_nvml_process list[VG_NEIGHBOURS_MAX];
+    char why[160];
+    if (vg_nvml_open(&nvml, why, sizeof why) != 0)
+        return;
+    const int index = vg_nvml_find(&nvml, uuid, "");
+    int count = -1;
+    if (index >= 0) {
+        if (vg_nvml_device(&nvml, (unsigned)index, &device) == 0) {
+            out->total_bytes = device.total_bytes;
+            out->free_bytes = device.free_bytes;
+        }
+        count = vg_nvml_processes(&nvml, (unsigned)index, list, VG_NEIGHBOURS_MAX);
+    }
+    vg_nvml_close(&nvml);
+    out->known = count >= 0;
+    for (int i = 0; i < count && i < VG_NEIGHBOURS_MAX; i++) {
+        if (list[i].pid == (int32_t)getpid()) {
+            out->self_seen = true;
+            continue;
+        }
+        add(out, list[i].pid, list[i].bytes);
+        if (list[i].bytes != VG_BYTES_UNKNOWN)
+            out->others_bytes += list[i].bytes;
+    }
+}
+
+static void ask_registry(const struct vg_registry_file *file, struct vg_neighbours *out)
+{
+    struct vg_registry_entry entries[VG_NEIGHBOURS_MAX];
+    const size_t count = vg_registry_members(file, false, entries, VG_NEIGHBOURS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const int32_t pid = (int32_t)vg_process_owner_pid(entries[i].owner);
+        struct vg_neighbour *neighbour = find(out, pid);
+        if (!neighbour) /* it has no context yet, or NVML does not know it by this pid */
+            neighbour = add(out, pid, out->known ? 0 : entries[i].held_bytes);
+        if (!neighbour)
+            continue;
+        neighbour->guarded = true;
+        neighbour->waiting = entries[i].waiting;
+        neighbour->owner = entries[i].owner;
+        neighbour->tracked_bytes = entries[i].held_bytes;
+        neighbour->reserved_bytes = entries[i].reserved_bytes;
+        if (!out->known)
+            out->others_bytes += entries[i].held_bytes;
+        const uint64_t held_bytes =
+            neighbour->bytes == VG_BYTES_UNKNOWN ? entries[i].held_bytes : neighbour->bytes;
+        if (entries[i].reserved_bytes > held_bytes)
+            out->promised_bytes += entries[i].reserved_bytes - held_bytes;
+    }
+}
+
+void vg_neighbours_measure(const char *uuid, const struct vg_registry_file *file,
+                           struct vg_neighbours *out)
+{
+    out->known = out->self_seen = false;
+    out->total_bytes = out->free_bytes = VG_BYTES_UNKNOWN;
+    out->others_bytes = out->promised_bytes = 0;
+    out->count = 0;
+    ask_nvml(uuid, out);
+    ask_registry(file, out);
+}
+
+const struct vg_neighbour *vg_neighbours_largest(const struct vg_neighbours *neighbours)
+{
+    const struct vg_neighbour *best = NULL;
+    for (size_t i = 0; i < neighbours->count; i++) {
+        const struct vg_neighbour *const one = &neighbours->list[i];
+        if (one->bytes != VG_BYTES_UNKNOWN && one->bytes > (best ? best->bytes : 0))
+            best = one;
+    }
+    return best;
+}
+
+const struct vg_neighbour *vg_neighbours_find(const struct vg_neighbours *neighbours, int32_t pid)
+{
+    for (size_t i = 0; i < neighbours->count; i++)
+        if (neighbours->list[i].pid == pid)
+            return &neighbours->list[i];
+    return NULL;
+}
+
+const char *vg_neighbours_name(char *out, size_t cap, int32_t pid)
+{
+    char command[256], brief[64];
+    if (vg_process_command(pid, command, sizeof command) != 0 || !command[0]) {
+        snprintf(out, cap, "pid %d", pid);
+        return out;
+    }
+    vg_command_short(brief, sizeof brief, command);
+    snprintf(out, cap, "pid %d (%s)", pid, brief);
+    return out;
+}

@@ -1,0 +1,47 @@
+/* What other processes hold of a GPU, as NVML and the registry tell, for those who consider waiting
+ * for it. Opens NVML for the moment: tens of milliseconds on a real machine. */
+#ifndef VRAMGUARD_POLICY_NEIGHBOURS_H
+#define VRAMGUARD_POLICY_NEIGHBOURS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "registry/registry.h"
+
+enum { VG_NEIGHBOURS_MAX = 64 };
+
+struct vg_neighbour {
+    int32_t pid;
+    bool guarded, waiting;
+    uint64_t bytes;          /* as NVML tells; VG_BYTES_UNKNOWN if it does not */
+    uint64_t tracked_bytes;  /* of a guarded one: its allocations */
+    uint64_t reserved_bytes; /* of a guarded one: promised to it */
+    uint64_t owner;          /* of a guarded one: vg_process_owner */
+};
+
+struct vg_neighbours {
+    bool known;                       /* NVML has told; else only the guarded ones are here */
+    bool self_seen;                   /* NVML lists this process; in a container it may not */
+    uint64_t total_bytes, free_bytes; /* VG_BYTES_UNKNOWN if not known */
+    uint64_t others_bytes;            /* sum of the known amounts */
+    uint64_t promised_bytes;          /* reserved for others and not yet held by them */
+    size_t count;
+    struct vg_neighbour list[VG_NEIGHBOURS_MAX];
+};
+
+/* Measures GPU `uuid`; `file` is its registry file, or NULL. This process is left out. No lock of
+ * ours may be held. */
+void vg_neighbours_measure(const char *uuid, const struct vg_registry_file *file,
+                           struct vg_neighbours *out);
+
+/* The one with the most memory, NULL when there is none of a known amount. */
+const struct vg_neighbour *vg_neighbours_largest(const struct vg_neighbours *neighbours);
+
+/* The one with this pid, NULL when it is not there. */
+const struct vg_neighbour *vg_neighbours_find(const struct vg_neighbours *neighbours, int32_t pid);
+
+/* "pid 4711 (python train.py)", the command shortened. Returns `out`. */
+const char *vg_neighbours_name(char *out, size_t cap, int32_t pid);
+
+#endif

@@ -1,0 +1,315 @@
+/* The action "wait": waits until other processes have freed enough, in line with the other guarded
+ * processes that wait for the same GPU. It does not wait where that cannot help, and says why. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+#include "base/text.h"
+#include "driver/driver.h"
+#include "policy/deadlock.h"
+#include "policy/line.h"
+#include "policy/neighbours.h"
+#include "policy/policy.h"
+
+enum {
+    DEFAULT_MS = 30000,
+    DISTRIBUTED_MS =
+        60000, /* the peers of a distributed job spin meanwhile, and give up in the end */
+    HOUR_BUDGET_MS = 600000,
+    NAME_CAP = 96,
+};
+
+/* Calls that name no amount make contexts, load code or the like. */
+#define NOMINAL_BYTES (512 * VG_MIB)
+
+#define MS_NS   UINT64_C(1000000)
+#define HOUR_NS (3600000 * MS_NS)
+
+/* What lies in vg_rescue.memory. */
+struct waiting {
+    struct vg_line line;
+    struct vg_deadlock_watch watch;
+    bool started;
+    int32_t holder_pid; /* who held the most at the start, 0 unknown */
+    uint64_t holder_bytes;
+    uint64_t free_bytes; /* at the start */
+};
+
+_Static_assert(sizeof(struct waiting) <= sizeof((struct vg_rescue *)0)->memory, "it must fit");
+
+static int parse_wait(const char *text, uint64_t *out_ms, char *why, size_t why_cap)
+{
+    *out_ms = DEFAULT_MS;
+    if (!*text)
+        return 0;
+    if (vg_duration_parse(text, out_ms) == 0 && *out_ms > 0 && *out_ms <= 24 * 3600000ULL)
+        return 0;
+    snprintf(why, why_cap, "\"wait=%s\" is no time from 1ms to 24h", text);
+    return -EINVAL;
+}
+
+static uint64_t measure_free(void *argument)
+{
+    const struct vg_failure *const failure = argument;
+    uint64_t free_bytes, total_bytes;
+    /* Where a limit is in the way, what the GPU has free does not count. */
+    if (failure->refused_by != VG_REFUSED_BY_DRIVER ||
+        vg_driver_memory(failure->device, &free_bytes, &total_bytes) != 0)
+        return VG_BYTES_UNKNOWN;
+    return free_bytes;
+}
+
+/* ---- whether ---- */
+
+static const struct vg_file_device *device_of(const struct vg_rescue *rescue)
+{
+    return &rescue->failure->tables.recorder->header->devices[rescue->failure->device];
+}
+
+static uint64_t wanted_bytes(const struct vg_failure *failure)
+{
+    return failure->asked_bytes == VG_BYTES_UNKNOWN ? NOMINAL_BYTES : failure->asked_bytes;
+}
+
+/* Why waiting cannot help, as far as the process itself knows: into `out`. Returns whether it can.
+ */
+static bool may_help(const struct vg_rescue *rescue, char *out, size_t cap)
+{
+    const struct vg_failure *const failure = rescue->failure;
+    char asked[VG_SIZE_TEXT_CAP], other[VG_SIZE_TEXT_CAP];
+    const uint64_t own_bytes = failure->device < 0 ? 0 : device_of(rescue)->live_bytes;
+    if (failure->why_no_wait) {
+        snprintf(out, cap, "%s", failure->why_no_wait);
+        return false;
+    }
+    if (failure->device < 0) {
+        snprintf(out, cap, "no context, so it is not known for which GPU");
+        return false;
+    }
+    if (failure->refused_by != VG_REFUSED_BY_DRIVER || failure->total_bytes == VG_BYTES_UNKNOWN)
+        return true;
+    if (wanted_bytes(failure) > failure->total_bytes) {
+        snprintf(out, cap, "%s are more than the GPU has",
+                 vg_size_format(asked, wanted_bytes(failure)));
+        return false;
+    }
+    if (own_bytes > failure->total_bytes - wanted_bytes(failure)) {
+        snprintf(out, cap, "this process itself holds %s, too much for %s more",
+                 vg_size_format(other, own_bytes), vg_size_format(asked, wanted_bytes(failure)));
+        return false;
+    }
+    return true;
+}
+
+/* The same with what others hold. */
+static bool others_can_help(const struct vg_rescue *rescue, const struct vg_neighbours *others,
+                            char *out, size_t cap)
+{
+    const struct vg_failure *const failure = rescue->failure;
+    char held[VG_SIZE_TEXT_CAP], missing[VG_SIZE_TEXT_CAP];
+    const uint64_t own_bytes = others->self_seen ? 0 : device_of(rescue)->live_bytes;
+    const uint64_t others_bytes =
+        others->others_bytes > own_bytes ? others->others_bytes - own_bytes : 0;
+    const uint64_t free_bytes =
+        failure->free_bytes != VG_BYTES_UNKNOWN ? failure->free_bytes : others->free_bytes;
+    if (!others->known || free_bytes == VG_BYTES_UNKNOWN ||
+        failure->refused_by != VG_REFUSED_BY_DRIVER)
+        return true;
+    const uint64_t wanted = wanted_bytes(failure);
+    const uint64_t deficit = wanted > free_bytes ? wanted - free_bytes : 0;
+    if (others_bytes >= deficit && (others_bytes > 0 || deficit == 0))
+        return true;
+    if (others_bytes == 0)
+        snprintf(out, cap, "no other process holds memory of this GPU");
+    else
+        snprintf(out, cap, "all other processes together hold %s, %s are missing",
+                 vg_size_format(held, others_bytes), vg_size_format(missing, deficit));
+    return false;
+}
+
+/* How long it may take: what was asked for, what a distributed job bears, what is left of this
+ * hour's budget. */
+static uint64_t allowed_ms(const struct vg_rescue *rescue)
+{
+    struct vg_history *const history = rescue->history;
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    uint64_t allowed = rescue->parameter;
+    if (history->distributed && allowed > DISTRIBUTED_MS)
+        allowed = DISTRIBUTED_MS;
+    uint64_t hour = history->hour_start_ns;
+    if ((hour == 0 || now_ns - hour > HOUR_NS) &&
+        atomic_compare_exchange_strong(&history->hour_start_ns, &hour, now_ns))
+        atomic_store(&history->waited_ns, 0);
+    const uint64_t waited_ms = history->waited_ns / MS_NS;
+    /* The budget is against many waits of a program that goes on after each; who asks for one long
+     * wait gets it. */
+    const uint64_t budget = rescue->parameter > HOUR_BUDGET_MS ? rescue->parameter : HOUR_BUDGET_MS;
+    const uint64_t left = waited_ms < budget ? budget - waited_ms : 0;
+    return allowed < left ? allowed : left;
+}
+
+/* ---- the wait ---- */
+
+static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+{
+    struct waiting *const waiting = (void *)rescue->memory;
+    const struct vg_failure *const failure = rescue->failure;
+    struct vg_neighbours others;
+    char why[100];
+    if (!may_help(rescue, why, sizeof why)) {
+        snprintf(told->outcome, sizeof told->outcome, "not waited: %s", why);
+        return false;
+    }
+    const struct vg_registration *const registration =
+        &failure->tables.registrations[failure->device];
+    vg_neighbours_measure(device_of(rescue)->uuid, registration->file, &others);
+    if (!others_can_help(rescue, &others, why, sizeof why)) {
+        snprintf(told->outcome, sizeof told->outcome, "not waited: %s", why);
+        return false;
+    }
+    const uint64_t ms = allowed_ms(rescue);
+    if (ms == 0) {
+        snprintf(told->outcome, sizeof told->outcome,
+                 "not waited: this process has waited for 10 minutes within the hour");
+        return false;
+    }
+    const struct vg_neighbour *const holder = vg_neighbours_largest(&others);
+    waiting->started = true;
+    waiting->holder_pid = holder ? holder->pid : 0;
+    waiting->holder_bytes = holder ? holder->bytes : 0;
+    waiting->free_bytes = failure->free_bytes;
+    struct vg_wait_request request = {
+        .wanted_bytes = wanted_bytes(failure),
+        .kind = VG_WAIT_ALLOCATION,
+        .priority = (uint16_t)rescue->options->priority.number,
+        .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,
+    };
+    vg_line_enter(&waiting->line, registration->queue, &request, ms);
+    vg_deadlock_watch_start(&waiting->watch, waiting->line.start_ns);
+    return true;
+}
+
+static void tell_waiting(struct vg_rescue *rescue)
+{
+    const struct waiting *const waiting = (void *)rescue->memory;
+    char wanted[VG_SIZE_TEXT_CAP], held[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
+    char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP], who[NAME_CAP + 64] = "";
+    if (rescue->told)
+        return;
+    if (waiting->holder_pid)
+        snprintf(who, sizeof who, "; %s holds %s",
+                 vg_neighbours_name(holder, sizeof holder, waiting->holder_pid),
+                 vg_size_format(held, waiting->holder_bytes));
+    vg_policy_tell(
+        rescue, "waiting up to %s for %s (%s free%s)",
+        vg_duration_format(time, (waiting->line.deadline_ns - waiting->line.start_ns) / MS_NS),
+        rescue->failure->asked_bytes == VG_BYTES_UNKNOWN
+            ? rescue->failure->api
+            : vg_size_format(wanted, rescue->failure->asked_bytes),
+        vg_size_format(have, waiting->free_bytes), who);
+}
+
+/* What became of who held the most: ", pid 4711 (python train.py) freed 3.20 GiB". */
+static void describe_holder(const struct vg_rescue *rescue, char *out, size_t cap)
+{
+    const struct waiting *const waiting = (const void *)rescue->memory;
+    const struct vg_failure *const failure = rescue->failure;
+    struct vg_neighbours others;
+    char name[NAME_CAP], amount[VG_SIZE_TEXT_CAP];
+    out[0] = '\0';
+    if (!waiting->holder_pid)
+        return;
+    vg_neighbours_measure(device_of(rescue)->uuid,
+                          failure->tables.registrations[failure->device].file, &others);
+    const struct vg_neighbour *const now = vg_neighbours_find(&others, waiting->holder_pid);
+    vg_neighbours_name(name, sizeof name, waiting->holder_pid);
+    if (!others.known)
+        return;
+    if (!now)
+        snprintf(out, cap, "%s ended", name);
+    else if (now->bytes < waiting->holder_bytes)
+        snprintf(out, cap, "%s freed %s", name,
+                 vg_size_format(amount, waiting->holder_bytes - now->bytes));
+    else
+        snprintf(out, cap, "%s still holds %s", name, vg_size_format(amount, now->bytes));
+}
+
+static void finish(struct vg_rescue *rescue)
+{
+    struct waiting *const waiting = (void *)rescue->memory;
+    vg_line_leave(&waiting->line);
+    atomic_fetch_add(&rescue->history->waited_ns, vg_clock_monotonic_ns() - waiting->line.start_ns);
+}
+
+static void note_outcome(struct vg_snapshot_action *told, const char *what, const char *holder)
+{
+    struct vg_text outcome = vg_text_over(told->outcome, sizeof told->outcome);
+    vg_text_addf(&outcome, "%s%s%s", what, holder[0] ? "; " : "", holder);
+}
+
+static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_snapshot_action *told,
+                               const char *why)
+{
+    const struct waiting *const waiting = (const void *)rescue->memory;
+    char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP + 64], what[VG_SIZE_TEXT_CAP];
+    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / MS_NS;
+    finish(rescue);
+    describe_holder(rescue, holder, sizeof holder);
+    note_outcome(told, why, holder);
+    vg_policy_tell_end(rescue, "gave up waiting for %s after %s: %s",
+                       rescue->failure->asked_bytes == VG_BYTES_UNKNOWN
+                           ? rescue->failure->api
+                           : vg_size_format(what, rescue->failure->asked_bytes),
+                       vg_duration_format(time, ms), told->outcome);
+    return VG_VERDICT_PASS;
+}
+
+static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+{
+    struct waiting *const waiting = (void *)rescue->memory;
+    if (!waiting->started && !start(rescue, told))
+        return VG_VERDICT_PASS;
+    for (;;) {
+        switch (vg_line_step(&waiting->line, measure_free, rescue->failure)) {
+        case VG_LINE_TRY: return VG_VERDICT_REPEAT;
+        case VG_LINE_TIMEOUT: return give_up(rescue, told, "in vain");
+        case VG_LINE_VICTIM:
+            return give_up(rescue, told,
+                           "all who could free memory wait themselves, and this is the one to "
+                           "give way");
+        case VG_LINE_SIGNAL: return give_up(rescue, told, "a signal asks the program to end");
+        case VG_LINE_SLEPT: break;
+        }
+        tell_waiting(rescue);
+        vg_deadlock_watch(&waiting->watch, waiting->line.queue);
+    }
+}
+
+static void end_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told, bool succeeded)
+{
+    const struct waiting *const waiting = (const void *)rescue->memory;
+    char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP + 64] = "", what[VG_SIZE_TEXT_CAP];
+    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / MS_NS;
+    finish(rescue);
+    if (rescue->told)
+        describe_holder(rescue, holder, sizeof holder);
+    note_outcome(told, succeeded ? "got it" : "another error", holder);
+    vg_policy_tell_end(rescue, "%s %s after %s%s%s%s", succeeded ? "got" : "another error for",
+                       rescue->failure->asked_bytes == VG_BYTES_UNKNOWN
+                           ? rescue->failure->api
+                           : vg_size_format(what, rescue->failure->asked_bytes),
+                       vg_duration_format(time, ms), holder[0] ? " (" : "", holder,
+                       holder[0] ? ")" : "");
+}
+
+const struct vg_action vg_action_wait = {
+    .name = "wait",
+    .help =
+        "wait until other processes have freed enough, in line with others that wait; "
+        "wait=TIME: at most so long (30s)",
+    .parse = parse_wait,
+    .run = run_wait,
+    .end = end_wait,
+};

@@ -1,0 +1,246 @@
+#include "registry/queue.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/process.h"
+#include "base/size.h"
+
+/* The model test (test/unit/test_queue_model.c) stops, interleaves and kills at each of these
+ * points; they stand before every access to what is shared. */
+#ifndef VG_QUEUE_STEP
+#define VG_QUEUE_STEP() ((void)0)
+#endif
+
+#define SECOND_NS INT64_C(1000000000)
+#define MS_NS     INT64_C(1000000)
+
+bool (*vg_queue_owner_alive)(uint64_t owner) = vg_process_owner_alive;
+
+/* Returns how many were woken. */
+static long wake(_Atomic uint32_t *word)
+{
+    VG_QUEUE_STEP();
+    atomic_fetch_add(word, 1);
+    VG_QUEUE_STEP();
+    return syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+int vg_queue_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
+{
+    const struct timespec timeout = { .tv_sec = (time_t)(timeout_ns / (uint64_t)SECOND_NS),
+                                      .tv_nsec = (long)(timeout_ns % (uint64_t)SECOND_NS) };
+    if (syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0 || errno == EAGAIN)
+        return 0;
+    return -errno;
+}
+
+/* `waiting` counts entries taken, in steps of two, and its lowest bit says that somebody may be in
+ * line. Who finds no entry clears the bit only if none has been taken since before the look. */
+static void say_waiting(struct vg_queue *queue)
+{
+    VG_QUEUE_STEP();
+    uint64_t seen = atomic_load(&queue->waiting);
+    while (!atomic_compare_exchange_weak(&queue->waiting, &seen, (seen + 2) | 1))
+        ;
+}
+
+static void clear_waiting(struct vg_queue *queue)
+{
+    VG_QUEUE_STEP();
+    uint64_t seen = atomic_load(&queue->waiting);
+    for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
+        VG_QUEUE_STEP();
+        if (atomic_load(&queue->waiters[i].owner) != 0)
+            return;
+    }
+    VG_QUEUE_STEP();
+    atomic_compare_exchange_strong(&queue->waiting, &seen, seen & ~UINT64_C(1));
+}
+
+/* Frees an entry that is ours: out of line first. */
+static void release(struct vg_queue *queue, struct vg_waiter *waiter)
+{
+    VG_QUEUE_STEP();
+    atomic_store(&waiter->ticket, 0);
+    VG_QUEUE_STEP();
+    atomic_store(&waiter->owner, 0);
+    clear_waiting(queue);
+    wake(&queue->turns);
+}
+
+/* Frees the entry of a dead process. Of several who find it only one may, or the second would free
+ * what has been given to somebody else meanwhile: so it is made ours first. Should we die at that,
+ * it is a dead process's entry again. */
+static bool reclaim(struct vg_queue *queue, struct vg_waiter *waiter, uint64_t dead)
+{
+    VG_QUEUE_STEP();
+    if (!atomic_compare_exchange_strong(&waiter->owner, &dead, vg_process_owner_self()))
+        return false;
+    release(queue, waiter);
+    return true;
+}
+
+unsigned vg_queue_sweep(struct vg_queue *queue)
+{
+    unsigned swept = 0;
+    for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
+        VG_QUEUE_STEP();
+        const uint64_t owner = atomic_load(&queue->waiters[i].owner);
+        if (owner != 0 && !vg_queue_owner_alive(owner))
+            swept += reclaim(queue, &queue->waiters[i], owner);
+    }
+    return swept;
+}
+
+static struct vg_waiter *take_free(struct vg_queue *queue, uint64_t owner)
+{
+    for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
+        uint64_t nobody = 0;
+        VG_QUEUE_STEP();
+        if (atomic_load(&queue->waiters[i].owner) == 0 &&
+            atomic_compare_exchange_strong(&queue->waiters[i].owner, &nobody, owner))
+            return &queue->waiters[i];
+    }
+    return NULL;
+}
+
+static int64_t order_of(const struct vg_wait_request *request)
+{
+    int64_t order_ns = (int64_t)request->now_ns - (int64_t)request->priority * SECOND_NS;
+    if (request->holds_memory)
+        order_ns -= VG_QUEUE_HOLDER_BONUS_MS * MS_NS;
+    return order_ns;
+}
+
+int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request,
+                   struct vg_place *out)
+{
+    struct vg_waiter *waiter = take_free(queue, request->owner);
+    if (!waiter && vg_queue_sweep(queue) > 0)
+        waiter = take_free(queue, request->owner);
+    if (!waiter)
+        return -ENOSPC;
+    atomic_store(&waiter->order_ns, order_of(request));
+    atomic_store(&waiter->wanted_bytes, request->wanted_bytes);
+    atomic_store(&waiter->since_ns, request->now_ns);
+    atomic_store(&waiter->deadline_ns, request->deadline_ns);
+    atomic_store(&waiter->victim_ticket, 0);
+    atomic_store(&waiter->passed_count, 0);
+    atomic_store(&waiter->kind, (uint16_t)request->kind);
+    atomic_store(&waiter->priority, request->priority);
+    say_waiting(queue);
+    VG_QUEUE_STEP();
+    out->index = (uint32_t)(waiter - queue->waiters);
+    out->ticket = atomic_fetch_add(&queue->last_ticket, 1) + 1;
+    VG_QUEUE_STEP();
+    atomic_store(&waiter->ticket, out->ticket);
+    return 0;
+}
+
+/* Has the place not been taken away, as an overstayer's may have been? */
+static bool is_ours(const struct vg_queue *queue, const struct vg_place *place)
+{
+    VG_QUEUE_STEP();
+    return atomic_load(&queue->waiters[place->index].ticket) == place->ticket;
+}
+
+void vg_queue_leave(struct vg_queue *queue, const struct vg_place *place)
+{
+    if (is_ours(queue, place))
+        release(queue, &queue->waiters[place->index]);
+}
+
+bool vg_queue_in_line(const struct vg_waiter *waiter, uint64_t now_ns)
+{
+    VG_QUEUE_STEP();
+    return atomic_load(&waiter->ticket) != 0 &&
+           now_ns < atomic_load(&waiter->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MS_NS;
+}
+
+/* First in line as the entries tell, be their owners alive or not. */
+static int first_in_line(const struct vg_queue *queue, uint64_t now_ns)
+{
+    int first = -1;
+    int64_t first_order = 0;
+    uint64_t first_ticket = 0;
+    for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
+        const struct vg_waiter *const waiter = &queue->waiters[i];
+        if (!vg_queue_in_line(waiter, now_ns))
+            continue;
+        const int64_t order = atomic_load(&waiter->order_ns);
+        const uint64_t ticket = atomic_load(&waiter->ticket);
+        if (first < 0 || order < first_order || (order == first_order && ticket < first_ticket)) {
+            first = i;
+            first_order = order;
+            first_ticket = ticket;
+        }
+    }
+    return first;
+}
+
+int vg_queue_head(struct vg_queue *queue, uint64_t now_ns)
+{
+    for (unsigned tries = 0; tries <= VG_QUEUE_WAITERS; tries++) {
+        const int first = first_in_line(queue, now_ns);
+        if (first < 0)
+            return -1;
+        const uint64_t owner = atomic_load(&queue->waiters[first].owner);
+        if (owner == vg_process_owner_self() || (owner != 0 && vg_queue_owner_alive(owner)))
+            return first;
+        if (owner != 0)
+            reclaim(queue, &queue->waiters[first], owner);
+    }
+    return -1;
+}
+
+enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,
+                           uint64_t free_bytes, uint64_t now_ns)
+{
+    const int head = vg_queue_head(queue, now_ns);
+    if (head < 0 || (uint32_t)head == place->index)
+        return VG_TURN_HEAD;
+    struct vg_waiter *const first = &queue->waiters[head];
+    const uint64_t wanted_bytes = atomic_load(&queue->waiters[place->index].wanted_bytes);
+    if (free_bytes == VG_BYTES_UNKNOWN || wanted_bytes > free_bytes ||
+        atomic_load(&first->wanted_bytes) <= wanted_bytes ||
+        atomic_load(&first->wanted_bytes) <= free_bytes ||
+        now_ns - atomic_load(&first->since_ns) > VG_QUEUE_PASS_MS * MS_NS)
+        return VG_TURN_NONE;
+    return atomic_fetch_add(&first->passed_count, 1) < VG_QUEUE_PASSES ? VG_TURN_PASS
+                                                                       : VG_TURN_NONE;
+}
+
+void vg_queue_choose_victim(struct vg_queue *queue, uint32_t index, uint64_t ticket)
+{
+    struct vg_waiter *const waiter = &queue->waiters[index];
+    if (atomic_load(&waiter->ticket) != ticket)
+        return;
+    /* A later ticket of the same entry does not equal this one: nothing comes of it then. */
+    atomic_store(&waiter->victim_ticket, ticket);
+    wake(&queue->turns);
+    wake(&queue->freed);
+}
+
+bool vg_queue_is_victim(const struct vg_queue *queue, const struct vg_place *place)
+{
+    return atomic_load(&queue->waiters[place->index].victim_ticket) == place->ticket;
+}
+
+void vg_queue_tell_freed(struct vg_queue *queue)
+{
+    enum { IN_VAIN = 64 };
+    static _Atomic uint32_t in_vain;
+    if (wake(&queue->freed) > 0) {
+        atomic_store(&in_vain, 0);
+    } else if (atomic_fetch_add(&in_vain, 1) + 1 >= IN_VAIN) {
+        /* Perhaps all who waited were killed: then nobody else says that nobody waits. */
+        atomic_store(&in_vain, 0);
+        vg_queue_sweep(queue);
+        clear_waiting(queue);
+    }
+}
