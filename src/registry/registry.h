@@ -14,6 +14,7 @@
 
 #include "base/process.h"
 #include "registry/queue.h"
+#include "registry/shared_file.h" /* where the files live */
 
 struct vg_registry_file;
 
@@ -23,9 +24,6 @@ struct vg_registration {
     _Atomic uint64_t *held_bytes;  /* never NULL: where to keep the live bytes up to date */
     struct vg_queue *queue;        /* never NULL: unregistered, one of this process alone */
 };
-
-/* Where the files live; tests set another place. NULL = /dev/shm/vramguard-<uid>. */
-extern const char *vg_registry_directory;
 
 /* Registers this process with the GPU `uuid`. Always leaves a usable `out`: when the registry
  * cannot be used, unregistered, and says so in one line the first time. Waits for nobody. */
