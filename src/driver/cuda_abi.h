@@ -47,6 +47,7 @@ struct CUDA_EXTERNAL_MEMORY_BUFFER_DESC_st;
 struct CUDA_GRAPH_INSTANTIATE_PARAMS_st;
 struct CUmulticastObjectProp_st;
 struct CUmemAccessDesc_st;
+struct CUgraphEdgeData_st;
 
 typedef int CUmemLocationType, CUmemAllocationType, CUmemAllocationHandleType;
 typedef int CUmemPool_attribute, CUgraphMem_attribute, CUstreamCaptureStatus, CUstreamCaptureMode;
@@ -121,6 +122,8 @@ enum {
     CUDA_ERROR_INVALID_CONTEXT = 201,
     CUDA_ERROR_NOT_FOUND = 500,
     CUDA_ERROR_NOT_SUPPORTED = 801,
+    CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901,
+    CUDA_ERROR_STREAM_CAPTURE_UNJOINED = 904,
 };
 
 enum { CU_GET_PROC_ADDRESS_DEFAULT = 0, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM = 2 };

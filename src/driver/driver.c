@@ -59,7 +59,7 @@ int vg_driver_memory(CUdevice device, uint64_t *out_free_bytes, uint64_t *out_to
 {
     CUdevice current;
     size_t free_bytes, total_bytes;
-    if (!vg_driver.cuCtxGetDevice || !vg_driver.cuMemGetInfo_v2 ||
+    if (device < 0 || !vg_driver.cuCtxGetDevice || !vg_driver.cuMemGetInfo_v2 ||
         vg_driver.cuCtxGetDevice(&current) != CUDA_SUCCESS || current != device ||
         vg_driver.cuMemGetInfo_v2(&free_bytes, &total_bytes) != CUDA_SUCCESS)
         return -ENODEV;

@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "guard/captures.h"
+#include "policy/need.h"
 #include "report/emit.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
@@ -61,21 +63,6 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->function = function;
     call->asked_bytes = asked_bytes;
     call->device = -1;
-    call->failing = false;
-    call->refused_by = VG_REFUSED_BY_DRIVER;
-    call->request = NULL;
-    return true;
-}
-
-bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device)
-{
-    if (!vg_driver_has(function) || vg_thread.depth > 0)
-        return false;
-    vg_thread.depth = 1;
-    call->state = NULL;
-    call->function = function;
-    call->asked_bytes = VG_BYTES_UNKNOWN;
-    call->device = device;
     call->failing = false;
     call->refused_by = VG_REFUSED_BY_DRIVER;
     call->request = NULL;
@@ -156,6 +143,7 @@ static void describe_failure(struct vg_call *call)
         .stack_truncated = call->stack.truncated,
         .refused_by = call->refused_by,
         .caller = classify(call),
+        .capturing = vg_captures_live(),
         .twice = is_made_twice(call->function),
     };
     measure_device(&call->failure);
@@ -240,9 +228,89 @@ bool vg_guard_again(struct vg_call *call)
     return false;
 }
 
+/* ---- before the call ---- */
+
+static struct vg_coming coming_to(const struct vg_process_state *state, int device, uint64_t bytes,
+                                  uint64_t wait_ms)
+{
+    const struct vg_file_device *const described = &state->recorder.header->devices[device];
+    return (struct vg_coming){ .device = device,
+                               .uuid = described->uuid,
+                               .registration = &state->registrations[device],
+                               .total_bytes = described->total_bytes,
+                               .bytes = bytes,
+                               .wait_ms = wait_ms,
+                               .priority = (uint16_t)state->options->priority.number };
+}
+
+/* While this process holds next to nothing, others may be before it. Once it has been held back, or
+ * holds something, it is a holder, and holders are never held back. */
+static void ask_queue(struct vg_call *call)
+{
+    struct vg_process_state *const state = call->state;
+    const int device = device_of_call(call);
+    if (device < 0)
+        return;
+    vg_process_use_device(state, device);
+    if (state->recorder.header->devices[device].live_bytes >= VG_NEWCOMER_BYTES) {
+        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+        return;
+    }
+    if (!vg_newcomer_concerns(&state->registrations[device]) || vg_captures_live() ||
+        call->asked_bytes == VG_BYTES_UNKNOWN || call->failing)
+        return;
+    const struct vg_coming coming =
+        coming_to(state, device, call->asked_bytes, vg_policy_wait_ms(&state->policy));
+    if (!vg_newcomer_hold_back(&coming))
+        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+}
+
 bool vg_guard_ask_gates(struct vg_call *call)
 {
+    const unsigned gates = call->state->gates;
+    const int saved_errno = errno;
     call->refused_by = VG_REFUSED_BY_DRIVER;
+    if (gates & VG_GATE_QUEUE)
+        ask_queue(call);
+    errno = saved_errno;
+    return true;
+}
+
+/* The process's first context on `device` is about to be made: VRAMGUARD_NEED. */
+static void await_need(int device)
+{
+    static _Atomic uint32_t awaited; /* a bit for each device */
+    const struct vg_options *const options = vg_process_options();
+    if (options->need.number == 0 || options->enabled.number == VG_ENABLED_OFF || device < 0 ||
+        device >= VG_FILE_HOST ||
+        (atomic_fetch_or(&awaited, UINT32_C(1) << device) & UINT32_C(1) << device))
+        return;
+    const int saved_errno = errno;
+    struct vg_process_state *const state = vg_process_start();
+    if (state) {
+        vg_process_use_device(state, device);
+        await_device(state, device);
+        const struct vg_coming coming =
+            coming_to(state, device, options->need.number, options->need_wait.number);
+        vg_need_await(&coming);
+    }
+    errno = saved_errno;
+}
+
+bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device)
+{
+    if (!vg_driver_has(function) || vg_thread.depth > 0)
+        return false;
+    vg_thread.depth = 1;
+    if (device >= 0) /* those that make a context name their device */
+        await_need(device);
+    call->state = NULL;
+    call->function = function;
+    call->asked_bytes = VG_BYTES_UNKNOWN;
+    call->device = device;
+    call->failing = false;
+    call->refused_by = VG_REFUSED_BY_DRIVER;
+    call->request = NULL;
     return true;
 }
 

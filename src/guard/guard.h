@@ -54,7 +54,9 @@ bool vg_guard_ask_gates(struct vg_call *call);
 
 static inline bool vg_guard_admits(struct vg_call *call)
 {
-    return __builtin_expect(call->state->gates == 0, 1) || vg_guard_ask_gates(call);
+    return __builtin_expect(atomic_load_explicit(&call->state->gates, memory_order_relaxed) == 0,
+                            1) ||
+           vg_guard_ask_gates(call);
 }
 
 /* Has the driver accepted the arguments of the call just made? Only then may what they point to be

@@ -42,6 +42,11 @@ static const struct vg_options *read_options(void)
     return &options;
 }
 
+const struct vg_options *vg_process_options(void)
+{
+    return read_options();
+}
+
 bool vg_process_switched_off(void)
 {
     return read_options()->enabled.number == VG_ENABLED_OFF;
@@ -82,6 +87,8 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->options = from;
     state->history.distributed = from->distributed;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
+    if (vg_policy_wait_ms(&state->policy) > 0)
+        state->gates |= VG_GATE_QUEUE;
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
         .keep_runs = (unsigned)from->keep_runs.number,

@@ -24,7 +24,7 @@ enum vg_gate { VG_GATE_INJECT = 1, VG_GATE_LIMIT = 2, VG_GATE_QUEUE = 4 };
 struct vg_process_state {
     bool inert; /* nothing is guarded: switched off, or no memory for the tables */
     struct vg_stack_choice stacks;
-    unsigned gates; /* enum vg_gate: what is asked before each allocation */
+    _Atomic unsigned gates; /* enum vg_gate: what is asked before each allocation */
     struct vg_policy policy;
     const struct vg_options *options;
     struct vg_history history;
@@ -38,6 +38,9 @@ struct vg_process_state {
 
 /* Is the library switched off (VRAMGUARD=off)? Reads the options on first use; opens nothing. */
 bool vg_process_switched_off(void);
+
+/* The options, read on first use. Static storage. */
+const struct vg_options *vg_process_options(void);
 
 /* What each thread keeps. Small: thread-local storage is paid for by every thread of the program.
  */

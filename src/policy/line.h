@@ -6,11 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/size.h"
 #include "registry/registry.h"
-
-/* Who holds less of a GPU is a newcomer: at the most its first small allocations. */
-#define VG_NEWCOMER_BYTES (64 * VG_MIB)
 
 struct vg_line {
     struct vg_queue *queue;

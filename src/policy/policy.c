@@ -94,6 +94,15 @@ int vg_policy_parse(const char *text, struct vg_policy *out, char *why, size_t w
     return 0;
 }
 
+uint64_t vg_policy_wait_ms(const struct vg_policy *policy)
+{
+    uint64_t ms = 0;
+    for (size_t i = 0; i < policy->count; i++)
+        if (policy->steps[i].action == &vg_action_wait)
+            ms += policy->steps[i].parameter;
+    return ms;
+}
+
 static int check_policy(const char *text, char *why, size_t why_cap)
 {
     struct vg_policy ignored;

@@ -10,6 +10,7 @@
 #include "driver/driver.h"
 #include "policy/deadlock.h"
 #include "policy/line.h"
+#include "policy/need.h"
 #include "policy/neighbours.h"
 #include "policy/policy.h"
 
@@ -277,8 +278,7 @@ static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_snapshot_act
         case VG_LINE_TIMEOUT: return give_up(rescue, told, "in vain");
         case VG_LINE_VICTIM:
             return give_up(rescue, told,
-                           "all who could free memory wait themselves, and this is the one to "
-                           "give way");
+                           "deadlock: all who could free memory wait; this one gives way");
         case VG_LINE_SIGNAL: return give_up(rescue, told, "a signal asks the program to end");
         case VG_LINE_SLEPT: break;
         }

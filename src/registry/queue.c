@@ -39,27 +39,43 @@ int vg_queue_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
     return -errno;
 }
 
-/* `waiting` counts entries taken, in steps of two, and its lowest bit says that somebody may be in
- * line. Who finds no entry clears the bit only if none has been taken since before the look. */
-static void say_waiting(struct vg_queue *queue)
+/* `waiting` and `promises` count entries taken and promises made, in steps of two; the lowest bit
+ * says that there may be some. Who finds none clears the bit only if none has come since before the
+ * look. */
+static void say(_Atomic uint64_t *word)
 {
     VG_QUEUE_STEP();
-    uint64_t seen = atomic_load(&queue->waiting);
-    while (!atomic_compare_exchange_weak(&queue->waiting, &seen, (seen + 2) | 1))
+    uint64_t seen = atomic_load(word);
+    while (!atomic_compare_exchange_weak(word, &seen, (seen + 2) | 1))
         ;
+}
+
+static void unsay(_Atomic uint64_t *word, uint64_t seen)
+{
+    VG_QUEUE_STEP();
+    atomic_compare_exchange_strong(word, &seen, seen & ~UINT64_C(1));
+}
+
+void vg_queue_note_promise(struct vg_queue *queue)
+{
+    say(&queue->promises);
+}
+
+void vg_queue_forget_promises(struct vg_queue *queue, uint64_t seen)
+{
+    unsay(&queue->promises, seen);
 }
 
 static void clear_waiting(struct vg_queue *queue)
 {
     VG_QUEUE_STEP();
-    uint64_t seen = atomic_load(&queue->waiting);
+    const uint64_t seen = atomic_load(&queue->waiting);
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
         VG_QUEUE_STEP();
         if (atomic_load(&queue->waiters[i].owner) != 0)
             return;
     }
-    VG_QUEUE_STEP();
-    atomic_compare_exchange_strong(&queue->waiting, &seen, seen & ~UINT64_C(1));
+    unsay(&queue->waiting, seen);
 }
 
 /* Frees an entry that is ours: out of line first. */
@@ -133,7 +149,7 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
     atomic_store(&waiter->passed_count, 0);
     atomic_store(&waiter->kind, (uint16_t)request->kind);
     atomic_store(&waiter->priority, request->priority);
-    say_waiting(queue);
+    say(&queue->waiting);
     VG_QUEUE_STEP();
     out->index = (uint32_t)(waiter - queue->waiters);
     out->ticket = atomic_fetch_add(&queue->last_ticket, 1) + 1;

@@ -54,7 +54,8 @@ struct vg_queue {
     _Atomic uint32_t freed, turns;
     _Atomic uint64_t waiting; /* lowest bit: somebody may be in line */
     _Atomic uint64_t last_ticket;
-    uint64_t reserved[5];
+    _Atomic uint64_t promises; /* likewise: memory may have been promised to somebody */
+    uint64_t reserved[4];
     struct vg_waiter waiters[VG_QUEUE_WAITERS];
 };
 
@@ -121,6 +122,23 @@ int vg_queue_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns);
 /* Memory of the GPU has come free: to be called when `waiting` says that somebody may be in line.
  */
 void vg_queue_tell_freed(struct vg_queue *queue);
+
+/* Memory of the GPU is promised to a process. */
+void vg_queue_note_promise(struct vg_queue *queue);
+
+/* What `promises` is before one looks whether any is open, and, when none was found, the way to say
+ * so: nothing happens if one has been made meanwhile. */
+static inline uint64_t vg_queue_promises(const struct vg_queue *queue)
+{
+    return atomic_load(&queue->promises);
+}
+
+void vg_queue_forget_promises(struct vg_queue *queue, uint64_t seen);
+
+static inline bool vg_queue_has_promises(const struct vg_queue *queue)
+{
+    return atomic_load_explicit(&queue->promises, memory_order_relaxed) & 1;
+}
 
 static inline bool vg_queue_is_waited_for(const struct vg_queue *queue)
 {

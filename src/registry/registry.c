@@ -145,6 +145,8 @@ void vg_registry_reserve(const struct vg_registration *registration, uint64_t by
     struct slot *const slot = slot_of(registration);
     atomic_store(&slot->reserved_until_ns, until_ns);
     atomic_store(&slot->reserved_bytes, bytes);
+    if (bytes > 0)
+        vg_queue_note_promise(registration->queue);
 }
 
 /* Does the process wait in line of this GPU? */

@@ -122,7 +122,8 @@ static void load_race_cause(const struct vg_snapshot *s, struct vg_text *out)
 
 static void load_race_advice(const struct vg_snapshot *s, struct vg_text *out)
 {
-    vg_text_add(out, "start them one after the other");
+    vg_text_add(out,
+                "start them one after the other; VRAMGUARD_NEED=SIZE makes each wait for its turn");
     vg_advice_add_other_gpu(out, s);
 }
 

@@ -285,7 +285,7 @@ static void add_duration(struct vg_text *out, uint64_t ns)
 
 static void add_actions(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
 {
-    char data[160];
+    char data[sizeof s->actions[0].outcome + 96];
     for (uint32_t i = 0; i < s->action_count; i++) {
         const struct vg_snapshot_action *const action = &s->actions[i];
         struct vg_text text = vg_text_over(data, sizeof data);

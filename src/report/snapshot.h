@@ -71,7 +71,7 @@ struct vg_snapshot_device {
 /* One thing that was tried before the failure was returned. */
 struct vg_snapshot_action {
     char name[24];
-    char outcome[120];
+    char outcome[160];
     uint64_t recovered_bytes;
     uint64_t duration_ns;
 };

@@ -1,0 +1,186 @@
+#include "policy/need.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+#include "base/stderr.h"
+#include "driver/driver.h"
+#include "policy/line.h"
+#include "policy/neighbours.h"
+
+enum { MEASURE_MS = 500, TELL_MS = 1000, NAME_CAP = 96 };
+
+#define MS_NS UINT64_C(1000000)
+
+/* What is measured while waiting: now and then, and when something has come free. */
+struct view {
+    const struct vg_coming *coming;
+    struct vg_neighbours others;
+    uint64_t measured_ns;
+    uint32_t freed_seen;
+};
+
+/* What is free and promised to nobody. Without NVML: what no guarded process holds or was promised.
+ */
+static uint64_t available(const struct view *view)
+{
+    const struct vg_neighbours *const others = &view->others;
+    uint64_t free_bytes = others->free_bytes, total_bytes;
+    if (free_bytes == VG_BYTES_UNKNOWN &&
+        vg_driver_memory(view->coming->device, &free_bytes, &total_bytes) != 0)
+        free_bytes = view->coming->total_bytes > others->others_bytes
+                         ? view->coming->total_bytes - others->others_bytes
+                         : 0;
+    return free_bytes > others->promised_bytes ? free_bytes - others->promised_bytes : 0;
+}
+
+static uint64_t measure(void *argument)
+{
+    struct view *const view = argument;
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    struct vg_queue *const queue = view->coming->registration->queue;
+    const uint32_t freed = atomic_load(&queue->freed);
+    if (view->measured_ns == 0 || freed != view->freed_seen ||
+        now_ns - view->measured_ns >= MEASURE_MS * MS_NS) {
+        const uint64_t promises = vg_queue_promises(queue);
+        view->freed_seen = freed;
+        view->measured_ns = now_ns;
+        vg_neighbours_measure(view->coming->uuid, view->coming->registration->file, &view->others);
+        if (view->others.promised_bytes == 0)
+            vg_queue_forget_promises(queue, promises);
+    }
+    return available(view);
+}
+
+static bool is_long(const struct vg_line *line)
+{
+    return vg_clock_monotonic_ns() - line->start_ns >= TELL_MS * MS_NS;
+}
+
+/* "; pid 4711 (python train.py) holds 3.20 GiB", "" when nobody is known to. */
+static void add_holder(const struct view *view, char *out, size_t cap)
+{
+    char name[NAME_CAP], held[VG_SIZE_TEXT_CAP];
+    const struct vg_neighbour *const holder = vg_neighbours_largest(&view->others);
+    out[0] = '\0';
+    if (holder)
+        snprintf(out, cap, "; %s holds %s", vg_neighbours_name(name, sizeof name, holder->pid),
+                 vg_size_format(held, holder->bytes));
+}
+
+/* ---- VRAMGUARD_NEED ---- */
+
+static void tell_need_waits(const struct view *view)
+{
+    char holder[NAME_CAP + 64], bytes[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
+    char time[VG_DURATION_TEXT_CAP];
+    add_holder(view, holder, sizeof holder);
+    vg_stderr_line("GPU %d: waiting up to %s until %s are free (VRAMGUARD_NEED; now %s%s)",
+                   view->coming->device, vg_duration_format(time, view->coming->wait_ms),
+                   vg_size_format(bytes, view->coming->bytes),
+                   vg_size_format(have, available(view)), holder);
+}
+
+static void tell_need_ends(const struct view *view, const struct vg_line *line, bool told,
+                           enum vg_line_step step)
+{
+    char bytes[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
+    vg_size_format(bytes, view->coming->bytes);
+    vg_duration_format(time, (vg_clock_monotonic_ns() - line->start_ns) / MS_NS);
+    if (step == VG_LINE_TRY && told)
+        vg_stderr_line("GPU %d: %s are free after %s and reserved for this program",
+                       view->coming->device, bytes, time);
+    else if (step == VG_LINE_SIGNAL)
+        vg_stderr_line(
+            "GPU %d: no longer waiting for %s (VRAMGUARD_NEED) after %s: a signal asks "
+            "the program to end",
+            view->coming->device, bytes, time);
+    else if (step != VG_LINE_TRY)
+        vg_stderr_line(
+            "GPU %d: %s did not come free in %s (VRAMGUARD_NEED, VRAMGUARD_NEED_WAIT); "
+            "the program goes on without",
+            view->coming->device, bytes, time);
+}
+
+static void await_need(struct view *view)
+{
+    const struct vg_coming *const coming = view->coming;
+    struct vg_wait_request request = { .wanted_bytes = coming->bytes,
+                                       .kind = VG_WAIT_NEED,
+                                       .priority = coming->priority };
+    struct vg_line line;
+    bool told = false;
+    enum vg_line_step step;
+    vg_line_enter(&line, coming->registration->queue, &request, coming->wait_ms);
+    for (;;) {
+        step = vg_line_step(&line, measure, view);
+        if (step == VG_LINE_TRY && available(view) >= coming->bytes)
+            break;
+        if (step != VG_LINE_TRY && step != VG_LINE_SLEPT)
+            break;
+        if (!told && is_long(&line)) {
+            told = true;
+            tell_need_waits(view);
+        }
+    }
+    if (step == VG_LINE_TRY)
+        vg_registry_reserve(coming->registration, coming->bytes, UINT64_MAX);
+    vg_line_leave(&line);
+    tell_need_ends(view, &line, told, step);
+}
+
+void vg_need_await(const struct vg_coming *coming)
+{
+    struct view view = { .coming = coming };
+    char bytes[VG_SIZE_TEXT_CAP], total[VG_SIZE_TEXT_CAP];
+    if (coming->total_bytes != 0 && coming->bytes > coming->total_bytes) {
+        vg_stderr_line(
+            "GPU %d: VRAMGUARD_NEED=%s is more than the GPU has (%s); the program goes on "
+            "without",
+            coming->device, vg_size_format(bytes, coming->bytes),
+            vg_size_format(total, coming->total_bytes));
+        return;
+    }
+    await_need(&view);
+}
+
+/* ---- newcomers ---- */
+
+static void tell_held_back(const struct view *view)
+{
+    char bytes[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
+    vg_stderr_line(
+        "GPU %d: the first %s of this program wait, up to %s: others are in line before "
+        "it (vramguard list --waiting)",
+        view->coming->device, vg_size_format(bytes, view->coming->bytes),
+        vg_duration_format(time, view->coming->wait_ms));
+}
+
+bool vg_newcomer_hold_back(const struct vg_coming *coming)
+{
+    struct view view = { .coming = coming };
+    struct vg_wait_request request = { .wanted_bytes = coming->bytes,
+                                       .kind = VG_WAIT_NEWCOMER,
+                                       .priority = coming->priority };
+    struct vg_line line;
+    bool told = false;
+    enum vg_line_step step;
+    vg_line_enter(&line, coming->registration->queue, &request, coming->wait_ms);
+    for (;;) {
+        step = vg_line_step(&line, measure, &view);
+        /* At its turn it goes on unless the memory is somebody's: whether there is enough, the
+         * driver says. */
+        if (step == VG_LINE_TRY &&
+            (view.others.promised_bytes == 0 || available(&view) >= coming->bytes))
+            break;
+        if (step != VG_LINE_TRY && step != VG_LINE_SLEPT)
+            break;
+        if (!told && is_long(&line)) {
+            told = true;
+            tell_held_back(&view);
+        }
+    }
+    vg_line_leave(&line);
+    return step == VG_LINE_TRY;
+}
