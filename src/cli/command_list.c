@@ -1,103 +1,46 @@
 /* `vramguard list`: the recorded runs, newest first. */
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/json.h"
 #include "cli/moment.h"
 #include "cli/runs.h"
+#include "cli/table.h"
+#include "cli/waiting.h"
 #include "report/amount.h"
 #include "report/command.h"
-#include "report/validate.h"
-#include "report/wrap.h"
 
-enum { DEFAULT_COUNT = 20, COMMAND_WIDTH_MIN = 20, COMMAND_WIDTH_MAX = 160, CELL_CAP = 256 };
+enum { DEFAULT_COUNT = 20 };
 
 struct list_arguments {
     uint64_t count; /* runs shown at most, 0 for all */
-    bool json;
+    bool json, waiting;
 };
 
 enum column { PID, WHEN, COMMAND, GPU, PEAK, END, COLUMNS };
 
-struct line {
-    char cells[COLUMNS][CELL_CAP];
-};
-
 /* ---- text ---- */
 
-static void fill_line(struct line *line, const struct vg_reader *reader, uint64_t now_ns)
+static void fill_row(struct vg_table_row *row, const struct vg_reader *reader, uint64_t now_ns)
 {
     const struct vg_file_header *const header = reader->header;
     struct vg_text cells[COLUMNS];
     for (int i = 0; i < COLUMNS; i++)
-        cells[i] = vg_text_over(line->cells[i], CELL_CAP);
+        cells[i] = vg_text_over(row->cells[i], VG_TABLE_CELL_CAP);
     vg_text_addf(&cells[PID], "%d", header->pid);
     vg_moment_add_day(&cells[WHEN], header->start_realtime_ns, now_ns);
-    vg_command_short(line->cells[COMMAND], CELL_CAP, header->command);
+    vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, header->command);
     vg_run_add_devices(&cells[GPU], header);
     vg_text_add(&cells[PEAK],
                 vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, vg_run_peak_bytes(header)));
     vg_run_add_end(&cells[END], reader);
-    for (int i = 0; i < COLUMNS; i++)
-        vg_text_repair(line->cells[i], CELL_CAP);
-}
-
-static void measure(const struct line *lines, size_t count, unsigned columns, size_t *widths)
-{
-    for (int c = 0; c < COLUMNS; c++) {
-        widths[c] = 0;
-        for (size_t i = 0; i < count; i++)
-            if (vg_wrap_width(lines[i].cells[c]) > widths[c])
-                widths[c] = vg_wrap_width(lines[i].cells[c]);
-    }
-    size_t others = 2 * (COLUMNS - 1);
-    for (int c = 0; c < COLUMNS; c++)
-        others += c == COMMAND ? 0 : widths[c];
-    size_t room = COMMAND_WIDTH_MAX;
-    if (columns > 0)
-        room = columns > others + COMMAND_WIDTH_MIN ? columns - others : COMMAND_WIDTH_MIN;
-    if (widths[COMMAND] > room)
-        widths[COMMAND] = room;
-}
-
-static void print_line(const struct line *line, const size_t *widths)
-{
-    for (int c = 0; c < COLUMNS; c++) {
-        char cell[CELL_CAP];
-        vg_wrap_cut(cell, sizeof cell, line->cells[c], c == COMMAND ? widths[c] : CELL_CAP);
-        printf("%s", cell);
-        if (c < COLUMNS - 1)
-            printf("%*s", (int)(widths[c] - vg_wrap_width(cell)) + 2, "");
-    }
-    putchar('\n');
-}
-
-/* lines[0] is the heading. */
-static void print_lines(const struct line *lines, size_t count)
-{
-    size_t widths[COLUMNS];
-    measure(lines, count, vg_console_columns(), widths);
-    for (size_t i = 0; i < count; i++)
-        print_line(&lines[i], widths);
 }
 
 /* ---- JSON ---- */
-
-/* A JSON string (RFC 8259) of text without control characters (vg_text_repair). */
-static void print_string(const char *text)
-{
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            putchar('\\');
-        putchar(*text);
-    }
-    putchar('"');
-}
 
 static void print_json(const struct vg_reader *reader, const char *path, bool first)
 {
@@ -107,16 +50,13 @@ static void print_json(const struct vg_reader *reader, const char *path, bool fi
                                           [VG_RUN_ELSEWHERE] = "unknown" };
     const struct vg_file_header *const header = reader->header;
     const enum vg_run_state state = vg_run_state_of(header);
-    char command[sizeof header->command], gpus[CELL_CAP], file[4096];
+    char command[sizeof header->command], gpus[VG_TABLE_CELL_CAP];
     struct vg_text text = vg_text_over(gpus, sizeof gpus);
     vg_run_add_devices(&text, header);
     snprintf(command, sizeof command, "%s", header->command);
-    vg_text_repair(command, sizeof command);
-    snprintf(file, sizeof file, "%s", path);
-    vg_text_repair(file, sizeof file);
     printf("%s\n  {\"pid\": %d, \"start_ns\": %llu, \"command\": ", first ? "" : ",", header->pid,
            (unsigned long long)header->start_realtime_ns);
-    print_string(command);
+    vg_json_print_string(command);
     printf(
         ", \"gpus\": [%s], \"peak_bytes\": %llu, \"live_bytes\": %llu, \"failures\": %u, "
         "\"state\": \"%s\", \"exit_status\": ",
@@ -127,7 +67,7 @@ static void print_json(const struct vg_reader *reader, const char *path, bool fi
     else
         printf("null");
     printf(", \"file\": ");
-    print_string(file);
+    vg_json_print_string(path);
     printf("}");
 }
 
@@ -141,6 +81,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'n': return vg_arguments_number(state, "-n", argument, 1, 1000000, &arguments->count);
     case 'a': arguments->count = 0; return 0;
     case 'j': arguments->json = true; return 0;
+    case 'w': arguments->waiting = true; return 0;
     case ARGP_KEY_ARG: return vg_arguments_wrong(state, "unexpected argument \"%s\"", argument);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -151,12 +92,9 @@ static void show(const struct vg_runs *runs, size_t count, bool json)
 {
     static const char *const titles[COLUMNS] = { "PID", "WHEN", "COMMAND", "GPU", "PEAK", "END" };
     const uint64_t now_ns = vg_moment_now_ns();
-    struct line *const lines = calloc(count + 1, sizeof *lines);
+    struct vg_table table;
     size_t used = 0;
-    if (!lines)
-        abort();
-    for (int c = 0; c < COLUMNS; c++)
-        strcpy(lines[0].cells[c], titles[c]);
+    vg_table_start(&table, titles, COLUMNS, COMMAND);
     if (json)
         printf("[");
     for (size_t i = 0; i < count; i++) {
@@ -169,15 +107,14 @@ static void show(const struct vg_runs *runs, size_t count, bool json)
             if (json)
                 print_json(&reader, runs->entries[i].path, used == 1);
             else
-                fill_line(&lines[used], &reader, now_ns);
+                fill_row(vg_table_add(&table), &reader, now_ns);
         }
         vg_reader_close(&reader);
     }
     if (json)
         puts("\n]");
     else
-        print_lines(lines, used + 1);
-    free(lines);
+        vg_table_print(&table, vg_console_columns());
 }
 
 static void tell_unreadable(const struct vg_runs *runs)
@@ -193,6 +130,8 @@ static int run(int argc, char **argv)
         { "number", 'n', "N", 0, "Show the newest N runs (default: 20)", 0 },
         { "all", 'a', NULL, 0, "Show all of them", 0 },
         { "json", 'j', NULL, 0, "As JSON, for programs", 0 },
+        { "waiting", 'w', NULL, 0,
+          "Instead: who waits for GPU memory now, in the order of being served", 0 },
         { 0 }
     };
     static const struct argp argp = {
@@ -207,6 +146,8 @@ static int run(int argc, char **argv)
     char why[320];
     if (vg_arguments_parse(&argp, argc, argv, 0, &arguments) != 0)
         return VG_EXIT_USAGE;
+    if (arguments.waiting)
+        return vg_waiting_show(arguments.json);
     if (vg_runs_scan(&runs, why, sizeof why) != 0) {
         fprintf(stderr, "vramguard list: %s\n", why);
         return VG_EXIT_FAILED;
@@ -228,7 +169,7 @@ static int run(int argc, char **argv)
 
 const struct vg_command vg_command_list = {
     .name = "list",
-    .arguments = "[-n N] [--all] [--json]",
-    .help = "list the recorded runs",
+    .arguments = "[--waiting] [-n N] [--all] [--json]",
+    .help = "list the recorded runs, or who waits for memory",
     .run = run,
 };

@@ -27,11 +27,11 @@ static void print_help(void)
     for (int i = 0; i < COMMAND_COUNT; i++) {
         char synopsis[64];
         snprintf(synopsis, sizeof synopsis, "%s %s", commands[i]->name, commands[i]->arguments);
-        printf("  %-32s %s\n", synopsis, commands[i]->help);
+        printf("  %-42s %s\n", synopsis, commands[i]->help);
     }
     puts(
-        "\n  vramguard COMMAND --help         all about one command\n"
-        "  vramguard --version              the version");
+        "\n  vramguard COMMAND --help                   all about one command\n"
+        "  vramguard --version                        the version");
 }
 
 static const struct vg_command *find_command(const char *name)

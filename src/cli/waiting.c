@@ -1,0 +1,162 @@
+#include "cli/waiting.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "base/size.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/json.h"
+#include "cli/table.h"
+#include "registry/registry.h"
+#include "report/amount.h"
+#include "report/command.h"
+
+enum column { GPU, PLACE, PID, COMMAND, WANTS, FOR, SINCE, LEFT, HOLDS, COLUMNS };
+
+/* One who waits, copied while it may come and go. */
+struct entry {
+    uint64_t owner, ticket, wanted_bytes, held_bytes;
+    int64_t order_ns;
+    uint64_t since_ns, deadline_ns;
+    uint16_t kind, priority;
+};
+
+struct listing {
+    struct vg_table table;
+    bool json;
+    size_t count;
+    uint64_t now_ns;
+};
+
+static const char *kind_text(uint16_t kind)
+{
+    switch (kind) {
+    case VG_WAIT_NEED: return "VRAMGUARD_NEED";
+    case VG_WAIT_NEWCOMER: return "its turn";
+    default: return "an allocation";
+    }
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct entry *const x = a, *const y = b;
+    if (x->order_ns != y->order_ns)
+        return x->order_ns < y->order_ns ? -1 : 1;
+    return (x->ticket > y->ticket) - (x->ticket < y->ticket);
+}
+
+static size_t copy_line(struct vg_registry_file *file, uint64_t now_ns, struct entry *out)
+{
+    static struct vg_registry_entry members[1024];
+    const struct vg_queue *const queue = vg_registry_queue(file);
+    const size_t member_count =
+        vg_registry_members(file, true, members, sizeof members / sizeof members[0]);
+    size_t count = 0;
+    for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
+        const struct vg_waiter *const waiter = &queue->waiters[i];
+        const uint64_t owner = waiter->owner;
+        if (!vg_queue_in_line(waiter, now_ns) || owner == 0 || !vg_process_owner_alive(owner))
+            continue;
+        struct entry *const entry = &out[count++];
+        *entry = (struct entry){ .owner = owner,
+                                 .ticket = waiter->ticket,
+                                 .wanted_bytes = waiter->wanted_bytes,
+                                 .order_ns = waiter->order_ns,
+                                 .since_ns = waiter->since_ns,
+                                 .deadline_ns = waiter->deadline_ns,
+                                 .kind = waiter->kind,
+                                 .priority = waiter->priority };
+        for (size_t k = 0; k < member_count; k++)
+            if (members[k].owner == owner)
+                entry->held_bytes = members[k].held_bytes;
+    }
+    qsort(out, count, sizeof *out, by_order);
+    return count;
+}
+
+static uint64_t ms_between(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (to_ns - from_ns) / 1000000 : 0;
+}
+
+static void add_row(struct listing *listing, const char *uuid, size_t place,
+                    const struct entry *entry, const char *command)
+{
+    struct vg_table_row *const row = vg_table_add(&listing->table);
+    char brief[VG_TABLE_CELL_CAP], size[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
+    vg_command_short(brief, sizeof brief, command);
+    snprintf(row->cells[GPU], VG_TABLE_CELL_CAP, "%.12s", uuid);
+    snprintf(row->cells[PLACE], VG_TABLE_CELL_CAP, "%zu", place);
+    snprintf(row->cells[PID], VG_TABLE_CELL_CAP, "%d", vg_process_owner_pid(entry->owner));
+    snprintf(row->cells[COMMAND], VG_TABLE_CELL_CAP, "%s", brief);
+    snprintf(row->cells[WANTS], VG_TABLE_CELL_CAP, "%s", vg_size_format(size, entry->wanted_bytes));
+    snprintf(row->cells[FOR], VG_TABLE_CELL_CAP, "%s", kind_text(entry->kind));
+    snprintf(row->cells[SINCE], VG_TABLE_CELL_CAP, "%s",
+             vg_duration_format(time, ms_between(entry->since_ns, listing->now_ns)));
+    snprintf(row->cells[LEFT], VG_TABLE_CELL_CAP, "%s",
+             vg_duration_format(time, ms_between(listing->now_ns, entry->deadline_ns)));
+    snprintf(row->cells[HOLDS], VG_TABLE_CELL_CAP, "%s", vg_size_format(size, entry->held_bytes));
+}
+
+static void print_json(const struct listing *listing, const char *uuid, size_t place,
+                       const struct entry *entry, const char *command)
+{
+    printf("%s\n  {\"gpu\": ", listing->count == 0 ? "" : ",");
+    vg_json_print_string(uuid);
+    printf(", \"place\": %zu, \"pid\": %d, \"command\": ", place,
+           vg_process_owner_pid(entry->owner));
+    vg_json_print_string(command);
+    printf(", \"wanted_bytes\": %llu, \"for\": ", (unsigned long long)entry->wanted_bytes);
+    vg_json_print_string(kind_text(entry->kind));
+    printf(", \"priority\": %u, \"waited_ms\": %llu, \"left_ms\": %llu, \"held_bytes\": %llu}",
+           entry->priority, (unsigned long long)ms_between(entry->since_ns, listing->now_ns),
+           (unsigned long long)ms_between(listing->now_ns, entry->deadline_ns),
+           (unsigned long long)entry->held_bytes);
+}
+
+static void show_gpu(const char *uuid, struct vg_registry_file *file, void *argument)
+{
+    static struct entry entries[VG_QUEUE_WAITERS];
+    struct listing *const listing = argument;
+    const size_t count = copy_line(file, listing->now_ns, entries);
+    for (size_t i = 0; i < count; i++) {
+        char command[1024];
+        if (vg_process_command(vg_process_owner_pid(entries[i].owner), command, sizeof command) !=
+            0)
+            continue; /* it has just ended */
+        if (listing->json)
+            print_json(listing, uuid, i + 1, &entries[i], command);
+        else
+            add_row(listing, uuid, i + 1, &entries[i], command);
+        listing->count++;
+    }
+}
+
+int vg_waiting_show(bool json)
+{
+    static const char *const titles[COLUMNS] = { "GPU", "PLACE", "PID",  "COMMAND", "WANTS",
+                                                 "FOR", "SINCE", "LEFT", "HOLDS" };
+    struct listing listing = { .json = json, .now_ns = vg_clock_monotonic_ns() };
+    vg_table_start(&listing.table, titles, COLUMNS, COMMAND);
+    if (json)
+        printf("[");
+    const int error = vg_registry_each(show_gpu, &listing);
+    if (json)
+        puts("\n]");
+    if (error) {
+        fprintf(stderr, "vramguard list: cannot read the registry of guarded processes: %s\n",
+                strerror(-error));
+        return VG_EXIT_FAILED;
+    }
+    if (!json && listing.count == 0)
+        puts("No guarded program of yours waits for GPU memory.");
+    else if (!json)
+        vg_table_print(&listing.table, vg_console_columns());
+    return 0;
+}
