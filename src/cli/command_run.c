@@ -10,15 +10,23 @@
 #include "base/size.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/place.h"
 
 /* As of env(1), timeout(1) and others: 125 this program itself failed, 126 the command cannot be
  * run, 127 there is no such command. */
 enum { EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
-enum { KEY_SIMULATE = 256, KEY_OPTION /* + index of the row */, PATH_CAP = 4096, TEXT_CAP = 256 };
+enum {
+    KEY_SIMULATE = 256,
+    KEY_GPU,
+    KEY_OPTION /* + index of the row */,
+    PATH_CAP = 4096,
+    TEXT_CAP = 256
+};
 
 struct run_arguments {
     const char *simulate; /* the devices, NULL for none */
+    bool place;           /* --gpu auto */
     char **command;       /* NULL terminated; NULL until it is found */
 };
 
@@ -69,6 +77,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT: vg_arguments_init(state); return 0;
     case KEY_SIMULATE: arguments->simulate = argument; return check_devices(state, argument);
+    case KEY_GPU:
+        arguments->place = strcmp(argument, "auto") == 0;
+        return arguments->place
+                   ? 0
+                   : vg_arguments_wrong(state, "--gpu=\"%s\": not allowed (auto)", argument);
     case ARGP_KEY_ARG: /* the first word of the command; all after it are the command's */
         arguments->command = &state->argv[state->next - 1];
         state->next = state->argc;
@@ -148,17 +161,26 @@ static int preload_library(void)
     return error ? error : prepend("LD_PRELOAD", library, ": ");
 }
 
-static int simulate_devices(const char *devices)
+/* Leaves the simulated driver's folder in `driver`. */
+static int simulate_devices(const char *devices, char *driver, size_t cap)
 {
     static const char *const places[] = { "/simgpu/", "/../lib/vramguard/simgpu/", NULL };
-    char driver[PATH_CAP];
-    int error = find_beside(places, "libcuda.so.1", driver, sizeof driver);
+    const int error = find_beside(places, "libcuda.so.1", driver, cap);
     if (error)
         return error;
     *strrchr(driver, '/') = '\0';
     if (setenv("SIMGPU_DEVICES", devices, 1) != 0)
         return EXIT_OURS;
     return prepend("LD_LIBRARY_PATH", driver, ":;");
+}
+
+static int place(const char *driver_folder)
+{
+    const char *const need = getenv("VRAMGUARD_NEED");
+    uint64_t need_bytes = 0;
+    if (need && *need && vg_size_parse(need, &need_bytes) != 0)
+        need_bytes = 0; /* the library says what is wrong with it */
+    return vg_place(driver_folder, need_bytes) == 0 ? 0 : EXIT_OURS;
 }
 
 static int start(char **command)
@@ -173,11 +195,13 @@ static int run(int argc, char **argv)
 {
     enum { ROWS_CAP = sizeof(struct vg_options) / sizeof(struct vg_option_value) };
     static char names[ROWS_CAP][TEXT_CAP], helps[ROWS_CAP][2 * TEXT_CAP];
-    static struct argp_option options[ROWS_CAP + 2] = {
+    static struct argp_option options[ROWS_CAP + 3] = {
         { "simulate", KEY_SIMULATE, "SIZE[,SIZE...]", 0,
           "On simulated GPUs of these sizes instead of real ones", 0 },
+        { "gpu", KEY_GPU, "auto", 0,
+          "On the visible GPU with the most free memory, which is reserved for it", 0 },
     };
-    fill_options(options + 1, names, helps);
+    fill_options(options + 2, names, helps);
     const struct argp argp = {
         .options = options,
         .parser = parse,
@@ -190,9 +214,13 @@ static int run(int argc, char **argv)
     struct run_arguments arguments = { 0 };
     if (vg_arguments_parse(&argp, argc, argv, ARGP_IN_ORDER, &arguments) != 0)
         return VG_EXIT_USAGE;
-    int error = preload_library();
-    if (!error && arguments.simulate)
-        error = simulate_devices(arguments.simulate);
+    char driver[PATH_CAP];
+    int error =
+        arguments.simulate ? simulate_devices(arguments.simulate, driver, sizeof driver) : 0;
+    if (!error && arguments.place)
+        error = place(arguments.simulate ? driver : NULL);
+    if (!error) /* last: what is asked before is asked without it */
+        error = preload_library();
     return error ? error : start(arguments.command);
 }
 
