@@ -103,6 +103,21 @@ static bool is_made_twice(enum vg_function_id function)
     return function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate;
 }
 
+/* What these calls lack when they fail is nothing that another process could free on the GPU; NULL
+ * for all others. */
+static const char *lacks_elsewhere(enum vg_function_id function)
+{
+    switch (function) {
+    case VG_FN_cuMemHostAlloc:
+    case VG_FN_cuMemAllocHost:
+    case VG_FN_cuMemAllocHost_v2:
+    case VG_FN_cuMemHostRegister:
+    case VG_FN_cuMemHostRegister_v2: return "the host's memory is short, not the GPU's";
+    case VG_FN_cuMemAddressReserve: return "addresses are short, not memory";
+    default: return NULL;
+    }
+}
+
 /* Who calls is asked for even when no stacks are wanted. */
 static enum vg_caller classify(const struct vg_call *call)
 {
@@ -145,6 +160,7 @@ static void describe_failure(struct vg_call *call)
         .caller = classify(call),
         .capturing = vg_captures_live(),
         .twice = is_made_twice(call->function),
+        .lacks_elsewhere = lacks_elsewhere(call->function),
     };
     measure_device(&call->failure);
     call->rescue = (struct vg_rescue){

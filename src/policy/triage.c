@@ -10,6 +10,9 @@ static const uint64_t quiet_ns = UINT64_C(60) * 1000000000;
 /* Memory comes in blocks of 2 MiB; a request of an odd size takes one more than it fills. */
 #define SLACK_BYTES (4 * VG_MIB)
 
+/* Calls that name no amount make contexts, load code or the like. */
+#define NOMINAL_BYTES (512 * VG_MIB)
+
 /* Does this look like a caller that asks for less and less? The steps are those of the arenas:
  * nine tenths (XLA, TensorFlow, ONNX Runtime) or a half (RMM). */
 static bool is_step_down(uint64_t before, uint64_t now)
@@ -36,7 +39,7 @@ static const char *reason_not_to_wait(const struct vg_failure *failure,
                                       const struct vg_last_failure *last, uint64_t now_ns)
 {
     if (failure->caller == VG_CALLER_ARENA)
-        return "the caller asks for less by itself";
+        return "the caller asks for less by itself (VRAMGUARD_NEED waits before it starts)";
     if (last->shrinking > 0)
         return "the caller asks for less and less";
     if (is_probing(history, now_ns))
@@ -46,9 +49,14 @@ static const char *reason_not_to_wait(const struct vg_failure *failure,
 
 bool vg_triage_is_enough(const struct vg_failure *failure)
 {
+    const uint64_t wanted_bytes = vg_triage_wanted_bytes(failure);
     return failure->refused_by == VG_REFUSED_BY_DRIVER && failure->free_bytes != VG_BYTES_UNKNOWN &&
-           failure->asked_bytes != VG_BYTES_UNKNOWN &&
-           failure->free_bytes >= failure->asked_bytes + SLACK_BYTES;
+           failure->free_bytes >= SLACK_BYTES && failure->free_bytes - SLACK_BYTES >= wanted_bytes;
+}
+
+uint64_t vg_triage_wanted_bytes(const struct vg_failure *failure)
+{
+    return failure->asked_bytes == VG_BYTES_UNKNOWN ? NOMINAL_BYTES : failure->asked_bytes;
 }
 
 enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
@@ -66,7 +74,7 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
     failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
     if (failure->refused_by == VG_REFUSED_BY_INJECT)
         return VG_COURSE_REPORT;
-    if (failure->capturing)
+    if (failure->capturing || failure->lacks_elsewhere)
         return VG_COURSE_REPORT;
     if (failure->caller == VG_CALLER_PYTORCH && failure->twice && !retry) {
         last->passed = 1;

@@ -39,6 +39,11 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
                          const struct vg_history *history, struct vg_last_failure *last,
                          uint64_t now_ns);
 
+/* How much would make the call succeed: what it asks for, or what calls that name no amount may
+ * take.
+ */
+uint64_t vg_triage_wanted_bytes(const struct vg_failure *failure);
+
 /* Was more free at the failure than was asked for, so that something else than a shortage of memory
  * made it fail? */
 bool vg_triage_is_enough(const struct vg_failure *failure);

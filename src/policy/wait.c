@@ -22,9 +22,6 @@ enum {
     NAME_CAP = 96,
 };
 
-/* Calls that name no amount make contexts, load code or the like. */
-#define NOMINAL_BYTES (512 * VG_MIB)
-
 #define MS_NS   UINT64_C(1000000)
 #define HOUR_NS (3600000 * MS_NS)
 
@@ -69,11 +66,6 @@ static const struct vg_file_device *device_of(const struct vg_rescue *rescue)
     return &rescue->failure->tables.recorder->header->devices[rescue->failure->device];
 }
 
-static uint64_t wanted_bytes(const struct vg_failure *failure)
-{
-    return failure->asked_bytes == VG_BYTES_UNKNOWN ? NOMINAL_BYTES : failure->asked_bytes;
-}
-
 /* Why waiting cannot help, as far as the process itself knows: into `out`. Returns whether it can.
  */
 static bool may_help(const struct vg_rescue *rescue, char *out, size_t cap)
@@ -91,14 +83,15 @@ static bool may_help(const struct vg_rescue *rescue, char *out, size_t cap)
     }
     if (failure->refused_by != VG_REFUSED_BY_DRIVER || failure->total_bytes == VG_BYTES_UNKNOWN)
         return true;
-    if (wanted_bytes(failure) > failure->total_bytes) {
+    if (vg_triage_wanted_bytes(failure) > failure->total_bytes) {
         snprintf(out, cap, "%s are more than the GPU has",
-                 vg_size_format(asked, wanted_bytes(failure)));
+                 vg_size_format(asked, vg_triage_wanted_bytes(failure)));
         return false;
     }
-    if (own_bytes > failure->total_bytes - wanted_bytes(failure)) {
+    if (own_bytes > failure->total_bytes - vg_triage_wanted_bytes(failure)) {
         snprintf(out, cap, "this process itself holds %s, too much for %s more",
-                 vg_size_format(other, own_bytes), vg_size_format(asked, wanted_bytes(failure)));
+                 vg_size_format(other, own_bytes),
+                 vg_size_format(asked, vg_triage_wanted_bytes(failure)));
         return false;
     }
     return true;
@@ -118,7 +111,7 @@ static bool others_can_help(const struct vg_rescue *rescue, const struct vg_neig
     if (!others->known || free_bytes == VG_BYTES_UNKNOWN ||
         failure->refused_by != VG_REFUSED_BY_DRIVER)
         return true;
-    const uint64_t wanted = wanted_bytes(failure);
+    const uint64_t wanted = vg_triage_wanted_bytes(failure);
     const uint64_t deficit = wanted > free_bytes ? wanted - free_bytes : 0;
     if (others_bytes >= deficit && (others_bytes > 0 || deficit == 0))
         return true;
@@ -182,7 +175,7 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     waiting->holder_bytes = holder ? holder->bytes : 0;
     waiting->free_bytes = failure->free_bytes;
     struct vg_wait_request request = {
-        .wanted_bytes = wanted_bytes(failure),
+        .wanted_bytes = vg_triage_wanted_bytes(failure),
         .kind = VG_WAIT_ALLOCATION,
         .priority = (uint16_t)rescue->options->priority.number,
         .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,

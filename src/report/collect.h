@@ -43,8 +43,9 @@ struct vg_failure {
     /* For the policy. */
     enum vg_refusal refused_by;
     enum vg_caller caller;
-    bool capturing;          /* a stream of the process is being captured into a graph */
-    bool twice;              /* PyTorch makes this call a second time when it fails */
+    bool capturing;              /* a stream of the process is being captured into a graph */
+    bool twice;                  /* PyTorch makes this call a second time when it fails */
+    const char *lacks_elsewhere; /* what it lacks is no memory of the GPU, but this; else NULL */
     uint64_t free_bytes;     /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
     uint64_t total_bytes;    /* likewise */
     const char *why_no_wait; /* waiting is out of the question because of this; else NULL */

@@ -93,6 +93,8 @@ class Machine:
             SIMGPU_CONTEXT=CONTEXT,
             SIMGPU_ID=SIMGPU_ID,
             PYTHONDONTWRITEBYTECODE="1",
+            # Report only: tests of what is tried before a failure say what is to be tried.
+            VRAMGUARD_POLICY="off",
         )
         if guarded:
             environment["LD_PRELOAD"] = str(self.preload)
