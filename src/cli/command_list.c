@@ -59,9 +59,11 @@ static void print_json(const struct vg_reader *reader, const char *path, bool fi
     vg_json_print_string(command);
     printf(
         ", \"gpus\": [%s], \"peak_bytes\": %llu, \"live_bytes\": %llu, \"failures\": %u, "
+        "\"rescues\": %u, "
         "\"state\": \"%s\", \"exit_status\": ",
         strcmp(gpus, "-") == 0 ? "" : gpus, (unsigned long long)vg_run_peak_bytes(header),
-        (unsigned long long)vg_run_live_bytes(header), header->failure_count, states[state]);
+        (unsigned long long)vg_run_live_bytes(header), header->failure_count, header->rescue_count,
+        states[state]);
     if (state == VG_RUN_EXITED)
         printf("%d", header->exit_status);
     else

@@ -18,6 +18,7 @@
 #include "report/label.h"
 #include "report/python_frame.h"
 #include "report/render.h"
+#include "report/rescue_record.h"
 #include "report/validate.h"
 #include "report/wrap.h"
 
@@ -231,6 +232,45 @@ static int print_failures(const struct report_arguments *arguments, const struct
     return 0;
 }
 
+/* ---- rescues ---- */
+
+/* One paragraph each: when, what, how, and the place in the program. */
+static void print_rescues(const struct report_arguments *arguments, const struct vg_reader *reader,
+                          struct vg_symbols *symbols)
+{
+    enum { SHOWN = 10, TIME_COLUMNS = 14 };
+    const uint32_t count = reader->header->rescue_count;
+    const unsigned columns =
+        arguments->style.columns ? arguments->style.columns : VG_REPORT_COLUMNS;
+    size_t first = 0;
+    if (count == 0)
+        return;
+    printf("\n  %u allocation%s lacked memory at first and succeeded after all\n", count,
+           count == 1 ? "" : "s");
+    if (!arguments->all && reader->rescue_count > SHOWN)
+        first = reader->rescue_count - SHOWN;
+    for (size_t i = first; i < reader->rescue_count; i++) {
+        struct vg_rescue_record record;
+        char line[2048], time[32];
+        const struct vg_reader_payload *const payload = &reader->rescues[i];
+        struct vg_text text = vg_text_over(time, sizeof time);
+        if (vg_rescue_record_read(payload->bytes, payload->size_bytes, &record) != 0)
+            continue;
+        vg_moment_add_time(&text, record.realtime_ns);
+        printf("    %s  ", time);
+        text = vg_text_over(line, sizeof line);
+        vg_rescue_record_render(&record, &text);
+        vg_symbols_label(symbols, record.stack_id, snapshot.where, sizeof snapshot.where);
+        if (snapshot.where[0])
+            vg_text_addf(&text, "; in %s", snapshot.where);
+        text = vg_text_over(text_data, sizeof text_data);
+        vg_wrap_add(&text, line, TIME_COLUMNS, columns, VG_WRAP_WORDS);
+        fputs(text_data, stdout);
+    }
+    if (first > 0)
+        printf("    (%zu earlier ones: --all)\n", first);
+}
+
 /* ---- what was live ---- */
 
 static int print_live(const struct report_arguments *arguments, struct vg_reader *reader,
@@ -339,6 +379,7 @@ static int print_report(const struct report_arguments *arguments, struct vg_read
     }
     print_run(&arguments->style, reader, path);
     int code = print_failures(arguments, reader, symbols);
+    print_rescues(arguments, reader, symbols);
     if (code == 0)
         code = print_live(arguments, reader, symbols);
     vg_symbols_close(symbols);

@@ -207,6 +207,9 @@ void vg_run_add_end(struct vg_text *out, const struct vg_reader *reader)
         break;
     case VG_RUN_ELSEWHERE: vg_text_addf(out, "unknown, ran on %s", header->host); break;
     }
+    if (header->rescue_count > 0)
+        vg_text_addf(out, ", rescued %u time%s", header->rescue_count,
+                     header->rescue_count == 1 ? "" : "s");
     if (failures > 0)
         vg_text_addf(out, ", survived %u failure%s", failures, failures == 1 ? "" : "s");
 }

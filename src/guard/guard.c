@@ -8,6 +8,7 @@
 #include "guard/captures.h"
 #include "policy/need.h"
 #include "report/emit.h"
+#include "report/rescue_record.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
 static uint64_t coarse_now_ns(void)
@@ -229,10 +230,22 @@ static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
     if (!call->failing)
         describe_failure(call);
     const bool again = follow_course(call);
-    if (!again && !call->placed)
+    if (call->placed)
+        vg_rescue_record(&call->failure);
+    else if (!again)
         give_up(call);
     errno = saved_errno;
     return again;
+}
+
+/* The call lacked memory before, and now does not. */
+static __attribute__((noinline)) void end_failure(struct vg_call *call)
+{
+    const int saved_errno = errno;
+    vg_policy_end(&call->rescue, call->result == CUDA_SUCCESS);
+    if (call->result == CUDA_SUCCESS && call->failure.action_count > 0)
+        vg_rescue_record(&call->failure);
+    errno = saved_errno;
 }
 
 bool vg_guard_again(struct vg_call *call)
@@ -240,7 +253,7 @@ bool vg_guard_again(struct vg_call *call)
     if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0))
         return answer_failure(call);
     if (__builtin_expect(call->failing, 0))
-        vg_policy_end(&call->rescue, call->result == CUDA_SUCCESS);
+        end_failure(call);
     return false;
 }
 

@@ -31,6 +31,7 @@ struct waiting {
     struct vg_deadlock_watch watch;
     bool started;
     int32_t holder_pid; /* who held the most at the start, 0 unknown */
+    char holder[NAME_CAP];
     uint64_t holder_bytes;
     uint64_t free_bytes; /* at the start */
 };
@@ -172,6 +173,8 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     const struct vg_neighbour *const holder = vg_neighbours_largest(&others);
     waiting->started = true;
     waiting->holder_pid = holder ? holder->pid : 0;
+    if (holder) /* it may be gone in the end */
+        vg_neighbours_name(waiting->holder, sizeof waiting->holder, holder->pid);
     waiting->holder_bytes = holder ? holder->bytes : 0;
     waiting->free_bytes = failure->free_bytes;
     struct vg_wait_request request = {
@@ -185,49 +188,50 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     return true;
 }
 
+/* "2.00 GiB", or the name of the call where it names no amount. */
+static const char *what_for(const struct vg_rescue *rescue, char *out)
+{
+    const struct vg_failure *const failure = rescue->failure;
+    return failure->asked_bytes == VG_BYTES_UNKNOWN ? failure->api
+                                                    : vg_size_format(out, failure->asked_bytes);
+}
+
 static void tell_waiting(struct vg_rescue *rescue)
 {
     const struct waiting *const waiting = (void *)rescue->memory;
     char wanted[VG_SIZE_TEXT_CAP], held[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
-    char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP], who[NAME_CAP + 64] = "";
-    if (rescue->told)
-        return;
+    char time[VG_DURATION_TEXT_CAP], who[NAME_CAP + 64] = "";
     if (waiting->holder_pid)
-        snprintf(who, sizeof who, "; %s holds %s",
-                 vg_neighbours_name(holder, sizeof holder, waiting->holder_pid),
+        snprintf(who, sizeof who, "; %s holds %s", waiting->holder,
                  vg_size_format(held, waiting->holder_bytes));
     vg_policy_tell(
         rescue, "waiting up to %s for %s (%s free%s)",
         vg_duration_format(time, (waiting->line.deadline_ns - waiting->line.start_ns) / MS_NS),
-        rescue->failure->asked_bytes == VG_BYTES_UNKNOWN
-            ? rescue->failure->api
-            : vg_size_format(wanted, rescue->failure->asked_bytes),
-        vg_size_format(have, waiting->free_bytes), who);
+        what_for(rescue, wanted), vg_size_format(have, waiting->free_bytes), who);
 }
 
-/* What became of who held the most: ", pid 4711 (python train.py) freed 3.20 GiB". */
+/* What became of who held the most: "pid 4711 (python train.py) freed 3.20 GiB"; "" if not known.
+ */
 static void describe_holder(const struct vg_rescue *rescue, char *out, size_t cap)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
     const struct vg_failure *const failure = rescue->failure;
     struct vg_neighbours others;
-    char name[NAME_CAP], amount[VG_SIZE_TEXT_CAP];
+    char amount[VG_SIZE_TEXT_CAP];
     out[0] = '\0';
     if (!waiting->holder_pid)
         return;
     vg_neighbours_measure(device_of(rescue)->uuid,
                           failure->tables.registrations[failure->device].file, &others);
     const struct vg_neighbour *const now = vg_neighbours_find(&others, waiting->holder_pid);
-    vg_neighbours_name(name, sizeof name, waiting->holder_pid);
-    if (!others.known)
-        return;
-    if (!now)
-        snprintf(out, cap, "%s ended", name);
-    else if (now->bytes < waiting->holder_bytes)
-        snprintf(out, cap, "%s freed %s", name,
+    if (others.known && !now)
+        snprintf(out, cap, "%s ended", waiting->holder);
+    else if (others.known && now->bytes < waiting->holder_bytes)
+        snprintf(out, cap, "%s freed %s", waiting->holder,
                  vg_size_format(amount, waiting->holder_bytes - now->bytes));
-    else
-        snprintf(out, cap, "%s still holds %s", name, vg_size_format(amount, now->bytes));
+    else if (others.known)
+        snprintf(out, cap, "%s still holds %s", waiting->holder,
+                 vg_size_format(amount, now->bytes));
 }
 
 static void finish(struct vg_rescue *rescue)
@@ -252,10 +256,7 @@ static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_snapshot_acti
     finish(rescue);
     describe_holder(rescue, holder, sizeof holder);
     note_outcome(told, why, holder);
-    vg_policy_tell_end(rescue, "gave up waiting for %s after %s: %s",
-                       rescue->failure->asked_bytes == VG_BYTES_UNKNOWN
-                           ? rescue->failure->api
-                           : vg_size_format(what, rescue->failure->asked_bytes),
+    vg_policy_tell_end(rescue, "gave up waiting for %s after %s: %s", what_for(rescue, what),
                        vg_duration_format(time, ms), told->outcome);
     return VG_VERDICT_PASS;
 }
@@ -290,11 +291,8 @@ static void end_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told, 
         describe_holder(rescue, holder, sizeof holder);
     note_outcome(told, succeeded ? "got it" : "another error", holder);
     vg_policy_tell_end(rescue, "%s %s after %s%s%s%s", succeeded ? "got" : "another error for",
-                       rescue->failure->asked_bytes == VG_BYTES_UNKNOWN
-                           ? rescue->failure->api
-                           : vg_size_format(what, rescue->failure->asked_bytes),
-                       vg_duration_format(time, ms), holder[0] ? " (" : "", holder,
-                       holder[0] ? ")" : "");
+                       what_for(rescue, what), vg_duration_format(time, ms), holder[0] ? " (" : "",
+                       holder, holder[0] ? ")" : "");
 }
 
 const struct vg_action vg_action_wait = {

@@ -22,7 +22,7 @@
 #define VG_FILE_MAGIC "VRAMGRD\n"
 
 enum {
-    VG_FILE_VERSION = 2,
+    VG_FILE_VERSION = 3,
     VG_FILE_BYTE_ORDER = 0x01020304,
     VG_FILE_HEADER_BYTES = 65536,
     VG_FILE_EXTENTS = 1024,
@@ -78,6 +78,7 @@ struct vg_file_header {
     int32_t exit_status;
     uint64_t end_realtime_ns;
 
+    _Atomic uint32_t rescue_count;  /* calls that ran out of memory and succeeded after all */
     _Atomic uint32_t failure_count; /* allocations that failed in the program's eyes */
     uint32_t memory_only;           /* 1: an area could not grow in the file (disk full) and goes
                                        on in memory: the tables below are incomplete */
@@ -116,6 +117,7 @@ enum vg_journal_type {
     VG_JOURNAL_STACK,   /* struct vg_journal_stack */
     VG_JOURNAL_FAILURE, /* struct vg_snapshot of the report layer */
     VG_JOURNAL_CODE,    /* struct vg_journal_code */
+    VG_JOURNAL_RESCUE,  /* struct vg_rescue_record of the report layer */
 };
 
 struct vg_journal_record {

@@ -294,6 +294,7 @@ void vg_reader_close(struct vg_reader *reader)
     free(reader->stacks);
     free(reader->codes);
     free(reader->failures);
+    free(reader->rescues);
     free(reader->header);
     close(reader->fd);
 }

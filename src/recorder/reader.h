@@ -43,6 +43,8 @@ struct vg_reader {
         uint32_t size_bytes;
     } * failures; /* snapshots of the report layer, oldest first, unchecked */
     size_t failure_count;
+    struct vg_reader_payload *rescues; /* rescue records of the report layer, likewise */
+    size_t rescue_count;
 };
 
 /* Opens `path` and reads its header. Returns 0, or -errno with a reason for people in `why`

@@ -102,13 +102,15 @@ static int take_code(struct vg_reader *reader, const char *payload, uint32_t siz
     return error;
 }
 
-static int take_failure(struct vg_reader *reader, const char *payload, uint32_t size_bytes)
+/* Adds what another layer understands to one of the reader's lists. */
+static int take_payload(struct vg_reader_payload **list, size_t *count, const char *payload,
+                        uint32_t size_bytes)
 {
-    void *array = reader->failures;
-    const int error = grow(&array, reader->failure_count, sizeof *reader->failures);
-    reader->failures = array;
+    void *array = *list;
+    const int error = grow(&array, *count, sizeof **list);
+    *list = array;
     if (!error)
-        reader->failures[reader->failure_count++] =
+        (*list)[(*count)++] =
             (struct vg_reader_payload){ .bytes = payload, .size_bytes = size_bytes };
     return error;
 }
@@ -122,7 +124,10 @@ static int take_record(struct vg_reader *reader, uint32_t type, const char *payl
     case VG_JOURNAL_MODULE: return take_module(reader, payload, size_bytes);
     case VG_JOURNAL_STACK: return take_stack(reader, payload, size_bytes);
     case VG_JOURNAL_CODE: return take_code(reader, payload, size_bytes);
-    case VG_JOURNAL_FAILURE: return take_failure(reader, payload, size_bytes);
+    case VG_JOURNAL_FAILURE:
+        return take_payload(&reader->failures, &reader->failure_count, payload, size_bytes);
+    case VG_JOURNAL_RESCUE:
+        return take_payload(&reader->rescues, &reader->rescue_count, payload, size_bytes);
     default: return -ENOTSUP;
     }
 }

@@ -27,3 +27,14 @@ const char *vg_amount_format_column(char *out, int64_t bytes, uint64_t total_byt
     vg_text_add(&text, amount);
     return out;
 }
+
+void vg_amount_add_duration(struct vg_text *out, uint64_t ns)
+{
+    const unsigned long long us = ns / 1000, ms = us / 1000;
+    if (ms >= 1000)
+        vg_text_addf(out, "%llu.%llu s", ms / 1000, ms % 1000 / 100);
+    else if (ms >= 1)
+        vg_text_addf(out, "%llu ms", ms);
+    else
+        vg_text_addf(out, "%llu us", us);
+}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/size.h"
+#include "base/text.h"
 
 /* No device or host holds more; larger values in a snapshot are garbage. Sums of a report's few
  * dozen amounts cannot overflow 64 bits below it. */
@@ -21,6 +22,9 @@ const char *vg_amount_format(char *out, uint64_t bytes);
 
 /* The same into a buffer of its own, which lives until the end of the enclosing block. */
 #define VG_AMOUNT(bytes) vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, bytes)
+
+/* "340 us", "12 ms", "3.1 s". */
+void vg_amount_add_duration(struct vg_text *out, uint64_t ns);
 
 /* For columns that are added up by eye, at most 10 characters: amounts in GiB when `total_bytes` is
  * at least 1 GiB or unknown, else (and from 1000 GiB on) as vg_size_format. `bytes` may be negative

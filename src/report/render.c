@@ -271,18 +271,6 @@ static void add_host(struct vg_text *out, const struct vg_snapshot *s, size_t co
     vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
-/* "340 us", "12 ms", "3.1 s". */
-static void add_duration(struct vg_text *out, uint64_t ns)
-{
-    const unsigned long long us = ns / 1000, ms = us / 1000;
-    if (ms >= 1000)
-        vg_text_addf(out, "%llu.%llu s", ms / 1000, ms % 1000 / 100);
-    else if (ms >= 1)
-        vg_text_addf(out, "%llu ms", ms);
-    else
-        vg_text_addf(out, "%llu us", us);
-}
-
 static void add_actions(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
 {
     char data[sizeof s->actions[0].outcome + 96];
@@ -297,7 +285,7 @@ static void add_actions(struct vg_text *out, const struct vg_snapshot *s, size_t
         else
             vg_text_add(&text, "recovered unknown");
         vg_text_add(&text, " in ");
-        add_duration(&text, action->duration_ns);
+        vg_amount_add_duration(&text, action->duration_ns);
         vg_wrap_add_keyed(out, i == 0 ? "Tried" : "", data, EVIDENCE_INDENT, columns,
                           VG_WRAP_WORDS);
     }

@@ -93,7 +93,7 @@ static void whole_report(void **state)
         "  where    python3.11 > libffi.so.8 ffi_call > libcudart.so.13 cudaMalloc\n"
         "  why      pid 4711 (python3 train.py) holds 3.00 GiB; without it this would\n"
         "           fit.\n"
-        "  do       stop it or run after it\n"
+        "  do       stop it, or wait longer for it: VRAMGUARD_POLICY=trim,wait=10m\n"
         "  run      python run_model.py (pid 4712)\n"
         "\n"
         "  GPU 0  Tesla K80  GPU-5f3c2a10  driver 580.159.04, CUDA 13.0         12.00 GiB\n"
