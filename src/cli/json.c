@@ -1,14 +1,14 @@
 #include "cli/json.h"
 
 #include <stdio.h>
-#include <string.h>
 
-#include "base/text.h"
+#include "report/validate.h"
 
 void vg_json_print_string(const char *text)
 {
     char safe[4096];
-    vg_text_sanitize(safe, sizeof safe, text, strlen(text));
+    snprintf(safe, sizeof safe, "%s", text);
+    vg_text_repair(safe, sizeof safe);
     putchar('"');
     for (const char *c = safe; *c; c++) {
         if (*c == '"' || *c == '\\')
