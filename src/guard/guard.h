@@ -52,11 +52,12 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
  * is to fail without being made. */
 bool vg_guard_ask_gates(struct vg_call *call);
 
+/* Who is a newcomer concerns no small allocation. */
 static inline bool vg_guard_admits(struct vg_call *call)
 {
-    return __builtin_expect(atomic_load_explicit(&call->state->gates, memory_order_relaxed) == 0,
-                            1) ||
-           vg_guard_ask_gates(call);
+    const unsigned gates = atomic_load_explicit(&call->state->gates, memory_order_relaxed);
+    return __builtin_expect(gates == 0, 1) ||
+           (gates == VG_GATE_QUEUE && call->asked_bytes < VG_MIB) || vg_guard_ask_gates(call);
 }
 
 /* Has the driver accepted the arguments of the call just made? Only then may what they point to be

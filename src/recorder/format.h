@@ -78,12 +78,13 @@ struct vg_file_header {
     int32_t exit_status;
     uint64_t end_realtime_ns;
 
-    _Atomic uint32_t rescue_count;  /* calls that ran out of memory and succeeded after all */
     _Atomic uint32_t failure_count; /* allocations that failed in the program's eyes */
     uint32_t memory_only;           /* 1: an area could not grow in the file (disk full) and goes
                                        on in memory: the tables below are incomplete */
     _Atomic uint64_t journal_bytes; /* committed length of the journal area */
     _Atomic uint64_t live_slots;    /* slots of the live area that were ever used */
+    _Atomic uint32_t rescue_count;  /* calls that ran out of memory and succeeded after all */
+    uint32_t reserved;
 
     struct vg_file_device devices[VG_FILE_DEVICES] __attribute__((aligned(64)));
     struct vg_file_extent extents[VG_FILE_EXTENTS];
