@@ -98,25 +98,43 @@ static bool may_help(const struct vg_rescue *rescue, char *out, size_t cap)
     return true;
 }
 
-/* The same with what others hold. */
+/* What other processes may hold at the most. Where NVML lists other pids than ours, this process is
+ * among them; without NVML all that is used and not ours may be theirs. VG_BYTES_UNKNOWN when
+ * nothing is known. */
+static uint64_t held_by_others(const struct vg_rescue *rescue, const struct vg_neighbours *others)
+{
+    const struct vg_failure *const failure = rescue->failure;
+    const uint64_t own_bytes = device_of(rescue)->live_bytes;
+    uint64_t bytes = others->others_bytes;
+    if (others->known && others->self_seen)
+        return bytes;
+    if (!others->known) {
+        if (failure->free_bytes == VG_BYTES_UNKNOWN)
+            return bytes > 0 ? bytes : VG_BYTES_UNKNOWN;
+        bytes = failure->total_bytes - failure->free_bytes;
+    }
+    return bytes > own_bytes ? bytes - own_bytes : 0;
+}
+
+/* Whether it can help, by what others hold. */
 static bool others_can_help(const struct vg_rescue *rescue, const struct vg_neighbours *others,
                             char *out, size_t cap)
 {
     const struct vg_failure *const failure = rescue->failure;
     char held[VG_SIZE_TEXT_CAP], missing[VG_SIZE_TEXT_CAP];
-    const uint64_t own_bytes = others->self_seen ? 0 : device_of(rescue)->live_bytes;
-    const uint64_t others_bytes =
-        others->others_bytes > own_bytes ? others->others_bytes - own_bytes : 0;
+    const uint64_t others_bytes = held_by_others(rescue, others);
     const uint64_t free_bytes =
         failure->free_bytes != VG_BYTES_UNKNOWN ? failure->free_bytes : others->free_bytes;
-    if (!others->known || free_bytes == VG_BYTES_UNKNOWN ||
-        failure->refused_by != VG_REFUSED_BY_DRIVER)
-        return true;
     const uint64_t wanted = vg_triage_wanted_bytes(failure);
-    const uint64_t deficit = wanted > free_bytes ? wanted - free_bytes : 0;
-    if (others_bytes >= deficit && (others_bytes > 0 || deficit == 0))
+    const uint64_t deficit =
+        free_bytes != VG_BYTES_UNKNOWN && wanted > free_bytes ? wanted - free_bytes : 0;
+    if (failure->refused_by != VG_REFUSED_BY_DRIVER)
         return true;
-    if (others_bytes == 0)
+    if (others_bytes != VG_BYTES_UNKNOWN && others_bytes > 0 && others_bytes >= deficit)
+        return true;
+    if (others_bytes == VG_BYTES_UNKNOWN)
+        snprintf(out, cap, "what other processes hold is unknown");
+    else if (others_bytes == 0)
         snprintf(out, cap, "no other process holds memory of this GPU");
     else
         snprintf(out, cap, "all other processes together hold %s, %s are missing",
