@@ -43,7 +43,7 @@ struct vg_spilled {
     _Atomic uint64_t count;      /* allocations that were spilled so far */
     uint64_t reserved_bytes;     /* of `bytes`: not taken from the host yet */
     uint64_t settled_bytes;      /* ever taken from the host */
-    uint64_t cap_bytes;          /* 0 before the first reservation */
+    _Atomic uint64_t cap_bytes;  /* 0 before the first reservation */
     _Atomic uint64_t told_bytes; /* what the last line said */
 };
 

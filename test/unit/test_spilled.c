@@ -186,9 +186,29 @@ static void deferred_memory_is_counted_and_not_known(void **state)
     assert_int_equal(spilled.deferred_count, 0);
     assert_int_equal(spilled.bytes, 0);
     assert_null(vg_spilled_next_deferred(&spilled, &event, &address));
-    put(PAGE, 100, 1);
-    vg_spilled_defer(&spilled, vg_spilled_take(&spilled, PAGE), &first); /* the queue still works */
-    assert_non_null(vg_spilled_next_deferred(&spilled, &event, &address));
+}
+
+static void the_queue_survives_the_end_of_a_context(void **state)
+{
+    (void)state;
+    int some;
+    void *event;
+    uint64_t address;
+    for (uint64_t i = 1; i <= 3; i++) {
+        put(i * PAGE, PAGE, i);
+        vg_spilled_defer(&spilled, vg_spilled_take(&spilled, i * PAGE), &some);
+    }
+    vg_spilled_drop_context(&spilled, 3); /* the last one */
+    put(4 * PAGE, PAGE, 4);
+    put(5 * PAGE, PAGE, 5); /* in the place of the dropped entry */
+    vg_spilled_defer(&spilled, vg_spilled_take(&spilled, 4 * PAGE), &some);
+    vg_spilled_drop_context(&spilled, 2); /* one in between */
+    assert_int_equal(spilled.deferred_count, 2);
+    vg_spilled_forget(&spilled, vg_spilled_next_deferred(&spilled, &event, &address));
+    assert_int_equal(address, PAGE);
+    vg_spilled_forget(&spilled, vg_spilled_next_deferred(&spilled, &event, &address));
+    assert_int_equal(address, 4 * PAGE);
+    assert_int_equal(spilled.bytes, PAGE);
 }
 
 static void mappings_are_known_and_cost_nothing(void **state)
@@ -302,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup(order_of_addresses_does_not_matter, reset),
         cmocka_unit_test_setup(bounds_count_what_others_have_reserved_or_taken, reset),
         cmocka_unit_test_setup(deferred_memory_is_counted_and_not_known, reset),
+        cmocka_unit_test_setup(the_queue_survives_the_end_of_a_context, reset),
         cmocka_unit_test_setup(mappings_are_known_and_cost_nothing, reset),
         cmocka_unit_test_setup(threads_never_exceed_the_cap, reset),
     };
