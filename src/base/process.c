@@ -13,6 +13,7 @@
 #include "base/text.h"
 
 const char *vg_process_proc_root = "/proc";
+const char *vg_process_cgroup_root = "/sys/fs/cgroup";
 
 ssize_t vg_process_read_file(const char *path, char *out, size_t cap)
 {
@@ -186,49 +187,127 @@ void vg_process_host_memory(uint64_t *out_total_bytes, uint64_t *out_available_b
     *out_available_bytes = meminfo_value(text, "MemAvailable:");
 }
 
-static uint64_t read_bytes_file(const char *directory, const char *name)
+/* A memory control group of this process, and the way up from it. */
+struct cgroup {
+    char text[1024];
+    char *path; /* in `text`, of this group: "/a/b", then "/a", then "" */
+    bool v1;
+};
+
+/* cgroups(7): "0::/path" is the v2 hierarchy, "N:...memory...:/path" v1's. */
+static bool find_cgroup(struct cgroup *out)
 {
-    char path[1024], text[64];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    if (vg_process_read_file(path, text, sizeof text) <= 0 || text[0] < '0' || text[0] > '9')
+    if (read_proc(0, "cgroup", out->text, sizeof out->text) <= 0)
+        return false;
+    out->path = strstr(out->text, "0::/");
+    if (out->path)
+        out->path += strlen("0::");
+    char *const v1 = strstr(out->text, ":memory:/");
+    out->v1 = v1 != NULL;
+    if (v1)
+        out->path = v1 + strlen(":memory:");
+    if (!out->path)
+        return false;
+    out->path[strcspn(out->path, "\n")] = '\0';
+    return true;
+}
+
+/* Inside a container the path may not exist, and the mount's root is then the container's own
+ * group.
+ */
+static bool go_up(struct cgroup *group)
+{
+    char *const slash = strrchr(group->path, '/');
+    if (!slash || !*group->path)
+        return false;
+    *slash = '\0';
+    return true;
+}
+
+/* Reads the group's file of the name that its version of the interface has. Returns as
+ * vg_process_read_file. */
+static ssize_t read_cgroup_file(const struct cgroup *group, const char *v2_name,
+                                const char *v1_name, char *out, size_t cap)
+{
+    char path[1536];
+    snprintf(path, sizeof path, "%s%s%s/%s", vg_process_cgroup_root, group->v1 ? "/memory" : "",
+             group->path, group->v1 ? v1_name : v2_name);
+    return vg_process_read_file(path, out, cap);
+}
+
+static uint64_t read_cgroup(const struct cgroup *group, const char *v2_name, const char *v1_name)
+{
+    char text[64];
+    if (read_cgroup_file(group, v2_name, v1_name, text, sizeof text) <= 0 || text[0] < '0' ||
+        text[0] > '9')
         return VG_BYTES_UNKNOWN; /* absent, or "max" */
     return strtoull(text, NULL, 10);
 }
 
+/* VG_BYTES_UNKNOWN when there is none; v1's "none" is 2^63 - 1, rounded down to pages. */
+static uint64_t cgroup_limit(const struct cgroup *group)
+{
+    const uint64_t limit = read_cgroup(group, "memory.max", "memory.limit_in_bytes");
+    return limit < (UINT64_C(1) << 60) ? limit : VG_BYTES_UNKNOWN;
+}
+
+static uint64_t cgroup_used(const struct cgroup *group)
+{
+    return read_cgroup(group, "memory.current", "memory.usage_in_bytes");
+}
+
 void vg_process_cgroup_memory(uint64_t *out_limit_bytes, uint64_t *out_used_bytes)
 {
+    struct cgroup group;
     *out_limit_bytes = *out_used_bytes = VG_BYTES_UNKNOWN;
-    char text[1024], directory[768];
-    if (read_proc(0, "cgroup", text, sizeof text) <= 0)
+    if (!find_cgroup(&group))
         return;
-    /* cgroups(7): "0::/path" is the v2 hierarchy, "N:...memory...:/path" v1's. */
-    const char *limit_name = "memory.max", *used_name = "memory.current";
-    const char *mount = "/sys/fs/cgroup";
-    char *path = strstr(text, "0::/");
-    if (path)
-        path += strlen("0::");
-    char *v1 = strstr(text, ":memory:/");
-    if (v1) {
-        path = v1 + strlen(":memory:");
-        mount = "/sys/fs/cgroup/memory";
-        limit_name = "memory.limit_in_bytes";
-        used_name = "memory.usage_in_bytes";
-    }
-    if (!path)
-        return;
-    path[strcspn(path, "\n")] = '\0';
-    /* The tightest limit on the way up counts; inside a container the path may not exist, and the
-     * mount's root is then the container's own group. */
-    for (;;) {
-        snprintf(directory, sizeof directory, "%s%s", mount, path);
-        const uint64_t limit = read_bytes_file(directory, limit_name);
-        if (limit < *out_limit_bytes && limit < (UINT64_C(1) << 60)) { /* v1 "none" is 2^63 - 1 */
+    do { /* the tightest limit on the way up counts */
+        const uint64_t limit = cgroup_limit(&group);
+        if (limit < *out_limit_bytes) {
             *out_limit_bytes = limit;
-            *out_used_bytes = read_bytes_file(directory, used_name);
+            *out_used_bytes = cgroup_used(&group);
         }
-        char *slash = strrchr(path, '/');
-        if (!slash || !*path)
-            return;
-        *slash = '\0';
-    }
+    } while (go_up(&group));
+}
+
+/* Value of a line "<key> <number>" of the group's memory.stat, 0 when it is not there. */
+static uint64_t stat_value(const char *text, const char *key)
+{
+    const size_t length = strlen(key);
+    for (const char *at = text; at && *at; at = strchr(at, '\n'), at += at != NULL)
+        if (strncmp(at, key, length) == 0 && at[length] == ' ')
+            return strtoull(at + length, NULL, 10);
+    return 0;
+}
+
+/* Files that are cached in the group's name: the kernel drops them when memory is wanted. */
+static uint64_t cgroup_cached(const struct cgroup *group)
+{
+    char text[4096]; /* v2's first lines, and all of v1's */
+    if (read_cgroup_file(group, "memory.stat", "memory.stat", text, sizeof text) <= 0)
+        return 0;
+    const char *const prefix = group->v1 ? "total_" : ""; /* of v1: with the groups below */
+    char inactive[32], active[32];
+    snprintf(inactive, sizeof inactive, "%sinactive_file", prefix);
+    snprintf(active, sizeof active, "%sactive_file", prefix);
+    return stat_value(text, inactive) + stat_value(text, active);
+}
+
+uint64_t vg_process_cgroup_room(uint64_t (*keep)(uint64_t limit_bytes))
+{
+    struct cgroup group;
+    uint64_t room = VG_BYTES_UNKNOWN;
+    if (!find_cgroup(&group))
+        return room;
+    do {
+        const uint64_t limit = cgroup_limit(&group), used = cgroup_used(&group);
+        if (limit == VG_BYTES_UNKNOWN || used == VG_BYTES_UNKNOWN)
+            continue;
+        const uint64_t cached = cgroup_cached(&group);
+        const uint64_t taken = (used > cached ? used - cached : 0) + keep(limit);
+        const uint64_t here = limit > taken ? limit - taken : 0;
+        room = here < room ? here : room;
+    } while (go_up(&group));
+    return room;
 }

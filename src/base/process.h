@@ -10,6 +10,8 @@
 
 /* Where procfs is mounted; tests point it at a directory with hostile content. */
 extern const char *vg_process_proc_root;
+/* Where control groups are mounted; v1's of memory in a folder of that name. */
+extern const char *vg_process_cgroup_root;
 
 struct vg_process_id {
     int32_t pid;
@@ -58,6 +60,11 @@ void vg_process_host_memory(uint64_t *out_total_bytes, uint64_t *out_available_b
 /* Limit and use of this process's memory control group (cgroup v2 memory.max/memory.current, or v1
  * memory.limit_in_bytes/usage_in_bytes), VG_BYTES_UNKNOWN when there is none or no limit. */
 void vg_process_cgroup_memory(uint64_t *out_limit_bytes, uint64_t *out_used_bytes);
+
+/* What this process's memory control groups let it take still: the smallest, over all groups up to
+ * the root, of limit less use less `keep(limit)`; files that are only cached do not count as used.
+ * VG_BYTES_UNKNOWN when no group has a limit. */
+uint64_t vg_process_cgroup_room(uint64_t (*keep)(uint64_t limit_bytes));
 
 /* Reads a small file whole: at most cap - 1 bytes, NUL terminated. Returns the length or -errno. */
 ssize_t vg_process_read_file(const char *path, char *out, size_t cap);

@@ -273,6 +273,17 @@ static void print_rescues(const struct report_arguments *arguments, const struct
 
 /* ---- what was live ---- */
 
+static void add_host_title(struct vg_text *title)
+{
+    char amount[VG_SIZE_TEXT_CAP];
+    const uint64_t spilled =
+        snapshot.kind_bytes[VG_KIND_SPILLED] + snapshot.kind_bytes[VG_KIND_SPILLED_VIRTUAL];
+    vg_text_add(title, " pinned host memory");
+    if (spilled > 0)
+        vg_text_addf(title, ", %s of it in place of GPU memory (spilled),",
+                     vg_amount_format(amount, spilled));
+}
+
 static int print_live(const struct report_arguments *arguments, struct vg_reader *reader,
                       struct vg_symbols *symbols)
 {
@@ -293,7 +304,7 @@ static int print_live(const struct report_arguments *arguments, struct vg_reader
         struct vg_text text = vg_text_over(title, sizeof title);
         vg_text_add(&text, vg_amount_format(amount, snapshot.live_bytes));
         if (i == VG_FILE_HOST)
-            vg_text_add(&text, " pinned host memory");
+            add_host_title(&text);
         else
             vg_text_addf(&text, " on GPU %u", i);
         if (device->name[0] && i != VG_FILE_HOST)

@@ -212,4 +212,6 @@ void vg_run_add_end(struct vg_text *out, const struct vg_reader *reader)
                      header->rescue_count == 1 ? "" : "s");
     if (failures > 0)
         vg_text_addf(out, ", survived %u failure%s", failures, failures == 1 ? "" : "s");
+    if (header->spill_peak_bytes > 0)
+        vg_text_addf(out, ", spilled %s", VG_AMOUNT(header->spill_peak_bytes));
 }

@@ -147,6 +147,7 @@ static void describe_failure(struct vg_call *call)
         .tables = { .recorder = &state->recorder,
                     .track = &state->track,
                     .pools = &state->pools,
+                    .spilled = &state->spilled,
                     .registrations = state->registrations },
         .api = vg_functions[call->function].symbol,
         .error = call->result,
@@ -355,6 +356,8 @@ static uint64_t current_context(void)
 void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes)
 {
     struct vg_process_state *const state = call->state;
+    if (vg_guard_placed(call))
+        kind = vg_kind_traits(kind) & VG_TRAIT_HANDLE ? VG_KIND_SPILLED_VIRTUAL : VG_KIND_SPILLED;
     const unsigned traits = vg_kind_traits(kind);
     const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : device_of_call(call);
     if (address == 0 || device < 0)
@@ -381,6 +384,10 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
 void vg_guard_forget(struct vg_process_state *state, uint64_t key)
 {
     struct vg_taken taken;
+    struct vg_spilled_node *const spilled =
+        vg_spilled_any() ? vg_spilled_take(&state->spilled, key) : NULL;
+    if (spilled)
+        vg_spilled_forget(&state->spilled, spilled);
     if (key == 0 || !vg_track_take(&state->track, key, &taken))
         return;
     vg_track_forget(&state->track, &taken);
@@ -394,6 +401,8 @@ void vg_guard_drop_context(CUcontext context)
     if (!state || state->inert || !vg_fork_mark_intact())
         return;
     vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
+    if (vg_spilled_any())
+        vg_spilled_drop_context(&state->spilled, (uint64_t)(uintptr_t)context);
     for (int device = 0; device < VG_FILE_DEVICES; device++)
         if (atomic_load(&state->device_stage[device]) == VG_DEVICE_READY) {
             publish_held(state, device);

@@ -34,7 +34,8 @@ struct vg_call {
     enum vg_refusal refused_by;
     bool made_again; /* VG_COURSE_AGAIN has been followed */
     enum vg_course course;
-    struct vg_request *request; /* set by the wrapper before vg_guard_again, or NULL */
+    struct vg_request *request; /* what the policy may place elsewhere, or NULL */
+    struct vg_request request_of_call;
     struct vg_rescue rescue;
     struct vg_stack stack;
     struct vg_failure failure;
@@ -71,7 +72,24 @@ static inline bool vg_guard_accepted(const struct vg_call *call)
  * out-of-memory result and writes the report when nothing helped. */
 bool vg_guard_again(struct vg_call *call);
 
-/* Records what a successful call allocated, on call->device; address 0 is nothing. */
+/* The same for a call whose request the policy may place elsewhere. */
+static inline bool vg_guard_again_for(struct vg_call *call, const struct vg_request *request)
+{
+    if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0)) {
+        call->request_of_call = *request;
+        call->request = &call->request_of_call;
+    }
+    return vg_guard_again(call);
+}
+
+/* Is the success of the call the policy's, which has placed the request elsewhere? */
+static inline bool vg_guard_placed(const struct vg_call *call)
+{
+    return __builtin_expect(call->failing, 0) && call->placed;
+}
+
+/* Records what a successful call allocated, on call->device; address 0 is nothing. What was placed
+ * elsewhere is recorded as such. */
 void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes);
 
 /* The number under which an allocation with VG_TRAIT_HANDLE is recorded: above all addresses, and

@@ -13,6 +13,7 @@
 #include "base/stderr.h"
 #include "driver/driver.h"
 #include "guard/fork_mark.h"
+#include "policy/spill.h"
 
 struct vg_process_state *_Atomic vg_process_current;
 _Thread_local struct vg_thread vg_thread;
@@ -58,6 +59,7 @@ static void at_exit(int status, void *argument)
     struct vg_process_state *const state = argument;
     if (atomic_load(&vg_process_current) != state || !vg_fork_mark_intact())
         return; /* a forked child that inherited the handler */
+    vg_spill_finish(&state->spilled);
     vg_recorder_finish(&state->recorder, status);
     for (int i = 0; i < VG_FILE_DEVICES; i++)
         if (atomic_load(&state->device_stage[i]) == VG_DEVICE_READY)
@@ -83,6 +85,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     char why[64];
     state->virtual.lock.rank = VG_LOCK_HANDLES;
     state->pools.lock.rank = VG_LOCK_HANDLES;
+    state->spilled.lock.rank = VG_LOCK_HANDLES;
     state->stacks = stack_choice(from);
     state->options = from;
     state->history.distributed = from->distributed;

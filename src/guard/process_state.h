@@ -13,6 +13,7 @@
 #include "recorder/recorder.h"
 #include "registry/registry.h"
 #include "track/pools.h"
+#include "track/spilled.h"
 #include "track/track.h"
 #include "track/virtual.h"
 
@@ -32,6 +33,7 @@ struct vg_process_state {
     struct vg_track track;
     struct vg_virtual virtual;
     struct vg_pools pools;
+    struct vg_spilled spilled;
     _Atomic uint32_t device_stage[VG_FILE_DEVICES]; /* enum vg_device_stage */
     struct vg_registration registrations[VG_FILE_DEVICES];
 };

@@ -54,8 +54,9 @@ static void open_unwinder(void)
     struct vg_elf_object self;
     const char *why = "unknown reason";
     if (vg_elf_find_address((uintptr_t)&vg_stack_open, &self) == 0) {
-        own_start = self.start;
-        own_end = self.end;
+        /* Several threads may come here at once; all of them store the same values. */
+        __atomic_store_n(&own_start, self.start, __ATOMIC_RELAXED);
+        __atomic_store_n(&own_end, self.end, __ATOMIC_RELAXED);
     }
     backtrace_function capture = open_libunwind(&why);
     if (!capture) {
@@ -86,9 +87,10 @@ static __attribute__((noinline)) void capture_native(struct vg_stack *out)
         return;
     void *raw[RAW_FRAMES];
     const int captured = capture(raw, RAW_FRAMES);
+    const uintptr_t start = __atomic_load_n(&own_start, __ATOMIC_RELAXED);
+    const uintptr_t end = __atomic_load_n(&own_end, __ATOMIC_RELAXED);
     int first = 0;
-    while (first < captured && (uintptr_t)raw[first] >= own_start &&
-           (uintptr_t)raw[first] < own_end)
+    while (first < captured && (uintptr_t)raw[first] >= start && (uintptr_t)raw[first] < end)
         first++;
     int depth = captured - first;
     if (depth > VG_STACK_FRAMES)

@@ -2,6 +2,7 @@
  * captured becomes a node of the graph and is memory only when that is launched: it is not
  * recorded. */
 #include "guard/guard.h"
+#include "guard/spilled.h"
 #include "hook/wrappers.h"
 
 /* `is_capturing` is the driver's function for the caller's meaning of the default stream. */
@@ -83,6 +84,9 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *address, size_t bytes, CUmemo
 CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
 {
     struct vg_free_call call;
+    CUresult result;
+    if (vg_guard_free_spilled_async(address, stream, false, &result))
+        return result;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeAsync, address))
         return VG_PASS(cuMemFreeAsync, (address, stream));
     return vg_guard_end_free(&call, vg_driver.cuMemFreeAsync(address, stream));
@@ -91,6 +95,9 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
 CUresult cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream)
 {
     struct vg_free_call call;
+    CUresult result;
+    if (vg_guard_free_spilled_async(address, stream, true, &result))
+        return result;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeAsync_ptsz, address))
         return VG_PASS(cuMemFreeAsync_ptsz, (address, stream));
     return vg_guard_end_free(&call, vg_driver.cuMemFreeAsync_ptsz(address, stream));

@@ -1,5 +1,6 @@
 /* Wrappers of the functions that pin host memory. It is counted apart from the device's. */
 #include "guard/guard.h"
+#include "guard/spilled.h"
 #include "hook/wrappers.h"
 
 static uint64_t number(const void *address)
@@ -49,6 +50,9 @@ CUresult cuMemAllocHost_v2(void **address, size_t bytes)
 CUresult cuMemFreeHost(void *address)
 {
     struct vg_free_call call;
+    struct vg_spilled_range range;
+    if (vg_guard_find_spilled(number(address), &range))
+        return CUDA_ERROR_INVALID_VALUE; /* the program has it for device memory */
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeHost, number(address)))
         return VG_PASS(cuMemFreeHost, (address));
     return vg_guard_end_free(&call, vg_driver.cuMemFreeHost(address));

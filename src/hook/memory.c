@@ -1,6 +1,7 @@
 /* Wrappers of the memory functions. Each makes the program's own call with the program's own
  * arguments, says what a success is recorded as, and leaves everything else to the guard. */
 #include "guard/guard.h"
+#include "guard/spilled.h"
 #include "hook/wrappers.h"
 
 CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)
@@ -25,7 +26,9 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
     do
         call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc_v2(address, bytes)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again(&call));
+    while (vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_LINEAR,
+                                                           .bytes = bytes,
+                                                           .answer = address }));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
     return vg_guard_end(&call);
@@ -65,7 +68,12 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch_bytes, size_t wi
                           ? vg_driver.cuMemAllocPitch_v2(address, pitch_bytes, width_bytes, height,
                                                          element_bytes)
                           : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again(&call));
+    while (vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_PITCHED,
+                                                           .width_bytes = width_bytes,
+                                                           .height = height,
+                                                           .element_bytes = element_bytes,
+                                                           .answer = address,
+                                                           .pitch_bytes = pitch_bytes }));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PITCH, *address, *pitch_bytes * height);
     return vg_guard_end(&call);
@@ -96,6 +104,9 @@ CUresult cuMemFree(CUdeviceptr_v1 address)
 CUresult cuMemFree_v2(CUdeviceptr address)
 {
     struct vg_free_call call;
+    CUresult result;
+    if (vg_guard_free_spilled(address, &result))
+        return result;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address))
         return VG_PASS(cuMemFree_v2, (address));
     return vg_guard_end_free(&call, vg_driver.cuMemFree_v2(address));

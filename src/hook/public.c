@@ -26,6 +26,7 @@ VG_EXPORT int vramguard_write_report(int fd)
             .tables = { .recorder = &state->recorder,
                         .track = &state->track,
                         .pools = &state->pools,
+                        .spilled = &state->spilled,
                         .registrations = state->registrations },
             .api = "",
             .device = device,

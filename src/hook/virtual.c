@@ -4,14 +4,30 @@
 #include <stdatomic.h>
 
 #include "guard/guard.h"
+#include "guard/spilled.h"
 #include "hook/wrappers.h"
 
 /* Keys of physical memory: handle values are reused while the memory behind an older one still
  * lives, so they are numbered. */
-static uint64_t next_key(void)
+static uint64_t next_key(enum vg_kind kind)
 {
     static _Atomic uint64_t count;
-    return vg_guard_handle_key(VG_KIND_VIRTUAL, atomic_fetch_add(&count, 1) + 1);
+    return vg_guard_handle_key(kind, atomic_fetch_add(&count, 1) + 1);
+}
+
+/* vg_guard_again_for; the key is made only when the call has failed. */
+static bool create_again(struct vg_call *call, CUmemGenericAllocationHandle *handle,
+                         const CUmemAllocationProp *properties, unsigned long long flags)
+{
+    if (call->result != CUDA_ERROR_OUT_OF_MEMORY)
+        return vg_guard_again(call);
+    return vg_guard_again_for(call,
+                              &(struct vg_request){ .shape = VG_REQUEST_PHYSICAL,
+                                                    .bytes = call->asked_bytes,
+                                                    .properties = properties,
+                                                    .flags = flags,
+                                                    .key = next_key(VG_KIND_SPILLED_VIRTUAL),
+                                                    .answer = handle });
 }
 
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
@@ -30,9 +46,10 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
             on_device = true;
             call.device = properties->location.id;
         }
-    } while (vg_guard_again(&call));
+    } while (create_again(&call, handle, properties, flags));
     if (call.result == CUDA_SUCCESS && on_device) {
-        const uint64_t key = next_key();
+        const uint64_t key =
+            vg_guard_placed(&call) ? call.request->key : next_key(VG_KIND_VIRTUAL);
         if (vg_virtual_create(&call.state->virtual, *handle, key) == 0)
             vg_guard_record(&call, VG_KIND_VIRTUAL, key, bytes);
     }
@@ -65,6 +82,14 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, void 
     return vg_guard_end(&call);
 }
 
+static void note_mapping(struct vg_process_state *state, CUdeviceptr address, size_t bytes,
+                         CUmemGenericAllocationHandle handle)
+{
+    vg_virtual_map(&state->virtual, address, bytes, handle);
+    if (vg_spilled_any())
+        vg_spilled_map(&state->spilled, address, bytes, vg_virtual_key(&state->virtual, handle));
+}
+
 CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
                   CUmemGenericAllocationHandle handle, unsigned long long flags)
 {
@@ -75,7 +100,7 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
         call.result = vg_driver.cuMemMap(address, bytes, offset, handle, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_virtual_map(&call.state->virtual, address, bytes, handle);
+        note_mapping(call.state, address, bytes, handle);
     return vg_guard_end(&call);
 }
 
@@ -91,10 +116,25 @@ CUresult cuMemUnmap(CUdeviceptr address, size_t bytes)
         return VG_PASS(cuMemUnmap, (address, bytes));
     struct vg_virtual *const virtual = &call.state->virtual;
     struct vg_virtual_mapping *const mappings = vg_virtual_begin_unmap(virtual, address, bytes);
+    struct vg_spilled_node *const spilled =
+        vg_spilled_any() ? vg_spilled_begin_unmap(&call.state->spilled, address, bytes) : NULL;
     call.result = vg_driver.cuMemUnmap(address, bytes);
+    vg_spilled_end_unmap(&call.state->spilled, spilled, call.result == CUDA_SUCCESS);
     if (call.result == CUDA_SUCCESS)
         vg_virtual_end_unmap(virtual, mappings, forget, call.state);
     else
         vg_virtual_undo_unmap(virtual, mappings);
     return vg_guard_end(&call);
+}
+
+/* The program asked for memory on the device and is told that it got it. */
+CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *properties,
+                                                CUmemGenericAllocationHandle handle)
+{
+    struct vg_spilled_range range;
+    const CUresult result = VG_PASS(cuMemGetAllocationPropertiesFromHandle, (properties, handle));
+    if (result == CUDA_SUCCESS && vg_guard_find_spilled_handle(handle, &range))
+        properties->location =
+            (CUmemLocation){ .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = range.device };
+    return result;
 }

@@ -13,7 +13,8 @@ enum vg_request_shape {
     VG_REQUEST_PHYSICAL, /* cuMemCreate: bytes with properties */
 };
 
-/* Filled by the wrapper; the last two are where the program wants its answer. */
+/* Filled by the wrapper when the call has failed; the last two are where the program wants its
+ * answer. */
 struct vg_request {
     enum vg_request_shape shape;
     uint64_t bytes;
@@ -21,6 +22,7 @@ struct vg_request {
     unsigned element_bytes;
     const CUmemAllocationProp *properties;
     unsigned long long flags;
+    uint64_t key; /* of physical memory, in the record */
     unsigned long long *answer; /* the device address or the handle */
     size_t *pitch_bytes;
 };

@@ -27,7 +27,7 @@ enum {
     VG_FILE_HEADER_BYTES = 65536,
     VG_FILE_EXTENTS = 1024,
     VG_FILE_DEVICES = 32,
-    VG_FILE_HOST = VG_FILE_DEVICES - 1, /* the entry that counts pinned host memory */
+    VG_FILE_HOST = VG_FILE_DEVICES - 1, /* the entry that counts pinned host memory, spilled or not */
 };
 
 /* Frames kept of one stack, the innermost ones: of native code, and of Python code. */
@@ -88,6 +88,10 @@ struct vg_file_header {
 
     struct vg_file_device devices[VG_FILE_DEVICES] __attribute__((aligned(64)));
     struct vg_file_extent extents[VG_FILE_EXTENTS];
+
+    /* Memory that was spilled to the host: the most at a time, and the last cap; 0: none was. (At the
+     * end: files of the same version from before have zeros here.) */
+    _Atomic uint64_t spill_peak_bytes, spill_cap_bytes;
 };
 
 _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");

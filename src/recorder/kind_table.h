@@ -14,3 +14,6 @@ VG_KIND(VIRTUAL,    "virtual memory",   VG_TRAIT_HANDLE)
 VG_KIND(ARRAY,      "arrays",           VG_TRAIT_OF_CONTEXT | VG_TRAIT_ESTIMATED | VG_TRAIT_HANDLE)
 VG_KIND(PINNED,     "pinned host",      VG_TRAIT_OF_CONTEXT | VG_TRAIT_ON_HOST)
 VG_KIND(REGISTERED, "registered host",  VG_TRAIT_OF_CONTEXT | VG_TRAIT_ON_HOST)
+/* What was asked of the device and lies on the host instead. */
+VG_KIND(SPILLED,    "spilled to host",  VG_TRAIT_OF_CONTEXT | VG_TRAIT_ON_HOST)
+VG_KIND(SPILLED_VIRTUAL, "virtual memory spilled to host", VG_TRAIT_ON_HOST | VG_TRAIT_HANDLE)

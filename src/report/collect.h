@@ -11,6 +11,7 @@
 #include "report/caller.h"
 #include "report/snapshot.h"
 #include "track/pools.h"
+#include "track/spilled.h"
 #include "track/track.h"
 
 /* The tables of this process. */
@@ -18,6 +19,7 @@ struct vg_tables {
     struct vg_recorder *recorder;
     const struct vg_track *track;
     struct vg_pools *pools;
+    struct vg_spilled *spilled;
     const struct vg_registration *registrations; /* [device ordinal] */
 };
 

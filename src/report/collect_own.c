@@ -83,10 +83,18 @@ struct sums {
     uint16_t device;
 };
 
+static bool is_spilled(uint16_t kind)
+{
+    return kind == VG_KIND_SPILLED || kind == VG_KIND_SPILLED_VIRTUAL;
+}
+
 static void add_allocation(const struct vg_allocation *allocation, void *argument)
 {
     struct sums *const sums = argument;
-    if (allocation->device == VG_FILE_HOST) {
+    if (is_spilled(allocation->kind)) {
+        sums->out->spilled_bytes += allocation->bytes;
+        sums->out->spilled_count++;
+    } else if (allocation->device == VG_FILE_HOST) {
         sums->out->pinned_bytes += allocation->bytes;
         sums->out->pinned_count++;
     }
@@ -174,6 +182,22 @@ static void collect_live(const struct vg_failure *failure, struct vg_snapshot *o
     }
 }
 
+void vg_collect_where(const struct vg_failure *failure, char *out, size_t cap)
+{
+    static atomic_flag busy = ATOMIC_FLAG_INIT;
+    static struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES]; /* too large for a thread's stack */
+    struct vg_recorder *const recorder = failure->tables.recorder;
+    const struct vg_journal_stack *const stack =
+        vg_recorder_stack_record(recorder, failure->stack_id);
+    out[0] = '\0';
+    if (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
+        return;
+    const uint32_t count = stack ? name_stack(recorder, stack, frames)
+                                 : name_frames(failure->frames, failure->frame_count, frames);
+    vg_label_from_frames(frames, count, out, cap);
+    atomic_flag_clear_explicit(&busy, memory_order_release);
+}
+
 void vg_collect_own(const struct vg_failure *failure, struct vg_snapshot *out)
 {
     struct vg_recorder *const recorder = failure->tables.recorder;
@@ -186,6 +210,8 @@ void vg_collect_own(const struct vg_failure *failure, struct vg_snapshot *out)
     vg_label_from_frames(out->frames, out->frame_count, out->where, sizeof out->where);
     vg_track_counts(failure->tables.track, &out->alloc_count, &out->free_count);
     out->untracked_bytes = failure->tables.track->lost_bytes;
+    if (failure->tables.spilled)
+        out->spill_cap_bytes = failure->tables.spilled->cap_bytes;
     if (failure->device < 0)
         return;
     const struct vg_file_device *const device =

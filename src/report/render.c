@@ -205,6 +205,21 @@ static void add_kinds(struct vg_text *out, const struct vg_snapshot *s, size_t c
         vg_wrap_add_keyed(out, "By kind", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
 }
 
+/* What the device had no room for. */
+static void add_spilled(struct vg_text *out, const struct vg_snapshot *s, size_t columns)
+{
+    char data[160];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    if (s->spilled_count == 0)
+        return;
+    vg_text_addf(&text, "%s of GPU memory in host memory, %llu allocation%s",
+                 VG_AMOUNT(s->spilled_bytes), (unsigned long long)s->spilled_count,
+                 s->spilled_count == 1 ? "" : "s");
+    if (vg_amount_known(s->spill_cap_bytes) && s->spill_cap_bytes > 0)
+        vg_text_addf(&text, ", of a cap of %s", VG_AMOUNT(s->spill_cap_bytes));
+    vg_wrap_add_keyed(out, "Spilled", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
+}
+
 void vg_report_render_live(const struct vg_snapshot *s, const char *title,
                            struct vg_report_style style, struct vg_text *out)
 {
@@ -225,6 +240,7 @@ void vg_report_render_live(const struct vg_snapshot *s, const char *title,
     if (text.length > 0)
         vg_wrap_add_keyed(out, "By size", sizes, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
     add_kinds(out, s, columns);
+    add_spilled(out, s, columns);
 }
 
 static void add_live(struct vg_text *out, const struct vg_snapshot *s, struct vg_report_style style)

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    VG_SNAPSHOT_VERSION = 3,
+    VG_SNAPSHOT_VERSION = 4,
     VG_SNAPSHOT_SITES = 12,
     VG_SNAPSHOT_PROCESSES = 24,
     VG_SNAPSHOT_DEVICES = 16,
@@ -123,6 +123,8 @@ struct vg_snapshot {
     /* live_bytes and live_count by enum vg_kind. */
     uint64_t kind_bytes[VG_SNAPSHOT_KINDS], kind_count[VG_SNAPSHOT_KINDS];
     uint64_t pinned_bytes, pinned_count; /* host memory, not in live_bytes */
+    /* What was asked of a device and is in host memory, in neither of the above. */
+    uint64_t spilled_bytes, spilled_count, spill_cap_bytes;
     /* What the driver keeps for this process beyond its live allocations: pools of stream-ordered
      * memory and graphs. Used is part of live_bytes for pools, not for graphs. */
     uint64_t pool_reserved_bytes, pool_used_bytes;

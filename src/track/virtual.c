@@ -86,6 +86,15 @@ int vg_virtual_create(struct vg_virtual *virtual, uint64_t handle, uint64_t key)
     return error;
 }
 
+uint64_t vg_virtual_key(struct vg_virtual *virtual, uint64_t handle)
+{
+    vg_lock_take(&virtual->lock);
+    const struct vg_virtual_handle *const entry = find_handle(virtual, handle);
+    const uint64_t key = entry ? entry->object->key : 0;
+    vg_lock_release(&virtual->lock);
+    return key;
+}
+
 struct vg_virtual_object *vg_virtual_begin_release(struct vg_virtual *virtual, uint64_t handle)
 {
     struct vg_virtual_object *object = NULL;

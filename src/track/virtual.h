@@ -30,6 +30,9 @@ struct vg_virtual {
  */
 int vg_virtual_create(struct vg_virtual *virtual, uint64_t handle, uint64_t key);
 
+/* The key of the object that `handle` names, 0 for one that is not known. */
+uint64_t vg_virtual_key(struct vg_virtual *virtual, uint64_t handle);
+
 /* Takes one reference from `handle` before the real release; a handle value may be given out anew
  * the moment the driver has it back. Returns the object, or NULL for a handle that is not known
  * (imported, or older than the guard). To be followed by exactly one of the two below. */

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "policy/policy.h"
+#include "policy/spill.h"
 
 static char why[96];
 
@@ -29,6 +31,10 @@ static void parses_lists(void **state)
     assert_int_equal(parse("trim", &policy), 0);
     assert_int_equal(policy.count, 1);
     assert_string_equal(policy.steps[0].action->name, "trim");
+    assert_int_equal(parse("trim,spill", &policy), 0);
+    assert_string_equal(policy.steps[1].action->name, "spill");
+    assert_int_equal(parse("spill=1", &policy), -EINVAL);
+    assert_int_equal(parse("trim", &policy), 0);
     assert_int_equal(parse("trim,trim", &policy), 0);
     assert_int_equal(policy.count, 2);
 }
@@ -38,7 +44,7 @@ static void refuses_the_rest(void **state)
     (void)state;
     const char *const wrong[] = { "",      "tri",      "trimm",    "Trim",      " trim",
                                   "trim ", ",",        "trim,",    ",trim",     "trim,,trim",
-                                  "off,",  "trim,off", "off,trim", "trim;trim", "spill" };
+                                  "off,",  "trim,off", "off,trim", "trim;trim", "spil" };
     struct vg_policy policy = { .count = 99 };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         if (parse(wrong[i], &policy) != -EINVAL)
@@ -46,8 +52,8 @@ static void refuses_the_rest(void **state)
         assert_string_not_equal(why, "untouched");
         assert_int_equal(policy.count, 99);
     }
-    parse("trim,spill", &policy);
-    assert_non_null(strstr(why, "spill"));
+    parse("trim,spil", &policy);
+    assert_non_null(strstr(why, "spil"));
     assert_non_null(strstr(why, "at 6"));
     parse("trim,\033[31m", &policy);
     assert_null(strchr(why, '\033'));
@@ -173,6 +179,30 @@ static void every_action_has_name_and_help(void **state)
     }
 }
 
+static void caps_of_spilling(void **state)
+{
+    (void)state;
+    const uint64_t total = 16 * VG_GIB;
+    const char *const right[] = { "1%", "25%", "100%", "1", "5GiB", "512 MiB", "2T" };
+    const char *const wrong[] = { "",     "%",   "0%",  "101%", "-1%", " 5%", "5 %",      "5%%",
+                                  "5.5%", "x5%", "5%x", "GiB",  "-1",  "1e3", "1GiB,2GiB" };
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
+        if (vg_spill_check_cap(right[i], why, sizeof why) != 0)
+            fail_msg("\"%s\" was refused", right[i]);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        why[0] = '\0';
+        if (vg_spill_check_cap(wrong[i], why, sizeof why) != -EINVAL)
+            fail_msg("\"%s\" was accepted", wrong[i]);
+        assert_string_not_equal(why, "");
+    }
+    assert_int_equal(vg_spill_cap_bytes("25%", total), total / 100 * 25);
+    assert_int_equal(vg_spill_cap_bytes("5GiB", total), 5 * VG_GIB);
+    assert_int_equal(vg_spill_cap_bytes("5GiB", VG_BYTES_UNKNOWN), 5 * VG_GIB);
+    assert_int_equal(vg_spill_cap_bytes("25%", VG_BYTES_UNKNOWN), 0);
+    assert_int_equal(vg_spill_reserve_bytes(16 * VG_GIB), VG_GIB);
+    assert_int_equal(vg_spill_reserve_bytes(100 * VG_GIB), 5 * VG_GIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +212,7 @@ int main(void)
         cmocka_unit_test(runs_in_order_until_one_asks_again),
         cmocka_unit_test(an_action_may_repeat_itself),
         cmocka_unit_test(every_action_has_name_and_help),
+        cmocka_unit_test(caps_of_spilling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

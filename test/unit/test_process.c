@@ -185,6 +185,72 @@ static void name_of_the_executable(void **state)
     assert_string_equal(out, "test_process");
 }
 
+/* Control groups in the scratch folder, whose path the fake /proc/self/cgroup names. */
+static int fake_groups(void **state)
+{
+    static char root[64];
+    if (fake_proc(state) != 0 || mkdir(in_scratch("memory"), 0700) != 0 ||
+        mkdir(in_scratch("memory/job"), 0700) != 0 || mkdir(in_scratch("outer"), 0700) != 0 ||
+        mkdir(in_scratch("outer/job"), 0700) != 0)
+        return -1;
+    strcpy(root, scratch);
+    vg_process_cgroup_root = root;
+    return 0;
+}
+
+static int end_fake_groups(void **state)
+{
+    vg_process_cgroup_root = "/sys/fs/cgroup";
+    return end_fake_proc(state);
+}
+
+static uint64_t keep_ten(uint64_t limit_bytes)
+{
+    assert_true(limit_bytes != VG_BYTES_UNKNOWN);
+    return 10;
+}
+
+static void room_of_control_groups(void **state)
+{
+    (void)state;
+    assert_int_equal(vg_process_cgroup_room(keep_ten), VG_BYTES_UNKNOWN);
+    put_text("self/cgroup", "0::/outer/job\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), VG_BYTES_UNKNOWN);
+    put_text("outer/job/memory.max", "max\n");
+    put_text("outer/job/memory.current", "500\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), VG_BYTES_UNKNOWN);
+    put_text("outer/memory.max", "1000\n");
+    put_text("outer/memory.current", "900\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), 90);
+    put_text("outer/memory.stat", "anon 1\ninactive_file 300\nactive_file 40\nfile 7\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), 430); /* cached files can go */
+    put_text("outer/job/memory.max", "600\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), 90); /* the smaller room counts */
+    put_text("outer/job/memory.current", "100\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), 430);
+    put_text("outer/memory.current", "2000\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), 0);
+    uint64_t limit, used;
+    vg_process_cgroup_memory(&limit, &used); /* here the tightest limit does */
+    assert_int_equal(limit, 600);
+    assert_int_equal(used, 100);
+}
+
+static void room_of_old_control_groups(void **state)
+{
+    (void)state;
+    put_text("self/cgroup", "4:memory:/job\n0::/outer\n");
+    put_text("outer/memory.max", "1\n"); /* not the one that counts memory */
+    put_text("memory/memory.limit_in_bytes", "9223372036854771712\n");
+    put_text("memory/memory.usage_in_bytes", "12345\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), VG_BYTES_UNKNOWN);
+    put_text("memory/job/memory.limit_in_bytes", "1000\n");
+    put_text("memory/job/memory.usage_in_bytes", "800\n");
+    put_text("memory/job/memory.stat",
+             "inactive_file 1\nactive_file 1\ntotal_inactive_file 50\ntotal_active_file 7\n");
+    assert_int_equal(vg_process_cgroup_room(keep_ten), 247);
+}
+
 #define REAL(name) cmocka_unit_test_setup(name, real_proc)
 #define FAKE(name) cmocka_unit_test_setup_teardown(name, fake_proc, end_fake_proc)
 
@@ -199,6 +265,8 @@ int main(void)
         FAKE(command_lines_are_joined_and_safe),
         FAKE(memory_of_the_host),
         FAKE(name_of_the_executable),
+        cmocka_unit_test_setup_teardown(room_of_control_groups, fake_groups, end_fake_groups),
+        cmocka_unit_test_setup_teardown(room_of_old_control_groups, fake_groups, end_fake_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
