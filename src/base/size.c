@@ -164,7 +164,7 @@ const char *vg_duration_format(char *out, uint64_t ms)
         snprintf(out, VG_DURATION_TEXT_CAP, "%llu.%llu s", n / 1000, n % 1000 / 100);
     else if (n < 120000)
         snprintf(out, VG_DURATION_TEXT_CAP, "%llu s", n / 1000);
-    else if (n < 7200000)
+    else if (n < 7200000 && n % 3600000 != 0)
         snprintf(out, VG_DURATION_TEXT_CAP, "%llu min", n / 60000);
     else
         snprintf(out, VG_DURATION_TEXT_CAP, "%llu h", n / 3600000);
