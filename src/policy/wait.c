@@ -259,10 +259,13 @@ static void finish(struct vg_rescue *rescue)
     atomic_fetch_add(&rescue->history->waited_ns, vg_clock_monotonic_ns() - waiting->line.start_ns);
 }
 
+/* `what` may be NULL: the time is over. */
 static void note_outcome(struct vg_snapshot_action *told, const char *what, const char *holder)
 {
     struct vg_text outcome = vg_text_over(told->outcome, sizeof told->outcome);
-    vg_text_addf(&outcome, "%s%s%s", what, holder[0] ? "; " : "", holder);
+    if (what)
+        vg_text_addf(&outcome, "%s%s", what, holder[0] ? "; " : "");
+    vg_text_add(&outcome, what || holder[0] ? holder : "nothing came free");
 }
 
 static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_snapshot_action *told,
@@ -287,7 +290,7 @@ static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_snapshot_act
     for (;;) {
         switch (vg_line_step(&waiting->line, measure_free, rescue->failure)) {
         case VG_LINE_TRY: return VG_VERDICT_REPEAT;
-        case VG_LINE_TIMEOUT: return give_up(rescue, told, "in vain");
+        case VG_LINE_TIMEOUT: return give_up(rescue, told, NULL);
         case VG_LINE_VICTIM:
             return give_up(rescue, told,
                            "deadlock: all who could free memory wait; this one gives way");
