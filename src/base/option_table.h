@@ -47,7 +47,7 @@ VG_OPTION(limit_scope, CHOICE, VRAMGUARD_LIMIT_SCOPE, "process", 0, 0, "process|
           "were started under it together")
 VG_OPTION(spill_cap, CHECKED, VRAMGUARD_SPILL_CAP, "25%", 0, 0, "SIZE, or N% of the host's memory",
           "how much host memory spill may take")
-VG_OPTION(inject, CHECKED, VRAMGUARD_INJECT, "", 0, 0, "N, N+, >SIZE, P%[:SEED], separated by commas",
-          "allocations that are made to fail: the N-th, from the N-th on, those above a size, a random "
-          "share")
+VG_OPTION(inject, CHECKED, VRAMGUARD_INJECT, "", 0, 0, "N, N-M, N+, >SIZE, P%[:SEED], separated by commas",
+          "allocations that are made to fail: the N-th of the process, those from the N-th to the "
+          "M-th or on, those above a size, a random share (seed 1 unless given)")
 /* clang-format on */

@@ -152,6 +152,8 @@ static void describe_failure(struct vg_call *call)
         .stack_id = stack_id,
         .stack_truncated = call->stack.truncated,
         .refused_by = call->refused_by,
+        .injected_rule = call->refused_by == VG_REFUSED_BY_INJECT ? call->injected_by->text : NULL,
+        .injected_number = call->refused_by == VG_REFUSED_BY_INJECT ? call->allocation_number : 0,
         .caller = classify(call),
         .twice = is_made_twice(call->function),
     };
@@ -207,7 +209,8 @@ static void give_up(struct vg_call *call)
     if (call->course == VG_COURSE_PASS)
         return;
     call->failure.failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
-    vg_triage_returned(&state->history, vg_clock_monotonic_ns());
+    if (call->failure.refused_by != VG_REFUSED_BY_INJECT)
+        vg_triage_returned(&state->history, vg_clock_monotonic_ns());
     vg_report_failure(&call->failure);
 }
 
@@ -236,10 +239,25 @@ bool vg_guard_again(struct vg_call *call)
     return false;
 }
 
+/* Is the call to fail because the user wants to see what then happens? A call is counted when it is
+ * first made, not when the policy repeats it. One that cannot succeed is not counted: it gets the
+ * driver's own answer. */
+static bool is_injected(struct vg_call *call)
+{
+    if (call->failing || call->asked_bytes == 0 || device_of_call(call) < 0)
+        return false;
+    call->allocation_number = atomic_fetch_add(&call->state->allocation_count, 1) + 1;
+    call->injected_by =
+        vg_inject_match(&call->state->inject, call->allocation_number, call->asked_bytes);
+    return call->injected_by != NULL;
+}
+
 bool vg_guard_ask_gates(struct vg_call *call)
 {
     call->refused_by = VG_REFUSED_BY_DRIVER;
-    return true;
+    if ((call->state->gates & VG_GATE_INJECT) && is_injected(call))
+        call->refused_by = VG_REFUSED_BY_INJECT;
+    return call->refused_by == VG_REFUSED_BY_DRIVER;
 }
 
 /* The current context as a number, 0 when there is none. */

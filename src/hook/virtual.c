@@ -14,22 +14,30 @@ static uint64_t next_key(void)
     return vg_guard_handle_key(VG_KIND_VIRTUAL, atomic_fetch_add(&count, 1) + 1);
 }
 
+/* Is the memory to lie on a device? Then the call is about that one. */
+static bool is_on_device(struct vg_call *call, const CUmemAllocationProp *properties)
+{
+    if (!properties || properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+        return false;
+    call->device = properties->location.id;
+    return true;
+}
+
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
                      const CUmemAllocationProp *properties, unsigned long long flags)
 {
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemCreate, bytes))
         return VG_PASS(cuMemCreate, (handle, bytes, properties, flags));
-    bool on_device = false;
+    /* Gates have to know the place before the driver has looked at it; they stand before devices
+     * only. */
+    bool on_device = call.state->gates && is_on_device(&call, properties);
     do {
-        call.result = vg_guard_admits(&call)
+        call.result = !on_device || vg_guard_admits(&call)
                           ? vg_driver.cuMemCreate(handle, bytes, properties, flags)
                           : CUDA_ERROR_OUT_OF_MEMORY;
-        if (vg_guard_accepted(&call) && properties &&
-            properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
-            on_device = true;
-            call.device = properties->location.id;
-        }
+        if (vg_guard_accepted(&call))
+            on_device = is_on_device(&call, properties);
     } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && on_device) {
         const uint64_t key = next_key();
