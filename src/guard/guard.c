@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "policy/helper.h"
 #include "report/emit.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
@@ -217,6 +218,9 @@ static void give_up(struct vg_call *call)
 static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
 {
     const int saved_errno = errno;
+    /* A hook asked to free memory runs short itself: it sees the driver's answer. */
+    if (vg_helper_is_current())
+        return false;
     if (!call->state)
         call->state = vg_process_start();
     if (!call->state)
@@ -244,7 +248,8 @@ bool vg_guard_again(struct vg_call *call)
  * driver's own answer. */
 static bool is_injected(struct vg_call *call)
 {
-    if (call->failing || call->asked_bytes == 0 || device_of_call(call) < 0)
+    if (call->failing || call->asked_bytes == 0 || vg_helper_is_current() ||
+        device_of_call(call) < 0)
         return false;
     call->allocation_number = atomic_fetch_add(&call->state->allocation_count, 1) + 1;
     call->injected_by =
