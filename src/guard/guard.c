@@ -1,6 +1,7 @@
 #include "guard/guard.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -225,11 +226,16 @@ static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
         call->state = vg_process_start();
     if (!call->state)
         return false; /* switched off */
+    /* A thread that was cancelled in here, where it never would be without us, would leave things
+     * claimed and half said. */
+    int cancellable;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
     if (!call->failing)
         describe_failure(call);
     const bool again = follow_course(call);
     if (!again && !call->placed)
         give_up(call);
+    pthread_setcancelstate(cancellable, NULL);
     errno = saved_errno;
     return again;
 }

@@ -129,7 +129,7 @@ static void note_claim(struct trim *t, uint64_t gained_bytes, uint64_t claimed_b
 
 static void note_state(struct trim *t, const char *state)
 {
-    char text[NOTE_CAP];
+    char text[WHAT_CAP + NOTE_CAP];
     snprintf(text, sizeof text, "%s %s", t->what, state);
     note(t, text);
 }
@@ -143,9 +143,9 @@ static void tick(void *argument)
 {
     const struct trim *const t = argument;
     char wanted[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
-    vg_policy_tell(t->rescue, "trim: asking %s for %s (up to %s)", t->what,
-                   vg_size_format(wanted, t->rescue->failure->asked_bytes),
-                   format_timeout(t, time));
+    const char *const article = strncmp(t->what, "hook", 4) == 0 ? "" : "the ";
+    vg_policy_tell(t->rescue, "trim: waiting up to %s for %s%s to free %s", format_timeout(t, time),
+                   article, t->what, vg_size_format(wanted, t->rescue->failure->asked_bytes));
 }
 
 /* ---- the helper ---- */
@@ -281,7 +281,8 @@ static bool ask_hooks(struct trim *t)
     }
     snprintf(t->what, sizeof t->what, "hook \"%s\"", work.hook.name);
     prepare(t);
-    return !conclude(t, help(t, call_hook, leave_hook, until_ns, &claimed), claimed);
+    const enum vg_helper_end end = help(t, call_hook, leave_hook, until_ns, &claimed);
+    return !conclude(t, end, claimed);
 }
 
 static void call_library(void *unused)
@@ -302,7 +303,8 @@ static bool ask_library(struct trim *t)
         return true;
     prepare(t);
     work.library = text;
-    conclude(t, help(t, call_library, NULL, until_ns, &claimed), claimed);
+    const enum vg_helper_end end = help(t, call_library, NULL, until_ns, &claimed);
+    conclude(t, end, claimed);
     return true;
 }
 
@@ -352,10 +354,17 @@ static bool ask_command(struct trim *t)
 {
     const char *const text = t->rescue->options->trim_command.text;
     const uint64_t until_ns = deadline(t) + COMMAND_GRACE_MS * UINT64_C(1000000);
-    char why[WHAT_CAP];
+    char why[WHAT_CAP], state[NOTE_CAP];
     uint64_t ignored;
     snprintf(t->what, sizeof t->what, "command");
-    if (!text[0] || !claim(t, until_ns))
+    if (!text[0])
+        return true;
+    if (t->rescue->failure->why_no_wait) {
+        snprintf(state, sizeof state, "not run (%s)", t->rescue->failure->why_no_wait);
+        note_state(t, state);
+        return true;
+    }
+    if (!claim(t, until_ns))
         return true;
     /* The text has been checked when the options were read. */
     if (vg_trim_command_split(text, &work.words, why, sizeof why) != 0) {
@@ -373,7 +382,14 @@ static bool ask_command(struct trim *t)
 
 static bool (*const stages[])(struct trim *t) = { ask_pools, ask_hooks, ask_library, ask_command };
 
-enum { STAGES = sizeof stages / sizeof stages[0] };
+enum { STAGES = sizeof stages / sizeof stages[0], STAGES_OF_ARENAS = 1 };
+
+/* An arena makes a hundred failing calls until it has what it gets: it is no reason to give up a
+ * cache, let alone to run a command that often. */
+static unsigned stage_count(const struct vg_failure *failure)
+{
+    return failure->caller == VG_CALLER_ARENA ? STAGES_OF_ARENAS : STAGES;
+}
 
 /* ---- the action ---- */
 
@@ -411,15 +427,27 @@ static bool is_worth_a_call(const struct trim *t)
     return gained == VG_BYTES_UNKNOWN ? t->at.asked : gained > 0;
 }
 
+/* Why it would be in vain; NULL when it may help. */
+static const char *reason_to_skip(const struct vg_failure *failure)
+{
+    if (failure->device < 0)
+        return "no context";
+    if (failure->asked_bytes != VG_BYTES_UNKNOWN && failure->total_bytes != VG_BYTES_UNKNOWN &&
+        failure->asked_bytes > failure->total_bytes)
+        return "nothing asked, the GPU is too small";
+    return NULL;
+}
+
 static enum vg_verdict trim(struct vg_rescue *rescue, struct vg_snapshot_action *told)
 {
     struct trim t = { .rescue = rescue, .told = told };
-    if (rescue->failure->device < 0) {
-        note(&t, "no context");
+    const char *const skipped = reason_to_skip(rescue->failure);
+    if (skipped) {
+        note(&t, skipped);
         return VG_VERDICT_PASS;
     }
     load(&t);
-    while (t.at.stage < STAGES) {
+    while (t.at.stage < stage_count(rescue->failure)) {
         t.at.stage += stages[t.at.stage](&t);
         if (is_enough(&t)) {
             t.at.tried_bytes = t.free_bytes;

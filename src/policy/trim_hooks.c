@@ -83,10 +83,13 @@ static bool await_unused(struct slot *slot)
 {
     const struct timespec pause = { .tv_nsec = 1000000 };
     const int saved_errno = errno;
-    while (is_in_use(slot) && vg_clock_monotonic_ns() < atomic_load(&slot->user_until_ns))
+    bool unused = !is_in_use(slot);
+    while (!unused && vg_clock_monotonic_ns() < atomic_load(&slot->user_until_ns)) {
         nanosleep(&pause, NULL);
+        unused = !is_in_use(slot);
+    }
     errno = saved_errno;
-    return !is_in_use(slot);
+    return unused; /* it may be looked at again by now, but not be called */
 }
 
 int vg_trim_hooks_remove(vg_trim_function function, void *argument)
