@@ -31,8 +31,8 @@ VG_OPTION(trim_library, PATH, VRAMGUARD_TRIM_LIB, "", 0, 0, "path[:symbol]",
           "a library whose function `vramguard_trim` (or symbol) frees memory when trim asks it to")
 VG_OPTION(trim_command, CHECKED, VRAMGUARD_TRIM_CMD, "", 0, 0,
           "a command and its arguments: no shell, but '...', \"...\" and \\ keep blanks together",
-          "a command that makes other programs free memory, run by trim; the facts are in its "
-          "environment, as VRAMGUARD_TRIM_*")
+          "a command that makes other programs free memory, run by trim; it finds device, UUID and "
+          "amounts in its environment")
 VG_OPTION(trim_timeout, DURATION, VRAMGUARD_TRIM_TIMEOUT, "10s", 1, 600000, "1ms to 10m",
           "how long trim waits for a hook, a library or a command")
 VG_OPTION(priority, COUNT, VRAMGUARD_PRIORITY, "50", 0, 100, "0 to 100",
