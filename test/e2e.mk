@@ -4,8 +4,36 @@ $(BUILD)/test/e2e/%: test/e2e/%.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $< $(BUILD)/libvramguard_core.a -o $@
 
+# Programs that use the public header as any other program would: strict C and C++, linked in each way
+# there is.
+E2E_OUT     := $(BUILD)/test/e2e
+E2E_HEADERS := $(addprefix $(E2E_OUT)/,header header_no_pie header_cpp)
+E2E_TRIM    := $(addprefix $(E2E_OUT)/,trim_hooks libtrim_library.so libtrim_slow.so)
+E2E_WARN    := -Wall -Wextra -pedantic -Werror
+CXX         ?= g++
+
+$(E2E_OUT)/header: test/e2e/header.c include/vramguard.h
+	@mkdir -p $(@D)
+	$(CC) -std=c99 $(E2E_WARN) -O0 -Iinclude $< -o $@
+
+$(E2E_OUT)/header_no_pie: test/e2e/header.c include/vramguard.h
+	@mkdir -p $(@D)
+	$(CC) -std=c99 $(E2E_WARN) -O2 -fno-pie -no-pie -Iinclude $< -o $@
+
+$(E2E_OUT)/header_cpp: test/e2e/header.c include/vramguard.h
+	@mkdir -p $(@D)
+	$(CXX) -x c++ -std=c++11 $(E2E_WARN) -O2 -Iinclude $< -o $@
+
+$(E2E_OUT)/trim_hooks: test/e2e/trim_hooks.cpp include/vramguard.h $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 $(E2E_WARN) -O1 -g -Iinclude $< -L$(BUILD)/simgpu -lcuda -pthread -o $@
+
+$(E2E_OUT)/libtrim_library.so $(E2E_OUT)/libtrim_slow.so: test/e2e/trim_library.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(if $(findstring slow,$@),-DSLOW) -fPIC -shared $< -o $@
+
 .PHONY: check-e2e
-check-e2e: all $(BUILD)/test/e2e/show_stacks
+check-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM)
 	@BUILD=$(BUILD) test/e2e/run
 
 check: check-e2e

@@ -29,8 +29,10 @@ VG_OPTION(policy, CHECKED, VRAMGUARD_POLICY, "trim,wait=30s", 0, 0, "trim, wait[
           "what is tried, in this order, before an allocation fails; off: report only")
 VG_OPTION(trim_library, PATH, VRAMGUARD_TRIM_LIB, "", 0, 0, "path[:symbol]",
           "a library whose function `vramguard_trim` (or symbol) frees memory when trim asks it to")
-VG_OPTION(trim_command, PATH, VRAMGUARD_TRIM_CMD, "", 0, 0, "a command and its arguments; no shell",
-          "a command that makes other programs free memory, run by trim")
+VG_OPTION(trim_command, CHECKED, VRAMGUARD_TRIM_CMD, "", 0, 0,
+          "a command and its arguments: no shell, but '...', \"...\" and \\ keep blanks together",
+          "a command that makes other programs free memory, run by trim; it finds device, UUID and "
+          "amounts in its environment")
 VG_OPTION(trim_timeout, DURATION, VRAMGUARD_TRIM_TIMEOUT, "10s", 1, 600000, "1ms to 10m",
           "how long trim waits for a hook, a library or a command")
 VG_OPTION(priority, COUNT, VRAMGUARD_PRIORITY, "50", 0, 100, "0 to 100",
@@ -47,7 +49,7 @@ VG_OPTION(limit_scope, CHOICE, VRAMGUARD_LIMIT_SCOPE, "process", 0, 0, "process|
           "were started under it together")
 VG_OPTION(spill_cap, CHECKED, VRAMGUARD_SPILL_CAP, "25%", 0, 0, "SIZE, or N% of the host's memory",
           "how much host memory spill may take")
-VG_OPTION(inject, CHECKED, VRAMGUARD_INJECT, "", 0, 0, "N, N+, >SIZE, P%[:SEED], separated by commas",
-          "allocations that are made to fail: the N-th, from the N-th on, those above a size, a random "
-          "share")
+VG_OPTION(inject, CHECKED, VRAMGUARD_INJECT, "", 0, 0, "N, N-M, N+, >SIZE, P%[:SEED], separated by commas",
+          "allocations that are made to fail: the N-th of the process, those from the N-th to the "
+          "M-th or on, those above a size, a random share (seed 1 unless given)")
 /* clang-format on */

@@ -29,6 +29,7 @@ VG_CUDA(cuDeviceGetGraphMemAttribute, cuDeviceGetGraphMemAttribute, 11040, 0, CA
 VG_CUDA(cuDeviceGraphMemTrim, cuDeviceGraphMemTrim, 11040, 0, CALL, (CUdevice device), (device))
 
 VG_CUDA(cuCtxGetCurrent, cuCtxGetCurrent, 4000, 0, CALL, (CUcontext *context), (context))
+VG_CUDA(cuCtxSetCurrent, cuCtxSetCurrent, 4000, 0, CALL, (CUcontext context), (context))
 VG_CUDA(cuCtxGetDevice, cuCtxGetDevice, 2000, 0, CALL, (CUdevice *device), (device))
 VG_CUDA(cuCtxCreate, cuCtxCreate, 2000, 0, HOOK, (CUcontext *context, unsigned int flags, CUdevice device), (context, flags, device))
 VG_CUDA(cuCtxCreate_v2, cuCtxCreate, 3020, 0, HOOK, (CUcontext *context, unsigned int flags, CUdevice device), (context, flags, device))

@@ -1,11 +1,13 @@
 #include "guard/guard.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "guard/captures.h"
+#include "policy/helper.h"
 #include "policy/need.h"
 #include "report/emit.h"
 #include "report/rescue_record.h"
@@ -159,6 +161,8 @@ static void describe_failure(struct vg_call *call)
         .stack_id = stack_id,
         .stack_truncated = call->stack.truncated,
         .refused_by = call->refused_by,
+        .injected_rule = call->refused_by == VG_REFUSED_BY_INJECT ? call->injected_by->text : NULL,
+        .injected_number = call->refused_by == VG_REFUSED_BY_INJECT ? call->allocation_number : 0,
         .caller = classify(call),
         .capturing = vg_captures_live(),
         .twice = is_made_twice(call->function),
@@ -217,17 +221,25 @@ static void give_up(struct vg_call *call)
     if (call->course == VG_COURSE_PASS)
         return;
     call->failure.failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
-    vg_triage_returned(&state->history, vg_clock_monotonic_ns());
+    if (call->failure.refused_by != VG_REFUSED_BY_INJECT)
+        vg_triage_returned(&state->history, vg_clock_monotonic_ns());
     vg_report_failure(&call->failure);
 }
 
 static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
 {
     const int saved_errno = errno;
+    /* A hook asked to free memory runs short itself: it sees the driver's answer. */
+    if (vg_helper_is_current())
+        return false;
     if (!call->state)
         call->state = vg_process_start();
     if (!call->state)
         return false; /* switched off */
+    /* A thread that was cancelled in here, where it never would be without us, would leave things
+     * claimed and half said. */
+    int cancellable;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
     if (!call->failing)
         describe_failure(call);
     const bool again = follow_course(call);
@@ -235,6 +247,7 @@ static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
         vg_rescue_record(&call->failure);
     else if (!again)
         give_up(call);
+    pthread_setcancelstate(cancellable, NULL);
     errno = saved_errno;
     return again;
 }
@@ -295,6 +308,20 @@ static void ask_queue(struct vg_call *call)
         atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
 }
 
+/* Is the call to fail because the user wants to see what then happens? A call is counted when it is
+ * first made, not when the policy repeats it. One that cannot succeed is not counted: it gets the
+ * driver's own answer. */
+static bool is_injected(struct vg_call *call)
+{
+    if (call->failing || call->asked_bytes == 0 || vg_helper_is_current() ||
+        device_of_call(call) < 0)
+        return false;
+    call->allocation_number = atomic_fetch_add(&call->state->allocation_count, 1) + 1;
+    call->injected_by =
+        vg_inject_match(&call->state->inject, call->allocation_number, call->asked_bytes);
+    return call->injected_by != NULL;
+}
+
 bool vg_guard_ask_gates(struct vg_call *call)
 {
     const unsigned gates = call->state->gates;
@@ -302,8 +329,10 @@ bool vg_guard_ask_gates(struct vg_call *call)
     call->refused_by = VG_REFUSED_BY_DRIVER;
     if (gates & VG_GATE_QUEUE)
         ask_queue(call);
+    if ((gates & VG_GATE_INJECT) && is_injected(call))
+        call->refused_by = VG_REFUSED_BY_INJECT;
     errno = saved_errno;
-    return true;
+    return call->refused_by == VG_REFUSED_BY_DRIVER;
 }
 
 /* The process's first context on `device` is about to be made: VRAMGUARD_NEED. */

@@ -32,7 +32,9 @@ struct vg_call {
     bool failing; /* the real call ran out of memory; only then are the rest valid */
     bool placed;  /* the policy has found the memory elsewhere: there was no real success */
     enum vg_refusal refused_by;
-    bool made_again; /* VG_COURSE_AGAIN has been followed */
+    const struct vg_inject_rule *injected_by; /* with VG_REFUSED_BY_INJECT, and then */
+    uint64_t allocation_number;               /* of the process's allocations */
+    bool made_again;                          /* VG_COURSE_AGAIN has been followed */
     enum vg_course course;
     struct vg_request *request; /* what the policy may place elsewhere, or NULL */
     struct vg_request request_of_call;

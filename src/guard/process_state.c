@@ -92,6 +92,9 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
     if (vg_policy_wait_ms(&state->policy) > 0)
         state->gates |= VG_GATE_QUEUE;
+    if (from->inject.text[0] &&
+        vg_inject_parse(from->inject.text, &state->inject, why, sizeof why) == 0)
+        state->gates |= VG_GATE_INJECT;
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
         .keep_runs = (unsigned)from->keep_runs.number,

@@ -8,6 +8,7 @@
 #include "base/option.h"
 #include "guard/fork_mark.h"
 #include "guard/stack.h"
+#include "policy/inject.h"
 #include "policy/policy.h"
 #include "policy/triage.h"
 #include "recorder/recorder.h"
@@ -27,6 +28,8 @@ struct vg_process_state {
     struct vg_stack_choice stacks;
     _Atomic unsigned gates; /* enum vg_gate: what is asked before each allocation */
     struct vg_policy policy;
+    struct vg_inject inject;
+    _Atomic uint64_t allocation_count; /* counted for `inject` only */
     const struct vg_options *options;
     struct vg_history history;
     struct vg_recorder recorder;

@@ -45,13 +45,16 @@ static uint64_t key(const void *array)
     return vg_guard_handle_key(VG_KIND_ARRAY, (uint64_t)(uintptr_t)array);
 }
 
-/* The descriptor is read only after the driver has: a bare program gets an error for a wild one. */
+/* The descriptor is read only after the driver has: a bare program gets an error for a wild one.
+ * Where the user wants allocations to be refused by their size, it is needed before. */
 #define DEFINE_CREATE(symbol, descriptor_type, estimate_of)                                        \
     CUresult symbol(CUarray *array, const descriptor_type *descriptor)                             \
     {                                                                                              \
         struct vg_call call;                                                                       \
         if (!vg_guard_begin(&call, VG_FN_##symbol, VG_BYTES_UNKNOWN))                              \
             return VG_PASS(symbol, (array, descriptor));                                           \
+        if (call.state->gates)                                                                     \
+            call.asked_bytes = estimate_of(descriptor);                                            \
         do {                                                                                       \
             call.result = vg_guard_admits(&call) ? vg_driver.symbol(array, descriptor)             \
                                                  : CUDA_ERROR_OUT_OF_MEMORY;                       \
@@ -98,6 +101,8 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESC
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMipmappedArrayCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuMipmappedArrayCreate, (array, descriptor, levels));
+    if (call.state->gates)
+        call.asked_bytes = estimate_levels(descriptor, levels);
     do {
         call.result = vg_guard_admits(&call)
                           ? vg_driver.cuMipmappedArrayCreate(array, descriptor, levels)

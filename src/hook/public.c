@@ -4,7 +4,9 @@
 #include "base/version.h"
 #include "guard/guard.h"
 #include "hook/wrappers.h"
+#include "policy/trim_hooks.h"
 #include "report/emit.h"
+#define VRAMGUARD_BUILDING
 #include "vramguard.h"
 
 VG_EXPORT const char *vramguard_version(void)
@@ -37,4 +39,15 @@ VG_EXPORT int vramguard_write_report(int fd)
     }
     vg_guard_leave();
     return error;
+}
+
+VG_EXPORT int vramguard_add_trim_hook(const char *name, int priority, vramguard_trim_fn function,
+                                      void *argument)
+{
+    return vg_trim_hooks_add(name, priority, function, argument);
+}
+
+VG_EXPORT int vramguard_remove_trim_hook(vramguard_trim_fn function, void *argument)
+{
+    return vg_trim_hooks_remove(function, argument);
 }

@@ -21,13 +21,21 @@ static bool create_again(struct vg_call *call, CUmemGenericAllocationHandle *han
 {
     if (call->result != CUDA_ERROR_OUT_OF_MEMORY)
         return vg_guard_again(call);
-    return vg_guard_again_for(call,
-                              &(struct vg_request){ .shape = VG_REQUEST_PHYSICAL,
-                                                    .bytes = call->asked_bytes,
-                                                    .properties = properties,
-                                                    .flags = flags,
-                                                    .key = next_key(VG_KIND_SPILLED_VIRTUAL),
-                                                    .answer = handle });
+    return vg_guard_again_for(call, &(struct vg_request){ .shape = VG_REQUEST_PHYSICAL,
+                                                          .bytes = call->asked_bytes,
+                                                          .properties = properties,
+                                                          .flags = flags,
+                                                          .key = next_key(VG_KIND_SPILLED_VIRTUAL),
+                                                          .answer = handle });
+}
+
+/* Is the memory to lie on a device? Then the call is about that one. */
+static bool is_on_device(struct vg_call *call, const CUmemAllocationProp *properties)
+{
+    if (!properties || properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+        return false;
+    call->device = properties->location.id;
+    return true;
 }
 
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
@@ -36,20 +44,18 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemCreate, bytes))
         return VG_PASS(cuMemCreate, (handle, bytes, properties, flags));
-    bool on_device = false;
+    /* Gates have to know the place before the driver has looked at it; they stand before devices
+     * only. */
+    bool on_device = call.state->gates && is_on_device(&call, properties);
     do {
-        call.result = vg_guard_admits(&call)
+        call.result = !on_device || vg_guard_admits(&call)
                           ? vg_driver.cuMemCreate(handle, bytes, properties, flags)
                           : CUDA_ERROR_OUT_OF_MEMORY;
-        if (vg_guard_accepted(&call) && properties &&
-            properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
-            on_device = true;
-            call.device = properties->location.id;
-        }
+        if (vg_guard_accepted(&call))
+            on_device = is_on_device(&call, properties);
     } while (create_again(&call, handle, properties, flags));
     if (call.result == CUDA_SUCCESS && on_device) {
-        const uint64_t key =
-            vg_guard_placed(&call) ? call.request->key : next_key(VG_KIND_VIRTUAL);
+        const uint64_t key = vg_guard_placed(&call) ? call.request->key : next_key(VG_KIND_VIRTUAL);
         if (vg_virtual_create(&call.state->virtual, *handle, key) == 0)
             vg_guard_record(&call, VG_KIND_VIRTUAL, key, bytes);
     }

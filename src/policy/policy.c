@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/stderr.h"
 #include "base/text.h"
+#include "policy/inject.h"
 #include "policy/spill.h"
+#include "policy/trim_command.h"
 
 #define VG_ACTION(name) extern const struct vg_action vg_action_##name;
 #include "policy/action_table.h"
@@ -110,9 +112,23 @@ static int check_policy(const char *text, char *why, size_t why_cap)
     return vg_policy_parse(text, &ignored, why, why_cap);
 }
 
+static int check_inject(const char *text, char *why, size_t why_cap)
+{
+    struct vg_inject ignored;
+    return *text ? vg_inject_parse(text, &ignored, why, why_cap) : 0;
+}
+
+static int check_trim_command(const char *text, char *why, size_t why_cap)
+{
+    struct vg_trim_words ignored;
+    return *text ? vg_trim_command_split(text, &ignored, why, why_cap) : 0;
+}
+
 void vg_policy_check_options(void)
 {
+    vg_option_set_check(VG_OPTION_ID_trim_command, check_trim_command);
     vg_option_set_check(VG_OPTION_ID_policy, check_policy);
+    vg_option_set_check(VG_OPTION_ID_inject, check_inject);
     vg_option_set_check(VG_OPTION_ID_spill_cap, vg_spill_check_cap);
 }
 

@@ -72,8 +72,11 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
         .shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000)) : 0,
     };
     failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
-    if (failure->refused_by == VG_REFUSED_BY_INJECT)
+    if (failure->refused_by == VG_REFUSED_BY_INJECT) {
+        /* PyTorch's second call is a second one, whoever made the first one fail. */
+        last->passed = failure->caller == VG_CALLER_PYTORCH && failure->twice && !retry;
         return VG_COURSE_REPORT;
+    }
     if (failure->capturing || failure->lacks_elsewhere)
         return VG_COURSE_REPORT;
     if (failure->caller == VG_CALLER_PYTORCH && failure->twice && !retry) {

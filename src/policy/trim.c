@@ -1,53 +1,480 @@
-/* The action "trim": asks the driver to give back memory that it keeps for this process without
- * using it: the device's default memory pool and the memory of finished graphs. */
+/* The action "trim": asks everything that may keep memory without need to give it back, the
+ * cheapest first: the driver's pools and finished graphs, hooks that the program has registered,
+ * the user's library, the user's command. After each that has brought enough the call is made
+ * again; should that not help, the next one is asked. */
 #include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
 
+#include "base/clock.h"
+#include "base/size.h"
+#include "base/stderr.h"
 #include "driver/driver.h"
+#include "policy/helper.h"
 #include "policy/policy.h"
+#include "policy/trim_command.h"
+#include "policy/trim_hooks.h"
+#include "policy/trim_library.h"
 
-static uint64_t free_bytes(void)
+enum { WHAT_CAP = 48, NOTE_CAP = 96, COMMAND_GRACE_MS = 2000 };
+
+/* How far the action has come; kept in struct vg_rescue. */
+struct progress {
+    struct vg_trim_cursor cursor;
+    uint64_t first_bytes; /* free at the start, VG_BYTES_UNKNOWN when that cannot be measured */
+    uint64_t tried_bytes; /* free when the call was made last */
+    uint32_t stage;
+    uint8_t started;
+    uint8_t
+        asked; /* since the call was made last, something was asked that may have freed memory */
+};
+
+struct trim {
+    struct vg_rescue *rescue;
+    struct vg_snapshot_action *told;
+    struct progress at;
+    uint64_t free_bytes; /* now */
+    char what[WHAT_CAP]; /* is being asked */
+};
+
+/* What the helper works on; of the thread that has claimed it. */
+static struct {
+    int device;
+    uint64_t wanted_bytes, freed_bytes;
+    uint64_t claimed_bytes; /* what the hook or the library says */
+    struct vg_trim_hook hook;
+    const char *library;
+    struct vg_trim_words words;
+    struct vg_trim_facts facts;
+    uint64_t timeout_ms;
+    struct vg_trim_command_result result;
+} work;
+
+/* ---- measuring and telling ---- */
+
+/* What is free on the device of the call; unknown when that is not the current one. */
+static uint64_t measure(const struct vg_failure *failure)
 {
-    size_t available = 0, total = 0;
-    if (!vg_driver.cuMemGetInfo_v2 || vg_driver.cuMemGetInfo_v2(&available, &total) != CUDA_SUCCESS)
-        return 0;
-    return available;
+    size_t free_bytes, total_bytes;
+    CUdevice device;
+    if (!vg_driver.cuMemGetInfo_v2 || !vg_driver.cuCtxGetDevice ||
+        vg_driver.cuCtxGetDevice(&device) != CUDA_SUCCESS || device != failure->device ||
+        vg_driver.cuMemGetInfo_v2(&free_bytes, &total_bytes) != CUDA_SUCCESS)
+        return VG_BYTES_UNKNOWN;
+    return free_bytes;
 }
 
-static enum vg_verdict trim(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+static uint64_t gain(uint64_t before, uint64_t after)
 {
-    const struct vg_failure *const failure = rescue->failure;
-    /* Relaxed: a stream capture of this thread must not be invalidated by
-     * calls of ours (CUDA Driver API, cuThreadExchangeStreamCaptureMode). */
-    int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    CUmemoryPool pool;
-    if (failure->device < 0) {
-        snprintf(told->outcome, sizeof told->outcome, "no context");
-        return VG_VERDICT_PASS;
+    if (before == VG_BYTES_UNKNOWN || after == VG_BYTES_UNKNOWN)
+        return VG_BYTES_UNKNOWN;
+    return after > before ? after - before : 0;
+}
+
+/* Measures again. Returns what has come free since the last time. */
+static uint64_t take_stock(struct trim *t)
+{
+    const uint64_t before = t->free_bytes;
+    t->free_bytes = measure(t->rescue->failure);
+    t->told->recovered_bytes = gain(t->at.first_bytes, t->free_bytes);
+    return gain(before, t->free_bytes);
+}
+
+/* Adds to the outcome: "pools +0 B, hook "cache" +1.50 GiB". */
+static void note(struct trim *t, const char *text)
+{
+    char *const outcome = t->told->outcome;
+    const size_t cap = sizeof t->told->outcome, length = strlen(outcome);
+    const char *const separator = length ? ", " : "";
+    if (length + strlen(separator) + strlen(text) + sizeof ", ..." <= cap)
+        snprintf(outcome + length, cap - length, "%s%s", separator, text);
+    else if (length < 3 || strcmp(outcome + length - 3, "...") != 0)
+        snprintf(outcome + length, cap - length, "%s...", separator);
+}
+
+static void note_gain(struct trim *t, const char *what, uint64_t gained_bytes)
+{
+    char text[NOTE_CAP], amount[VG_SIZE_TEXT_CAP];
+    if (gained_bytes == VG_BYTES_UNKNOWN)
+        snprintf(text, sizeof text, "%s", what);
+    else
+        snprintf(text, sizeof text, "%s +%s", what, vg_size_format(amount, gained_bytes));
+    note(t, text);
+}
+
+/* Is what a hook says far from what has come free? It may have given memory back to another cache.
+ */
+static bool differs(uint64_t claimed_bytes, uint64_t gained_bytes)
+{
+    const uint64_t larger = claimed_bytes > gained_bytes ? claimed_bytes : gained_bytes;
+    const uint64_t smaller = claimed_bytes > gained_bytes ? gained_bytes : claimed_bytes;
+    return gained_bytes != VG_BYTES_UNKNOWN && larger - smaller > smaller / 4 + 64 * VG_MIB;
+}
+
+/* Names who has brought something, or says so without it. */
+static void note_claim(struct trim *t, uint64_t gained_bytes, uint64_t claimed_bytes)
+{
+    char what[NOTE_CAP], claimed[VG_SIZE_TEXT_CAP], gained[VG_SIZE_TEXT_CAP];
+    if (gained_bytes == VG_BYTES_UNKNOWN) {
+        snprintf(what, sizeof what, "%s says %s", t->what, vg_size_format(claimed, claimed_bytes));
+        note(t, what);
+    } else if (differs(claimed_bytes, gained_bytes)) {
+        snprintf(what, sizeof what, "%s +%s (says %s)", t->what,
+                 vg_size_format(gained, gained_bytes), vg_size_format(claimed, claimed_bytes));
+        note(t, what);
+    } else if (gained_bytes > 0) {
+        note_gain(t, t->what, gained_bytes);
     }
-    if (vg_driver.cuThreadExchangeStreamCaptureMode &&
-        vg_driver.cuThreadExchangeStreamCaptureMode(&mode) != CUDA_SUCCESS)
-        return VG_VERDICT_PASS;
-    const uint64_t before = free_bytes();
+}
+
+static void note_state(struct trim *t, const char *state)
+{
+    char text[WHAT_CAP + NOTE_CAP];
+    snprintf(text, sizeof text, "%s %s", t->what, state);
+    note(t, text);
+}
+
+static const char *format_timeout(const struct trim *t, char *out)
+{
+    return vg_duration_format(out, t->rescue->options->trim_timeout.number);
+}
+
+static void tick(void *argument)
+{
+    const struct trim *const t = argument;
+    char wanted[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
+    const char *const article = strncmp(t->what, "hook", 4) == 0 ? "" : "the ";
+    vg_policy_tell(t->rescue, "trim: waiting up to %s for %s%s to free %s", format_timeout(t, time),
+                   article, t->what, vg_size_format(wanted, t->rescue->failure->asked_bytes));
+}
+
+/* ---- the helper ---- */
+
+static bool claim(struct trim *t, uint64_t until_ns)
+{
+    if (vg_helper_claim(until_ns) == 0)
+        return true;
+    note_state(t, "not asked (one still runs)");
+    return false;
+}
+
+static uint64_t wanted_bytes(const struct vg_failure *failure)
+{
+    return failure->asked_bytes == VG_BYTES_UNKNOWN ? 0 : failure->asked_bytes;
+}
+
+/* Fills in what is the same for all. */
+static void prepare(const struct trim *t)
+{
+    const uint64_t freed = gain(t->at.first_bytes, t->free_bytes);
+    work.device = t->rescue->failure->device;
+    work.wanted_bytes = wanted_bytes(t->rescue->failure);
+    work.freed_bytes = freed == VG_BYTES_UNKNOWN ? 0 : freed;
+    work.claimed_bytes = 0;
+}
+
+/* Runs the claimed helper. Afterwards it is released, unless it did not end in time. */
+static enum vg_helper_end help(struct trim *t, void (*run)(void *), void (*done)(void *),
+                               uint64_t until_ns, uint64_t *claimed_bytes)
+{
+    struct vg_helper_task task = { .run = run, .done = done };
+    if (!vg_driver.cuCtxGetCurrent || vg_driver.cuCtxGetCurrent(&task.context) != CUDA_SUCCESS)
+        task.context = NULL;
+    const enum vg_helper_end end = vg_helper_run(&task, until_ns, tick, t);
+    if (end == VG_HELPER_TIMED_OUT)
+        return end;
+    *claimed_bytes = work.claimed_bytes;
+    if (end == VG_HELPER_NO_THREAD && done)
+        done(NULL);
+    vg_helper_release();
+    return end;
+}
+
+/* What is to be told of a hook or the library. Returns whether others may be called. */
+static bool conclude(struct trim *t, enum vg_helper_end end, uint64_t claimed_bytes)
+{
+    char time[VG_DURATION_TEXT_CAP];
+    const uint64_t gained = take_stock(t);
+    t->at.asked = 1;
+    switch (end) {
+    case VG_HELPER_RETURNED: note_claim(t, gained, claimed_bytes); return true;
+    case VG_HELPER_THREW:
+        vg_fault_line(VG_FAULT_TRIM_HOOK, "trim: %s threw an exception, which ends here", t->what);
+        note_state(t, "threw an exception");
+        return true;
+    case VG_HELPER_EXITED: note_state(t, "ended its thread"); return true;
+    case VG_HELPER_TIMED_OUT:
+        vg_stderr_line(
+            "GPU %d: trim: %s has not returned after %s: it is left alone, and nothing "
+            "else is asked until it has",
+            t->rescue->failure->device, t->what, format_timeout(t, time));
+        note_state(t, "has not returned");
+        return false;
+    case VG_HELPER_NO_THREAD: break;
+    }
+    vg_fault_line(VG_FAULT_TRIM_THREAD, "trim: cannot make a thread to ask %s in: not asked",
+                  t->what);
+    return false;
+}
+
+static uint64_t deadline(const struct trim *t)
+{
+    return vg_clock_monotonic_ns() + t->rescue->options->trim_timeout.number * 1000000;
+}
+
+/* ---- the stages: each returns true when it has nothing more to ask ---- */
+
+static void trim_pools(const struct vg_failure *failure)
+{
+    CUmemoryPool pool;
+    uint64_t pools[VG_POOLS_MAX];
     if (vg_driver.cuDeviceGetDefaultMemPool && vg_driver.cuMemPoolTrimTo &&
         vg_driver.cuDeviceGetDefaultMemPool(&pool, failure->device) == CUDA_SUCCESS)
         vg_driver.cuMemPoolTrimTo(pool, 0);
-    uint64_t pools[VG_POOLS_MAX];
     const size_t count =
         vg_pools_on_device(failure->tables.pools, failure->device, pools, VG_POOLS_MAX);
     for (size_t i = 0; vg_driver.cuMemPoolTrimTo && i < count; i++)
         vg_driver.cuMemPoolTrimTo((CUmemoryPool)(uintptr_t)pools[i], 0);
     if (vg_driver.cuDeviceGraphMemTrim)
         vg_driver.cuDeviceGraphMemTrim(failure->device);
-    const uint64_t after = free_bytes();
+}
+
+static bool ask_pools(struct trim *t)
+{
+    /* Relaxed: a stream capture of this thread must not be invalidated by calls of ours (CUDA
+     * Driver API, cuThreadExchangeStreamCaptureMode). */
+    int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    if (vg_driver.cuThreadExchangeStreamCaptureMode &&
+        vg_driver.cuThreadExchangeStreamCaptureMode(&mode) != CUDA_SUCCESS)
+        return true;
+    trim_pools(t->rescue->failure);
     if (vg_driver.cuThreadExchangeStreamCaptureMode)
         vg_driver.cuThreadExchangeStreamCaptureMode(&mode);
-    told->recovered_bytes = after > before ? after - before : 0;
-    snprintf(told->outcome, sizeof told->outcome, "pools and graph memory");
-    return told->recovered_bytes > 0 ? VG_VERDICT_RETRY : VG_VERDICT_PASS;
+    note_gain(t, "pools", take_stock(t));
+    return true;
+}
+
+static void call_hook(void *unused)
+{
+    (void)unused;
+    work.claimed_bytes =
+        work.hook.function(work.device, work.wanted_bytes, work.freed_bytes, work.hook.argument);
+}
+
+static void leave_hook(void *unused)
+{
+    (void)unused;
+    vg_trim_hooks_leave(&work.hook);
+}
+
+/* One hook a time. */
+static bool ask_hooks(struct trim *t)
+{
+    const uint64_t until_ns = deadline(t);
+    uint64_t claimed = 0;
+    snprintf(t->what, sizeof t->what, "hooks");
+    if (!vg_trim_hooks_exist() || !claim(t, until_ns))
+        return true;
+    if (!vg_trim_hooks_enter(&t->at.cursor, until_ns, &work.hook)) {
+        vg_helper_release();
+        return true;
+    }
+    snprintf(t->what, sizeof t->what, "hook \"%s\"", work.hook.name);
+    prepare(t);
+    const enum vg_helper_end end = help(t, call_hook, leave_hook, until_ns, &claimed);
+    return !conclude(t, end, claimed);
+}
+
+static void call_library(void *unused)
+{
+    (void)unused;
+    const vg_trim_function function = vg_trim_library_open(work.library);
+    if (function)
+        work.claimed_bytes = function(work.device, work.wanted_bytes, work.freed_bytes, NULL);
+}
+
+static bool ask_library(struct trim *t)
+{
+    const char *const text = t->rescue->options->trim_library.text;
+    const uint64_t until_ns = deadline(t);
+    uint64_t claimed = 0;
+    snprintf(t->what, sizeof t->what, "library");
+    if (!text[0] || !claim(t, until_ns))
+        return true;
+    prepare(t);
+    work.library = text;
+    const enum vg_helper_end end = help(t, call_library, NULL, until_ns, &claimed);
+    conclude(t, end, claimed);
+    return true;
+}
+
+static void call_command(void *unused)
+{
+    (void)unused;
+    vg_trim_command_run(&work.words, &work.facts, work.timeout_ms, &work.result);
+}
+
+static void prepare_command(const struct trim *t)
+{
+    prepare(t);
+    work.timeout_ms = t->rescue->options->trim_timeout.number;
+    work.facts = (struct vg_trim_facts){
+        .device = work.device,
+        .wanted_bytes = t->rescue->failure->asked_bytes,
+        .freed_bytes = work.freed_bytes,
+        .free_bytes = t->free_bytes,
+    };
+    vg_driver_device_uuid(work.device, work.facts.uuid, sizeof work.facts.uuid);
+}
+
+static void conclude_command(struct trim *t, const struct vg_trim_command_result *result)
+{
+    char time[VG_DURATION_TEXT_CAP], state[NOTE_CAP] = "";
+    const uint64_t gained = take_stock(t);
+    t->at.asked = 1;
+    if (result->error) {
+        vg_fault_line(VG_FAULT_TRIM_COMMAND, "VRAMGUARD_TRIM_CMD: cannot start it: %s",
+                      strerrordesc_np(-result->error));
+        note_state(t, "could not be started");
+        return;
+    }
+    if (result->timed_out) {
+        vg_stderr_line("GPU %d: trim: VRAMGUARD_TRIM_CMD had not ended after %s: killed",
+                       t->rescue->failure->device, format_timeout(t, time));
+        snprintf(state, sizeof state, "command (killed after %s)", time);
+    } else if (WIFSIGNALED(result->status)) {
+        snprintf(state, sizeof state, "command (signal %d)", WTERMSIG(result->status));
+    } else if (WEXITSTATUS(result->status) != 0) {
+        snprintf(state, sizeof state, "command (exit status %d)", WEXITSTATUS(result->status));
+    }
+    note_gain(t, state[0] ? state : "command", gained);
+}
+
+static bool ask_command(struct trim *t)
+{
+    const char *const text = t->rescue->options->trim_command.text;
+    const uint64_t until_ns = deadline(t) + COMMAND_GRACE_MS * UINT64_C(1000000);
+    char why[WHAT_CAP], state[NOTE_CAP];
+    uint64_t ignored;
+    snprintf(t->what, sizeof t->what, "command");
+    if (!text[0])
+        return true;
+    if (t->rescue->failure->why_no_wait) {
+        snprintf(state, sizeof state, "not run (%s)", t->rescue->failure->why_no_wait);
+        note_state(t, state);
+        return true;
+    }
+    if (!claim(t, until_ns))
+        return true;
+    /* The text has been checked when the options were read. */
+    if (vg_trim_command_split(text, &work.words, why, sizeof why) != 0) {
+        vg_helper_release();
+        return true;
+    }
+    prepare_command(t);
+    const enum vg_helper_end end = help(t, call_command, NULL, until_ns, &ignored);
+    if (end == VG_HELPER_RETURNED)
+        conclude_command(t, &work.result);
+    else
+        conclude(t, end, 0);
+    return true;
+}
+
+static bool (*const stages[])(struct trim *t) = { ask_pools, ask_hooks, ask_library, ask_command };
+
+enum { STAGES = sizeof stages / sizeof stages[0], STAGES_OF_ARENAS = 1 };
+
+/* An arena makes a hundred failing calls until it has what it gets: it is no reason to give up a
+ * cache, let alone to run a command that often. */
+static unsigned stage_count(const struct vg_failure *failure)
+{
+    return failure->caller == VG_CALLER_ARENA ? STAGES_OF_ARENAS : STAGES;
+}
+
+/* ---- the action ---- */
+
+static void load(struct trim *t)
+{
+    _Static_assert(sizeof t->at <= sizeof t->rescue->memory, "fits");
+    memcpy(&t->at, t->rescue->memory, sizeof t->at);
+    t->free_bytes = measure(t->rescue->failure);
+    if (t->at.started)
+        return;
+    t->at.started = 1;
+    t->at.first_bytes = t->at.tried_bytes = t->free_bytes;
+}
+
+static void save(const struct trim *t)
+{
+    memcpy(t->rescue->memory, &t->at, sizeof t->at);
+}
+
+/* Has more come free since the call was made last, and is it enough? A limit is not measured in
+ * what is free: there, anything that came free may be enough. */
+static bool is_enough(const struct trim *t)
+{
+    const struct vg_failure *const failure = t->rescue->failure;
+    const uint64_t gained = gain(t->at.tried_bytes, t->free_bytes);
+    if (gained == VG_BYTES_UNKNOWN || gained == 0)
+        return false;
+    return failure->refused_by == VG_REFUSED_BY_LIMIT || failure->asked_bytes == VG_BYTES_UNKNOWN ||
+           t->free_bytes >= failure->asked_bytes;
+}
+
+static bool is_worth_a_call(const struct trim *t)
+{
+    const uint64_t gained = gain(t->at.tried_bytes, t->free_bytes);
+    return gained == VG_BYTES_UNKNOWN ? t->at.asked : gained > 0;
+}
+
+/* Why it would be in vain; NULL when it may help. */
+static const char *reason_to_skip(const struct vg_failure *failure)
+{
+    if (failure->device < 0)
+        return "no context";
+    if (failure->asked_bytes != VG_BYTES_UNKNOWN && failure->total_bytes != VG_BYTES_UNKNOWN &&
+        failure->asked_bytes > failure->total_bytes)
+        return "nothing asked, the GPU is too small";
+    return NULL;
+}
+
+static enum vg_verdict trim(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+{
+    struct trim t = { .rescue = rescue, .told = told };
+    const char *const skipped = reason_to_skip(rescue->failure);
+    if (skipped) {
+        note(&t, skipped);
+        return VG_VERDICT_PASS;
+    }
+    load(&t);
+    while (t.at.stage < stage_count(rescue->failure)) {
+        t.at.stage += stages[t.at.stage](&t);
+        if (is_enough(&t)) {
+            t.at.tried_bytes = t.free_bytes;
+            t.at.asked = 0;
+            save(&t);
+            return VG_VERDICT_REPEAT;
+        }
+    }
+    vg_policy_tell_end(rescue, "trim: %s: %s", told->outcome,
+                       is_worth_a_call(&t) ? "trying again" : "not enough");
+    return is_worth_a_call(&t) ? VG_VERDICT_RETRY : VG_VERDICT_PASS;
+}
+
+static void end_trim(struct vg_rescue *rescue, struct vg_snapshot_action *told, bool succeeded)
+{
+    char got[VG_SIZE_TEXT_CAP];
+    if (succeeded)
+        vg_policy_tell_end(rescue, "trim: %s: got %s", told->outcome,
+                           vg_size_format(got, rescue->failure->asked_bytes));
+    else
+        vg_policy_tell_end(rescue, "trim: %s: the call now fails with another error",
+                           told->outcome);
 }
 
 const struct vg_action vg_action_trim = {
     .name = "trim",
-    .help = "give back what the driver's pools and finished graphs keep unused",
+    .help = "ask the driver's pools, hooks, a library and a command to give memory back",
     .run = trim,
+    .end = end_trim,
 };

@@ -4,10 +4,34 @@
 #include "report/advice_own.h"
 #include "report/advice_text.h"
 #include "report/amount.h"
+#include "report/collect.h"
 
 /* A context takes some hundred MiB, loaded modules and libraries come on top: calls that name no
  * amount and fail with less free than this failed for lack of it. */
 #define HEADROOM_BYTES VG_GIB
+
+/* ---- the user wanted it ---- */
+
+static bool injected_applies(const struct vg_snapshot *s)
+{
+    return s->refused_by == VG_REFUSED_BY_INJECT;
+}
+
+static void injected_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "injected by VRAMGUARD_INJECT=\"%s\": this was allocation number %llu of the "
+                 "process; the driver was not asked.",
+                 s->injected_rule, (unsigned long long)s->injected_number);
+}
+
+static void injected_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    (void)s;
+    vg_text_add(out,
+                "nothing, when the program went on as it should; to run without such "
+                "failures: unset VRAMGUARD_INJECT");
+}
 
 /* ---- the request alone is too large ---- */
 
@@ -288,6 +312,8 @@ static void unknown_advice(const struct vg_snapshot *s, struct vg_text *out)
     vg_advice_add_other_gpu(out, s);
 }
 
+static const struct vg_advice_row injected = { "injected", injected_applies, injected_cause,
+                                               injected_advice };
 static const struct vg_advice_row impossible = { "impossible", impossible_applies, impossible_cause,
                                                  impossible_advice };
 static const struct vg_advice_row other_limit = { "other-limit", other_limit_applies,
@@ -304,8 +330,17 @@ static const struct vg_advice_row unknown = { "unknown", always, unknown_cause, 
 
 /* load_race comes before its general case, co_tenant, which would hide it. */
 static const struct vg_advice_row *const rows[] = {
-    &impossible,    &other_limit, &vg_advice_idle_pool,   &load_race,          &co_tenant,
-    &unknown_owner, &headroom,    &vg_advice_own_context, &vg_advice_own_site, &vg_advice_own_total,
+    &injected,
+    &impossible,
+    &other_limit,
+    &vg_advice_idle_pool,
+    &load_race,
+    &co_tenant,
+    &unknown_owner,
+    &headroom,
+    &vg_advice_own_context,
+    &vg_advice_own_site,
+    &vg_advice_own_total,
     &unknown,
 };
 

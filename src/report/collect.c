@@ -29,6 +29,10 @@ static void collect_call(const struct vg_failure *failure, struct vg_snapshot *o
     out->thread_id = failure->thread_id;
     out->asked_bytes = failure->asked_bytes;
     out->failure_number = failure->failure_number;
+    out->refused_by = (uint32_t)failure->refused_by;
+    out->injected_number = failure->injected_number;
+    snprintf(out->injected_rule, sizeof out->injected_rule, "%s",
+             failure->injected_rule ? failure->injected_rule : "");
     memcpy(out->actions, failure->actions, sizeof out->actions);
     out->action_count = failure->action_count;
     out->self_bytes = out->others_bytes = VG_BYTES_UNKNOWN;

@@ -24,7 +24,12 @@ struct vg_tables {
 };
 
 /* Who said that there is no memory. */
-enum vg_refusal { VG_REFUSED_BY_DRIVER, VG_REFUSED_BY_LIMIT, VG_REFUSED_BY_INJECT };
+enum vg_refusal {
+    VG_REFUSED_BY_DRIVER,
+    VG_REFUSED_BY_LIMIT,
+    VG_REFUSED_BY_INJECT,
+    VG_REFUSED_COUNT
+};
 
 /* What is known at the failing call. */
 struct vg_failure {
@@ -41,6 +46,8 @@ struct vg_failure {
     uint32_t stack_truncated;
     struct vg_snapshot_action actions[VG_SNAPSHOT_ACTIONS]; /* what was tried */
     uint32_t action_count;
+    const char *injected_rule; /* with VG_REFUSED_BY_INJECT: which part of VRAMGUARD_INJECT, and */
+    uint64_t injected_number;  /* the number of the allocation; else NULL */
 
     /* For the policy. */
     enum vg_refusal refused_by;

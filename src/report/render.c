@@ -6,6 +6,7 @@
 #include "report/account.h"
 #include "report/advice.h"
 #include "report/amount.h"
+#include "report/collect.h"
 #include "report/histogram.h"
 #include "report/label.h"
 #include "report/render_device.h"
@@ -55,7 +56,11 @@ static void add_headline(struct vg_text *out, const struct vg_snapshot *s)
     vg_text_add(out, "vramguard: GPU");
     if (s->device.ordinal >= 0)
         vg_text_addf(out, " %d", s->device.ordinal);
-    if (asked && vg_report_deficit(s) == 0) {
+    if (s->refused_by == VG_REFUSED_BY_INJECT) {
+        vg_text_add(out, " out of memory, injected: ");
+        if (asked)
+            vg_text_addf(out, "asked %s, ", VG_AMOUNT(s->asked_bytes));
+    } else if (asked && vg_report_deficit(s) == 0) {
         vg_text_addf(out, " refused %s, though ", VG_AMOUNT(s->asked_bytes));
     } else {
         vg_text_add(out, " out of memory");

@@ -97,6 +97,10 @@ struct vg_snapshot {
     uint32_t frame_count;
     uint32_t stack_id;
     uint32_t stack_truncated; /* 1: there were more frames than were recorded */
+    uint32_t refused_by;      /* enum vg_refusal of collect.h: who said that there is no memory */
+    uint32_t reserved;
+    uint64_t injected_number; /* of the process's allocations, when the user made it fail */
+    char injected_rule[48];   /* what of VRAMGUARD_INJECT made it fail */
     struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES];
     char where[VG_LABEL_CAP]; /* the frames as one label */
 

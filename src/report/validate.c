@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/amount.h"
+#include "report/collect.h"
 
 enum { PROCESS_LIMIT = 1 << 22 }; /* Linux has no more pids (PID_MAX_LIMIT) */
 
@@ -69,7 +70,9 @@ static int repair_call(struct vg_snapshot *s)
 {
     int repairs = REPAIR_TEXT(s->command) + REPAIR_TEXT(s->host) + REPAIR_TEXT(s->api) +
                   REPAIR_TEXT(s->thread_name) + REPAIR_TEXT(s->where) +
-                  REPAIR_TEXT(s->driver_version) + REPAIR_TEXT(s->recorder_path);
+                  REPAIR_TEXT(s->driver_version) + REPAIR_TEXT(s->recorder_path) +
+                  REPAIR_TEXT(s->injected_rule) +
+                  repair_count(&s->refused_by, VG_REFUSED_COUNT - 1);
     repairs += repair_amount(&s->asked_bytes) + repair_count(&s->frame_count, VG_SNAPSHOT_FRAMES);
     for (uint32_t i = 0; i < s->frame_count; i++)
         repairs += REPAIR_TEXT(s->frames[i].module) + REPAIR_TEXT(s->frames[i].function) +

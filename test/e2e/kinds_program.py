@@ -9,6 +9,8 @@ import re
 import sys
 import tempfile
 
+from driver_structures import AccessDesc, AllocationProp, Array3D, Location, PoolProps
+
 MIB = 1 << 20
 cuda = ctypes.CDLL("libcuda.so.1")
 guard = ctypes.CDLL(None)
@@ -37,30 +39,6 @@ def live():
 def step(name):
     count, text = live()
     print(name, count, re.search(r"([\d.]+ \w+) of this process", text).group(1), flush=True)
-
-
-class Location(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("id", ctypes.c_int)]
-
-
-class AllocationProp(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("handle_types", ctypes.c_int), ("location", Location),
-                ("win32", ptr), ("flags", ctypes.c_ubyte * 8)]
-
-
-class PoolProps(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("handle_types", ctypes.c_int), ("location", Location),
-                ("win32", ptr), ("max_size", size), ("usage", ctypes.c_ushort),
-                ("reserved", ctypes.c_ubyte * 54)]
-
-
-class Array3D(ctypes.Structure):
-    _fields_ = [("width", size), ("height", size), ("depth", size), ("format", ctypes.c_int),
-                ("channels", ctypes.c_uint), ("flags", ctypes.c_uint)]
-
-
-class AccessDesc(ctypes.Structure):
-    _fields_ = [("location", Location), ("flags", ctypes.c_int)]
 
 
 def plain():

@@ -1,0 +1,51 @@
+/* The thread in which code of others runs that is asked to free memory: hooks and the plug-in
+ * library. It is made for each call and ends with it, so that none exists before a failure; what
+ * runs in it may do anything, and is waited for only so long. One call at a time in a process.
+ *
+ * A caller claims the helper, prepares what the call works on (static memory: the call may outlive
+ * its caller's patience), runs it, reads what came out and releases it. */
+#ifndef VRAMGUARD_POLICY_HELPER_H
+#define VRAMGUARD_POLICY_HELPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "driver/cuda_abi.h"
+
+struct vg_helper_task {
+    void (*run)(void *argument);  /* the work; may be code of the program */
+    void (*done)(void *argument); /* afterwards, in the helper, however `run` ended; may be NULL */
+    void *argument;
+    CUcontext context; /* made current for the work; NULL: none */
+};
+
+enum vg_helper_end {
+    VG_HELPER_RETURNED,
+    VG_HELPER_THREW,     /* an exception */
+    VG_HELPER_EXITED,    /* it ended its thread */
+    VG_HELPER_TIMED_OUT, /* it goes on by itself; the helper is not the caller's any more */
+    VG_HELPER_NO_THREAD, /* none could be made; nothing has run */
+};
+
+/* Process of which the present thread is the helper; 0 in all other threads. */
+extern _Thread_local pid_t vg_helper_process;
+
+/* Is this the helper's thread? Allocations made here are tracked, but their failures are not
+ * answered. In a child that was forked from it: no. */
+bool vg_helper_is_current(void);
+
+/* Claims the helper; waits for another thread's call until `until_ns` (CLOCK_MONOTONIC) at the
+ * most. Returns 0, or -EBUSY: still in use, or in use by a call that somebody has given up to wait
+ * for. Each 0 is paired with vg_helper_release, unless the run timed out. */
+int vg_helper_claim(uint64_t until_ns);
+
+/* Runs the claimed helper until `until_ns` at the most. `tick(tick_argument)` is called in the
+ * calling thread every few milliseconds. All signals but those of faults are blocked in the helper.
+ * Makes a thread and waits: no lock of ours may be held. */
+enum vg_helper_end vg_helper_run(const struct vg_helper_task *task, uint64_t until_ns,
+                                 void (*tick)(void *tick_argument), void *tick_argument);
+
+void vg_helper_release(void);
+
+#endif
