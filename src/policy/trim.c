@@ -55,13 +55,9 @@ static struct {
 /* What is free on the device of the call; unknown when that is not the current one. */
 static uint64_t measure(const struct vg_failure *failure)
 {
-    size_t free_bytes, total_bytes;
-    CUdevice device;
-    if (!vg_driver.cuMemGetInfo_v2 || !vg_driver.cuCtxGetDevice ||
-        vg_driver.cuCtxGetDevice(&device) != CUDA_SUCCESS || device != failure->device ||
-        vg_driver.cuMemGetInfo_v2(&free_bytes, &total_bytes) != CUDA_SUCCESS)
-        return VG_BYTES_UNKNOWN;
-    return free_bytes;
+    uint64_t free_bytes, total_bytes;
+    return vg_driver_memory(failure->device, &free_bytes, &total_bytes) == 0 ? free_bytes
+                                                                             : VG_BYTES_UNKNOWN;
 }
 
 static uint64_t gain(uint64_t before, uint64_t after)
