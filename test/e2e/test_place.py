@@ -6,9 +6,11 @@ import time
 
 from conftest import BUILD
 
-# Prints how much its GPU 0 has, takes so many MiB of it, and keeps them for a while.
+# Prints how much its GPU 0 has, takes so many MiB of it, and keeps them for a while. A third argument
+# is how long it takes before it uses CUDA.
 PROGRAM = r"""
 import ctypes, sys, time
+time.sleep(float(sys.argv[3]) if len(sys.argv) > 3 else 0)
 driver, context = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p()
 assert driver.cuInit(0) == 0
 assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
@@ -57,7 +59,7 @@ def test_what_others_hold_counts(machine):
 
 
 def test_several_at_once_spread_out(machine):
-    programs = [start(machine, 1, 1, devices="256MiB,256MiB,256MiB") for _ in range(3)]
+    programs = [start(machine, 1, 0, 1, devices="256MiB,256MiB,256MiB") for _ in range(3)]
     results = [machine.finish(program) for program in programs]
     assert sorted(map(chosen, results)) == [0, 1, 2]
 
