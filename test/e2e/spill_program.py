@@ -131,7 +131,7 @@ def attributes_at_once(address, base):
     shown = {}
     for (number, width), value in zip(ATTRIBUTES.items(), values):
         shown[number] = value.value & (0xFFFFFFFF if width == 4 else 0xFFFFFFFFFFFFFFFF)
-        check(width == 8 or value.value >> 32 == 0xAAAAAAAA, "no more is written than belongs there")
+        check(width == 8 or value.value >> 32 == 0xAAAAAAAA, "no more is written than its width")
         if number in RELATIVE:
             shown[number] -= base
     return shown
@@ -218,7 +218,8 @@ def boxes():
                 at, there = (row + 1) * 2048 + 32, (row + 2) * 1024 + 16
                 check(got[at:at + 512] == data[there:there + 512], f"{name} copies row {row}")
             check(not any(got[:2048 + 32]), name + " copies nothing else")
-        for name in ("cuMemcpy3D_v2", "cuMemcpy3DAsync_v2", "cuMemcpy3DPeer", "cuMemcpy3DPeerAsync"):
+        for name in ("cuMemcpy3D_v2", "cuMemcpy3DAsync_v2", "cuMemcpy3DPeer",
+                     "cuMemcpy3DPeerAsync"):
             context = ptr()
             call("cuCtxGetCurrent", byref(context))
             peers = {"src_context": context, "dst_context": context} if "Peer" in name else {}

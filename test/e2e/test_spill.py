@@ -1,5 +1,5 @@
-"""What does not fit goes to host memory when the user asks for it, loudly and within bounds, and the
-program works on as if it were on the GPU."""
+"""What does not fit goes to host memory when the user asks for it, loudly and within bounds, and
+the program works on as if it were on the GPU."""
 
 import re
 import subprocess
@@ -11,13 +11,13 @@ from conftest import MODEL
 
 PROGRAM = Path(__file__).with_name("spill_program.py")
 FIRST = re.compile(
-    r"vramguard: GPU 0: (.+) \((\w+) at (.+)\) did not fit and went to host memory \(spill\): the GPU "
-    r"reaches it over the bus, roughly 10 to 50 times slower than its own memory; at most (.+) may go "
-    r"there \(VRAMGUARD_SPILL_CAP\)"
+    r"vramguard: GPU 0: (.+) \((\w+) at (.+)\) did not fit and went to host memory \(spill\): "
+    r"the GPU reaches it over the bus, roughly 10 to 50 times slower than its own memory; "
+    r"at most (.+) may go there \(VRAMGUARD_SPILL_CAP\)"
 )
 LAST = re.compile(
-    r"vramguard: up to (.+) of this program's GPU memory were in host memory \((\d+) allocations?\); "
-    r"what used them was slow"
+    r"vramguard: up to (.+) of this program's GPU memory were in host memory "
+    r"\((\d+) allocations?\); what used them was slow"
 )
 
 
@@ -71,8 +71,8 @@ def test_what_cannot_be_spilled_fails_as_it_would(machine, name):
 
 def test_refused_export_of_spilled_memory_is_explained(machine):
     assert (
-        "vramguard: cuIpcGetMemHandle failed with CUDA error 1: the memory was spilled to the host, "
-        "and such memory cannot be shared with other processes"
+        "vramguard: cuIpcGetMemHandle failed with CUDA error 1: the memory was spilled to the "
+        "host, and such memory cannot be shared with other processes"
     ) in part(machine, "ipc").guard_lines
 
 
@@ -80,7 +80,8 @@ def test_cap_is_exact(machine):
     result = part(machine, "cap", VRAMGUARD_SPILL_CAP="20MiB")
     text = " ".join(report_of_first(result).split())
     assert "spill: beyond VRAMGUARD_SPILL_CAP: 16.0 MiB of 20.0 MiB spilled already" in text
-    assert "Spilled 16.0 MiB of GPU memory in host memory, 2 allocations, of a cap of 20.0 MiB" in text
+    spilled = "Spilled 16.0 MiB of GPU memory in host memory, 2 allocations, of a cap of 20.0 MiB"
+    assert spilled in text
     assert LAST.fullmatch(result.guard_lines[-1]).groups() == ("20.0 MiB", "4")
 
 
@@ -165,6 +166,6 @@ def test_report_of_a_killed_program_shows_what_was_spilled(machine):
 def test_wrong_cap_is_one_line(machine):
     result = part(machine, "pitch", VRAMGUARD_SPILL_CAP="5GB of it")
     assert result.guard_lines[0] == (
-        'vramguard: VRAMGUARD_SPILL_CAP="5GB of it": not a size (SIZE, or N% of the host\'s memory); '
-        'using the default "25%"'
+        'vramguard: VRAMGUARD_SPILL_CAP="5GB of it": not a size (SIZE, or N% of the host\'s '
+        'memory); using the default "25%"'
     )
