@@ -26,9 +26,9 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
     do
         call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc_v2(address, bytes)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_LINEAR,
-                                                           .bytes = bytes,
-                                                           .answer = address }));
+    while (vg_guard_again_for(
+        &call,
+        &(struct vg_request){ .shape = VG_REQUEST_LINEAR, .bytes = bytes, .answer = address }));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
     return vg_guard_end(&call);

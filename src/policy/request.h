@@ -22,7 +22,7 @@ struct vg_request {
     unsigned element_bytes;
     const CUmemAllocationProp *properties;
     unsigned long long flags;
-    uint64_t key; /* of physical memory, in the record */
+    uint64_t key;               /* of physical memory, in the record */
     unsigned long long *answer; /* the device address or the handle */
     size_t *pitch_bytes;
 };
