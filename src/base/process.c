@@ -284,7 +284,7 @@ static uint64_t stat_value(const char *text, const char *key)
 /* Files that are cached in the group's name: the kernel drops them when memory is wanted. */
 static uint64_t cgroup_cached(const struct cgroup *group)
 {
-    char text[4096]; /* v2's first lines, and all of v1's */
+    char text[2048]; /* v2's first lines, and all of v1's; stacks may be small */
     if (read_cgroup_file(group, "memory.stat", "memory.stat", text, sizeof text) <= 0)
         return 0;
     const char *const prefix = group->v1 ? "total_" : ""; /* of v1: with the groups below */

@@ -27,7 +27,7 @@ enum {
     VG_FILE_HEADER_BYTES = 65536,
     VG_FILE_EXTENTS = 1024,
     VG_FILE_DEVICES = 32,
-    VG_FILE_HOST = VG_FILE_DEVICES - 1, /* the entry that counts pinned host memory, spilled or not */
+    VG_FILE_HOST = VG_FILE_DEVICES - 1, /* the entry that counts pinned host memory */
 };
 
 /* Frames kept of one stack, the innermost ones: of native code, and of Python code. */
@@ -89,8 +89,8 @@ struct vg_file_header {
     struct vg_file_device devices[VG_FILE_DEVICES] __attribute__((aligned(64)));
     struct vg_file_extent extents[VG_FILE_EXTENTS];
 
-    /* Memory that was spilled to the host: the most at a time, and the last cap; 0: none was. (At the
-     * end: files of the same version from before have zeros here.) */
+    /* Memory that was spilled to the host: the most at a time, and the last cap; 0: none was. (At
+     * the end: files of the same version from before have zeros here.) */
     _Atomic uint64_t spill_peak_bytes, spill_cap_bytes;
 };
 

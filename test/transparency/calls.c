@@ -97,6 +97,22 @@ static void fill(unsigned char *memory, uint64_t choice, const char *type)
     }
 }
 
+/* Names for other processes hold a pid, descriptors and inodes, which differ from run to run: of
+ * those only whether they were written. */
+static void print_memory(const struct parameter *parameter, const unsigned char *memory)
+{
+    unsigned char untouched[BUFFER_BYTES];
+    printf(" %s:", parameter->name);
+    poison(untouched, sizeof untouched);
+    if (strcmp(parameter->type, "CUipcMemHandle *") != 0)
+        print_words(memory, BUFFER_BYTES / 4);
+    else
+        printf(" %s", memcmp(memory, untouched, 64) != 0 &&
+                              memcmp(memory + 64, untouched + 64, BUFFER_BYTES - 64) == 0
+                          ? "written"
+                          : "not written");
+}
+
 static void make_call(const struct row *row, void *function, const uint64_t *chosen)
 {
     static unsigned char memory[PARAMETERS_MAX][BUFFER_BYTES] __attribute__((aligned(4096)));
@@ -118,10 +134,8 @@ static void make_call(const struct row *row, void *function, const uint64_t *cho
     forget_ids();
     printf("%d errno %d", result, error);
     for (int i = 0; i < row->count; i++)
-        if (given[i]) {
-            printf(" %s:", row->parameters[i].name);
-            print_words(memory[i], BUFFER_BYTES / 4);
-        }
+        if (given[i])
+            print_memory(&row->parameters[i], memory[i]);
     printf("\n");
 }
 

@@ -901,6 +901,39 @@ static void threads_spill_and_free_together(void **state)
     free_record(&record);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their frames are larger */
+static void *spill_on_a_small_stack(void *argument)
+{
+    (void)argument;
+    CHECK(guarded_free(spilled(2 << 20)) == CUDA_SUCCESS);
+    return NULL;
+}
+
+static void small_stack_child(void *argument)
+{
+    pthread_attr_t small;
+    pthread_t thread;
+    (void)argument;
+    CHECK(vg_guard_enter()); /* makes the state, which takes more */
+    vg_guard_leave();
+    pthread_attr_init(&small);
+    CHECK(pthread_attr_setstacksize(&small, 16384) == 0);
+    CHECK(pthread_create(&thread, &small, spill_on_a_small_stack, NULL) == 0);
+    pthread_join(thread, NULL);
+}
+
+static void the_smallest_stack_is_large_enough(void **state)
+{
+    (void)state;
+    write_text("self/cgroup", "0::/a/b/c\n");
+    write_text("memory.max", "8589934592\n");
+    write_text("memory.current", "1000\n");
+    write_text("memory.stat", "inactive_file 1\n");
+    in_child(small_stack_child);
+    assert_int_equal(count_text("2.00 MiB (cuMemAlloc_v2) did not fit"), 1);
+}
+#endif
+
 #define SPILL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, end)
 
 int main(void)
@@ -922,6 +955,9 @@ int main(void)
         SPILL_TEST(physical_memory_with_special_properties_fails_as_it_would),
         SPILL_TEST(a_forked_child_knows_nothing_of_it),
         SPILL_TEST(threads_spill_and_free_together),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        SPILL_TEST(the_smallest_stack_is_large_enough),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
