@@ -279,7 +279,8 @@ static void give_up(struct vg_call *call)
     struct vg_process_state *const state = call->state;
     if (call->course == VG_COURSE_PASS && vg_thread.passed_place != 0)
         return;
-    vg_thread.last_failure.passed = call->course == VG_COURSE_PASS;
+    if (call->failure.retry)
+        vg_thread.last_failure.passed = 0;
     call->failure.failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
     if (call->failure.refused_by != VG_REFUSED_BY_INJECT)
         vg_triage_returned(&state->history, vg_clock_monotonic_ns());

@@ -30,6 +30,7 @@ uint16_t vg_passed_note(struct vg_passed *passed, const struct vg_failure *failu
             .thread_id = failure->thread_id,
             .stack_id = failure->stack_id,
             .device = failure->device,
+            .refused_by = failure->refused_by,
         };
         atomic_store(&entry->state, state + OPEN);
         return i + 1;
@@ -61,6 +62,7 @@ void vg_passed_report(const struct vg_passed_failure *passed, const struct vg_ta
         .realtime_ns = passed->realtime_ns,
         .thread_id = passed->thread_id,
         .stack_id = passed->stack_id,
+        .refused_by = passed->refused_by,
         .survived = survived,
         .failure_number = atomic_fetch_add(&tables->recorder->header->failure_count, 1) + 1,
         .action_count = 1,

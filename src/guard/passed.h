@@ -17,6 +17,7 @@ struct vg_passed_failure {
     uint64_t realtime_ns, monotonic_ns;
     uint32_t thread_id, stack_id;
     int32_t device;
+    enum vg_refusal refused_by;
 };
 
 struct vg_passed {

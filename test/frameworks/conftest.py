@@ -32,6 +32,7 @@ def frameworks(machine):
         assert result.code == 0, result.stderr
         return [int(line) / 1e6 for line in path.read_text().split()]
 
+    machine.policy = None
     machine.command = command
     machine.times_of = times_of
     return machine

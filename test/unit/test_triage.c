@@ -170,6 +170,10 @@ static void captures_and_injected_failures_are_reported(void **state)
     failure.refused_by = VG_REFUSED_BY_INJECT;
     assert_int_equal(vg_triage(&failure, VG_FN_cuMemAlloc_v2, &history, &last, now_ns),
                      VG_COURSE_REPORT);
+    assert_true(last.passed); /* PyTorch asks again all the same */
+    failure = (struct vg_failure){ .lacks_elsewhere = "addresses are short" };
+    assert_int_equal(vg_triage(&failure, VG_FN_cuMemAddressReserve, &history, &last, now_ns),
+                     VG_COURSE_REPORT);
     assert_false(last.passed);
 }
 
