@@ -133,6 +133,68 @@ static enum vg_caller classify(const struct vg_call *call)
     return vg_caller_classify(stack.frames, stack.depth);
 }
 
+/* ---- failures that are passed on ---- */
+
+/* The failure that this thread was given untouched is over: its caller asked again and got it, or
+ * has gone on to something else, and nobody has been told. */
+static void end_passed(struct vg_process_state *state, bool answered)
+{
+    struct vg_passed_failure passed;
+    const uint16_t place = vg_thread.passed_place;
+    vg_thread.passed_place = 0;
+    if (place == 0 || !vg_passed_take(&state->passed, place, &passed) || answered)
+        return;
+    const struct vg_tables tables = vg_process_tables(state);
+    vg_triage_returned(&state->history, vg_clock_monotonic_ns());
+    vg_passed_report(&passed, &tables, true);
+}
+
+/* PyTorch asks again: what has emptying its cache brought? */
+static void note_flush(struct vg_failure *failure, const struct vg_passed_failure *passed)
+{
+    const bool known =
+        failure->free_bytes != VG_BYTES_UNKNOWN && passed->free_bytes != VG_BYTES_UNKNOWN;
+    const uint64_t more_bytes =
+        failure->free_bytes > passed->free_bytes ? failure->free_bytes - passed->free_bytes : 0;
+    failure->actions[failure->action_count++] = (struct vg_snapshot_action){
+        .name = "flush",
+        .outcome = "PyTorch emptied its cache and asked again",
+        .recovered_bytes = known ? more_bytes : VG_BYTES_UNKNOWN,
+        .duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns,
+    };
+}
+
+/* After triage: what the new failure means for the one before, and its own note. */
+static void follow_passed(struct vg_call *call)
+{
+    struct vg_passed *const list = &call->state->passed;
+    struct vg_passed_failure passed;
+    if (!call->failure.retry) {
+        end_passed(call->state, false);
+    } else if (vg_thread.passed_place != 0) {
+        if (vg_passed_take(list, vg_thread.passed_place, &passed))
+            note_flush(&call->failure, &passed);
+        vg_thread.passed_place = 0;
+    }
+    if (call->course == VG_COURSE_PASS)
+        vg_thread.passed_place = vg_passed_note(list, &call->failure);
+}
+
+/* A success of the thread whose last failure was passed on. */
+static __attribute__((noinline)) void succeed_after_pass(const struct vg_call *call)
+{
+    const enum vg_outcome outcome =
+        vg_triage_succeeded(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
+    if (outcome != VG_OUTCOME_OPEN)
+        end_passed(call->state, outcome == VG_OUTCOME_CURED);
+}
+
+void vg_guard_note_mapped(struct vg_process_state *state)
+{
+    vg_thread.last_failure.passed = 0;
+    end_passed(state, true);
+}
+
 static void describe_failure(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
@@ -146,11 +208,7 @@ static void describe_failure(struct vg_call *call)
         atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
     }
     call->failure = (struct vg_failure){
-        .tables = { .recorder = &state->recorder,
-                    .track = &state->track,
-                    .pools = &state->pools,
-                    .spilled = &state->spilled,
-                    .registrations = state->registrations },
+        .tables = vg_process_tables(state),
         .api = vg_functions[call->function].symbol,
         .error = call->result,
         .device = device,
@@ -178,6 +236,7 @@ static void describe_failure(struct vg_call *call)
     };
     call->course = vg_triage(&call->failure, (uint16_t)call->function, &state->history,
                              &vg_thread.last_failure, vg_clock_monotonic_ns());
+    follow_passed(call);
 }
 
 /* The call is made once more because there seems to be enough. */
@@ -218,8 +277,10 @@ static bool follow_course(struct vg_call *call)
 static void give_up(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
-    if (call->course == VG_COURSE_PASS)
+    if (call->course == VG_COURSE_PASS && vg_thread.passed_place != 0)
         return;
+    if (call->failure.retry)
+        vg_thread.last_failure.passed = 0;
     call->failure.failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
     if (call->failure.refused_by != VG_REFUSED_BY_INJECT)
         vg_triage_returned(&state->history, vg_clock_monotonic_ns());
@@ -391,8 +452,9 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : device_of_call(call);
     if (address == 0 || device < 0)
         return;
-    vg_triage_succeeded(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
     const int saved_errno = errno; /* the first stack makes libunwind open things */
+    if (__builtin_expect(vg_thread.last_failure.passed, 0) && device != VG_FILE_HOST)
+        succeed_after_pass(call);
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);
     const struct vg_allocation allocation = {

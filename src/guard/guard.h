@@ -119,6 +119,16 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
  * driver refused. */
 CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result);
 
+/* The program has mapped physical memory: the loop in which PyTorch asks for the pieces of an
+ * expandable segment is over, and the thread's next failure is a first one again. */
+void vg_guard_note_mapped(struct vg_process_state *state);
+
+static inline void vg_guard_mapped(struct vg_process_state *state)
+{
+    if (__builtin_expect(vg_thread.last_failure.passed, 0))
+        vg_guard_note_mapped(state);
+}
+
 /* What was recorded under `key` has ended; 0 is nothing. */
 void vg_guard_forget(struct vg_process_state *state, uint64_t key);
 

@@ -53,12 +53,32 @@ bool vg_process_switched_off(void)
     return read_options()->enabled.number == VG_ENABLED_OFF;
 }
 
+struct vg_tables vg_process_tables(struct vg_process_state *state)
+{
+    return (struct vg_tables){ .recorder = &state->recorder,
+                               .track = &state->track,
+                               .pools = &state->pools,
+                               .spilled = &state->spilled,
+                               .registrations = state->registrations };
+}
+
+/* First failures that nobody has asked again after: perhaps the program ends because of them. */
+static void report_passed(struct vg_process_state *state)
+{
+    const struct vg_tables tables = vg_process_tables(state);
+    struct vg_passed_failure failure;
+    for (uint16_t place = 1; place <= VG_PASSED_MAX; place++)
+        if (vg_passed_take(&state->passed, place, &failure))
+            vg_passed_report(&failure, &tables, false);
+}
+
 /* Runs at exit() with the status; glibc's on_exit is the only way to learn it from inside. */
 static void at_exit(int status, void *argument)
 {
     struct vg_process_state *const state = argument;
     if (atomic_load(&vg_process_current) != state || !vg_fork_mark_intact())
         return; /* a forked child that inherited the handler */
+    report_passed(state);
     vg_spill_finish(&state->spilled);
     vg_recorder_finish(&state->recorder, status);
     for (int i = 0; i < VG_FILE_DEVICES; i++)
@@ -158,6 +178,8 @@ static void meet_thread(const struct vg_process_state *state)
     vg_thread.small_stack = wants_stacks && has_small_stack(vg_thread.thread_id);
     if (wants_stacks && !vg_thread.small_stack)
         vg_stack_open(state->stacks);
+    vg_thread.last_failure = (struct vg_last_failure){ 0 };
+    vg_thread.passed_place = 0;
     vg_thread.state = state;
     errno = saved_errno;
 }

@@ -7,6 +7,7 @@
 
 #include "base/option.h"
 #include "guard/fork_mark.h"
+#include "guard/passed.h"
 #include "guard/stack.h"
 #include "policy/inject.h"
 #include "policy/policy.h"
@@ -37,9 +38,12 @@ struct vg_process_state {
     struct vg_virtual virtual;
     struct vg_pools pools;
     struct vg_spilled spilled;
+    struct vg_passed passed;
     _Atomic uint32_t device_stage[VG_FILE_DEVICES]; /* enum vg_device_stage */
     struct vg_registration registrations[VG_FILE_DEVICES];
 };
+
+struct vg_tables vg_process_tables(struct vg_process_state *state);
 
 /* Is the library switched off (VRAMGUARD=off)? Reads the options on first use; opens nothing. */
 bool vg_process_switched_off(void);
@@ -55,6 +59,7 @@ struct vg_thread {
     uint16_t depth;       /* > 0: inside the guard */
     uint16_t small_stack; /* there is no room for an unwinder: no stacks are captured */
     struct vg_last_failure last_failure;
+    uint16_t passed_place; /* where its first failure is noted (passed.h); 0: none is */
 };
 
 extern _Thread_local struct vg_thread vg_thread;

@@ -105,8 +105,10 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
     do
         call.result = vg_driver.cuMemMap(address, bytes, offset, handle, flags);
     while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
+    if (call.result == CUDA_SUCCESS) {
+        vg_guard_mapped(call.state);
         note_mapping(call.state, address, bytes, handle);
+    }
     return vg_guard_end(&call);
 }
 

@@ -11,7 +11,10 @@
 #include "policy/triage.h"
 #include "report/collect.h"
 
-enum { VG_POLICY_STEPS_MAX = 8, VG_POLICY_TEXT_CAP = 128 /* of a line about a rescue */ };
+enum {
+    VG_POLICY_STEPS_MAX = VG_SNAPSHOT_ACTIONS - 2, /* the guard notes up to two things of its own */
+    VG_POLICY_TEXT_CAP = 128,                      /* of a line about a rescue */
+};
 
 struct vg_action;
 

@@ -1,6 +1,7 @@
 #include "policy/triage.h"
 
 #include "base/size.h"
+#include "driver/driver.h"
 
 enum { SURVIVED = 3 };
 
@@ -23,9 +24,21 @@ static bool is_step_down(uint64_t before, uint64_t now)
     return (promille >= 850 && promille <= 960) || (promille >= 498 && promille <= 502);
 }
 
+/* The program's own time: it does nothing while it waits. */
+static uint64_t own_time(const struct vg_history *history, uint64_t now_ns)
+{
+    const uint64_t waited_ns = history->in_waits_ns;
+    return now_ns > waited_ns ? now_ns - waited_ns : 0;
+}
+
+/* Has it survived three failures in a short time, or is that not long ago? */
 static bool is_probing(const struct vg_history *history, uint64_t now_ns)
 {
-    return now_ns < history->probing_until_ns;
+    const uint64_t own_ns = own_time(history, now_ns), count = history->returned_count;
+    if (own_ns < history->probing_until_ns)
+        return true;
+    const uint64_t oldest_ns = history->returned_ns[count % SURVIVED];
+    return count >= SURVIVED && own_ns < oldest_ns + survived_window_ns;
 }
 
 /* Is the failed call the second one of a caller that was given its first failure untouched? */
@@ -64,11 +77,13 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
                          uint64_t now_ns)
 {
     const bool retry = is_retry(last, function, failure->asked_bytes);
+    failure->retry = retry;
     const bool steps_down =
         last->function == function + 1 && is_step_down(last->asked_bytes, failure->asked_bytes);
     *last = (struct vg_last_failure){
         .function = (uint16_t)(function + 1),
         .asked_bytes = failure->asked_bytes,
+        .passed = retry,
         .shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000)) : 0,
     };
     failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
@@ -86,12 +101,34 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
     return vg_triage_is_enough(failure) ? VG_COURSE_AGAIN : VG_COURSE_POLICY;
 }
 
+void vg_triage_wait_begins(struct vg_history *history, uint64_t now_ns)
+{
+    if (atomic_fetch_add(&history->waiting, 1) == 0)
+        atomic_store(&history->wait_start_ns, now_ns);
+}
+
+void vg_triage_wait_ends(struct vg_history *history, uint64_t now_ns)
+{
+    const uint64_t start_ns = history->wait_start_ns;
+    if (atomic_fetch_sub(&history->waiting, 1) == 1 && now_ns > start_ns)
+        atomic_fetch_add(&history->in_waits_ns, now_ns - start_ns);
+}
+
 void vg_triage_returned(struct vg_history *history, uint64_t now_ns)
 {
+    const uint64_t own_ns = own_time(history, now_ns);
+    if (is_probing(history, now_ns))
+        atomic_store(&history->probing_until_ns, own_ns + quiet_ns);
     const uint64_t place = atomic_fetch_add(&history->returned_count, 1);
-    const uint64_t oldest = atomic_exchange(&history->returned_ns[place % SURVIVED], now_ns);
-    const bool was_probing = is_probing(history, now_ns);
-    /* `oldest` is three failures ago: with this one the program has survived three. */
-    if (was_probing || (place >= SURVIVED && now_ns - oldest < survived_window_ns))
-        atomic_store(&history->probing_until_ns, now_ns + quiet_ns);
+    atomic_store(&history->returned_ns[place % SURVIVED], own_ns);
+}
+
+enum vg_outcome vg_triage_succeeded(struct vg_last_failure *last, uint16_t function,
+                                    uint64_t asked_bytes)
+{
+    const bool same = is_retry(last, function, asked_bytes);
+    if (same && function == VG_FN_cuMemCreate)
+        return VG_OUTCOME_OPEN;
+    last->passed = 0;
+    return same ? VG_OUTCOME_CURED : VG_OUTCOME_UNANSWERED;
 }

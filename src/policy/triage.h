@@ -8,21 +8,27 @@
 
 #include "report/collect.h"
 
-/* The failures that this process got, of late. Zeroed at first. */
+/* The failures that this process got, of late. Zeroed at first. What lies between two failures is
+ * counted without the waits, in which the program does nothing. */
 struct vg_history {
     _Atomic uint64_t returned_ns[3]; /* when failures were returned to the program: a ring */
     _Atomic uint64_t returned_count;
     _Atomic uint64_t probing_until_ns; /* it survives failures as a matter of course until then */
     _Atomic uint64_t waited_ns;        /* in the hour that began at: */
     _Atomic uint64_t hour_start_ns;
-    bool distributed; /* one of several processes of a distributed job (WORLD_SIZE) */
+    /* No time of the program's own: */
+    _Atomic uint64_t in_waits_ns; /* when somebody waited, however many at once */
+    _Atomic uint64_t wait_start_ns;
+    _Atomic uint32_t waiting; /* threads that wait now */
+    bool distributed;         /* one of several processes of a distributed job (WORLD_SIZE) */
 };
 
 /* What one thread's last failure was. */
 struct vg_last_failure {
     uint64_t asked_bytes;
     uint16_t function;  /* 1 + enum vg_function_id, 0 none */
-    uint16_t passed;    /* it went through untouched, as the first of two */
+    uint16_t passed;    /* it went through untouched, as the first of two, and the program has not
+                           come to an end with it yet */
     uint16_t shrinking; /* failures in a row of which each asked for a little less */
 };
 
@@ -34,7 +40,12 @@ enum vg_course {
 };
 
 /* Chooses the course for a new failure of function `function` at `now_ns` (CLOCK_MONOTONIC). Fills
- * `failure->why_no_wait` when waiting is out of the question. `last` is the calling thread's. */
+ * `failure->why_no_wait` when waiting is out of the question, and `failure->retry`. `last` is the
+ * calling thread's.
+ *
+ * Expandable segments ask in a loop, piece by piece, and go through the whole loop again: pieces of
+ * the second loop are got before one fails, and after one has been waited for, the next may fail.
+ * All of these are retries, until the pieces are mapped. */
 enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
                          const struct vg_history *history, struct vg_last_failure *last,
                          uint64_t now_ns);
@@ -48,16 +59,23 @@ uint64_t vg_triage_wanted_bytes(const struct vg_failure *failure);
  * made it fail? */
 bool vg_triage_is_enough(const struct vg_failure *failure);
 
+/* A thread begins or ends to wait. Any thread. */
+void vg_triage_wait_begins(struct vg_history *history, uint64_t now_ns);
+void vg_triage_wait_ends(struct vg_history *history, uint64_t now_ns);
+
 /* Notes that a failure has been returned to the program. Any thread. */
 void vg_triage_returned(struct vg_history *history, uint64_t now_ns);
 
-/* A call of `function` for `asked_bytes` has succeeded in this thread. */
-static inline void vg_triage_succeeded(struct vg_last_failure *last, uint16_t function,
-                                       uint64_t asked_bytes)
-{
-    if (__builtin_expect(last->passed, 0) && last->function == function + 1 &&
-        last->asked_bytes == asked_bytes)
-        last->passed = 0;
-}
+/* What a success means for the failure that the thread was given untouched. */
+enum vg_outcome {
+    VG_OUTCOME_OPEN,       /* nothing yet: the second loop is under way */
+    VG_OUTCOME_CURED,      /* the second try has succeeded */
+    VG_OUTCOME_UNANSWERED, /* the program has gone on to something else */
+};
+
+/* A call of `function` for `asked_bytes` has succeeded in this thread, whose last failure was
+ * passed. Anything but VG_OUTCOME_OPEN ends that. */
+enum vg_outcome vg_triage_succeeded(struct vg_last_failure *last, uint16_t function,
+                                    uint64_t asked_bytes);
 
 #endif

@@ -202,6 +202,7 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
         .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,
     };
     vg_line_enter(&waiting->line, registration->queue, &request, ms);
+    vg_triage_wait_begins(rescue->history, waiting->line.start_ns);
     vg_deadlock_watch_start(&waiting->watch, waiting->line.start_ns);
     return true;
 }
@@ -256,7 +257,9 @@ static void finish(struct vg_rescue *rescue)
 {
     struct waiting *const waiting = (void *)rescue->memory;
     vg_line_leave(&waiting->line);
-    atomic_fetch_add(&rescue->history->waited_ns, vg_clock_monotonic_ns() - waiting->line.start_ns);
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    vg_triage_wait_ends(rescue->history, now_ns);
+    atomic_fetch_add(&rescue->history->waited_ns, now_ns - waiting->line.start_ns);
 }
 
 /* `what` may be NULL: the time is over. */

@@ -44,6 +44,9 @@ struct vg_failure {
     const uint64_t *frames; /* then its program counters, innermost first */
     uint32_t frame_count;
     uint32_t stack_truncated;
+    uint64_t realtime_ns; /* CLOCK_REALTIME; 0: it has just happened. If not, free_bytes and
+                             total_bytes are those of then, and all else is as of now */
+    bool survived;        /* told late, and the program has gone on: one line is enough */
     struct vg_snapshot_action actions[VG_SNAPSHOT_ACTIONS]; /* what was tried */
     uint32_t action_count;
     const char *injected_rule; /* with VG_REFUSED_BY_INJECT: which part of VRAMGUARD_INJECT, and */
@@ -54,6 +57,7 @@ struct vg_failure {
     enum vg_caller caller;
     bool capturing;              /* a stream of the process is being captured into a graph */
     bool twice;                  /* PyTorch makes this call a second time when it fails */
+    bool retry;                  /* and this is the second time */
     const char *lacks_elsewhere; /* what it lacks is no memory of the GPU, but this; else NULL */
     uint64_t free_bytes;     /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
     uint64_t total_bytes;    /* likewise */
@@ -63,8 +67,5 @@ struct vg_failure {
 /* Fills `out` completely. Calls the driver, NVML (dlopen) and the dynamic loader, reads /proc, maps
  * memory; takes milliseconds. No lock of ours may be held, the caller may hold any of its own. */
 void vg_collect(const struct vg_failure *failure, struct vg_snapshot *out);
-
-/* Only what the first line of a report needs. Calls nothing but cuMemGetInfo. */
-void vg_collect_headline(const struct vg_failure *failure, struct vg_snapshot *out);
 
 #endif

@@ -102,8 +102,10 @@ void vg_report_failure(const struct vg_failure *failure)
         vg_recorder_append(failure->tables.recorder, VG_JOURNAL_FAILURE, &snapshot, sizeof snapshot,
                            NULL);
         const uint64_t window = window_start_ns;
-        write_report(whole_window_ns != window);
-        whole_window_ns = window;
+        const bool whole = whole_window_ns != window && !failure->survived;
+        write_report(whole);
+        if (whole)
+            whole_window_ns = window;
         atomic_flag_clear_explicit(&making, memory_order_release);
     }
     errno = saved_errno;

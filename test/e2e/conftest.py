@@ -79,6 +79,9 @@ class Machine:
         self.simgpu = BUILD / "simgpu"
         self.library_path = [self.simgpu]
         self.preload = BUILD / "libvramguard.so"
+        # Report only: tests of what is tried before a failure say what is to be tried. None: the
+        # default.
+        self.policy = "off"
         self._running = []
 
     def environment(self, guarded, extra):
@@ -93,8 +96,7 @@ class Machine:
             SIMGPU_CONTEXT=CONTEXT,
             SIMGPU_ID=SIMGPU_ID,
             PYTHONDONTWRITEBYTECODE="1",
-            # Report only: tests of what is tried before a failure say what is to be tried.
-            VRAMGUARD_POLICY="off",
+            VRAMGUARD_POLICY=self.policy,
         )
         if guarded:
             environment["LD_PRELOAD"] = str(self.preload)

@@ -1,0 +1,70 @@
+"""Arenas that ask for less and less, programs that try out and programs that abort, emulated."""
+
+import re
+import signal
+import time
+
+import pytest
+from conftest import PROGRAM, e2e
+
+ARENAS = {
+    "xla": ["xla=200:2", "xla=8000:4000"],
+    "onnxruntime": ["onnxruntime=60", "onnxruntime=130"],
+    "rmm": ["rmm=200:2", "rmm=200:160"],
+}
+
+
+@pytest.mark.parametrize("arena", sorted(ARENAS))
+def test_arena_gets_the_same_as_bare_and_never_waits(crowded, arena):
+    for steps in [[step] for step in ARENAS[arena]]:
+        start = time.monotonic()
+        bare, guarded = crowded.both(crowded.command(*steps))
+        assert guarded.own == bare.own
+        assert "= 2\n" in bare.stdout
+        assert time.monotonic() - start < 5
+        text = " ".join(guarded.guard_text.split())
+        assert "wait: not waited: the caller asks for less by itself" in text
+
+
+def test_storm_of_an_arena_is_a_report_and_some_lines(crowded):
+    guarded = crowded.run(crowded.command("xla=100000:2"), guarded=True)
+    failures = guarded.stdout.count("= 2\n")
+    assert failures > 60, guarded.stdout
+    told = [line for line in guarded.guard_lines if e2e.FIRST_LINE.fullmatch(line)]
+    assert len(told) == 8, guarded.stderr
+
+
+def test_halving_by_a_stranger_is_recognised(crowded):
+    """Not known by name: the first failure is waited for, the halved one behind it no more."""
+    start = time.monotonic()
+    steps = ["cudnn=200,100,50"]
+    guarded = crowded.run(crowded.command(*steps), guarded=True, VRAMGUARD_POLICY="wait=1s")
+    assert 1 <= time.monotonic() - start < 2
+    assert guarded.own == crowded.run(crowded.command(*steps)).own
+
+
+def test_search_is_waited_for_thrice(crowded):
+    sizes = "200,150,120,190,180,160,170,110"
+    bare_ms = crowded.times_of(["cudnn=" + sizes], guarded=False)
+    guarded_ms = crowded.times_of(["cudnn=" + sizes], guarded=True, VRAMGUARD_POLICY="wait=1s")
+    assert len(bare_ms) == len(guarded_ms) == 8
+    assert all(ms >= 1000 for ms in guarded_ms[:3]), guarded_ms
+    assert all(ms < 50 for ms in guarded_ms[3:]), guarded_ms
+
+
+def test_llama_cpp_aborts_as_bare_after_a_wait(crowded):
+    bare = crowded.run([PROGRAM, "ggml=160"])
+    assert bare.code == -signal.SIGABRT
+    guarded = crowded.run([PROGRAM, "ggml=160"], guarded=True, VRAMGUARD_POLICY="wait=1500ms")
+    assert guarded.own == bare.own
+    report = " ".join(e2e.report_of(guarded).split())
+    assert re.search(r"wait: .*pid %d .*still holds" % crowded.holder.pid, report), report
+
+
+def test_llama_cpp_lives_when_memory_comes_back(crowded):
+    process = crowded.start([PROGRAM, "ggml=160", "line=lives"], guarded=True)
+    time.sleep(0.5)
+    crowded.stop(crowded.holder)
+    result = crowded.finish(process)
+    assert result.code == 0 and result.stdout.endswith("lives\n")
+    assert result.guard_lines == []

@@ -1,0 +1,146 @@
+"""PyTorch's allocator, emulated: its first failure is its own affair, its second one is not."""
+
+import re
+import time
+
+import pytest
+from conftest import PROGRAM, e2e
+
+# The device has 256 MiB, a context takes 32, the neighbour of `crowded` has 150 and a context.
+TWO_CACHED = ["native=a:20", "free=a", "native=b:16", "free=b"]
+TWO_MAPPED = ["expandable=a:20", "free=a", "expandable=b:2", "free=b"]
+
+
+def waits(result):
+    return [line for line in result.guard_lines if "waiting up to" in line or ": got " in line]
+
+
+def finish_after(machine, steps, seconds, **extra):
+    """Run the steps; after so many seconds the neighbour ends. Return the result and how long the
+    steps took."""
+    process = machine.start([PROGRAM, *steps], guarded=True, **extra)
+    start = time.monotonic()
+    time.sleep(seconds)
+    machine.stop(machine.holder)
+    result = machine.finish(process)
+    return result, time.monotonic() - start
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [TWO_CACHED + ["native=c:40"], TWO_MAPPED + ["expandable=c:40"]],
+    ids=["native", "expandable"],
+)
+def test_own_cache_that_suffices_is_used_without_a_wait_or_a_word(crowded, steps):
+    start = time.monotonic()
+    bare, guarded = crowded.both(crowded.command(*steps))
+    assert "c allocated" in bare.stdout and "= 2" in bare.stdout, bare.stdout
+    assert guarded.own == bare.own
+    assert guarded.guard_lines == []
+    assert time.monotonic() - start < 5
+    assert "No allocation failed" in crowded.vramguard("report").stdout
+
+
+@pytest.mark.parametrize("backend", ["native", "expandable", "async"])
+def test_retry_waits_for_others(crowded, backend):
+    steps = [backend + "=a:20", "free=a", backend + "=b:120", "line=done"]
+    result, seconds = finish_after(crowded, steps, 2)
+    assert result.code == 0 and "b allocated" in result.stdout, result.stdout + result.stderr
+    assert 2 <= seconds < 4
+    assert len(waits(result)) == 2 and len(result.guard_lines) == 2, result.stderr
+    failures = result.stdout.count("= 2\n")
+    assert failures == (0 if backend == "async" else 1), result.stdout
+
+
+def test_expandable_pieces_are_waited_for_one_by_one(crowded):
+    """The neighbour's memory comes back in two parts: after the first some pieces more are got in
+    the same loop, and the next failure in that loop is no first one."""
+    crowded.stop(crowded.holder)
+    first, second = crowded.neighbour("75MiB"), crowded.neighbour("40MiB")
+    process = crowded.start([PROGRAM, "expandable=a:180"], guarded=True)
+    time.sleep(1.5)
+    crowded.stop(first)
+    time.sleep(1.5)
+    crowded.stop(second)
+    result = crowded.finish(process)
+    assert "a allocated" in result.stdout, result.stdout + result.stderr
+    creates = re.findall(r"cuMemCreate \d+ = (\d)", result.stdout)
+    assert creates.count("2") == 1, result.stdout  # the first loop's; the second never fails
+    assert creates[-9:] == ["0"] * 9
+
+
+def test_failure_after_a_mapped_loop_is_a_first_one_again(crowded):
+    """`b` is got by the second loop, which ends with its mapping. The pieces of `c` are as large:
+    its first failure must not be taken for one more of that loop."""
+    steps = ["expandable=a:20", "free=a", "expandable=b:40", "free=b", "expandable=c:20"]
+    bare, guarded = crowded.both(crowded.command(*steps))
+    assert bare.stdout.count("cuMemCreate 20971520 = 2") == 2
+    assert "c allocated" in bare.stdout
+    assert guarded.own == bare.own
+    assert guarded.guard_lines == []
+
+
+@pytest.mark.parametrize("backend", ["native", "expandable", "async"])
+def test_in_vain_is_as_bare(crowded, backend):
+    steps = [backend + "=a:20", "free=a", backend + "=b:160", backend + "=c:2"]
+    bare = crowded.run(crowded.command(*steps))
+    guarded = crowded.run(crowded.command(*steps), guarded=True, VRAMGUARD_POLICY="trim,wait=1500ms")
+    assert "b OutOfMemoryError" in bare.stdout and "c allocated" in bare.stdout
+    assert guarded.own == bare.own
+    report = " ".join(e2e.report_of(guarded).split())
+    assert re.search(r"wait: .*pid %d .*still holds" % crowded.holder.pid, report), report
+    if backend != "async":
+        assert "flush: PyTorch emptied its cache and asked again" in report
+
+
+def test_flush_is_in_the_timeline_with_what_it_brought(crowded):
+    steps = ["native=a:20", "free=a", "native=b:160"]
+    report = e2e.report_of(crowded.run(crowded.command(*steps), guarded=True, VRAMGUARD_POLICY="off"))
+    assert re.search(r"flush: PyTorch emptied its cache and asked again, \+20.0 MiB", report), report
+
+
+def test_first_failure_that_ends_the_program_is_reported(crowded):
+    """PYTORCH_NO_CUDA_MEMORY_CACHING: there is no second try."""
+    steps = ["native=a:1", "uncached=b:160"]
+    bare, guarded = crowded.both(crowded.command(*steps))
+    assert guarded.own == bare.own
+    report = e2e.report_of(guarded)
+    assert "pid %d" % crowded.holder.pid in report
+    assert "but did not" in report
+    recorded = crowded.vramguard("report").stdout
+    assert "asked 160 MiB" in recorded and "but did not" in recorded
+
+
+def test_first_failure_that_the_program_survives_is_one_line(crowded):
+    steps = ["native=a:1", "uncached=b:160", "native=c:1", "uncached=d:170", "native=e:1"]
+    bare, guarded = crowded.both(crowded.command(*steps))
+    assert guarded.own == bare.own
+    assert len(guarded.guard_lines) == 2, guarded.stderr
+    for line, size in zip(guarded.guard_lines, ("160 MiB", "170 MiB")):
+        assert e2e.FIRST_LINE.fullmatch(line).group(1) == size
+    assert "asked 170 MiB" in crowded.vramguard("report").stdout
+
+
+def test_two_first_failures_in_a_row_are_both_told(crowded):
+    steps = ["native=a:1", "uncached=b:160", "uncached=d:170"]
+    bare, guarded = crowded.both(crowded.command(*steps))
+    assert guarded.own == bare.own
+    told = [match for match in map(e2e.FIRST_LINE.fullmatch, guarded.guard_lines) if match]
+    assert [match.group(1) for match in told] == ["160 MiB", "170 MiB"]
+
+
+@pytest.mark.parametrize("mode", ["global", "relaxed"])
+@pytest.mark.parametrize("step", ["native=b:160", "expandable=b:160", "own=160"])
+def test_capture_is_neither_waited_for_nor_spoilt(crowded, mode, step):
+    """An allocation fails while a graph is captured. (PyTorch allocates in relaxed mode; a program
+    that does not is refused by the driver in a global capture, which that spoils.)"""
+    steps = ["native=a:1", "capture=" + mode, step, "end", "line=after"]
+    start = time.monotonic()
+    bare, guarded = crowded.both(crowded.command(*steps))
+    assert guarded.own == bare.own
+    assert "after" in bare.stdout
+    refused = mode == "global" and step.startswith("own")
+    assert ("end = 901" if refused else "end = 0\ninstantiate = 0") in bare.stdout, bare.stdout
+    assert time.monotonic() - start < 5
+    if not refused:
+        e2e.report_of(guarded)

@@ -1,0 +1,206 @@
+/* What is done about a failure before its policy is asked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "driver/driver.h"
+#include "policy/triage.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+
+static struct vg_history history;
+static struct vg_last_failure last;
+static uint64_t now_ns;
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&history, 0, sizeof history);
+    memset(&last, 0, sizeof last);
+    now_ns = 1000 * SECOND_NS;
+    return 0;
+}
+
+/* One failure of the thread. */
+static enum vg_course failing(enum vg_caller caller, uint16_t function, uint64_t bytes,
+                              struct vg_failure *out)
+{
+    *out = (struct vg_failure){
+        .asked_bytes = bytes,
+        .free_bytes = VG_MIB,
+        .caller = caller,
+        .twice = function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate,
+    };
+    return vg_triage(out, function, &history, &last, now_ns);
+}
+
+static enum vg_course pytorch(uint16_t function, uint64_t mib)
+{
+    struct vg_failure failure;
+    const enum vg_course course = failing(VG_CALLER_PYTORCH, function, mib * VG_MIB, &failure);
+    assert_int_equal(failure.retry, course != VG_COURSE_PASS);
+    return course;
+}
+
+static void first_failure_of_pytorch_is_passed_and_the_second_is_not(void **state)
+{
+    (void)state;
+    assert_int_equal(pytorch(VG_FN_cuMemAlloc_v2, 20), VG_COURSE_PASS);
+    assert_true(last.passed);
+    assert_int_equal(pytorch(VG_FN_cuMemAlloc_v2, 20), VG_COURSE_POLICY);
+    /* Another size, another function: a first failure. */
+    last.passed = 0;
+    assert_int_equal(pytorch(VG_FN_cuMemAlloc_v2, 20), VG_COURSE_PASS);
+    assert_int_equal(pytorch(VG_FN_cuMemAlloc_v2, 22), VG_COURSE_PASS);
+    assert_int_equal(pytorch(VG_FN_cuMemCreate, 22), VG_COURSE_PASS);
+}
+
+static void cure_ends_the_pass(void **state)
+{
+    (void)state;
+    pytorch(VG_FN_cuMemAlloc_v2, 20);
+    assert_int_equal(vg_triage_succeeded(&last, VG_FN_cuMemAlloc_v2, 20 * VG_MIB),
+                     VG_OUTCOME_CURED);
+    assert_int_equal(pytorch(VG_FN_cuMemAlloc_v2, 20), VG_COURSE_PASS);
+    assert_int_equal(vg_triage_succeeded(&last, VG_FN_cuMemAlloc_v2, 2 * VG_MIB),
+                     VG_OUTCOME_UNANSWERED);
+    assert_false(last.passed);
+}
+
+static void second_loop_of_expandable_segments(void **state)
+{
+    (void)state;
+    assert_int_equal(pytorch(VG_FN_cuMemCreate, 20), VG_COURSE_PASS);
+    assert_int_equal(vg_triage_succeeded(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_OUTCOME_OPEN);
+    assert_int_equal(vg_triage_succeeded(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_OUTCOME_OPEN);
+    assert_int_equal(pytorch(VG_FN_cuMemCreate, 20), VG_COURSE_POLICY);
+    /* It was waited for; the next piece fails too. */
+    assert_int_equal(vg_triage_succeeded(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_OUTCOME_OPEN);
+    assert_int_equal(pytorch(VG_FN_cuMemCreate, 20), VG_COURSE_POLICY);
+    assert_int_equal(vg_triage_succeeded(&last, VG_FN_cuMemCreate, 2 * VG_MIB),
+                     VG_OUTCOME_UNANSWERED);
+}
+
+static const char *why_no_wait(enum vg_caller caller, uint64_t bytes)
+{
+    struct vg_failure failure;
+    failing(caller, VG_FN_cuMemAlloc_v2, bytes, &failure);
+    return failure.why_no_wait;
+}
+
+static void those_who_ask_for_less_are_recognised(void **state)
+{
+    (void)state;
+    assert_non_null(why_no_wait(VG_CALLER_ARENA, 100 * VG_MIB));
+    memset(&last, 0, sizeof last);
+    assert_null(why_no_wait(VG_CALLER_OTHER, 100 * VG_MIB));
+    assert_non_null(why_no_wait(VG_CALLER_OTHER, 90 * VG_MIB));
+    assert_non_null(why_no_wait(VG_CALLER_OTHER, 45 * VG_MIB));
+    assert_null(why_no_wait(VG_CALLER_OTHER, 30 * VG_MIB));
+    assert_null(why_no_wait(VG_CALLER_OTHER, 31 * VG_MIB));
+    assert_null(why_no_wait(VG_CALLER_OTHER, 31 * VG_MIB));
+}
+
+/* Fails with sizes that follow no rule; each failure is returned after `wait_ns` of waiting. */
+static bool is_waited_for(uint64_t wait_ns)
+{
+    static const uint64_t sizes[] = { 100, 30, 80, 10, 60 };
+    static unsigned turn;
+    const char *const why = why_no_wait(VG_CALLER_OTHER, sizes[turn++ % 5] * VG_MIB);
+    if (!why && wait_ns > 0) {
+        vg_triage_wait_begins(&history, now_ns);
+        now_ns += wait_ns;
+        vg_triage_wait_ends(&history, now_ns);
+    }
+    vg_triage_returned(&history, now_ns);
+    return why == NULL;
+}
+
+static void whoever_survives_three_is_probing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++, now_ns += SECOND_NS)
+        assert_true(is_waited_for(0));
+    assert_false(is_waited_for(0));
+    now_ns += 59 * SECOND_NS;
+    assert_false(is_waited_for(0)); /* which begins the minute anew */
+    now_ns += 61 * SECOND_NS;
+    assert_true(is_waited_for(0));
+}
+
+static void failures_now_and_then_are_no_probing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++, now_ns += 6 * SECOND_NS)
+        assert_true(is_waited_for(0));
+}
+
+static void waits_are_no_time_of_the_program(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_true(is_waited_for(30 * SECOND_NS));
+    assert_false(is_waited_for(30 * SECOND_NS));
+}
+
+static void waits_of_several_threads_count_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        vg_triage_wait_begins(&history, now_ns);
+    now_ns += 30 * SECOND_NS;
+    for (int i = 0; i < 10; i++)
+        vg_triage_wait_ends(&history, now_ns);
+    assert_int_equal(history.in_waits_ns, 30 * SECOND_NS);
+    assert_int_equal(history.waiting, 0);
+}
+
+static void captures_and_injected_failures_are_reported(void **state)
+{
+    (void)state;
+    struct vg_failure failure = { .caller = VG_CALLER_PYTORCH, .twice = true, .capturing = true };
+    assert_int_equal(vg_triage(&failure, VG_FN_cuMemAlloc_v2, &history, &last, now_ns),
+                     VG_COURSE_REPORT);
+    failure.capturing = false;
+    failure.refused_by = VG_REFUSED_BY_INJECT;
+    assert_int_equal(vg_triage(&failure, VG_FN_cuMemAlloc_v2, &history, &last, now_ns),
+                     VG_COURSE_REPORT);
+    assert_true(last.passed); /* PyTorch asks again all the same */
+    failure = (struct vg_failure){ .lacks_elsewhere = "addresses are short" };
+    assert_int_equal(vg_triage(&failure, VG_FN_cuMemAddressReserve, &history, &last, now_ns),
+                     VG_COURSE_REPORT);
+    assert_false(last.passed);
+}
+
+static void enough_free_is_tried_again(void **state)
+{
+    (void)state;
+    struct vg_failure failure = { .asked_bytes = 10 * VG_MIB, .free_bytes = 14 * VG_MIB };
+    assert_int_equal(vg_triage(&failure, VG_FN_cuMemAlloc_v2, &history, &last, now_ns),
+                     VG_COURSE_AGAIN);
+    failure.free_bytes--;
+    assert_int_equal(vg_triage(&failure, VG_FN_cuMemAlloc_v2, &history, &last, now_ns),
+                     VG_COURSE_POLICY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(first_failure_of_pytorch_is_passed_and_the_second_is_not, setup),
+        cmocka_unit_test_setup(cure_ends_the_pass, setup),
+        cmocka_unit_test_setup(second_loop_of_expandable_segments, setup),
+        cmocka_unit_test_setup(those_who_ask_for_less_are_recognised, setup),
+        cmocka_unit_test_setup(whoever_survives_three_is_probing, setup),
+        cmocka_unit_test_setup(failures_now_and_then_are_no_probing, setup),
+        cmocka_unit_test_setup(waits_are_no_time_of_the_program, setup),
+        cmocka_unit_test_setup(waits_of_several_threads_count_once, setup),
+        cmocka_unit_test_setup(captures_and_injected_failures_are_reported, setup),
+        cmocka_unit_test_setup(enough_free_is_tried_again, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
