@@ -37,7 +37,10 @@ extern "C" {
  * It runs in a thread of vramguard's with the failing call's context current, while the failing call
  * waits, at most VRAMGUARD_TRIM_TIMEOUT: it must not wait for what the failing thread holds (a lock of
  * the allocator, Python's GIL). It may allocate and free; an allocation that fails in it is not
- * rescued. An exception ends at its caller. */
+ * rescued. An exception ends at its caller.
+ *
+ * A library that VRAMGUARD_TRIM_LIB names defines such a function, `vramguard_trim`, with C linkage
+ * and default visibility; its `argument` is null. */
 typedef uint64_t (*vramguard_trim_fn)(int device, uint64_t wanted_bytes, uint64_t freed_bytes,
                                       void *argument);
 

@@ -330,6 +330,7 @@ def test_a_command_does_not_outlive_the_program(machine):
         guarded=True,
         VRAMGUARD_POLICY="trim",
         VRAMGUARD_TRIM_CMD="sleep 4713",
+        VRAMGUARD_TRIM_TIMEOUT="5m",
         **DEVICE,
     )
     until = time.monotonic() + 10
