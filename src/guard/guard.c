@@ -1,16 +1,10 @@
 #include "guard/guard.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
-#include "base/clock.h"
-#include "guard/captures.h"
-#include "policy/helper.h"
-#include "policy/need.h"
-#include "report/emit.h"
-#include "report/rescue_record.h"
+#include "guard/failing.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
 static uint64_t coarse_now_ns(void)
@@ -30,7 +24,7 @@ static int current_device(void)
     return device;
 }
 
-static int device_of_call(const struct vg_call *call)
+int vg_guard_device(const struct vg_call *call)
 {
     return call->device >= 0 && call->device < VG_FILE_HOST ? call->device : current_device();
 }
@@ -66,355 +60,16 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->function = function;
     call->asked_bytes = asked_bytes;
     call->device = -1;
-    call->failing = false;
+    call->failing = NULL;
+    call->placed = false;
     call->refused_by = VG_REFUSED_BY_DRIVER;
-    call->request = NULL;
     return true;
 }
 
-/* Another thread may be describing the device to the tables, which the report shows. It takes well
- * under a millisecond. */
-static void await_device(struct vg_process_state *state, int device)
-{
-    const struct timespec pause = { .tv_nsec = 100000 };
-    for (int i = 0; i < 1000; i++) {
-        if (atomic_load_explicit(&state->device_stage[device], memory_order_acquire) ==
-            VG_DEVICE_READY)
-            return;
-        nanosleep(&pause, NULL);
-    }
-}
-
-/* What vg_stack_take returns, without a stack where there is no room to capture one. */
-static uint32_t take_stack(struct vg_process_state *state, struct vg_stack *out)
+uint32_t vg_guard_take_stack(struct vg_process_state *state, struct vg_stack *out)
 {
     const struct vg_stack_choice none = { .native = false, .python = false };
     return vg_stack_take(vg_thread.small_stack ? none : state->stacks, &state->recorder, out);
-}
-
-static void measure_device(struct vg_failure *failure)
-{
-    failure->free_bytes = failure->total_bytes = VG_BYTES_UNKNOWN;
-    vg_driver_memory(failure->device, &failure->free_bytes, &failure->total_bytes);
-}
-
-/* The functions that PyTorch's caching allocator calls again after it has emptied its cache:
- * cudaMalloc and, for expandable segments, cuMemCreate (c10/cuda/CUDACachingAllocator.cpp,
- * alloc_block). */
-static bool is_made_twice(enum vg_function_id function)
-{
-    return function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate;
-}
-
-/* What these calls lack when they fail is nothing that another process could free on the GPU; NULL
- * for all others. */
-static const char *lacks_elsewhere(enum vg_function_id function)
-{
-    switch (function) {
-    case VG_FN_cuMemHostAlloc:
-    case VG_FN_cuMemAllocHost:
-    case VG_FN_cuMemAllocHost_v2:
-    case VG_FN_cuMemHostRegister:
-    case VG_FN_cuMemHostRegister_v2: return "the host's memory is short, not the GPU's";
-    case VG_FN_cuMemAddressReserve: return "addresses are short, not memory";
-    default: return NULL;
-    }
-}
-
-/* Who calls is asked for even when no stacks are wanted. */
-static enum vg_caller classify(const struct vg_call *call)
-{
-    if (vg_thread.small_stack)
-        return VG_CALLER_OTHER;
-    if (call->stack.depth > 0)
-        return vg_caller_classify(call->stack.frames, call->stack.depth);
-    struct vg_stack stack;
-    vg_stack_capture(&stack);
-    return vg_caller_classify(stack.frames, stack.depth);
-}
-
-/* ---- failures that are passed on ---- */
-
-/* The failure that this thread was given untouched is over: its caller asked again and got it, or
- * has gone on to something else, and nobody has been told. */
-static void end_passed(struct vg_process_state *state, bool answered)
-{
-    struct vg_passed_failure passed;
-    const uint16_t place = vg_thread.passed_place;
-    vg_thread.passed_place = 0;
-    if (place == 0 || !vg_passed_take(&state->passed, place, &passed) || answered)
-        return;
-    const struct vg_tables tables = vg_process_tables(state);
-    vg_triage_returned(&state->history, vg_clock_monotonic_ns());
-    vg_passed_report(&passed, &tables, true);
-}
-
-/* PyTorch asks again: what has emptying its cache brought? */
-static void note_flush(struct vg_failure *failure, const struct vg_passed_failure *passed)
-{
-    const bool known =
-        failure->free_bytes != VG_BYTES_UNKNOWN && passed->free_bytes != VG_BYTES_UNKNOWN;
-    const uint64_t more_bytes =
-        failure->free_bytes > passed->free_bytes ? failure->free_bytes - passed->free_bytes : 0;
-    failure->actions[failure->action_count++] = (struct vg_snapshot_action){
-        .name = "flush",
-        .outcome = "PyTorch emptied its cache and asked again",
-        .recovered_bytes = known ? more_bytes : VG_BYTES_UNKNOWN,
-        .duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns,
-    };
-}
-
-/* After triage: what the new failure means for the one before, and its own note. */
-static void follow_passed(struct vg_call *call)
-{
-    struct vg_passed *const list = &call->state->passed;
-    struct vg_passed_failure passed;
-    if (!call->failure.retry) {
-        end_passed(call->state, false);
-    } else if (vg_thread.passed_place != 0) {
-        if (vg_passed_take(list, vg_thread.passed_place, &passed))
-            note_flush(&call->failure, &passed);
-        vg_thread.passed_place = 0;
-    }
-    if (call->course == VG_COURSE_PASS)
-        vg_thread.passed_place = vg_passed_note(list, &call->failure);
-}
-
-/* A success of the thread whose last failure was passed on. */
-static __attribute__((noinline)) void succeed_after_pass(const struct vg_call *call)
-{
-    const enum vg_outcome outcome =
-        vg_triage_succeeded(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
-    if (outcome != VG_OUTCOME_OPEN)
-        end_passed(call->state, outcome == VG_OUTCOME_CURED);
-}
-
-void vg_guard_note_mapped(struct vg_process_state *state)
-{
-    vg_thread.last_failure.passed = 0;
-    end_passed(state, true);
-}
-
-static void describe_failure(struct vg_call *call)
-{
-    struct vg_process_state *const state = call->state;
-    const int device = device_of_call(call);
-    call->failing = true;
-    call->placed = call->made_again = false;
-    const uint32_t stack_id = take_stack(state, &call->stack);
-    if (device >= 0) {
-        vg_process_use_device(state, device);
-        await_device(state, device);
-        atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
-    }
-    call->failure = (struct vg_failure){
-        .tables = vg_process_tables(state),
-        .api = vg_functions[call->function].symbol,
-        .error = call->result,
-        .device = device,
-        .asked_bytes = call->asked_bytes,
-        .thread_id = vg_thread.thread_id,
-        .frames = call->stack.frames,
-        .frame_count = call->stack.depth,
-        .stack_id = stack_id,
-        .stack_truncated = call->stack.truncated,
-        .refused_by = call->refused_by,
-        .injected_rule = call->refused_by == VG_REFUSED_BY_INJECT ? call->injected_by->text : NULL,
-        .injected_number = call->refused_by == VG_REFUSED_BY_INJECT ? call->allocation_number : 0,
-        .caller = classify(call),
-        .capturing = vg_captures_live(),
-        .twice = is_made_twice(call->function),
-        .lacks_elsewhere = lacks_elsewhere(call->function),
-    };
-    measure_device(&call->failure);
-    call->rescue = (struct vg_rescue){
-        .policy = &state->policy,
-        .options = state->options,
-        .failure = &call->failure,
-        .request = call->request,
-        .history = &state->history,
-    };
-    call->course = vg_triage(&call->failure, (uint16_t)call->function, &state->history,
-                             &vg_thread.last_failure, vg_clock_monotonic_ns());
-    follow_passed(call);
-}
-
-/* The call is made once more because there seems to be enough. */
-static bool make_again(struct vg_call *call)
-{
-    struct vg_failure *const failure = &call->failure;
-    call->made_again = true;
-    struct vg_snapshot_action *const told = &failure->actions[failure->action_count++];
-    *told = (struct vg_snapshot_action){ .name = "again",
-                                         .outcome = "enough is free, so the call was repeated" };
-    return true;
-}
-
-/* Follows the course of a failing call. Returns whether the call is to be made again. */
-static bool follow_course(struct vg_call *call)
-{
-    if (call->course == VG_COURSE_AGAIN && !call->made_again)
-        return make_again(call);
-    if (call->course == VG_COURSE_AGAIN) {
-        /* Somebody else may have been faster: then it is a shortage like any other. */
-        measure_device(&call->failure);
-        if (vg_triage_is_enough(&call->failure))
-            return false;
-    } else if (call->course != VG_COURSE_POLICY) {
-        return false;
-    }
-    switch (vg_policy_next(&call->rescue)) {
-    case VG_VERDICT_PASS: return false;
-    case VG_VERDICT_PLACED:
-        call->placed = true;
-        call->result = CUDA_SUCCESS;
-        return false;
-    default: return true;
-    }
-}
-
-/* The failure goes to the program. */
-static void give_up(struct vg_call *call)
-{
-    struct vg_process_state *const state = call->state;
-    if (call->course == VG_COURSE_PASS && vg_thread.passed_place != 0)
-        return;
-    if (call->failure.retry)
-        vg_thread.last_failure.passed = 0;
-    call->failure.failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
-    if (call->failure.refused_by != VG_REFUSED_BY_INJECT)
-        vg_triage_returned(&state->history, vg_clock_monotonic_ns());
-    vg_report_failure(&call->failure);
-}
-
-static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
-{
-    const int saved_errno = errno;
-    /* A hook asked to free memory runs short itself: it sees the driver's answer. */
-    if (vg_helper_is_current())
-        return false;
-    if (!call->state)
-        call->state = vg_process_start();
-    if (!call->state)
-        return false; /* switched off */
-    /* A thread that was cancelled in here, where it never would be without us, would leave things
-     * claimed and half said. */
-    int cancellable;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
-    if (!call->failing)
-        describe_failure(call);
-    const bool again = follow_course(call);
-    if (call->placed)
-        vg_rescue_record(&call->failure);
-    else if (!again)
-        give_up(call);
-    pthread_setcancelstate(cancellable, NULL);
-    errno = saved_errno;
-    return again;
-}
-
-/* The call lacked memory before, and now does not. */
-static __attribute__((noinline)) void end_failure(struct vg_call *call)
-{
-    const int saved_errno = errno;
-    vg_policy_end(&call->rescue, call->result == CUDA_SUCCESS);
-    if (call->result == CUDA_SUCCESS && call->failure.action_count > 0)
-        vg_rescue_record(&call->failure);
-    errno = saved_errno;
-}
-
-bool vg_guard_again(struct vg_call *call)
-{
-    if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0))
-        return answer_failure(call);
-    if (__builtin_expect(call->failing, 0))
-        end_failure(call);
-    return false;
-}
-
-/* ---- before the call ---- */
-
-static struct vg_coming coming_to(const struct vg_process_state *state, int device, uint64_t bytes,
-                                  uint64_t wait_ms)
-{
-    const struct vg_file_device *const described = &state->recorder.header->devices[device];
-    return (struct vg_coming){ .device = device,
-                               .uuid = described->uuid,
-                               .registration = &state->registrations[device],
-                               .total_bytes = described->total_bytes,
-                               .bytes = bytes,
-                               .wait_ms = wait_ms,
-                               .priority = (uint16_t)state->options->priority.number };
-}
-
-/* While this process holds next to nothing, others may be before it. Once it has been held back, or
- * holds something, it is a holder, and holders are never held back. */
-static void ask_queue(struct vg_call *call)
-{
-    struct vg_process_state *const state = call->state;
-    const int device = device_of_call(call);
-    if (device < 0)
-        return;
-    vg_process_use_device(state, device);
-    if (state->recorder.header->devices[device].live_bytes >= VG_NEWCOMER_BYTES) {
-        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
-        return;
-    }
-    if (!vg_newcomer_concerns(&state->registrations[device]) || vg_captures_live() ||
-        call->asked_bytes == VG_BYTES_UNKNOWN || call->failing)
-        return;
-    const struct vg_coming coming =
-        coming_to(state, device, call->asked_bytes, vg_policy_wait_ms(&state->policy));
-    if (!vg_newcomer_hold_back(&coming))
-        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
-}
-
-/* Is the call to fail because the user wants to see what then happens? A call is counted when it is
- * first made, not when the policy repeats it. One that cannot succeed is not counted: it gets the
- * driver's own answer. */
-static bool is_injected(struct vg_call *call)
-{
-    if (call->failing || call->asked_bytes == 0 || vg_helper_is_current() ||
-        device_of_call(call) < 0)
-        return false;
-    call->allocation_number = atomic_fetch_add(&call->state->allocation_count, 1) + 1;
-    call->injected_by =
-        vg_inject_match(&call->state->inject, call->allocation_number, call->asked_bytes);
-    return call->injected_by != NULL;
-}
-
-bool vg_guard_ask_gates(struct vg_call *call)
-{
-    const unsigned gates = call->state->gates;
-    const int saved_errno = errno;
-    call->refused_by = VG_REFUSED_BY_DRIVER;
-    if (gates & VG_GATE_QUEUE)
-        ask_queue(call);
-    if ((gates & VG_GATE_INJECT) && is_injected(call))
-        call->refused_by = VG_REFUSED_BY_INJECT;
-    errno = saved_errno;
-    return call->refused_by == VG_REFUSED_BY_DRIVER;
-}
-
-/* The process's first context on `device` is about to be made: VRAMGUARD_NEED. */
-static void await_need(int device)
-{
-    static _Atomic uint32_t awaited; /* a bit for each device */
-    const struct vg_options *const options = vg_process_options();
-    if (options->need.number == 0 || options->enabled.number == VG_ENABLED_OFF || device < 0 ||
-        device >= VG_FILE_HOST ||
-        (atomic_fetch_or(&awaited, UINT32_C(1) << device) & UINT32_C(1) << device))
-        return;
-    const int saved_errno = errno;
-    struct vg_process_state *const state = vg_process_start();
-    if (state) {
-        vg_process_use_device(state, device);
-        await_device(state, device);
-        const struct vg_coming coming =
-            coming_to(state, device, options->need.number, options->need_wait.number);
-        vg_need_await(&coming);
-    }
-    errno = saved_errno;
 }
 
 bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device)
@@ -423,14 +78,14 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
         return false;
     vg_thread.depth = 1;
     if (device >= 0) /* those that make a context name their device */
-        await_need(device);
+        vg_gates_before_context(device);
     call->state = NULL;
     call->function = function;
     call->asked_bytes = VG_BYTES_UNKNOWN;
     call->device = device;
-    call->failing = false;
+    call->failing = NULL;
+    call->placed = false;
     call->refused_by = VG_REFUSED_BY_DRIVER;
-    call->request = NULL;
     return true;
 }
 
@@ -449,12 +104,12 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     if (vg_guard_placed(call))
         kind = vg_kind_traits(kind) & VG_TRAIT_HANDLE ? VG_KIND_SPILLED_VIRTUAL : VG_KIND_SPILLED;
     const unsigned traits = vg_kind_traits(kind);
-    const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : device_of_call(call);
+    const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : vg_guard_device(call);
     if (address == 0 || device < 0)
         return;
     const int saved_errno = errno; /* the first stack makes libunwind open things */
     if (__builtin_expect(vg_thread.last_failure.passed, 0) && device != VG_FILE_HOST)
-        succeed_after_pass(call);
+        vg_failing_succeed_after_pass(call);
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);
     const struct vg_allocation allocation = {
@@ -465,7 +120,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .device = (uint16_t)device,
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
-        .stack_id = take_stack(state, &call->stack),
+        .stack_id = vg_guard_take_stack(state, &call->stack),
     };
     vg_track_put(&state->track, &allocation);
     publish_held(state, device);

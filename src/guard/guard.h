@@ -18,6 +18,8 @@
 
 #include "base/size.h"
 #include "driver/driver.h"
+#include "guard/failing.h"
+#include "guard/gates.h"
 #include "guard/process_state.h"
 #include "guard/stack.h"
 #include "recorder/format.h"
@@ -29,18 +31,13 @@ struct vg_call {
     uint64_t asked_bytes; /* as the program named it, VG_BYTES_UNKNOWN if it named none */
     int device;           /* ordinal that the call is about; -1: the current context's */
     struct vg_process_state *state;
-    bool failing; /* the real call ran out of memory; only then are the rest valid */
-    bool placed;  /* the policy has found the memory elsewhere: there was no real success */
-    enum vg_refusal refused_by;
+    struct vg_failing *failing; /* while it lacks memory and something is tried; else NULL */
+    bool placed;         /* the policy has found the memory elsewhere: there was no real success */
+    uint64_t placed_key; /* then: vg_request.key */
+    enum vg_refusal refused_by;               /* of the last try, if that ran out of memory */
     const struct vg_inject_rule *injected_by; /* with VG_REFUSED_BY_INJECT, and then */
     uint64_t allocation_number;               /* of the process's allocations */
-    bool made_again;                          /* VG_COURSE_AGAIN has been followed */
-    enum vg_course course;
-    struct vg_request *request; /* what the policy may place elsewhere, or NULL */
-    struct vg_request request_of_call;
-    struct vg_rescue rescue;
-    struct vg_stack stack;
-    struct vg_failure failure;
+    struct vg_stack stack;                    /* once the call has succeeded or failed */
 };
 
 /* Starts guarding the call. Returns false when it is to go straight to the driver: switched off,
@@ -51,16 +48,14 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
  * process's state is not made before that. `device` as in struct vg_call. */
 bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device);
 
-/* Asks what stands before the real call: limits and injected failures. Returns false when the call
- * is to fail without being made. */
-bool vg_guard_ask_gates(struct vg_call *call);
-
-/* Who is a newcomer concerns no small allocation. */
+/* Is the real call to be made? See gates.h. That a process is a newcomer concerns no small
+ * allocation.
+ */
 static inline bool vg_guard_admits(struct vg_call *call)
 {
     const unsigned gates = atomic_load_explicit(&call->state->gates, memory_order_relaxed);
     return __builtin_expect(gates == 0, 1) ||
-           (gates == VG_GATE_QUEUE && call->asked_bytes < VG_MIB) || vg_guard_ask_gates(call);
+           (gates == VG_GATE_QUEUE && call->asked_bytes < VG_MIB) || vg_gates_ask(call);
 }
 
 /* Has the driver accepted the arguments of the call just made? Only then may what they point to be
@@ -71,23 +66,26 @@ static inline bool vg_guard_accepted(const struct vg_call *call)
 }
 
 /* Looks at call->result: is the real call to be made once more? Runs the policy after an
- * out-of-memory result and writes the report when nothing helped. */
-bool vg_guard_again(struct vg_call *call);
-
-/* The same for a call whose request the policy may place elsewhere. */
+ * out-of-memory result and writes the report when nothing helped. `request`: what of the call the
+ * policy may place elsewhere, or NULL; read only after an out-of-memory result. */
 static inline bool vg_guard_again_for(struct vg_call *call, const struct vg_request *request)
 {
-    if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0)) {
-        call->request_of_call = *request;
-        call->request = &call->request_of_call;
-    }
-    return vg_guard_again(call);
+    if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0))
+        return vg_failing_answer(call, request);
+    if (__builtin_expect(call->failing != NULL, 0))
+        vg_failing_end(call);
+    return false;
+}
+
+static inline bool vg_guard_again(struct vg_call *call)
+{
+    return vg_guard_again_for(call, NULL);
 }
 
 /* Is the success of the call the policy's, which has placed the request elsewhere? */
 static inline bool vg_guard_placed(const struct vg_call *call)
 {
-    return __builtin_expect(call->failing, 0) && call->placed;
+    return __builtin_expect(call->placed, 0);
 }
 
 /* Records what a successful call allocated, on call->device; address 0 is nothing. What was placed
@@ -100,6 +98,12 @@ static inline uint64_t vg_guard_handle_key(enum vg_kind kind, uint64_t handle)
 {
     return handle ^ ((uint64_t)kind << 59 | UINT64_C(1) << 63);
 }
+
+/* Ordinal of the device that the call is about, -1 when it has none (or one beyond our table). */
+int vg_guard_device(const struct vg_call *call);
+
+/* What vg_stack_take returns, without a stack where there is no room to capture one. */
+uint32_t vg_guard_take_stack(struct vg_process_state *state, struct vg_stack *out);
 
 /* Ends the call. Returns the result for the program. */
 CUresult vg_guard_end(struct vg_call *call);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/stderr.h"
@@ -225,4 +226,23 @@ void vg_process_describe_device(struct vg_process_state *state, int ordinal)
     describe_device(state, ordinal);
     atomic_store_explicit(&state->device_stage[ordinal], VG_DEVICE_READY, memory_order_release);
     errno = saved_errno;
+}
+
+/* Another thread may be describing the device to the tables, which the report shows. It takes well
+ * under a millisecond. */
+static void await_ready(struct vg_process_state *state, int device)
+{
+    const struct timespec pause = { .tv_nsec = 100000 };
+    for (int i = 0; i < 1000; i++) {
+        if (atomic_load_explicit(&state->device_stage[device], memory_order_acquire) ==
+            VG_DEVICE_READY)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
+void vg_process_await_device(struct vg_process_state *state, int ordinal)
+{
+    vg_process_use_device(state, ordinal);
+    await_ready(state, ordinal);
 }

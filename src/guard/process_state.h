@@ -107,4 +107,7 @@ static inline void vg_process_use_device(struct vg_process_state *state, int ord
         vg_process_describe_device(state, ordinal);
 }
 
+/* The same, and waits for another thread that is at it: for what needs the description itself. */
+void vg_process_await_device(struct vg_process_state *state, int ordinal);
+
 #endif

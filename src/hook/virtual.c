@@ -55,7 +55,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
             on_device = is_on_device(&call, properties);
     } while (create_again(&call, handle, properties, flags));
     if (call.result == CUDA_SUCCESS && on_device) {
-        const uint64_t key = vg_guard_placed(&call) ? call.request->key : next_key(VG_KIND_VIRTUAL);
+        const uint64_t key = vg_guard_placed(&call) ? call.placed_key : next_key(VG_KIND_VIRTUAL);
         if (vg_virtual_create(&call.state->virtual, *handle, key) == 0)
             vg_guard_record(&call, VG_KIND_VIRTUAL, key, bytes);
     }

@@ -275,8 +275,8 @@ static CUresult guarded_create(CUmemGenericAllocationHandle *handle, size_t byte
                                                            .key = spilled_key(),
                                                            .answer = handle }));
     if (call.result == CUDA_SUCCESS) {
-        CHECK(vg_virtual_create(&call.state->virtual, *handle, call.request->key) == 0);
-        vg_guard_record(&call, VG_KIND_VIRTUAL, call.request->key, bytes);
+        CHECK(vg_virtual_create(&call.state->virtual, *handle, spilled_key()) == 0);
+        vg_guard_record(&call, VG_KIND_VIRTUAL, spilled_key(), bytes);
     }
     return vg_guard_end(&call);
 }

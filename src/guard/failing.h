@@ -1,0 +1,33 @@
+/* What happens when a call lacks memory: its facts are gathered once, triage chooses the course,
+ * the policy's actions follow each other with the call made again in between, and in the end there
+ * is a rescue, recorded, or a failure, reported. The guard's own part of a failing call. */
+#ifndef VRAMGUARD_GUARD_FAILING_H
+#define VRAMGUARD_GUARD_FAILING_H
+
+#include <stdbool.h>
+
+#include "policy/policy.h"
+
+struct vg_call;
+
+/* A failing call. In memory of its own until it is over (vg_call.failing). */
+struct vg_failing {
+    enum vg_course course;
+    bool made_again; /* VG_COURSE_AGAIN has been followed */
+    struct vg_request request;
+    struct vg_rescue rescue;
+    struct vg_failure failure;
+};
+
+/* The call has just returned out of memory. `request`: what the policy may place elsewhere, or
+ * NULL. Returns whether to make the call again. If not, call->result is what the program is to get:
+ * when call->placed is set, a success. errno is preserved. No lock of ours may be held. */
+bool vg_failing_answer(struct vg_call *call, const struct vg_request *request);
+
+/* The call, made again, has not returned out of memory. */
+void vg_failing_end(struct vg_call *call);
+
+/* A success of a thread whose last failure was passed on untouched. */
+void vg_failing_succeed_after_pass(const struct vg_call *call);
+
+#endif

@@ -1,0 +1,90 @@
+#include "guard/gates.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "guard/captures.h"
+#include "guard/guard.h"
+#include "policy/helper.h"
+#include "policy/need.h"
+
+static struct vg_coming coming_to(const struct vg_process_state *state, int device, uint64_t bytes,
+                                  uint64_t wait_ms)
+{
+    const struct vg_file_device *const described = &state->recorder.header->devices[device];
+    return (struct vg_coming){ .device = device,
+                               .uuid = described->uuid,
+                               .registration = &state->registrations[device],
+                               .total_bytes = described->total_bytes,
+                               .bytes = bytes,
+                               .wait_ms = wait_ms,
+                               .priority = (uint16_t)state->options->priority.number };
+}
+
+/* While this process holds next to nothing, others may be before it. Once it has been held back, or
+ * holds something, it is a holder, and holders are never held back. */
+static void ask_queue(struct vg_call *call)
+{
+    struct vg_process_state *const state = call->state;
+    const int device = vg_guard_device(call);
+    if (device < 0 || vg_helper_is_current())
+        return;
+    vg_process_use_device(state, device);
+    if (state->recorder.header->devices[device].live_bytes >= VG_NEWCOMER_BYTES) {
+        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+        return;
+    }
+    if (!vg_newcomer_concerns(&state->registrations[device]) || vg_captures_live() ||
+        call->asked_bytes == VG_BYTES_UNKNOWN || call->failing)
+        return;
+    const struct vg_coming coming =
+        coming_to(state, device, call->asked_bytes, vg_policy_wait_ms(&state->policy));
+    if (!vg_newcomer_hold_back(&coming))
+        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+}
+
+/* Is the call to fail because the user wants to see what then happens? A call is counted when it is
+ * first made, not when the policy repeats it. One that cannot succeed is not counted: it gets the
+ * driver's own answer. */
+static bool is_injected(struct vg_call *call)
+{
+    if (call->failing || call->asked_bytes == 0 || vg_helper_is_current() ||
+        vg_guard_device(call) < 0)
+        return false;
+    call->allocation_number = atomic_fetch_add(&call->state->allocation_count, 1) + 1;
+    call->injected_by =
+        vg_inject_match(&call->state->inject, call->allocation_number, call->asked_bytes);
+    return call->injected_by != NULL;
+}
+
+bool vg_gates_ask(struct vg_call *call)
+{
+    const unsigned gates = call->state->gates;
+    const int saved_errno = errno;
+    call->refused_by = VG_REFUSED_BY_DRIVER;
+    if (gates & VG_GATE_QUEUE)
+        ask_queue(call);
+    if ((gates & VG_GATE_INJECT) && is_injected(call))
+        call->refused_by = VG_REFUSED_BY_INJECT;
+    errno = saved_errno;
+    return call->refused_by == VG_REFUSED_BY_DRIVER;
+}
+
+void vg_gates_before_context(int device)
+{
+    static _Atomic uint32_t awaited; /* a bit for each device */
+    const struct vg_options *const options = vg_process_options();
+    if (options->need.number == 0 || options->enabled.number == VG_ENABLED_OFF || device < 0 ||
+        device >= VG_FILE_HOST || vg_helper_is_current() ||
+        (atomic_fetch_or(&awaited, UINT32_C(1) << device) & UINT32_C(1) << device))
+        return;
+    const int saved_errno = errno;
+    struct vg_process_state *const state = vg_process_start();
+    if (state) {
+        vg_process_await_device(state, device);
+        const struct vg_coming coming =
+            coming_to(state, device, options->need.number, options->need_wait.number);
+        vg_need_await(&coming);
+    }
+    errno = saved_errno;
+}
