@@ -207,11 +207,11 @@ void vg_run_add_end(struct vg_text *out, const struct vg_reader *reader)
         break;
     case VG_RUN_ELSEWHERE: vg_text_addf(out, "unknown, ran on %s", header->host); break;
     }
+    if (header->spill_peak_bytes > 0)
+        vg_text_addf(out, ", spilled %s", VG_AMOUNT(header->spill_peak_bytes));
     if (header->rescue_count > 0)
         vg_text_addf(out, ", rescued %u time%s", header->rescue_count,
                      header->rescue_count == 1 ? "" : "s");
     if (failures > 0)
         vg_text_addf(out, ", survived %u failure%s", failures, failures == 1 ? "" : "s");
-    if (header->spill_peak_bytes > 0)
-        vg_text_addf(out, ", spilled %s", VG_AMOUNT(header->spill_peak_bytes));
 }

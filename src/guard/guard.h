@@ -58,6 +58,15 @@ static inline bool vg_guard_admits(struct vg_call *call)
            (gates == VG_GATE_QUEUE && call->asked_bytes < VG_MIB) || vg_gates_ask(call);
 }
 
+/* Do the gates have to know what is asked for and where before the driver has looked at it? Only
+ * with an option that refuses calls: a bare program gets an error for a wild descriptor, not a
+ * fault. */
+static inline bool vg_guard_looks_ahead(const struct vg_call *call)
+{
+    const unsigned gates = atomic_load_explicit(&call->state->gates, memory_order_relaxed);
+    return __builtin_expect(gates & ~(unsigned)VG_GATE_QUEUE, 0);
+}
+
 /* Has the driver accepted the arguments of the call just made? Only then may what they point to be
  * read: a bare program gets an error for a wild pointer that the driver never looked at. */
 static inline bool vg_guard_accepted(const struct vg_call *call)

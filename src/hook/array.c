@@ -53,7 +53,7 @@ static uint64_t key(const void *array)
         struct vg_call call;                                                                       \
         if (!vg_guard_begin(&call, VG_FN_##symbol, VG_BYTES_UNKNOWN))                              \
             return VG_PASS(symbol, (array, descriptor));                                           \
-        if (call.state->gates)                                                                     \
+        if (vg_guard_looks_ahead(&call))                                                           \
             call.asked_bytes = estimate_of(descriptor);                                            \
         do {                                                                                       \
             call.result = vg_guard_admits(&call) ? vg_driver.symbol(array, descriptor)             \
@@ -101,7 +101,7 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESC
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMipmappedArrayCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuMipmappedArrayCreate, (array, descriptor, levels));
-    if (call.state->gates)
+    if (vg_guard_looks_ahead(&call))
         call.asked_bytes = estimate_levels(descriptor, levels);
     do {
         call.result = vg_guard_admits(&call)

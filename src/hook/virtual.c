@@ -44,11 +44,11 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemCreate, bytes))
         return VG_PASS(cuMemCreate, (handle, bytes, properties, flags));
-    /* Gates have to know the place before the driver has looked at it; they stand before devices
-     * only. */
-    bool on_device = call.state->gates && is_on_device(&call, properties);
+    /* Gates that refuse stand before devices only. */
+    const bool looks_ahead = vg_guard_looks_ahead(&call);
+    bool on_device = looks_ahead && is_on_device(&call, properties);
     do {
-        call.result = !on_device || vg_guard_admits(&call)
+        call.result = (looks_ahead && !on_device) || vg_guard_admits(&call)
                           ? vg_driver.cuMemCreate(handle, bytes, properties, flags)
                           : CUDA_ERROR_OUT_OF_MEMORY;
         if (vg_guard_accepted(&call))
