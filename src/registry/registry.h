@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/process.h"
+#include "registry/shared_file.h" /* where the files live */
 
 struct vg_registry_file;
 
@@ -19,9 +20,6 @@ struct vg_registration {
     struct vg_registry_file *file; /* NULL: unregistered */
     _Atomic uint64_t *held_bytes;  /* never NULL: where to keep the live bytes up to date */
 };
-
-/* Where the files live; tests set another place. NULL = /dev/shm/vramguard-<uid>. */
-extern const char *vg_registry_directory;
 
 /* Registers this process with the GPU `uuid`. Always leaves a usable `out`: when the registry
  * cannot be used, unregistered, and says so in one line the first time. Waits for nobody. */
