@@ -2,7 +2,7 @@
 # all, data races for those that use threads.
 
 SANITIZE_OUT     := $(BUILD)/sanitize
-SANITIZE_ADDRESS := elf_symbol guard guard_python_code lock option policy process recorder registry \
+SANITIZE_ADDRESS := elf_symbol guard guard_python_code limit lock option policy process recorder registry \
                     shield size text track
 SANITIZE_THREAD  := guard lock recorder registry track
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.

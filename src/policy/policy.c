@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/stderr.h"
 #include "base/text.h"
+#include "policy/limit.h"
 
 #define VG_ACTION(name) extern const struct vg_action vg_action_##name;
 #include "policy/action_table.h"
@@ -103,6 +104,7 @@ static int check_policy(const char *text, char *why, size_t why_cap)
 void vg_policy_check_options(void)
 {
     vg_option_set_check(VG_OPTION_ID_policy, check_policy);
+    vg_option_set_check(VG_OPTION_ID_limit, vg_limit_check);
 }
 
 /* ---- running ---- */
