@@ -54,6 +54,7 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->device = -1;
     call->failing = false;
     call->refused_by = VG_REFUSED_BY_DRIVER;
+    call->weightless = call->charge.held = false;
     call->request = NULL;
     return true;
 }
@@ -69,6 +70,7 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     call->device = device;
     call->failing = false;
     call->refused_by = VG_REFUSED_BY_DRIVER;
+    call->weightless = call->charge.held = false;
     call->request = NULL;
     return true;
 }
@@ -214,6 +216,8 @@ static void give_up(struct vg_call *call)
 static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
 {
     const int saved_errno = errno;
+    if (call->charge.held)
+        vg_allowance_release(&call->state->allowance, &call->charge);
     if (!call->state)
         call->state = vg_process_start();
     if (!call->state)
@@ -233,13 +237,60 @@ bool vg_guard_again(struct vg_call *call)
         return answer_failure(call);
     if (__builtin_expect(call->failing, 0))
         vg_policy_end(&call->rescue, call->result == CUDA_SUCCESS);
+    if (__builtin_expect(call->charge.held, 0) && call->result != CUDA_SUCCESS)
+        vg_allowance_release(&call->state->allowance, &call->charge);
     return false;
+}
+
+/* Charges what the call asks for. Returns false when it is more than the limit leaves. */
+static bool limit_admits(struct vg_call *call)
+{
+    if (call->weightless || call->asked_bytes == VG_BYTES_UNKNOWN)
+        return true;
+    return vg_allowance_reserve(&call->state->allowance, device_of_call(call), call->asked_bytes,
+                                &call->charge);
 }
 
 bool vg_guard_ask_gates(struct vg_call *call)
 {
     call->refused_by = VG_REFUSED_BY_DRIVER;
+    if ((call->state->gates & VG_GATE_LIMIT) && !limit_admits(call)) {
+        call->refused_by = VG_REFUSED_BY_LIMIT;
+        return false;
+    }
     return true;
+}
+
+bool vg_guard_resize(struct vg_call *call, uint64_t bytes)
+{
+    if (vg_allowance_resize(&call->state->allowance, &call->charge, bytes))
+        return true;
+    call->refused_by = VG_REFUSED_BY_LIMIT;
+    return false;
+}
+
+/* Records that ended unseen are charged no longer. */
+static void give_back_dropped(struct vg_process_state *state)
+{
+    for (uint16_t device = 0; device < VG_FILE_HOST; device++) {
+        const uint64_t bytes = vg_track_take_dropped(&state->track, device);
+        if (bytes > 0)
+            vg_allowance_give_back(&state->allowance, device, bytes);
+    }
+}
+
+/* vg_track_put under a limit: what is in the index is what is charged. */
+static void put_charged(struct vg_call *call, const struct vg_allocation *allocation)
+{
+    struct vg_process_state *const state = call->state;
+    if (allocation->bytes == VG_BYTES_UNKNOWN) {
+        vg_track_put(&state->track, allocation); /* is only counted as lost */
+        return;
+    }
+    vg_allowance_settle(&state->allowance, &call->charge, allocation->device, allocation->bytes);
+    if (vg_track_put(&state->track, allocation) != 0)
+        vg_allowance_give_back(&state->allowance, allocation->device, allocation->bytes);
+    give_back_dropped(state);
 }
 
 /* The current context as a number, 0 when there is none. */
@@ -272,7 +323,10 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
         .stack_id = take_stack(state, &call->stack),
     };
-    vg_track_put(&state->track, &allocation);
+    if (__builtin_expect(state->gates & VG_GATE_LIMIT, 0))
+        put_charged(call, &allocation);
+    else
+        vg_track_put(&state->track, &allocation);
     publish_held(state, device);
     errno = saved_errno;
 }
@@ -283,6 +337,8 @@ void vg_guard_forget(struct vg_process_state *state, uint64_t key)
     if (key == 0 || !vg_track_take(&state->track, key, &taken))
         return;
     vg_track_forget(&state->track, &taken);
+    if (state->gates & VG_GATE_LIMIT)
+        vg_allowance_give_back(&state->allowance, taken.device, taken.bytes);
     publish_held(state, taken.device);
 }
 
@@ -292,6 +348,8 @@ void vg_guard_drop_context(CUcontext context)
     if (!state || state->inert || !vg_fork_mark_intact())
         return;
     vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
+    if (state->gates & VG_GATE_LIMIT)
+        give_back_dropped(state);
     for (int device = 0; device < VG_FILE_DEVICES; device++)
         if (atomic_load(&state->device_stage[device]) == VG_DEVICE_READY)
             publish_held(state, device);
@@ -299,6 +357,8 @@ void vg_guard_drop_context(CUcontext context)
 
 CUresult vg_guard_end(struct vg_call *call)
 {
+    if (__builtin_expect(call->charge.held, 0)) /* and nothing was recorded */
+        vg_allowance_release(&call->state->allowance, &call->charge);
     vg_guard_leave();
     return call->result;
 }
@@ -317,10 +377,14 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
 CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
 {
     if (call->known) {
-        if (result == CUDA_SUCCESS)
+        if (result == CUDA_SUCCESS) {
             vg_track_forget(&call->state->track, &call->taken);
-        else
+            if (__builtin_expect(call->state->gates & VG_GATE_LIMIT, 0))
+                vg_allowance_give_back(&call->state->allowance, call->taken.device,
+                                       call->taken.bytes);
+        } else {
             vg_track_restore(&call->state->track, &call->taken);
+        }
         publish_held(call->state, call->taken.device);
     }
     vg_guard_leave();

@@ -32,7 +32,9 @@ struct vg_call {
     bool failing; /* the real call ran out of memory; only then are the rest valid */
     bool placed;  /* the policy has found the memory elsewhere: there was no real success */
     enum vg_refusal refused_by;
-    bool made_again; /* VG_COURSE_AGAIN has been followed */
+    bool weightless;         /* set by the wrapper: takes no memory of a device, or none yet */
+    struct vg_charge charge; /* what the call has reserved under a limit */
+    bool made_again;         /* VG_COURSE_AGAIN has been followed */
     enum vg_course course;
     struct vg_request *request; /* set by the wrapper before vg_guard_again, or NULL */
     struct vg_rescue rescue;
@@ -55,6 +57,15 @@ bool vg_guard_ask_gates(struct vg_call *call);
 static inline bool vg_guard_admits(struct vg_call *call)
 {
     return __builtin_expect(call->state->gates == 0, 1) || vg_guard_ask_gates(call);
+}
+
+/* Some calls show what they take only when they have succeeded. Returns false when a limit does not
+ * allow `bytes` in all: the wrapper then frees what it got and says CUDA_ERROR_OUT_OF_MEMORY. */
+bool vg_guard_resize(struct vg_call *call, uint64_t bytes);
+
+static inline bool vg_guard_allows(struct vg_call *call, uint64_t bytes)
+{
+    return __builtin_expect(!call->charge.held, 1) || vg_guard_resize(call, bytes);
 }
 
 /* Has the driver accepted the arguments of the call just made? Only then may what they point to be

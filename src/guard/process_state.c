@@ -47,6 +47,12 @@ bool vg_process_switched_off(void)
     return read_options()->enabled.number == VG_ENABLED_OFF;
 }
 
+bool vg_process_limited(void)
+{
+    const struct vg_options *const from = read_options();
+    return from->limit.text[0] != '\0' && from->enabled.number != VG_ENABLED_OFF;
+}
+
 /* Runs at exit() with the status; glibc's on_exit is the only way to learn it from inside. */
 static void at_exit(int status, void *argument)
 {
@@ -81,6 +87,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->stacks = stack_choice(from);
     state->options = from;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
+    state->gates = vg_allowance_open(&state->allowance, from) ? VG_GATE_LIMIT : 0;
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
         .keep_runs = (unsigned)from->keep_runs.number,

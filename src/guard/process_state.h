@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/option.h"
+#include "guard/allowance.h"
 #include "guard/fork_mark.h"
 #include "guard/stack.h"
 #include "policy/policy.h"
@@ -26,6 +27,7 @@ struct vg_process_state {
     struct vg_stack_choice stacks;
     unsigned gates; /* enum vg_gate: what is asked before each allocation */
     struct vg_policy policy;
+    struct vg_allowance allowance;
     const struct vg_options *options;
     struct vg_history history;
     struct vg_recorder recorder;
@@ -38,6 +40,9 @@ struct vg_process_state {
 
 /* Is the library switched off (VRAMGUARD=off)? Reads the options on first use; opens nothing. */
 bool vg_process_switched_off(void);
+
+/* Is there a limit (VRAMGUARD_LIMIT)? Reads the options on first use; opens nothing. */
+bool vg_process_limited(void);
 
 /* What each thread keeps. Small: thread-local storage is paid for by every thread of the program.
  */

@@ -3,6 +3,7 @@
  * another process and are not charged to this one. */
 #include <stdatomic.h>
 
+#include "base/mapped.h"
 #include "guard/guard.h"
 #include "hook/wrappers.h"
 
@@ -14,6 +15,21 @@ static uint64_t next_key(void)
     return vg_guard_handle_key(VG_KIND_VIRTUAL, atomic_fetch_add(&count, 1) + 1);
 }
 
+static bool is_on_device(const CUmemAllocationProp *properties)
+{
+    return properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE;
+}
+
+/* A limit must know the device before the driver has said that the properties may be read: then it
+ * is looked whether there is memory. Memory of the host is not limited. */
+static void place_before(struct vg_call *call, const CUmemAllocationProp *properties)
+{
+    if (vg_is_mapped(properties, sizeof *properties) && is_on_device(properties))
+        call->device = properties->location.id;
+    else
+        call->weightless = true;
+}
+
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
                      const CUmemAllocationProp *properties, unsigned long long flags)
 {
@@ -21,12 +37,13 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
     if (!vg_guard_begin(&call, VG_FN_cuMemCreate, bytes))
         return VG_PASS(cuMemCreate, (handle, bytes, properties, flags));
     bool on_device = false;
+    if (__builtin_expect(call.state->gates != 0, 0))
+        place_before(&call, properties);
     do {
         call.result = vg_guard_admits(&call)
                           ? vg_driver.cuMemCreate(handle, bytes, properties, flags)
                           : CUDA_ERROR_OUT_OF_MEMORY;
-        if (vg_guard_accepted(&call) && properties &&
-            properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
+        if (vg_guard_accepted(&call) && properties && is_on_device(properties)) {
             on_device = true;
             call.device = properties->location.id;
         }
