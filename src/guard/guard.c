@@ -107,6 +107,13 @@ static void measure_device(struct vg_failure *failure)
     failure->total_bytes = total_bytes;
 }
 
+void vg_guard_measure_limit(struct vg_process_state *state, struct vg_failure *failure)
+{
+    if (vg_allowance_left(&state->allowance, failure->device, &failure->limit_bytes,
+                          &failure->limit_left_bytes))
+        failure->limit_shared = state->allowance.shared;
+}
+
 /* The functions that PyTorch's caching allocator calls again after it has emptied its cache:
  * cudaMalloc and, for expandable segments, cuMemCreate (c10/cuda/CUDACachingAllocator.cpp,
  * alloc_block). */
@@ -158,6 +165,7 @@ static void describe_failure(struct vg_call *call)
         .twice = is_made_twice(call->function),
     };
     measure_device(&call->failure);
+    vg_guard_measure_limit(state, &call->failure);
     call->rescue = (struct vg_rescue){
         .policy = &state->policy,
         .options = state->options,
@@ -208,6 +216,10 @@ static void give_up(struct vg_call *call)
     struct vg_process_state *const state = call->state;
     if (call->course == VG_COURSE_PASS)
         return;
+    if (call->failure.limit_bytes > 0) {
+        call->failure.refused_by = call->refused_by; /* of the last try */
+        vg_guard_measure_limit(state, &call->failure);
+    }
     call->failure.failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
     vg_triage_returned(&state->history, vg_clock_monotonic_ns());
     vg_report_failure(&call->failure);

@@ -75,6 +75,9 @@ static inline bool vg_guard_accepted(const struct vg_call *call)
     return call->result == CUDA_SUCCESS || call->result == CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+/* Fills in what a limit allows of failure->device, and leaves. */
+void vg_guard_measure_limit(struct vg_process_state *state, struct vg_failure *failure);
+
 /* Looks at call->result: is the real call to be made once more? Runs the policy after an
  * out-of-memory result and writes the report when nothing helped. */
 bool vg_guard_again(struct vg_call *call);

@@ -9,6 +9,34 @@
  * amount and fail with less free than this failed for lack of it. */
 #define HEADROOM_BYTES VG_GIB
 
+/* ---- the user's own limit ---- */
+
+static void limit_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_addf(out, "VRAMGUARD_LIMIT allows %s %s of this GPU",
+                 s->limit_shared ? "the processes that share it" : "this process",
+                 VG_AMOUNT(s->limit_bytes));
+    if (vg_amount_known(s->asked_bytes) && s->asked_bytes > s->limit_bytes)
+        vg_text_addf(out, ", less than the %s asked for at once", VG_AMOUNT(s->asked_bytes));
+    else if (s->limit_left_bytes < s->limit_bytes)
+        vg_text_addf(out, ", of which %s are taken",
+                     VG_AMOUNT(s->limit_bytes - s->limit_left_bytes));
+    if (vg_amount_known(s->device.free_bytes))
+        vg_text_addf(out, "; the GPU itself has %s free", VG_AMOUNT(s->device.free_bytes));
+    vg_text_add(out, ".");
+}
+
+static void limit_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
+    if (vg_advice_runs_python(s))
+        vg_text_add(out,
+                    "a smaller batch, dtype=torch.float16 (halves 4-byte weights) or quantised "
+                    "weights");
+    else
+        vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+}
+
 /* ---- the request alone is too large ---- */
 
 static bool impossible_applies(const struct vg_snapshot *s)
@@ -286,6 +314,8 @@ static void unknown_advice(const struct vg_snapshot *s, struct vg_text *out)
     vg_advice_add_other_gpu(out, s);
 }
 
+static const struct vg_advice_row limit = { "limit", vg_report_is_limited, limit_cause,
+                                            limit_advice };
 static const struct vg_advice_row impossible = { "impossible", impossible_applies, impossible_cause,
                                                  impossible_advice };
 static const struct vg_advice_row other_limit = { "other-limit", other_limit_applies,
@@ -302,8 +332,17 @@ static const struct vg_advice_row unknown = { "unknown", always, unknown_cause, 
 
 /* load_race comes before its general case, co_tenant, which would hide it. */
 static const struct vg_advice_row *const rows[] = {
-    &impossible,    &other_limit, &vg_advice_idle_pool,   &load_race,          &co_tenant,
-    &unknown_owner, &headroom,    &vg_advice_own_context, &vg_advice_own_site, &vg_advice_own_total,
+    &limit,
+    &impossible,
+    &other_limit,
+    &vg_advice_idle_pool,
+    &load_race,
+    &co_tenant,
+    &unknown_owner,
+    &headroom,
+    &vg_advice_own_context,
+    &vg_advice_own_site,
+    &vg_advice_own_total,
     &unknown,
 };
 

@@ -29,6 +29,10 @@ static void collect_call(const struct vg_failure *failure, struct vg_snapshot *o
     out->thread_id = failure->thread_id;
     out->asked_bytes = failure->asked_bytes;
     out->failure_number = failure->failure_number;
+    out->refused_by = failure->refused_by;
+    out->limit_bytes = failure->limit_bytes;
+    out->limit_left_bytes = failure->limit_left_bytes;
+    out->limit_shared = failure->limit_shared;
     memcpy(out->actions, failure->actions, sizeof out->actions);
     out->action_count = failure->action_count;
     out->self_bytes = out->others_bytes = VG_BYTES_UNKNOWN;

@@ -21,9 +21,6 @@ struct vg_tables {
     const struct vg_registration *registrations; /* [device ordinal] */
 };
 
-/* Who said that there is no memory. */
-enum vg_refusal { VG_REFUSED_BY_DRIVER, VG_REFUSED_BY_LIMIT, VG_REFUSED_BY_INJECT };
-
 /* What is known at the failing call. */
 struct vg_failure {
     struct vg_tables tables;
@@ -43,10 +40,13 @@ struct vg_failure {
     /* For the policy. */
     enum vg_refusal refused_by;
     enum vg_caller caller;
-    bool capturing;          /* a stream of the process is being captured into a graph */
-    bool twice;              /* PyTorch makes this call a second time when it fails */
-    uint64_t free_bytes;     /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
-    uint64_t total_bytes;    /* likewise */
+    bool capturing;       /* a stream of the process is being captured into a graph */
+    bool twice;           /* PyTorch makes this call a second time when it fails */
+    uint64_t free_bytes;  /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
+    uint64_t total_bytes; /* likewise */
+    uint64_t limit_bytes; /* what VRAMGUARD_LIMIT allows of the device; 0: no limit */
+    uint64_t limit_left_bytes;
+    bool limit_shared;       /* by several processes */
     const char *why_no_wait; /* waiting is out of the question because of this; else NULL */
 };
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    VG_SNAPSHOT_VERSION = 3,
+    VG_SNAPSHOT_VERSION = 4,
     VG_SNAPSHOT_SITES = 12,
     VG_SNAPSHOT_PROCESSES = 24,
     VG_SNAPSHOT_DEVICES = 16,
@@ -43,6 +43,9 @@ struct vg_snapshot_site {
     uint32_t reserved;
     char label[VG_LABEL_CAP]; /* "main (train.c:12) > load > cudaMalloc", outermost first */
 };
+
+/* Who said that there is no memory. */
+enum vg_refusal { VG_REFUSED_BY_DRIVER, VG_REFUSED_BY_LIMIT, VG_REFUSED_BY_INJECT };
 
 enum vg_snapshot_process_flags {
     VG_PROCESS_GUARDED = 1,   /* runs with vramguard, known from the registry */
@@ -94,6 +97,8 @@ struct vg_snapshot {
     char thread_name[16];
     uint64_t asked_bytes;    /* VG_BYTES_UNKNOWN for calls that name no amount */
     uint32_t failure_number; /* 1 for the first of the process */
+    uint32_t refused_by;     /* enum vg_refusal */
+    uint32_t limit_shared;   /* 1: several processes share the limit below */
     uint32_t frame_count;
     uint32_t stack_id;
     uint32_t stack_truncated; /* 1: there were more frames than were recorded */
@@ -107,6 +112,8 @@ struct vg_snapshot {
     uint32_t nvml_available; /* 0: what other processes hold is not known */
     uint64_t self_bytes;     /* this process on this device, all of it, as NVML counts */
     uint64_t others_bytes;   /* sum over all other processes, listed or not */
+    uint64_t limit_bytes;    /* what VRAMGUARD_LIMIT allows of it; 0: no limit */
+    uint64_t limit_left_bytes;
 
     /* This process's tracked device memory on this device. */
     uint64_t live_bytes, live_count, peak_bytes;

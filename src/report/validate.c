@@ -71,6 +71,7 @@ static int repair_call(struct vg_snapshot *s)
                   REPAIR_TEXT(s->thread_name) + REPAIR_TEXT(s->where) +
                   REPAIR_TEXT(s->driver_version) + REPAIR_TEXT(s->recorder_path);
     repairs += repair_amount(&s->asked_bytes) + repair_count(&s->frame_count, VG_SNAPSHOT_FRAMES);
+    repairs += repair_count(&s->refused_by, VG_REFUSED_BY_INJECT);
     for (uint32_t i = 0; i < s->frame_count; i++)
         repairs += REPAIR_TEXT(s->frames[i].module) + REPAIR_TEXT(s->frames[i].function) +
                    REPAIR_TEXT(s->frames[i].location);
@@ -85,6 +86,7 @@ static int repair_amounts(struct vg_snapshot *s)
         &s->pool_reserved_bytes,  &s->pool_used_bytes,    &s->graph_reserved_bytes,
         &s->graph_used_bytes,     &s->other_site_bytes,   &s->host_total_bytes,
         &s->host_available_bytes, &s->cgroup_limit_bytes, &s->cgroup_used_bytes,
+        &s->limit_bytes,          &s->limit_left_bytes,
     };
     int repairs = 0;
     for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
