@@ -70,6 +70,8 @@ static void settle_device_locked(struct vg_allowance *allowance, int ordinal,
             "VRAMGUARD_LIMIT: the driver does not tell how much memory GPU %d has: it "
             "is not limited",
             ordinal);
+    if (facts->total_bytes != VG_BYTES_UNKNOWN && device->limit_bytes >= facts->total_bytes)
+        device->limit_bytes = VG_BYTES_UNKNOWN; /* the device itself is the limit */
     if (allowance->shared && device->limit_bytes != VG_BYTES_UNKNOWN)
         join(allowance, device, facts->uuid);
     atomic_store_explicit(&device->known, 1, memory_order_release);
@@ -77,10 +79,9 @@ static void settle_device_locked(struct vg_allowance *allowance, int ordinal,
 
 static __attribute__((noinline)) void settle_device(struct vg_allowance *allowance, int ordinal)
 {
-    const struct vg_limit_rule *const rule = &allowance->setting.rules[ordinal];
     struct facts facts;
     ask_driver(ordinal, allowance->shared, &facts);
-    if (is_premature(facts.result) && (rule->percent > 0 || allowance->shared))
+    if (is_premature(facts.result))
         return;
     vg_lock_take(&allowance->lock);
     if (!allowance->devices[ordinal].known)
