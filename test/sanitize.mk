@@ -2,9 +2,9 @@
 # all, data races for those that use threads.
 
 SANITIZE_OUT     := $(BUILD)/sanitize
-SANITIZE_ADDRESS := elf_symbol guard guard_python_code ledger limit lock option policy process recorder registry \
+SANITIZE_ADDRESS := elf_symbol guard guard_limit guard_python_code ledger limit lock option policy process recorder registry \
                     shield size text track
-SANITIZE_THREAD  := guard ledger lock recorder registry track
+SANITIZE_THREAD  := guard guard_limit ledger lock recorder registry track
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
 SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all

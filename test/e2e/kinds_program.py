@@ -9,6 +9,8 @@ import re
 import sys
 import tempfile
 
+from driver_types import Array3D, AllocationProp, Location, PoolProps
+
 MIB = 1 << 20
 cuda = ctypes.CDLL("libcuda.so.1")
 guard = ctypes.CDLL(None)
@@ -37,30 +39,6 @@ def live():
 def step(name):
     count, text = live()
     print(name, count, re.search(r"([\d.]+ \w+) of this process", text).group(1), flush=True)
-
-
-class Location(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("id", ctypes.c_int)]
-
-
-class AllocationProp(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("handle_types", ctypes.c_int), ("location", Location),
-                ("win32", ptr), ("flags", ctypes.c_ubyte * 8)]
-
-
-class PoolProps(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("handle_types", ctypes.c_int), ("location", Location),
-                ("win32", ptr), ("max_size", size), ("usage", ctypes.c_ushort),
-                ("reserved", ctypes.c_ubyte * 54)]
-
-
-class Array3D(ctypes.Structure):
-    _fields_ = [("width", size), ("height", size), ("depth", size), ("format", ctypes.c_int),
-                ("channels", ctypes.c_uint), ("flags", ctypes.c_uint)]
-
-
-class AccessDesc(ctypes.Structure):
-    _fields_ = [("location", Location), ("flags", ctypes.c_int)]
 
 
 def plain():
@@ -124,7 +102,7 @@ def virtual():
 
 def arrays():
     array, mipmap = ptr(), ptr()
-    descriptor = Array3D(256, 256, 0, 0x20, 4, 0)
+    descriptor = Array3D(size)(256, 256, 0, 0x20, 4, 0)
     call("cuArray3DCreate_v2", byref(array), byref(descriptor))
     step("array")
     call("cuArrayDestroy", array)
