@@ -79,6 +79,21 @@ int vg_process_identify(pid_t pid, struct vg_process_id *out)
     return 0;
 }
 
+int vg_process_stat(pid_t pid, unsigned field, uint64_t *out)
+{
+    char stat_line[1024];
+    const ssize_t length = read_proc(pid, "stat", stat_line, sizeof stat_line);
+    if (length < 0)
+        return length == -ENOENT ? -ESRCH : (int)length;
+    const char *p = strrchr(stat_line, ')'); /* field 2 ends there */
+    for (unsigned at = 2; p && at < field; at++)
+        p = strchr(p + 1, ' ');
+    if (!p || p[1] < '0' || p[1] > '9')
+        return -EBADMSG;
+    *out = strtoull(p + 1, NULL, 10);
+    return 0;
+}
+
 bool vg_process_alive(const struct vg_process_id *id)
 {
     struct vg_process_id now;

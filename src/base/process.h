@@ -42,6 +42,11 @@ static inline pid_t vg_process_owner_pid(uint64_t owner)
     return (pid_t)(owner >> 32);
 }
 
+/* Reads numeric field `field` (4 to 52, proc(5)) of /proc/PID/stat of `pid` (0: the caller) into
+ * `*out`. Returns 0, -ESRCH when there is no such process, or another -errno. What the reader may
+ * not know the kernel shows as 0. */
+int vg_process_stat(pid_t pid, unsigned field, uint64_t *out);
+
 /* The command line of `pid` (0: the caller), arguments joined by spaces and made safe for a
  * terminal; the name in brackets when the command line is empty (kernel threads, zombies).
  * `out` has `cap` >= 1 bytes and is NUL terminated. Returns 0 or -errno (then `out` is ""). */

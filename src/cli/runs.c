@@ -10,6 +10,7 @@
 
 #include "base/process.h"
 #include "recorder/run_file.h"
+#include "report/account.h"
 #include "report/amount.h"
 #include "report/validate.h"
 
@@ -185,7 +186,7 @@ static void add_out_of_memory(struct vg_text *out, const struct vg_reader *reade
         vg_text_addf(out, ": asked %s", VG_AMOUNT(snapshot.asked_bytes));
     else
         vg_text_addf(out, " in %s", snapshot.api);
-    vg_text_addf(out, ", free %s", VG_AMOUNT(snapshot.device.free_bytes));
+    vg_text_addf(out, ", free %s", VG_AMOUNT(vg_report_available(&snapshot)));
 }
 
 void vg_run_add_end(struct vg_text *out, const struct vg_reader *reader)

@@ -6,30 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/elf_symbol.h"
 #include "base/size.h"
+#include "driver/nvml_abi.h"
 
-typedef struct nvmlDevice_st *nvmlDevice_t;
-
-enum { NVML_SUCCESS = 0, NVML_ERROR_INSUFFICIENT_SIZE = 7 };
-
-/* nvmlMemory_t and nvmlProcessInfo_v2_t (functions _v2 and _v3) of the NVML reference. */
-struct nvml_memory {
-    unsigned long long total, free, used;
-};
-
-struct nvml_process_info {
-    unsigned int pid;
-    unsigned long long used_bytes; /* all ones: not available */
-    unsigned int gpu_instance, compute_instance;
-};
-
-struct nvml_pci_info {
-    char legacy_bus_id[16];
-    unsigned int domain, bus, device, pci_device_id, pci_subsystem_id;
-    char bus_id[32];
-};
-
-typedef int (*processes_function)(nvmlDevice_t, unsigned int *, struct nvml_process_info *);
+typedef int (*processes_function)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_t *);
 
 struct vg_nvml_functions {
     int (*init)(void);
@@ -40,8 +21,8 @@ struct vg_nvml_functions {
     int (*handle_by_uuid)(const char *, nvmlDevice_t *);
     int (*name)(nvmlDevice_t, char *, unsigned int);
     int (*uuid)(nvmlDevice_t, char *, unsigned int);
-    int (*pci)(nvmlDevice_t, struct nvml_pci_info *);
-    int (*memory)(nvmlDevice_t, struct nvml_memory *);
+    int (*pci)(nvmlDevice_t, nvmlPciInfo_t *);
+    int (*memory)(nvmlDevice_t, nvmlMemory_t *);
     processes_function compute_processes, graphics_processes;
 };
 
@@ -68,6 +49,17 @@ static const struct {
       offsetof(struct vg_nvml_functions, graphics_processes) },
 };
 
+/* The library's own function, not a wrapper of ours, which dlsym might answer. */
+static void *real_function(void *library, const char *name)
+{
+    const struct link_map *map;
+    struct vg_elf_object object;
+    if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 ||
+        vg_elf_find_address((uintptr_t)map->l_ld, &object) != 0)
+        return NULL;
+    return vg_elf_symbol(&object, name);
+}
+
 int vg_nvml_open(struct vg_nvml *out, char *why, size_t why_cap)
 {
     out->library = dlopen("libnvidia-ml.so.1", RTLD_LAZY | RTLD_LOCAL);
@@ -77,10 +69,9 @@ int vg_nvml_open(struct vg_nvml *out, char *why, size_t why_cap)
         return -ENOENT;
     }
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-        void *const address = dlsym(out->library, symbols[i].name);
+        void *const address = real_function(out->library, symbols[i].name);
         if (!address) {
             snprintf(why, why_cap, "%s is missing in libnvidia-ml.so.1", symbols[i].name);
-            dlerror();
             dlclose(out->library);
             return -ENOENT;
         }
@@ -126,8 +117,8 @@ static int handle_of(const struct vg_nvml *nvml, unsigned index, nvmlDevice_t *o
 int vg_nvml_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_device *out)
 {
     nvmlDevice_t device;
-    struct nvml_memory memory;
-    struct nvml_pci_info pci;
+    nvmlMemory_t memory;
+    nvmlPciInfo_t pci;
     if (handle_of(nvml, index, &device) != NVML_SUCCESS)
         return -EIO;
     *out =
@@ -137,7 +128,7 @@ int vg_nvml_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_de
     if (nvml->functions->name(device, out->name, sizeof out->name) != NVML_SUCCESS)
         out->name[0] = '\0';
     if (nvml->functions->pci(device, &pci) == NVML_SUCCESS)
-        memcpy(out->pci_bus_id, pci.bus_id, sizeof out->pci_bus_id);
+        memcpy(out->pci_bus_id, pci.busId, sizeof out->pci_bus_id);
     out->pci_bus_id[sizeof out->pci_bus_id - 1] = '\0';
     if (nvml->functions->memory(device, &memory) == NVML_SUCCESS) {
         out->total_bytes = memory.total;
@@ -193,7 +184,7 @@ static int add_processes(processes_function query, nvmlDevice_t device, struct v
                          size_t cap, int count)
 {
     /* Not on the stack, which may be a small one: one report is made at a time (report/emit.c). */
-    static struct nvml_process_info list[QUERY_CAP];
+    static nvmlProcessInfo_t list[QUERY_CAP];
     unsigned listed = QUERY_CAP;
     const int result = query(device, &listed, list);
     if (result == NVML_ERROR_INSUFFICIENT_SIZE)
@@ -209,7 +200,7 @@ static int add_processes(processes_function query, nvmlDevice_t device, struct v
         if ((size_t)count < cap)
             out[count] = (struct vg_nvml_process){
                 .pid = (int32_t)list[i].pid,
-                .bytes = list[i].used_bytes == ~0ull ? VG_BYTES_UNKNOWN : list[i].used_bytes,
+                .bytes = list[i].usedGpuMemory == ~0ull ? VG_BYTES_UNKNOWN : list[i].usedGpuMemory,
             };
         count++;
     }

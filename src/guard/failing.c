@@ -21,6 +21,13 @@ static void measure_device(struct vg_failure *failure)
     vg_driver_memory(failure->device, &failure->free_bytes, &failure->total_bytes);
 }
 
+void vg_failing_measure_limit(struct vg_process_state *state, struct vg_failure *failure)
+{
+    if (vg_allowance_left(&state->allowance, failure->device, &failure->limit_bytes,
+                          &failure->limit_left_bytes))
+        failure->limit_shared = state->allowance.shared;
+}
+
 /* The functions that PyTorch's caching allocator calls again after it has emptied its cache:
  * cudaMalloc and, for expandable segments, cuMemCreate (c10/cuda/CUDACachingAllocator.cpp,
  * alloc_block). */
@@ -177,6 +184,7 @@ static void describe(struct vg_call *call)
         .lacks_elsewhere = lacks_elsewhere(call->function),
     };
     measure_device(&failing->failure);
+    vg_failing_measure_limit(state, &failing->failure);
     failing->rescue = (struct vg_rescue){
         .policy = &state->policy,
         .options = state->options,
@@ -233,6 +241,10 @@ static void give_up(struct vg_call *call)
         return;
     if (failing->failure.retry)
         vg_thread.last_failure.passed = 0;
+    if (failing->failure.limit_bytes > 0) {
+        failing->failure.refused_by = call->refused_by; /* of the last try */
+        vg_failing_measure_limit(state, &failing->failure);
+    }
     failing->failure.failure_number =
         atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
     if (failing->failure.refused_by != VG_REFUSED_BY_INJECT)
@@ -270,6 +282,8 @@ static bool answer(struct vg_call *call, const struct vg_request *request)
 bool vg_failing_answer(struct vg_call *call, const struct vg_request *request)
 {
     const int saved_errno = errno;
+    if (call->charge.held)
+        vg_allowance_release(&call->state->allowance, &call->charge);
     /* A hook asked to free memory runs short itself: it sees the driver's answer. */
     if (vg_helper_is_current())
         return false;

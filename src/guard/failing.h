@@ -9,6 +9,7 @@
 #include "policy/policy.h"
 
 struct vg_call;
+struct vg_process_state;
 
 /* A failing call. In memory of its own until it is over (vg_call.failing). */
 struct vg_failing {
@@ -26,6 +27,9 @@ bool vg_failing_answer(struct vg_call *call, const struct vg_request *request);
 
 /* The call, made again, has not returned out of memory. */
 void vg_failing_end(struct vg_call *call);
+
+/* Fills in what a limit allows of failure->device, and leaves. */
+void vg_failing_measure_limit(struct vg_process_state *state, struct vg_failure *failure);
 
 /* A success of a thread whose last failure was passed on untouched. */
 void vg_failing_succeed_after_pass(const struct vg_call *call);

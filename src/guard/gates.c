@@ -57,6 +57,15 @@ static bool is_injected(struct vg_call *call)
     return call->injected_by != NULL;
 }
 
+/* Charges what the call asks for. Returns false when it is more than the limit leaves. */
+static bool limit_admits(struct vg_call *call)
+{
+    if (call->weightless || call->asked_bytes == VG_BYTES_UNKNOWN)
+        return true;
+    return vg_allowance_reserve(&call->state->allowance, vg_guard_device(call), call->asked_bytes,
+                                &call->charge);
+}
+
 bool vg_gates_ask(struct vg_call *call)
 {
     const unsigned gates = call->state->gates;
@@ -66,6 +75,8 @@ bool vg_gates_ask(struct vg_call *call)
         ask_queue(call);
     if ((gates & VG_GATE_INJECT) && is_injected(call))
         call->refused_by = VG_REFUSED_BY_INJECT;
+    else if ((gates & VG_GATE_LIMIT) && !limit_admits(call))
+        call->refused_by = VG_REFUSED_BY_LIMIT;
     errno = saved_errno;
     return call->refused_by == VG_REFUSED_BY_DRIVER;
 }

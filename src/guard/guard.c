@@ -63,6 +63,7 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->failing = NULL;
     call->placed = false;
     call->refused_by = VG_REFUSED_BY_DRIVER;
+    call->weightless = call->charge.held = false;
     return true;
 }
 
@@ -85,8 +86,41 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     call->device = device;
     call->failing = NULL;
     call->placed = false;
+    call->weightless = call->charge.held = false;
     call->refused_by = VG_REFUSED_BY_DRIVER;
     return true;
+}
+
+bool vg_guard_resize(struct vg_call *call, uint64_t bytes)
+{
+    if (vg_allowance_resize(&call->state->allowance, &call->charge, bytes))
+        return true;
+    call->refused_by = VG_REFUSED_BY_LIMIT;
+    return false;
+}
+
+/* Records that ended unseen are charged no longer. */
+static void give_back_dropped(struct vg_process_state *state)
+{
+    for (uint16_t device = 0; device < VG_FILE_HOST; device++) {
+        const uint64_t bytes = vg_track_take_dropped(&state->track, device);
+        if (bytes > 0)
+            vg_allowance_give_back(&state->allowance, device, bytes);
+    }
+}
+
+/* vg_track_put under a limit: what is in the index is what is charged. */
+static void put_charged(struct vg_call *call, const struct vg_allocation *allocation)
+{
+    struct vg_process_state *const state = call->state;
+    if (allocation->bytes == VG_BYTES_UNKNOWN) {
+        vg_track_put(&state->track, allocation); /* is only counted as lost */
+        return;
+    }
+    vg_allowance_settle(&state->allowance, &call->charge, allocation->device, allocation->bytes);
+    if (vg_track_put(&state->track, allocation) != 0)
+        vg_allowance_give_back(&state->allowance, allocation->device, allocation->bytes);
+    give_back_dropped(state);
 }
 
 /* The current context as a number, 0 when there is none. */
@@ -122,7 +156,10 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
         .stack_id = vg_guard_take_stack(state, &call->stack),
     };
-    vg_track_put(&state->track, &allocation);
+    if (__builtin_expect(state->gates & VG_GATE_LIMIT, 0) && device != VG_FILE_HOST)
+        put_charged(call, &allocation);
+    else
+        vg_track_put(&state->track, &allocation);
     publish_held(state, device);
     errno = saved_errno;
 }
@@ -137,6 +174,8 @@ void vg_guard_forget(struct vg_process_state *state, uint64_t key)
     if (key == 0 || !vg_track_take(&state->track, key, &taken))
         return;
     vg_track_forget(&state->track, &taken);
+    if (state->gates & VG_GATE_LIMIT)
+        vg_allowance_give_back(&state->allowance, taken.device, taken.bytes);
     publish_held(state, taken.device);
     tell_freed(state, taken.device);
 }
@@ -149,6 +188,8 @@ void vg_guard_drop_context(CUcontext context)
     vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
     if (vg_spilled_any())
         vg_spilled_drop_context(&state->spilled, (uint64_t)(uintptr_t)context);
+    if (state->gates & VG_GATE_LIMIT)
+        give_back_dropped(state);
     for (int device = 0; device < VG_FILE_DEVICES; device++)
         if (atomic_load(&state->device_stage[device]) == VG_DEVICE_READY) {
             publish_held(state, device);
@@ -158,6 +199,8 @@ void vg_guard_drop_context(CUcontext context)
 
 CUresult vg_guard_end(struct vg_call *call)
 {
+    if (__builtin_expect(call->charge.held, 0)) /* and nothing was recorded */
+        vg_allowance_release(&call->state->allowance, &call->charge);
     vg_guard_leave();
     return call->result;
 }
@@ -176,10 +219,14 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
 CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
 {
     if (call->known) {
-        if (result == CUDA_SUCCESS)
+        if (result == CUDA_SUCCESS) {
             vg_track_forget(&call->state->track, &call->taken);
-        else
+            if (__builtin_expect(call->state->gates & VG_GATE_LIMIT, 0))
+                vg_allowance_give_back(&call->state->allowance, call->taken.device,
+                                       call->taken.bytes);
+        } else {
             vg_track_restore(&call->state->track, &call->taken);
+        }
         publish_held(call->state, call->taken.device);
         tell_freed(call->state, call->taken.device);
     }

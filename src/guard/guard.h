@@ -37,7 +37,9 @@ struct vg_call {
     enum vg_refusal refused_by;               /* of the last try, if that ran out of memory */
     const struct vg_inject_rule *injected_by; /* with VG_REFUSED_BY_INJECT, and then */
     uint64_t allocation_number;               /* of the process's allocations */
-    struct vg_stack stack;                    /* once the call has succeeded or failed */
+    bool weightless;         /* set by the wrapper: takes no memory of a device, or none yet */
+    struct vg_charge charge; /* what the call has reserved under a limit */
+    struct vg_stack stack;   /* once the call has succeeded or failed */
 };
 
 /* Starts guarding the call. Returns false when it is to go straight to the driver: switched off,
@@ -67,6 +69,15 @@ static inline bool vg_guard_looks_ahead(const struct vg_call *call)
     return __builtin_expect(gates & ~(unsigned)VG_GATE_QUEUE, 0);
 }
 
+/* Some calls show what they take only when they have succeeded. Returns false when a limit does not
+ * allow `bytes` in all: the wrapper then frees what it got and says CUDA_ERROR_OUT_OF_MEMORY. */
+bool vg_guard_resize(struct vg_call *call, uint64_t bytes);
+
+static inline bool vg_guard_allows(struct vg_call *call, uint64_t bytes)
+{
+    return __builtin_expect(!call->charge.held, 1) || vg_guard_resize(call, bytes);
+}
+
 /* Has the driver accepted the arguments of the call just made? Only then may what they point to be
  * read: a bare program gets an error for a wild pointer that the driver never looked at. */
 static inline bool vg_guard_accepted(const struct vg_call *call)
@@ -83,6 +94,8 @@ static inline bool vg_guard_again_for(struct vg_call *call, const struct vg_requ
         return vg_failing_answer(call, request);
     if (__builtin_expect(call->failing != NULL, 0))
         vg_failing_end(call);
+    if (__builtin_expect(call->charge.held, 0) && call->result != CUDA_SUCCESS)
+        vg_allowance_release(&call->state->allowance, &call->charge);
     return false;
 }
 

@@ -73,6 +73,12 @@ static void report_passed(struct vg_process_state *state)
             vg_passed_report(&failure, &tables, false);
 }
 
+bool vg_process_limited(void)
+{
+    const struct vg_options *const from = read_options();
+    return from->limit.text[0] != '\0' && from->enabled.number != VG_ENABLED_OFF;
+}
+
 /* Runs at exit() with the status; glibc's on_exit is the only way to learn it from inside. */
 static void at_exit(int status, void *argument)
 {
@@ -116,6 +122,8 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     if (from->inject.text[0] &&
         vg_inject_parse(from->inject.text, &state->inject, why, sizeof why) == 0)
         state->gates |= VG_GATE_INJECT;
+    if (vg_allowance_open(&state->allowance, from))
+        state->gates |= VG_GATE_LIMIT;
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
         .keep_runs = (unsigned)from->keep_runs.number,

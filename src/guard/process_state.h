@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/option.h"
+#include "guard/allowance.h"
 #include "guard/fork_mark.h"
 #include "guard/passed.h"
 #include "guard/stack.h"
@@ -31,6 +32,7 @@ struct vg_process_state {
     struct vg_policy policy;
     struct vg_inject inject;
     _Atomic uint64_t allocation_count; /* counted for `inject` only */
+    struct vg_allowance allowance;
     const struct vg_options *options;
     struct vg_history history;
     struct vg_recorder recorder;
@@ -50,6 +52,9 @@ bool vg_process_switched_off(void);
 
 /* The options, read on first use. Static storage. */
 const struct vg_options *vg_process_options(void);
+
+/* Is there a limit (VRAMGUARD_LIMIT)? Reads the options on first use; opens nothing. */
+bool vg_process_limited(void);
 
 /* What each thread keeps. Small: thread-local storage is paid for by every thread of the program.
  */

@@ -1,5 +1,6 @@
 /* Wrappers of arrays and mipmapped arrays. The driver does not tell their size: the amount is
  * computed from the descriptor and marked as an estimate. */
+#include "base/mapped.h"
 #include "guard/guard.h"
 #include "hook/wrappers.h"
 
@@ -46,14 +47,20 @@ static uint64_t key(const void *array)
 }
 
 /* The descriptor is read only after the driver has: a bare program gets an error for a wild one.
- * Where the user wants allocations to be refused by their size, it is needed before. */
+ * Where the user wants allocations to be refused by their size it is needed before, and it is
+ * looked whether there is memory to be read. */
+static bool may_estimate_before(const struct vg_call *call, const void *descriptor, size_t bytes)
+{
+    return vg_guard_looks_ahead(call) && vg_is_mapped(descriptor, bytes);
+}
+
 #define DEFINE_CREATE(symbol, descriptor_type, estimate_of)                                        \
     CUresult symbol(CUarray *array, const descriptor_type *descriptor)                             \
     {                                                                                              \
         struct vg_call call;                                                                       \
         if (!vg_guard_begin(&call, VG_FN_##symbol, VG_BYTES_UNKNOWN))                              \
             return VG_PASS(symbol, (array, descriptor));                                           \
-        if (vg_guard_looks_ahead(&call))                                                           \
+        if (may_estimate_before(&call, descriptor, sizeof *descriptor))                            \
             call.asked_bytes = estimate_of(descriptor);                                            \
         do {                                                                                       \
             call.result = vg_guard_admits(&call) ? vg_driver.symbol(array, descriptor)             \
@@ -101,7 +108,7 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESC
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMipmappedArrayCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuMipmappedArrayCreate, (array, descriptor, levels));
-    if (vg_guard_looks_ahead(&call))
+    if (may_estimate_before(&call, descriptor, sizeof *descriptor))
         call.asked_bytes = estimate_levels(descriptor, levels);
     do {
         call.result = vg_guard_admits(&call)

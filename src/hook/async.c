@@ -13,11 +13,21 @@ static bool captured(CUresult (*is_capturing)(CUstream, CUstreamCaptureStatus *)
            status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+/* What stands before an allocation is for memory: one that becomes a node is none yet. */
+static inline void weigh(struct vg_call *call,
+                         CUresult (*is_capturing)(CUstream, CUstreamCaptureStatus *),
+                         CUstream stream)
+{
+    if (vg_guard_looks_ahead(call))
+        call->weightless = captured(is_capturing, stream);
+}
+
 CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
 {
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync, bytes))
         return VG_PASS(cuMemAllocAsync, (address, bytes, stream));
+    weigh(&call, vg_driver.cuStreamIsCapturing, stream);
     do
         call.result = vg_guard_admits(&call) ? vg_driver.cuMemAllocAsync(address, bytes, stream)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
@@ -32,6 +42,7 @@ CUresult cuMemAllocAsync_ptsz(CUdeviceptr *address, size_t bytes, CUstream strea
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync_ptsz, bytes))
         return VG_PASS(cuMemAllocAsync_ptsz, (address, bytes, stream));
+    weigh(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
     do
         call.result = vg_guard_admits(&call)
                           ? vg_driver.cuMemAllocAsync_ptsz(address, bytes, stream)
@@ -53,6 +64,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPoo
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocFromPoolAsync, bytes))
         return VG_PASS(cuMemAllocFromPoolAsync, (address, bytes, pool, stream));
+    weigh(&call, vg_driver.cuStreamIsCapturing, stream);
     call.device = pool_device(&call, pool);
     do
         call.result = vg_guard_admits(&call)
@@ -70,6 +82,7 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *address, size_t bytes, CUmemo
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocFromPoolAsync_ptsz, bytes))
         return VG_PASS(cuMemAllocFromPoolAsync_ptsz, (address, bytes, pool, stream));
+    weigh(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
     call.device = pool_device(&call, pool);
     do
         call.result = vg_guard_admits(&call)

@@ -9,6 +9,7 @@
 #include "base/elf_symbol.h"
 #include "base/stderr.h"
 #include "guard/process_state.h"
+#include "hook/nvml.h"
 #include "hook/wrappers.h"
 
 typedef void *(*dlsym_function)(void *handle, const char *name);
@@ -111,18 +112,38 @@ static void *find_without_us(void *handle, const struct lookup *lookup, const vo
     return found && found != wrapper ? found : look_up(RTLD_NEXT, lookup);
 }
 
+static bool is_nvml(const char *name)
+{
+    return name[0] == 'n' && name[1] == 'v';
+}
+
+/* Our function of the name, NULL when there is none. */
+static void *wrapper_named(const char *name)
+{
+    if (is_nvml(name))
+        return vg_nvml_wrapper(name);
+    const int id = name[0] == 'c' && name[1] == 'u' ? vg_wrapper_find(name) : -1;
+    return id >= 0 ? vg_wrapper_address((enum vg_function_id)id) : NULL;
+}
+
+/* Is the caller to get the real function, or what else the program would find without us? A driver
+ * that looks itself up gets itself. The wrappers of NVML, which programs without CUDA use too,
+ * decide when they are called: nothing of ours is asked for here. */
+static bool gets_bare(const char *name, const void *caller)
+{
+    return !is_nvml(name) &&
+           (vg_process_switched_off() || (vg_driver_bind() && vg_driver_owns(caller)));
+}
+
 static struct vg_dlsym_answer filter(void *handle, const struct lookup *lookup, const void *caller,
                                      void *real)
 {
     const struct vg_dlsym_answer unchanged = { .continue_at = real };
-    if (!lookup->name || lookup->name[0] != 'c' || lookup->name[1] != 'u')
+    void *const wrapper = lookup->name ? wrapper_named(lookup->name) : NULL;
+    if (!wrapper)
         return unchanged;
-    const int id = vg_wrapper_find(lookup->name);
-    if (id < 0)
-        return unchanged;
-    void *const wrapper = vg_wrapper_address((enum vg_function_id)id);
-    /* A driver that looks itself up gets itself. Asked first: binding may clear dlerror's text. */
-    const bool bare = vg_process_switched_off() || (vg_driver_bind() && vg_driver_owns(caller));
+    /* Asked first: binding may clear dlerror's text. */
+    const bool bare = gets_bare(lookup->name, caller);
     void *found;
     if (handle == RTLD_NEXT) {
         if (look_up(RTLD_DEFAULT, lookup) != wrapper || !is_before_us(caller))
@@ -133,8 +154,10 @@ static struct vg_dlsym_answer filter(void *handle, const struct lookup *lookup, 
         if (found == wrapper)
             found = find_without_us(handle, lookup, caller, wrapper);
     }
-    return (struct vg_dlsym_answer){ .value = bare ? found
-                                                   : vg_wrapper_for_symbol(lookup->name, found) };
+    if (!bare)
+        found = is_nvml(lookup->name) ? vg_nvml_wrapper_for_symbol(lookup->name, found)
+                                      : vg_wrapper_for_symbol(lookup->name, found);
+    return (struct vg_dlsym_answer){ .value = found };
 }
 
 struct vg_dlsym_answer vg_dlsym_filter(void *handle, const char *name, const void *caller)

@@ -34,8 +34,33 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
     return vg_guard_end(&call);
 }
 
-/* The driver chooses the pitch, so the amount is known only afterwards; the report says what was
- * asked for at the least. */
+/* The driver chooses the pitch, so the amount is known only afterwards. What a limit does not allow
+ * then is freed at once; until it is allowed the program's outputs are left alone. */
+#define DEFINE_PITCHED(name, symbol, free_symbol, address_type, number_type)                       \
+    static CUresult name(struct vg_call *call, address_type *address, number_type *pitch_bytes,    \
+                         number_type width_bytes, number_type height, unsigned int element_bytes)  \
+    {                                                                                              \
+        address_type got;                                                                          \
+        number_type got_pitch;                                                                     \
+        if (!call->charge.held || !address || !pitch_bytes || !vg_driver.free_symbol)              \
+            return vg_driver.symbol(address, pitch_bytes, width_bytes, height, element_bytes);     \
+        const CUresult result =                                                                    \
+            vg_driver.symbol(&got, &got_pitch, width_bytes, height, element_bytes);                \
+        if (result != CUDA_SUCCESS)                                                                \
+            return result;                                                                         \
+        if (!vg_guard_allows(call, (uint64_t)got_pitch * height)) {                                \
+            vg_driver.free_symbol(got);                                                            \
+            return CUDA_ERROR_OUT_OF_MEMORY;                                                       \
+        }                                                                                          \
+        *address = got;                                                                            \
+        *pitch_bytes = got_pitch;                                                                  \
+        return CUDA_SUCCESS;                                                                       \
+    }
+
+DEFINE_PITCHED(alloc_pitched, cuMemAllocPitch, cuMemFree, CUdeviceptr_v1, unsigned int)
+DEFINE_PITCHED(alloc_pitched_v2, cuMemAllocPitch_v2, cuMemFree_v2, CUdeviceptr, size_t)
+
+/* The report says what was asked for at the least. */
 CUresult cuMemAllocPitch(CUdeviceptr_v1 *address, unsigned int *pitch_bytes,
                          unsigned int width_bytes, unsigned int height, unsigned int element_bytes)
 {
@@ -43,10 +68,9 @@ CUresult cuMemAllocPitch(CUdeviceptr_v1 *address, unsigned int *pitch_bytes,
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocPitch, (uint64_t)width_bytes * height))
         return VG_PASS(cuMemAllocPitch, (address, pitch_bytes, width_bytes, height, element_bytes));
     do
-        call.result = vg_guard_admits(&call)
-                          ? vg_driver.cuMemAllocPitch(address, pitch_bytes, width_bytes, height,
-                                                      element_bytes)
-                          : CUDA_ERROR_OUT_OF_MEMORY;
+        call.result = vg_guard_admits(&call) ? alloc_pitched(&call, address, pitch_bytes,
+                                                             width_bytes, height, element_bytes)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PITCH, *address, (uint64_t)*pitch_bytes * height);
@@ -64,10 +88,9 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch_bytes, size_t wi
         return VG_PASS(cuMemAllocPitch_v2,
                        (address, pitch_bytes, width_bytes, height, element_bytes));
     do
-        call.result = vg_guard_admits(&call)
-                          ? vg_driver.cuMemAllocPitch_v2(address, pitch_bytes, width_bytes, height,
-                                                         element_bytes)
-                          : CUDA_ERROR_OUT_OF_MEMORY;
+        call.result = vg_guard_admits(&call) ? alloc_pitched_v2(&call, address, pitch_bytes,
+                                                                width_bytes, height, element_bytes)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_PITCHED,
                                                            .width_bytes = width_bytes,
                                                            .height = height,

@@ -24,7 +24,7 @@ VG_EXPORT int vramguard_write_report(int fd)
     CUdevice device;
     int error = -ENODEV;
     if (vg_driver.cuCtxGetDevice && vg_driver.cuCtxGetDevice(&device) == CUDA_SUCCESS) {
-        const struct vg_failure present = {
+        struct vg_failure present = {
             .tables = { .recorder = &state->recorder,
                         .track = &state->track,
                         .pools = &state->pools,
@@ -35,6 +35,7 @@ VG_EXPORT int vramguard_write_report(int fd)
             .asked_bytes = VG_BYTES_UNKNOWN,
             .thread_id = vg_thread.thread_id,
         };
+        vg_failing_measure_limit(state, &present);
         error = vg_report_write(&present, fd);
     }
     vg_guard_leave();

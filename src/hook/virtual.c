@@ -3,6 +3,7 @@
  * another process and are not charged to this one. */
 #include <stdatomic.h>
 
+#include "base/mapped.h"
 #include "guard/guard.h"
 #include "guard/spilled.h"
 #include "hook/wrappers.h"
@@ -44,9 +45,11 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemCreate, bytes))
         return VG_PASS(cuMemCreate, (handle, bytes, properties, flags));
-    /* Gates that refuse stand before devices only. */
+    /* Gates that refuse stand before devices only, and have to know the place before the driver has
+     * said that the properties may be read: then it is looked whether there is memory. */
     const bool looks_ahead = vg_guard_looks_ahead(&call);
-    bool on_device = looks_ahead && is_on_device(&call, properties);
+    bool on_device = looks_ahead && vg_is_mapped(properties, sizeof *properties) &&
+                     is_on_device(&call, properties);
     do {
         call.result = (looks_ahead && !on_device) || vg_guard_admits(&call)
                           ? vg_driver.cuMemCreate(handle, bytes, properties, flags)

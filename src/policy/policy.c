@@ -9,6 +9,7 @@
 #include "base/stderr.h"
 #include "base/text.h"
 #include "policy/inject.h"
+#include "policy/limit.h"
 #include "policy/spill.h"
 #include "policy/trim_command.h"
 
@@ -130,6 +131,7 @@ void vg_policy_check_options(void)
     vg_option_set_check(VG_OPTION_ID_policy, check_policy);
     vg_option_set_check(VG_OPTION_ID_inject, check_inject);
     vg_option_set_check(VG_OPTION_ID_spill_cap, vg_spill_check_cap);
+    vg_option_set_check(VG_OPTION_ID_limit, vg_limit_check);
 }
 
 /* ---- running ---- */

@@ -51,6 +51,8 @@ static const char *reason_not_to_wait(const struct vg_failure *failure,
                                       const struct vg_history *history,
                                       const struct vg_last_failure *last, uint64_t now_ns)
 {
+    if (failure->refused_by == VG_REFUSED_BY_LIMIT && !failure->limit_shared)
+        return "VRAMGUARD_LIMIT is the cause";
     if (failure->caller == VG_CALLER_ARENA)
         return "the caller asks for less by itself (VRAMGUARD_NEED waits before it starts)";
     if (last->shrinking > 0)

@@ -1,7 +1,5 @@
 #include "report/account.h"
 
-#include <stdbool.h>
-
 #include "report/amount.h"
 
 static uint64_t usable(uint64_t bytes)
@@ -126,6 +124,17 @@ void vg_report_account(const struct vg_snapshot *s, struct vg_report_account *ou
     }
     a.rest = classify(s, &a);
     *out = a;
+}
+
+bool vg_report_is_limited(const struct vg_snapshot *s)
+{
+    return s->refused_by == VG_REFUSED_BY_LIMIT && s->limit_bytes > 0 &&
+           vg_amount_known(s->limit_bytes) && vg_amount_known(s->limit_left_bytes);
+}
+
+uint64_t vg_report_available(const struct vg_snapshot *s)
+{
+    return vg_report_is_limited(s) ? s->limit_left_bytes : s->device.free_bytes;
 }
 
 uint64_t vg_report_deficit(const struct vg_snapshot *s)

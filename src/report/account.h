@@ -3,6 +3,7 @@
 #ifndef VRAMGUARD_REPORT_ACCOUNT_H
 #define VRAMGUARD_REPORT_ACCOUNT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "report/snapshot.h"
@@ -46,6 +47,12 @@ struct vg_report_account {
  * own amount is missing, and the parts would exceed the total, one of the processes that are not
  * visible here is this one: the smallest that can be. */
 void vg_report_account(const struct vg_snapshot *snapshot, struct vg_report_account *out);
+
+/* Did VRAMGUARD_LIMIT refuse the call? Then the amounts of the limit are known. */
+bool vg_report_is_limited(const struct vg_snapshot *snapshot);
+
+/* What the call could have had: of the device or, when that refused it, of the limit. */
+uint64_t vg_report_available(const struct vg_snapshot *snapshot);
 
 /* How much more than the free memory was asked for: VG_BYTES_UNKNOWN unless both are known, 0 when
  * the request would fit. */

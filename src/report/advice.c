@@ -33,6 +33,34 @@ static void injected_advice(const struct vg_snapshot *s, struct vg_text *out)
                 "failures: unset VRAMGUARD_INJECT");
 }
 
+/* ---- the user's own limit ---- */
+
+static void limit_cause(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_addf(out, "VRAMGUARD_LIMIT allows %s %s of this GPU",
+                 s->limit_shared ? "the processes that share it" : "this process",
+                 VG_AMOUNT(s->limit_bytes));
+    if (vg_amount_known(s->asked_bytes) && s->asked_bytes > s->limit_bytes)
+        vg_text_addf(out, ", less than the %s asked for at once", VG_AMOUNT(s->asked_bytes));
+    else if (s->limit_left_bytes < s->limit_bytes)
+        vg_text_addf(out, ", of which %s are taken",
+                     VG_AMOUNT(s->limit_bytes - s->limit_left_bytes));
+    if (vg_amount_known(s->device.free_bytes))
+        vg_text_addf(out, "; the GPU itself has %s free", VG_AMOUNT(s->device.free_bytes));
+    vg_text_add(out, ".");
+}
+
+static void limit_advice(const struct vg_snapshot *s, struct vg_text *out)
+{
+    vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
+    if (vg_advice_runs_python(s))
+        vg_text_add(out,
+                    "a smaller batch, dtype=torch.float16 (halves 4-byte weights) or quantised "
+                    "weights");
+    else
+        vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+}
+
 /* ---- the request alone is too large ---- */
 
 static bool impossible_applies(const struct vg_snapshot *s)
@@ -314,6 +342,8 @@ static void unknown_advice(const struct vg_snapshot *s, struct vg_text *out)
 
 static const struct vg_advice_row injected = { "injected", injected_applies, injected_cause,
                                                injected_advice };
+static const struct vg_advice_row limit = { "limit", vg_report_is_limited, limit_cause,
+                                            limit_advice };
 static const struct vg_advice_row impossible = { "impossible", impossible_applies, impossible_cause,
                                                  impossible_advice };
 static const struct vg_advice_row other_limit = { "other-limit", other_limit_applies,
@@ -331,6 +361,7 @@ static const struct vg_advice_row unknown = { "unknown", always, unknown_cause, 
 /* load_race comes before its general case, co_tenant, which would hide it. */
 static const struct vg_advice_row *const rows[] = {
     &injected,
+    &limit,
     &impossible,
     &other_limit,
     &vg_advice_idle_pool,

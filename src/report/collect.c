@@ -31,6 +31,9 @@ static void collect_call(const struct vg_failure *failure, struct vg_snapshot *o
     out->injected_number = failure->injected_number;
     snprintf(out->injected_rule, sizeof out->injected_rule, "%s",
              failure->injected_rule ? failure->injected_rule : "");
+    out->limit_bytes = failure->limit_bytes;
+    out->limit_left_bytes = failure->limit_left_bytes;
+    out->limit_shared = failure->limit_shared;
     memcpy(out->actions, failure->actions, sizeof out->actions);
     out->action_count = failure->action_count;
     out->self_bytes = out->others_bytes = VG_BYTES_UNKNOWN;

@@ -23,14 +23,6 @@ struct vg_tables {
     const struct vg_registration *registrations; /* [device ordinal] */
 };
 
-/* Who said that there is no memory. */
-enum vg_refusal {
-    VG_REFUSED_BY_DRIVER,
-    VG_REFUSED_BY_LIMIT,
-    VG_REFUSED_BY_INJECT,
-    VG_REFUSED_COUNT
-};
-
 /* What is known at the failing call. */
 struct vg_failure {
     struct vg_tables tables;
@@ -59,8 +51,11 @@ struct vg_failure {
     bool twice;                  /* PyTorch makes this call a second time when it fails */
     bool retry;                  /* and this is the second time */
     const char *lacks_elsewhere; /* what it lacks is no memory of the GPU, but this; else NULL */
-    uint64_t free_bytes;     /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
-    uint64_t total_bytes;    /* likewise */
+    uint64_t free_bytes;  /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
+    uint64_t total_bytes; /* likewise */
+    uint64_t limit_bytes; /* what VRAMGUARD_LIMIT allows of the device; 0: no limit */
+    uint64_t limit_left_bytes;
+    bool limit_shared;       /* by several processes */
     const char *why_no_wait; /* waiting is out of the question because of this; else NULL */
 };
 

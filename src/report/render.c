@@ -44,7 +44,11 @@ static void add_color(struct vg_text *out, struct vg_report_style style, const c
 static void add_free_of_total(struct vg_text *out, const struct vg_snapshot *s)
 {
     const struct vg_snapshot_device *const d = &s->device;
-    vg_text_addf(out, "free %s", VG_AMOUNT(d->free_bytes));
+    vg_text_addf(out, "free %s", VG_AMOUNT(vg_report_available(s)));
+    if (vg_report_is_limited(s)) {
+        vg_text_addf(out, " of the %s that VRAMGUARD_LIMIT allows", VG_AMOUNT(s->limit_bytes));
+        return;
+    }
     if (vg_amount_known(d->total_bytes) && d->total_bytes > 0)
         vg_text_addf(out, "%s of %s", vg_amount_known(d->free_bytes) ? "" : ",",
                      VG_AMOUNT(d->total_bytes));
@@ -60,7 +64,7 @@ static void add_headline(struct vg_text *out, const struct vg_snapshot *s)
         vg_text_add(out, " out of memory, injected: ");
         if (asked)
             vg_text_addf(out, "asked %s, ", VG_AMOUNT(s->asked_bytes));
-    } else if (asked && vg_report_deficit(s) == 0) {
+    } else if (asked && vg_report_deficit(s) == 0 && !vg_report_is_limited(s)) {
         vg_text_addf(out, " refused %s, though ", VG_AMOUNT(s->asked_bytes));
     } else {
         vg_text_add(out, " out of memory");

@@ -44,6 +44,14 @@ struct vg_snapshot_site {
     char label[VG_LABEL_CAP]; /* "main (train.c:12) > load > cudaMalloc", outermost first */
 };
 
+/* Who said that there is no memory. */
+enum vg_refusal {
+    VG_REFUSED_BY_DRIVER,
+    VG_REFUSED_BY_LIMIT,
+    VG_REFUSED_BY_INJECT,
+    VG_REFUSED_COUNT
+};
+
 enum vg_snapshot_process_flags {
     VG_PROCESS_GUARDED = 1,   /* runs with vramguard, known from the registry */
     VG_PROCESS_INVISIBLE = 2, /* the pid does not exist in this pid namespace */
@@ -94,11 +102,11 @@ struct vg_snapshot {
     char thread_name[16];
     uint64_t asked_bytes;    /* VG_BYTES_UNKNOWN for calls that name no amount */
     uint32_t failure_number; /* 1 for the first of the process */
+    uint32_t refused_by;     /* enum vg_refusal: who said that there is no memory */
+    uint32_t limit_shared;   /* 1: several processes share the limit below */
     uint32_t frame_count;
     uint32_t stack_id;
     uint32_t stack_truncated; /* 1: there were more frames than were recorded */
-    uint32_t refused_by;      /* enum vg_refusal of collect.h: who said that there is no memory */
-    uint32_t reserved;
     uint64_t injected_number; /* of the process's allocations, when the user made it fail */
     char injected_rule[48];   /* what of VRAMGUARD_INJECT made it fail */
     struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES];
@@ -111,6 +119,8 @@ struct vg_snapshot {
     uint32_t nvml_available; /* 0: what other processes hold is not known */
     uint64_t self_bytes;     /* this process on this device, all of it, as NVML counts */
     uint64_t others_bytes;   /* sum over all other processes, listed or not */
+    uint64_t limit_bytes;    /* what VRAMGUARD_LIMIT allows of it; 0: no limit */
+    uint64_t limit_left_bytes;
 
     /* This process's tracked device memory on this device. */
     uint64_t live_bytes, live_count, peak_bytes;

@@ -88,7 +88,8 @@ static int repair_amounts(struct vg_snapshot *s)
         &s->spilled_bytes,      &s->spill_cap_bytes,      &s->pool_reserved_bytes,
         &s->pool_used_bytes,    &s->graph_reserved_bytes, &s->graph_used_bytes,
         &s->other_site_bytes,   &s->host_total_bytes,     &s->host_available_bytes,
-        &s->cgroup_limit_bytes, &s->cgroup_used_bytes,
+        &s->cgroup_limit_bytes, &s->cgroup_used_bytes,    &s->limit_bytes,
+        &s->limit_left_bytes,
     };
     int repairs = 0;
     for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)

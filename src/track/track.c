@@ -143,6 +143,21 @@ static void count_locked(struct vg_track *track, struct vg_track_shard *shard,
         raise_peak(device, live_bytes);
 }
 
+/* The record has ended without being taken. The shard's lock is held. */
+static void note_dropped(struct vg_track *track, const struct vg_track_node *node)
+{
+    atomic_fetch_add_explicit(&track->dropped_bytes[node_device(node) % VG_FILE_DEVICES],
+                              node_bytes(node), memory_order_relaxed);
+}
+
+uint64_t vg_track_take_dropped(struct vg_track *track, uint16_t device)
+{
+    _Atomic uint64_t *const dropped = &track->dropped_bytes[device % VG_FILE_DEVICES];
+    if (atomic_load_explicit(dropped, memory_order_relaxed) == 0)
+        return 0;
+    return atomic_exchange_explicit(dropped, 0, memory_order_relaxed);
+}
+
 /* A free node of the shard, taken in batches. */
 static struct vg_track_node *take_free_node(struct vg_track *track, struct vg_track_shard *shard)
 {
@@ -233,6 +248,7 @@ int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
     struct vg_track_node *const stale = index_find(shard, allocation->address, (unsigned)hash);
     if (__builtin_expect(stale != NULL, 0)) {
         count_locked(track, shard, node_device(stale), -(int64_t)node_bytes(stale));
+        note_dropped(track, stale);
         index_remove(shard, stale);
         clear_locked(track, shard, stale);
     }
@@ -278,6 +294,8 @@ void vg_track_restore(struct vg_track *track, const struct vg_taken *taken)
     vg_lock_take(&taken->shard->lock);
     if (index_add(taken->shard, taken->node, taken->node->hh.hashv))
         count_locked(track, taken->shard, taken->device, (int64_t)taken->bytes);
+    else
+        note_dropped(track, taken->node); /* no memory: its end will not be seen */
     vg_lock_release(&taken->shard->lock);
 }
 
@@ -291,6 +309,7 @@ static void drop_one(struct vg_track *track, uint64_t address, uint64_t context)
     struct vg_track_node *const node = index_find(shard, address, (unsigned)hash);
     if (node && slot_of(track, node)->context == context) {
         count_locked(track, shard, node_device(node), -(int64_t)node_bytes(node));
+        note_dropped(track, node);
         index_remove(shard, node);
         clear_locked(track, shard, node);
     }

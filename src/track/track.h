@@ -40,6 +40,8 @@ struct vg_track {
     struct vg_area_file no_file; /* nodes hold pointers: they stay in private memory */
     struct vg_track_shard shards[VG_TRACK_SHARDS];
     _Atomic uint64_t lost_count, lost_bytes; /* allocations there was no memory to record */
+    /* Bytes of records that ended otherwise than by being taken, until somebody asks for them. */
+    _Atomic uint64_t dropped_bytes[VG_FILE_DEVICES];
 };
 
 /* What is known of one allocation. */
@@ -81,6 +83,10 @@ void vg_track_forget(struct vg_track *track, const struct vg_taken *taken);
 
 /* The driver refused: it is live as before. */
 void vg_track_restore(struct vg_track *track, const struct vg_taken *taken);
+
+/* Bytes on `device` that have left the index since this was last asked, other than by being taken:
+ * with their context, or because their end was not seen. Any thread. */
+uint64_t vg_track_take_dropped(struct vg_track *track, uint16_t device);
 
 /* Forgets every allocation of `context`, which the driver has destroyed with all in it. */
 void vg_track_drop_context(struct vg_track *track, uint64_t context);

@@ -102,7 +102,7 @@ def virtual():
 
 def arrays():
     array, mipmap = ptr(), ptr()
-    descriptor = Array3D(256, 256, 0, 0x20, 4, 0)
+    descriptor = Array3D(size)(256, 256, 0, 0x20, 4, 0)
     call("cuArray3DCreate_v2", byref(array), byref(descriptor))
     step("array")
     call("cuArrayDestroy", array)

@@ -29,6 +29,7 @@ def as_bare(text):
     of the last look-up, which is the guard when it had to look behind itself."""
     text = re.sub(r"(?<=, dlerror )/\S+(?=: undefined symbol: )", "OBJECT", text)
     text = re.sub(r"\blibvramguard\.so:(dlv?sym)\b", r"libc.so.6:\1", text)
+    text = re.sub(r"\blibvramguard\.so:(nvml\w+)", r"libnvidia-ml.so.1:\1", text)
     return re.sub(r"\blibvramguard\.so:(cu\w+)(?=[\s,]|$)", r"libcuda.so.1:\1", text)
 
 

@@ -21,6 +21,8 @@ static const char *const looked_up[] = {
     "cuCtxGetCurrent",
     "cuNoSuchFunction",
     "cudaMalloc",
+    "nvmlDeviceGetMemoryInfo",
+    "nvmlInit_v2",
     "cuMemAlloc_x",
     "cu",
     "c",

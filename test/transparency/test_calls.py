@@ -25,17 +25,44 @@ def run_all(machine, guarded, state, **extra):
         first = int(re.findall(r"^(\d+) cu", result.stdout, re.M)[-1]) + 1
 
 
+def fail_unless_same(bare, guarded):
+    if bare != guarded:
+        lines = difflib.unified_diff(bare, guarded, "bare", "guarded", "", "", 0, "")
+        changes = [line for line in lines if not line.startswith("@@")]
+        pytest.fail("%d lines\n%s" % (len(changes), "\n".join(changes[:60])), pytrace=False)
+
+
+# A limit as large as the device is none.
+@pytest.mark.parametrize("limit", [None, "100%", "1TiB"])
 @pytest.mark.parametrize("state", ["early", "bare", "context", "full", "no device"])
-def test_every_function(machine, state):
+def test_every_function(machine, state, limit):
     extra = {"SIMGPU_DEVICES": "1GiB", "SIMGPU_CONTEXT": "0"}
     if state == "full":
         extra["SIMGPU_DEVICES"] = "8MiB"
     if state == "no device":
         state, extra["SIMGPU_DEVICES"] = "bare", "none"
     bare = run_all(machine, False, state, **extra)
+    if limit:
+        extra["VRAMGUARD_LIMIT"] = limit
     guarded = run_all(machine, True, state, **extra)
     assert "exit code 0" in bare and len(bare) > 200
-    if bare != guarded:
-        lines = difflib.unified_diff(bare, guarded, "bare", "guarded", "", "", 0, "")
-        changes = [line for line in lines if not line.startswith("@@")]
-        pytest.fail("%d lines\n%s" % (len(changes), "\n".join(changes[:60])), pytrace=False)
+    fail_unless_same(bare, guarded)
+
+
+def is_refused_early(bare, guarded):
+    """The limit refused a call in which the driver would have found a bad argument."""
+    return ": 2 errno" in guarded and bare.replace(": 1 errno", ": 2 errno") == guarded
+
+
+@pytest.mark.parametrize("state", ["early", "bare", "context"])
+def test_every_function_under_a_limit(machine, state):
+    """Its arguments, wild ones too, are looked at before the driver has seen them."""
+    extra = {"SIMGPU_DEVICES": "1GiB", "SIMGPU_CONTEXT": "0"}
+    bare = run_all(machine, False, state, **extra)
+    guarded = run_all(machine, True, state, VRAMGUARD_LIMIT="512MiB", **extra)
+    shown = re.compile(r"\d+ cu(MemGetInfo|DeviceTotalMem)")
+    pairs = [pair for pair in zip(bare, guarded, strict=True) if not shown.match(pair[0])]
+    refused = [pair for pair in pairs if pair[0] != pair[1] and is_refused_early(*pair)]
+    assert len(refused) < 20 and (len(refused) > 0) == (state == "context")
+    same = [pair for pair in pairs if pair not in refused]
+    fail_unless_same([pair[0] for pair in same], [pair[1] for pair in same])

@@ -11,16 +11,34 @@ from conftest import GUARD, PROGRAMS, SIMGPU, exported
 PUBLIC = re.compile(r"vramguard_\w+|dlv?sym")
 STUBS = sorted(glob.glob("/usr/local/cuda*/lib64/stubs/libcuda.so"))
 DRIVERS = [SIMGPU / "libcuda.so.1", *STUBS[-1:]]
+NVMLS = [
+    SIMGPU / "libnvidia-ml.so.1",
+    *sorted(glob.glob("/usr/local/cuda*/lib64/stubs/libnvidia-ml.so"))[-1:],
+]
 NEIGHBOURS = {
     "libjemalloc.so.2": ("libjemalloc2", {}),
     "faketime/libfaketime.so.1": ("libfaketime", {"FAKETIME": "-1d"}),
 }
 
 
+def ours(prefix):
+    return {name for name in exported(GUARD) if name.startswith(prefix)}
+
+
 @pytest.mark.parametrize("driver", DRIVERS, ids=str)
 def test_exports_are_the_drivers(driver):
-    ours = {name for name in exported(GUARD) if not PUBLIC.fullmatch(name)}
-    assert len(ours) >= 9 and ours - set(exported(driver)) == set()
+    assert len(ours("cu")) >= 9 and ours("cu") - set(exported(driver)) == set()
+
+
+@pytest.mark.parametrize("nvml", NVMLS, ids=str)
+def test_exports_are_nvmls(nvml):
+    assert ours("nvml") == {"nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"}
+    assert ours("nvml") - set(exported(nvml)) == set()
+
+
+def test_nothing_else_is_exported():
+    rest = set(exported(GUARD)) - ours("cu") - ours("nvml")
+    assert {name for name in rest if not PUBLIC.fullmatch(name)} == set()
 
 
 def test_public_names():

@@ -76,6 +76,22 @@ static void knows_itself_and_a_child(void **state)
     assert_int_equal(vg_process_identify(child, &child_id), -ESRCH);
 }
 
+static void reads_fields_of_stat(void **state)
+{
+    (void)state;
+    uint64_t value = 0;
+    struct vg_process_id self;
+    assert_int_equal(vg_process_identify(0, &self), 0);
+    assert_int_equal(vg_process_stat(0, 4, &value), 0);
+    assert_int_equal(value, getppid());
+    assert_int_equal(vg_process_stat(getpid(), 22, &value), 0);
+    assert_int_equal(value, self.start_ticks);
+    value = 5;
+    assert_int_equal(vg_process_stat(INT32_MAX, 4, &value), -ESRCH);
+    assert_int_equal(vg_process_stat(0, 99, &value), -EBADMSG);
+    assert_int_equal(value, 5);
+}
+
 static void nobody_is_not_alive(void **state)
 {
     (void)state;
@@ -258,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         REAL(knows_itself_and_a_child),
+        REAL(reads_fields_of_stat),
         REAL(nobody_is_not_alive),
         FAKE(hostile_names_do_not_shift_the_fields),
         FAKE(zombies_are_gone_but_not_leaders_of_threads),

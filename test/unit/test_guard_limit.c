@@ -1,0 +1,546 @@
+/* The guard under VRAMGUARD_LIMIT, over a driver of the test's own that has memory without end:
+ * what is refused, what is charged, what is given back. Each test runs in a process of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+
+#include "core_fixture.h"
+#include "guard/guard.h"
+
+#define LIMIT UINT64_C(1000000)
+
+enum { DEVICES = 3 };
+
+static struct {
+    _Atomic uint64_t next_address, last_address;
+    _Atomic int calls;
+    _Atomic CUresult result, free_result, total_result;
+    bool no_uuid;
+    uint64_t context;
+    _Atomic int64_t held_bytes, most_bytes;
+} driver;
+
+static _Thread_local CUdevice device;
+
+static void hold(int64_t bytes)
+{
+    const int64_t held = atomic_fetch_add(&driver.held_bytes, bytes) + bytes;
+    int64_t most = driver.most_bytes;
+    while (held > most && !atomic_compare_exchange_weak(&driver.most_bytes, &most, held))
+        ;
+}
+
+static CUresult fake_alloc(CUdeviceptr *address, size_t bytes)
+{
+    driver.calls++;
+    if (driver.result != CUDA_SUCCESS)
+        return driver.result;
+    hold((int64_t)bytes);
+    *address = atomic_fetch_add(&driver.next_address, (bytes + 511) / 512 * 512);
+    driver.last_address = *address;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_free(CUdeviceptr address)
+{
+    (void)address;
+    return driver.free_result;
+}
+
+static CUresult fake_get_device(CUdevice *out)
+{
+    *out = device;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_get_current(CUcontext *out)
+{
+    *out = (CUcontext)(uintptr_t)driver.context;
+    return CUDA_SUCCESS;
+}
+
+static CUresult fake_total(size_t *bytes, CUdevice ordinal)
+{
+    if (driver.total_result != CUDA_SUCCESS)
+        return driver.total_result;
+    *bytes = 2 * LIMIT;
+    return ordinal < DEVICES ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+static CUresult fake_uuid(CUuuid *uuid, CUdevice ordinal)
+{
+    if (driver.no_uuid)
+        return CUDA_ERROR_NOT_SUPPORTED;
+    memset(uuid, ordinal + 1, sizeof *uuid);
+    return CUDA_SUCCESS;
+}
+
+static void make_driver(void)
+{
+    memset(&driver, 0, sizeof driver);
+    driver.next_address = 0x7f0000000000;
+    driver.context = 8;
+    vg_driver.cuMemAlloc_v2 = fake_alloc;
+    vg_driver.cuMemFree_v2 = fake_free;
+    vg_driver.cuCtxGetDevice = fake_get_device;
+    vg_driver.cuCtxGetCurrent = fake_get_current;
+    vg_driver.cuDeviceTotalMem_v2 = fake_total;
+    vg_driver.cuDeviceGetUuid_v2 = fake_uuid;
+}
+
+/* A wrapper, as guard.h shows it. `more_bytes`: what it turns out to take beyond `bytes`. */
+static CUresult take_more(CUdeviceptr *address, size_t bytes, size_t more_bytes)
+{
+    struct vg_call call;
+    CUdeviceptr got = 0;
+    CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes));
+    do {
+        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc_v2(&got, bytes)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
+        if (call.result == CUDA_SUCCESS && !vg_guard_allows(&call, bytes + more_bytes))
+            call.result = CUDA_ERROR_OUT_OF_MEMORY;
+    } while (vg_guard_again(&call));
+    if (call.result == CUDA_SUCCESS)
+        vg_guard_record(&call, VG_KIND_DEVICE, *address = got, bytes + more_bytes);
+    return vg_guard_end(&call);
+}
+
+static CUresult take(CUdeviceptr *address, size_t bytes)
+{
+    return take_more(address, bytes, 0);
+}
+
+static CUresult give(CUdeviceptr address, size_t bytes)
+{
+    struct vg_free_call call;
+    CHECK(vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address));
+    if (driver.free_result == CUDA_SUCCESS)
+        hold(-(int64_t)bytes); /* before the account has it back */
+    return vg_guard_end_free(&call, vg_driver.cuMemFree_v2(address));
+}
+
+static uint64_t left_on(int ordinal)
+{
+    uint64_t limit_bytes = 0, left_bytes = 0;
+    struct vg_process_state *const state = vg_process_start();
+    CHECK(vg_allowance_left(&state->allowance, ordinal, &limit_bytes, &left_bytes));
+    CHECK(limit_bytes == LIMIT);
+    return left_bytes;
+}
+
+static int set_up(void **state, const char *scope)
+{
+    static char registry[128];
+    if (make_scratch(state) != 0)
+        return -1;
+    snprintf(registry, sizeof registry, "%s/registry", scratch);
+    vg_registry_directory = registry;
+    setenv("VRAMGUARD_STACKS", "off", 1);
+    setenv("VRAMGUARD_POLICY", "off", 1);
+    setenv("VRAMGUARD_LIMIT", "1000000", 1);
+    setenv("VRAMGUARD_LIMIT_SCOPE", scope, 1);
+    make_driver();
+    return 0;
+}
+
+static int own(void **state)
+{
+    return set_up(state, "process");
+}
+
+static int shared(void **state)
+{
+    return set_up(state, "shared");
+}
+
+static char told[65536]; /* what the last child wrote to stderr */
+
+static void in_child(void (*run)(void *argument))
+{
+    const int status = run_child(run, NULL, told, sizeof told);
+    if (status != 0)
+        fputs(told, stderr);
+    assert_int_equal(status, 0);
+}
+
+static void to_the_byte_child(void *argument)
+{
+    CUdeviceptr first, second, untouched = 77;
+    (void)argument;
+    CHECK(take(&untouched, LIMIT + 1) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(take(&first, 600000) == CUDA_SUCCESS);
+    CHECK(take(&untouched, 400001) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(driver.calls == 1); /* what is refused is not asked for */
+    CHECK(take(&second, 400000) == CUDA_SUCCESS && left_on(0) == 0);
+    CHECK(take(&untouched, 1) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(untouched == 77);
+    CHECK(give(first, 600000) == CUDA_SUCCESS && left_on(0) == 600000);
+    CHECK(give(second, 400000) == CUDA_SUCCESS && left_on(0) == LIMIT);
+    CHECK(give(second, 0) == CUDA_SUCCESS && left_on(0) == LIMIT); /* not known any more */
+}
+
+static void exact_to_the_byte(void **state)
+{
+    (void)state;
+    in_child(to_the_byte_child);
+    assert_non_null(strstr(told, "that VRAMGUARD_LIMIT allows"));
+}
+
+static void failures_child(void *argument)
+{
+    CUdeviceptr address;
+    const CUresult errors[] = { CUDA_ERROR_OUT_OF_MEMORY, CUDA_ERROR_INVALID_VALUE, 700 };
+    (void)argument;
+    for (int i = 0; i < 3; i++) {
+        driver.result = errors[i];
+        CHECK(take(&address, 900000) == errors[i] && left_on(0) == LIMIT);
+    }
+    driver.result = CUDA_SUCCESS;
+    CHECK(take(&address, 900000) == CUDA_SUCCESS);
+    driver.free_result = CUDA_ERROR_INVALID_VALUE;
+    CHECK(give(address, 900000) == CUDA_ERROR_INVALID_VALUE && left_on(0) == 100000);
+    driver.free_result = CUDA_SUCCESS;
+    CHECK(give(address, 900000) == CUDA_SUCCESS && left_on(0) == LIMIT);
+}
+
+static void failing_calls_charge_nothing(void **state)
+{
+    (void)state;
+    in_child(failures_child);
+}
+
+static void resized_child(void *argument)
+{
+    CUdeviceptr address, untouched = 77;
+    (void)argument;
+    CHECK(take_more(&address, 500000, 100000) == CUDA_SUCCESS && left_on(0) == 400000);
+    CHECK(take_more(&untouched, 400000, 1) == CUDA_ERROR_OUT_OF_MEMORY && left_on(0) == 400000);
+    CHECK(untouched == 77);
+    CHECK(take_more(&untouched, 400000, (size_t)-100000) == CUDA_SUCCESS); /* less than thought */
+    CHECK(left_on(0) == 100000);
+    CHECK(give(address, 600000) == CUDA_SUCCESS && left_on(0) == 700000);
+}
+
+static void the_amount_may_be_known_afterwards(void **state)
+{
+    (void)state;
+    in_child(resized_child);
+}
+
+static void unseen_ends_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    CHECK(take(&address, 300000) == CUDA_SUCCESS);
+    driver.next_address = driver.last_address; /* its end was not seen: it is given out again */
+    device = 1;
+    CHECK(take(&address, 200000) == CUDA_SUCCESS);
+    CHECK(left_on(0) == LIMIT && left_on(1) == 800000);
+    device = 0;
+    driver.context = 16;
+    for (int i = 0; i < 10; i++)
+        CHECK(take(&address, 50000) == CUDA_SUCCESS);
+    driver.context = 8;
+    CHECK(take(&address, 1000) == CUDA_SUCCESS && left_on(0) == 499000);
+    vg_guard_drop_context((CUcontext)(uintptr_t)16);
+    CHECK(left_on(0) == 999000 && left_on(1) == 800000);
+}
+
+static void ends_that_are_not_seen_give_back(void **state)
+{
+    (void)state;
+    in_child(unseen_ends_child);
+}
+
+static void weightless_child(void *argument)
+{
+    struct vg_call call;
+    (void)argument;
+    CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, 5 * LIMIT));
+    call.weightless = true;
+    CHECK(vg_guard_admits(&call));
+    vg_guard_end(&call);
+    CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, VG_BYTES_UNKNOWN));
+    CHECK(vg_guard_admits(&call)); /* nothing to compare */
+    call.result = CUDA_SUCCESS;
+    vg_guard_record(&call, VG_KIND_ARRAY, 5, VG_BYTES_UNKNOWN);
+    vg_guard_end(&call);
+    CHECK(left_on(0) == LIMIT);
+    CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, 4096));
+    CHECK(vg_guard_admits(&call) && left_on(0) == LIMIT - 4096);
+    call.result = CUDA_SUCCESS;
+    vg_guard_record(&call, VG_KIND_PINNED, 6, 4096); /* lies on the host */
+    vg_guard_end(&call);
+    CHECK(left_on(0) == LIMIT);
+}
+
+static void what_takes_no_memory_is_not_charged(void **state)
+{
+    (void)state;
+    in_child(weightless_child);
+}
+
+static void devices_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    for (device = 0; device < DEVICES; device++)
+        CHECK(take(&address, LIMIT) == CUDA_SUCCESS && left_on(device) == 0);
+    device = DEVICES; /* the driver does not know it: its error is the program's */
+    CHECK(take(&address, 5 * LIMIT) == CUDA_SUCCESS);
+    device = -1;
+    CHECK(take(&address, 5 * LIMIT) == CUDA_SUCCESS);
+}
+
+static void devices_have_accounts_of_their_own(void **state)
+{
+    (void)state;
+    in_child(devices_child);
+}
+
+static void early_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    driver.total_result = CUDA_ERROR_NOT_INITIALIZED;
+    CHECK(take(&address, 5 * LIMIT) == CUDA_SUCCESS);
+    driver.total_result = CUDA_SUCCESS;
+    CHECK(take(&address, LIMIT + 1) == CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+static void before_the_driver_is_ready_there_is_no_limit(void **state)
+{
+    (void)state;
+    in_child(early_child);
+}
+
+static void unknown_total_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    driver.total_result = 999;
+    CHECK(take(&address, 5 * LIMIT) == CUDA_SUCCESS);
+}
+
+static void a_share_of_an_unknown_total_is_told(void **state)
+{
+    (void)state;
+    setenv("VRAMGUARD_LIMIT", "50%", 1);
+    in_child(unknown_total_child);
+    assert_int_equal(line_count(told), 1);
+    assert_non_null(strstr(told, "GPU 0 has: it is not limited"));
+}
+
+/* ---- the shared scope ---- */
+
+static pid_t fork_by_call(void)
+{
+    return fork();
+}
+
+static pid_t fork_by_system_call(void)
+{
+    return (pid_t)syscall(SYS_fork);
+}
+
+static pid_t (*make_child)(void);
+
+/* The child of a process that has used CUDA: shares, and is charged for its own only. */
+static void fork_after_use_child(void *argument)
+{
+    CUdeviceptr inherited, address;
+    (void)argument;
+    CHECK(take(&inherited, 600000) == CUDA_SUCCESS);
+    const pid_t pid = make_child();
+    if (pid == 0) {
+        CHECK(left_on(0) == 400000);
+        CHECK(give(inherited, 0) == CUDA_SUCCESS && left_on(0) == 400000);
+        CHECK(take(&address, 400001) == CUDA_ERROR_OUT_OF_MEMORY);
+        CHECK(take(&address, 300000) == CUDA_SUCCESS && left_on(0) == 100000);
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+    CHECK(left_on(0) == 400000);
+    CHECK(take(&address, 400000) == CUDA_SUCCESS);
+    _exit(0);
+}
+
+static void forked_child_shares_the_account(void **state)
+{
+    (void)state;
+    make_child = fork_by_call;
+    in_child(fork_after_use_child);
+}
+
+static void child_of_a_system_call_shares_the_account(void **state)
+{
+    (void)state;
+#ifdef SYS_fork
+    make_child = fork_by_system_call;
+    in_child(fork_after_use_child);
+#else
+    skip();
+#endif
+}
+
+static void fork_own_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    CHECK(take(&address, 600000) == CUDA_SUCCESS);
+    const pid_t pid = fork();
+    if (pid == 0)
+        _exit(left_on(0) == LIMIT ? 0 : 1);
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK(left_on(0) == 400000);
+}
+
+static void forked_child_has_its_own_account(void **state)
+{
+    (void)state;
+    in_child(fork_own_child);
+}
+
+static void unusable_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    CHECK(take(&address, LIMIT + 1) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(take(&address, LIMIT) == CUDA_SUCCESS && left_on(0) == 0);
+}
+
+static void without_a_shared_account_the_process_is_limited(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(vg_registry_directory, 0777), 0);
+    assert_int_equal(chmod(vg_registry_directory, 0777), 0);
+    in_child(unusable_child);
+    assert_non_null(strstr(told,
+                           "no account can be shared (it must belong to this user alone, "
+                           "mode 0700): this process is limited alone"));
+}
+
+static void without_a_uuid_the_process_is_limited(void **state)
+{
+    (void)state;
+    driver.no_uuid = true;
+    in_child(unusable_child);
+    assert_non_null(strstr(told, "(the GPU has no UUID): this process is limited alone"));
+}
+
+/* ---- threads ---- */
+
+#ifdef __SANITIZE_THREAD__
+enum { THREADS = 8, ROUNDS = 1000 };
+#else
+enum { THREADS = 8, ROUNDS = 20000 };
+#endif
+
+static pthread_barrier_t start_line;
+static _Atomic uint64_t taken;
+
+static void *take_the_rest(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    pthread_barrier_wait(&start_line);
+    while (take(&address, 7) == CUDA_SUCCESS)
+        taken += 7;
+    if (take(&address, 1) == CUDA_SUCCESS)
+        taken += 1;
+    return NULL;
+}
+
+static void *take_and_give(void *argument)
+{
+    enum { KEPT = 16 };
+    CUdeviceptr kept[KEPT] = { 0 };
+    size_t bytes[KEPT] = { 0 };
+    unsigned seed = (unsigned)(uintptr_t)argument;
+    pthread_barrier_wait(&start_line);
+    for (int i = 0; i < ROUNDS; i++) {
+        const int k = rand_r(&seed) % KEPT;
+        if (kept[k])
+            CHECK(give(kept[k], bytes[k]) == CUDA_SUCCESS);
+        bytes[k] = (size_t)(rand_r(&seed) % 40000);
+        kept[k] = 0;
+        if (take(&kept[k], bytes[k]) != CUDA_SUCCESS)
+            kept[k] = 0;
+    }
+    for (int k = 0; k < KEPT; k++)
+        if (kept[k])
+            CHECK(give(kept[k], bytes[k]) == CUDA_SUCCESS);
+    return NULL;
+}
+
+static void run_threads(void *(*run)(void *))
+{
+    pthread_t threads[THREADS];
+    pthread_barrier_init(&start_line, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, run, (void *)(uintptr_t)(i + 1)) == 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void last_byte_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    CHECK(take(&address, LIMIT - 10000) == CUDA_SUCCESS);
+    run_threads(take_the_rest);
+    CHECK(taken == 10000 && left_on(0) == 0);
+}
+
+static void threads_race_for_the_last_byte(void **state)
+{
+    (void)state;
+    in_child(last_byte_child);
+}
+
+static void churn_child(void *argument)
+{
+    (void)argument;
+    run_threads(take_and_give);
+    CHECK(driver.most_bytes <= (int64_t)LIMIT && driver.most_bytes > (int64_t)LIMIT / 2);
+    CHECK(left_on(0) == LIMIT);
+}
+
+static void threads_never_pass_the_limit_and_leave_nothing_charged(void **state)
+{
+    (void)state;
+    in_child(churn_child);
+}
+
+#define OWN_TEST(name)    cmocka_unit_test_setup_teardown(name, own, remove_scratch)
+#define SHARED_TEST(name) cmocka_unit_test_setup_teardown(name, shared, remove_scratch)
+#define BOTH_TEST(name)   OWN_TEST(name), SHARED_TEST(name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH_TEST(exact_to_the_byte),
+        BOTH_TEST(failing_calls_charge_nothing),
+        BOTH_TEST(the_amount_may_be_known_afterwards),
+        BOTH_TEST(ends_that_are_not_seen_give_back),
+        BOTH_TEST(what_takes_no_memory_is_not_charged),
+        BOTH_TEST(devices_have_accounts_of_their_own),
+        BOTH_TEST(before_the_driver_is_ready_there_is_no_limit),
+        BOTH_TEST(a_share_of_an_unknown_total_is_told),
+        BOTH_TEST(threads_race_for_the_last_byte),
+        BOTH_TEST(threads_never_pass_the_limit_and_leave_nothing_charged),
+        OWN_TEST(forked_child_has_its_own_account),
+        SHARED_TEST(forked_child_shares_the_account),
+        SHARED_TEST(child_of_a_system_call_shares_the_account),
+        SHARED_TEST(without_a_shared_account_the_process_is_limited),
+        SHARED_TEST(without_a_uuid_the_process_is_limited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
