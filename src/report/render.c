@@ -303,12 +303,14 @@ static void add_actions(struct vg_text *out, const struct vg_snapshot *s, size_t
         const struct vg_snapshot_action *const action = &s->actions[i];
         struct vg_text text = vg_text_over(data, sizeof data);
         vg_text_addf(&text, "%s: ", action->name);
-        if (action->outcome[0])
-            vg_text_addf(&text, "%s, ", action->outcome);
-        if (vg_amount_known(action->recovered_bytes))
-            vg_text_addf(&text, "+%s", VG_AMOUNT(action->recovered_bytes));
-        else
-            vg_text_add(&text, "recovered unknown");
+        vg_text_add(&text, action->outcome);
+        if (!action->outcome[0] || action->recovered_bytes > 0) {
+            vg_text_add(&text, action->outcome[0] ? ", " : "");
+            if (vg_amount_known(action->recovered_bytes))
+                vg_text_addf(&text, "+%s", VG_AMOUNT(action->recovered_bytes));
+            else
+                vg_text_add(&text, "recovered unknown");
+        }
         vg_text_add(&text, " in ");
         vg_amount_add_duration(&text, action->duration_ns);
         vg_wrap_add_keyed(out, i == 0 ? "Tried" : "", data, EVIDENCE_INDENT, columns,

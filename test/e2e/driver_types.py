@@ -31,3 +31,7 @@ def Array3D(number):
     fields = [("width", number), ("height", number), ("depth", number), ("format", ctypes.c_int),
               ("channels", ctypes.c_uint), ("flags", ctypes.c_uint)]
     return type("Array3D", (ctypes.Structure,), {"_fields_": fields})
+
+
+class AccessDesc(ctypes.Structure):
+    _fields_ = [("location", Location), ("flags", ctypes.c_int)]

@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 
-from driver_structures import AccessDesc, AllocationProp, Array3D, Location, PoolProps
+from driver_types import AccessDesc, AllocationProp, Array3D, Location, PoolProps
 
 MIB = 1 << 20
 cuda = ctypes.CDLL("libcuda.so.1")

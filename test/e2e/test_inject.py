@@ -14,7 +14,7 @@ EVERY_WAY = """
 import ctypes, sys
 sys.path.insert(0, {here!r})
 from driver_calls import *
-from driver_structures import AllocationProp, Array2D, Array3D
+from driver_types import AllocationProp, Array2D, Array3D
 
 MARK = 0x1234567812345678
 call("cuInit", 0)
@@ -24,8 +24,8 @@ call("cuDeviceGetDefaultMemPool", ctypes.byref(pool), 0)
 size, u64 = ctypes.c_size_t, ctypes.c_uint64
 properties = AllocationProp(type=1)
 properties.location.type, properties.location.id = 1, 0
-array = Array3D(width=64, height=64, depth=1, format=1, channels=1)
-flat = Array2D(width=64, height=64, format=1, channels=1)
+array = Array3D(ctypes.c_size_t)(width=64, height=64, depth=1, format=1, channels=1)
+flat = Array2D(ctypes.c_size_t)(width=64, height=64, format=1, channels=1)
 pitch = size(MARK)
 
 def ways(out):
