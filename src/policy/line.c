@@ -144,14 +144,15 @@ enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *a
     struct vg_queue *const queue = line->queue;
     if (line->last_try)
         return VG_LINE_VICTIM;
+    /* Sampled before the look at the victim, the memory and the order: what comes after wakes us.
+     */
+    const uint32_t freed = atomic_load(&queue->freed), turns = atomic_load(&queue->turns);
     if (line->in_line && vg_queue_is_victim(queue, &line->place)) {
         line->last_try = true;
         return VG_LINE_TRY;
     }
     if (now_ns >= line->deadline_ns)
         return VG_LINE_TIMEOUT;
-    /* Sampled before the look at the memory and the order: what comes after wakes us. */
-    const uint32_t freed = atomic_load(&queue->freed), turns = atomic_load(&queue->turns);
     const uint64_t free_bytes = measure(argument);
     const enum vg_turn turn =
         line->in_line ? vg_queue_turn(queue, &line->place, free_bytes, now_ns) : VG_TURN_HEAD;
