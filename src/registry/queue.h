@@ -23,8 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef VG_QUEUE_PLACES
+#define VG_QUEUE_PLACES 255 /* the model test (test/unit/test_queue_model.c) needs few */
+#endif
+
 enum {
-    VG_QUEUE_WAITERS = 255,
+    VG_QUEUE_WAITERS = VG_QUEUE_PLACES,
     VG_QUEUE_PASSES = 4,
     VG_QUEUE_PASS_MS = 5000,
     VG_QUEUE_HOLDER_BONUS_MS = 20000,
