@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/resource.h>
 
 #include "base/process.h"
 #include "base/size.h"
@@ -185,6 +186,25 @@ static void name_of_the_executable(void **state)
     assert_string_equal(out, "test_process");
 }
 
+/* With no descriptor left: whose end cannot be seen lives, or its place would be taken from it. */
+static void without_descriptors_child(void *argument)
+{
+    const struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
+    const uint64_t *const owners = argument;
+    CHECK(vg_process_owner_alive(owners[0]));
+    CHECK(!vg_process_owner_alive(owners[1]));
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK(vg_process_owner_alive(owners[0]));
+}
+
+static void nobody_is_dead_for_lack_of_descriptors(void **state)
+{
+    (void)state;
+    char text[256];
+    uint64_t owners[2] = { vg_process_owner_self(), vg_process_owner_self() + 1 };
+    assert_int_equal(run_child(without_descriptors_child, owners, text, sizeof text), 0);
+}
+
 #define REAL(name) cmocka_unit_test_setup(name, real_proc)
 #define FAKE(name) cmocka_unit_test_setup_teardown(name, fake_proc, end_fake_proc)
 
@@ -192,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         REAL(knows_itself_and_a_child),
+        REAL(nobody_is_dead_for_lack_of_descriptors),
         REAL(nobody_is_not_alive),
         FAKE(hostile_names_do_not_shift_the_fields),
         FAKE(zombies_are_gone_but_not_leaders_of_threads),
