@@ -139,7 +139,8 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
     return 0;
 }
 
-/* Has the place not been taken away, as an overstayer's may have been? */
+/* Has the place not been taken away by somebody who takes us for dead, as one in a container with
+ * other process ids does? */
 static bool is_ours(const struct vg_queue *queue, const struct vg_place *place)
 {
     return atomic_load(&queue->waiters[place->index].ticket) == place->ticket;
@@ -199,6 +200,8 @@ int vg_queue_head(struct vg_queue *queue, uint64_t now_ns)
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,
                            uint64_t free_bytes, uint64_t now_ns)
 {
+    if (!is_ours(queue, place))
+        return VG_TURN_HEAD;
     const int head = vg_queue_head(queue, now_ns);
     if (head < 0 || (uint32_t)head == place->index)
         return VG_TURN_HEAD;
@@ -237,8 +240,10 @@ void vg_queue_tell_freed(struct vg_queue *queue)
         atomic_store(&in_vain, 0);
     } else if (atomic_fetch_add(&in_vain, 1) + 1 >= IN_VAIN) {
         /* Perhaps all who waited were killed: then nobody else says that nobody waits. */
+        const int saved_errno = errno; /* who frees memory is not to notice */
         atomic_store(&in_vain, 0);
         vg_queue_sweep(queue);
         clear_waiting(queue);
+        errno = saved_errno;
     }
 }
