@@ -188,7 +188,7 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
         .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,
     };
     vg_line_enter(&waiting->line, registration->queue, &request, ms);
-    vg_deadlock_watch_start(&waiting->watch, waiting->line.start_ns);
+    vg_deadlock_watch_start(&waiting->watch, registration->queue, waiting->line.start_ns);
     return true;
 }
 
