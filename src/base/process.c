@@ -124,8 +124,8 @@ uint64_t vg_process_owner_self(void)
 bool vg_process_owner_alive(uint64_t owner)
 {
     struct vg_process_id id;
-    return vg_process_identify(vg_process_owner_pid(owner), &id) == 0 &&
-           vg_process_owner(&id) == owner;
+    const int error = vg_process_identify(vg_process_owner_pid(owner), &id);
+    return error ? error != -ESRCH : vg_process_owner(&id) == owner;
 }
 
 int vg_process_command(pid_t pid, char *out, size_t cap)

@@ -34,7 +34,8 @@ uint64_t vg_process_owner(const struct vg_process_id *id);
  * /proc cannot be read. */
 uint64_t vg_process_owner_self(void);
 
-/* Does the process of this word live (a zombie does not)? */
+/* Does the process of this word live (a zombie does not)? Yes if that cannot be found out, when no
+ * descriptor is left, say: what belongs to a living process must not be taken from it. */
 bool vg_process_owner_alive(uint64_t owner);
 
 static inline pid_t vg_process_owner_pid(uint64_t owner)

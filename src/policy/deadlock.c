@@ -11,7 +11,7 @@
 #include "policy/neighbours.h"
 
 /* A second is the promise; the picture takes some tens of milliseconds on a real machine. */
-enum { STILL_MS = 400, LOOK_MS = 250, GUESSED_CONTEXT_MIB = 600 };
+enum { STILL_MS = 300, LOOK_MS = 150, GUESSED_CONTEXT_MIB = 600 };
 
 #define MS_NS UINT64_C(1000000)
 
@@ -124,7 +124,7 @@ static void look(uint64_t now_ns)
     bool chosen[VG_KNOT_WAITS] = { false };
     picture.gpu_count = picture.process_count = picture.wait_count = 0;
     memset(picture.processes, 0, sizeof picture.processes);
-    if (vg_registry_each(draw_gpu, &now_ns) != 0)
+    if (vg_registry_each_waited_for(draw_gpu, &now_ns) != 0)
         return;
     const size_t count = vg_knot_find(&picture, victims);
     for (size_t v = 0; v < count; v++) {
@@ -137,12 +137,14 @@ static void look(uint64_t now_ns)
             chosen[last] = true;
     }
     if (count > 0)
-        vg_registry_each(tell_victims, chosen);
+        vg_registry_each_waited_for(tell_victims, chosen);
 }
 
-void vg_deadlock_watch_start(struct vg_deadlock_watch *watch, uint64_t now_ns)
+void vg_deadlock_watch_start(struct vg_deadlock_watch *watch, const struct vg_queue *queue,
+                             uint64_t now_ns)
 {
-    *watch = (struct vg_deadlock_watch){ .still_since_ns = now_ns };
+    *watch = (struct vg_deadlock_watch){ .still_since_ns = now_ns,
+                                         .freed_seen = atomic_load(&queue->freed) };
 }
 
 void vg_deadlock_watch(struct vg_deadlock_watch *watch, const struct vg_queue *queue)
@@ -156,9 +158,9 @@ void vg_deadlock_watch(struct vg_deadlock_watch *watch, const struct vg_queue *q
     if (now_ns - watch->still_since_ns < STILL_MS * MS_NS ||
         now_ns - watch->looked_ns < LOOK_MS * MS_NS || atomic_flag_test_and_set(&drawing))
         return;
-    watch->looked_ns = now_ns;
     const int decision = vg_registry_lock_decision();
     if (decision >= 0) {
+        watch->looked_ns = now_ns;
         look(now_ns);
         close(decision);
     }

@@ -14,7 +14,8 @@ struct vg_deadlock_watch {
 };
 
 /* `now_ns`: CLOCK_MONOTONIC. */
-void vg_deadlock_watch_start(struct vg_deadlock_watch *watch, uint64_t now_ns);
+void vg_deadlock_watch_start(struct vg_deadlock_watch *watch, const struct vg_queue *queue,
+                             uint64_t now_ns);
 
 /* To be called several times a second while waiting in `queue`. When nothing has come free for a
  * while, draws the picture of all GPUs that this user's guarded processes wait for (NVML, registry)

@@ -11,7 +11,7 @@
 enum {
     STEP_MS = 200,
     POLL_FIRST_MS = 50,
-    POLL_LAST_MS = 1000,
+    POLL_LAST_MS = 800,
     TRY_SPACING_MS = 50, /* between tries that nothing gives new hope for */
     NEWS_SPACING_MS = 1, /* between tries that news made */
 };
@@ -35,11 +35,58 @@ static bool is_fault(int signal_number)
 
 static bool others_have_handlers(void)
 {
-    for (int i = 1; i < SIGRTMAX; i++)
+    for (int i = 1; i <= SIGRTMAX; i++)
         if (i != SIGINT && i != SIGTERM && !is_fault(i) && has_handler(i))
             return true;
     return false;
 }
+
+/* ---- SIGINT and SIGTERM ---- */
+
+static void mask_ours(const struct vg_line *line, int how)
+{
+    sigset_t ours;
+    sigemptyset(&ours);
+    if (line->holds_int)
+        sigaddset(&ours, SIGINT);
+    if (line->holds_term)
+        sigaddset(&ours, SIGTERM);
+    pthread_sigmask(how, &ours, NULL);
+}
+
+/* While it is blocked even an ignored signal becomes pending (kernel/signal.c, sig_ignored). */
+static bool is_ignored(int signal_number)
+{
+    struct sigaction action;
+    return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* From now on a signal stays pending, where it can be seen: a handler that ran while the thread did
+ * not sleep would go unnoticed. */
+static void hold_signals(struct vg_line *line)
+{
+    sigset_t before;
+    if (line->holds_int || line->holds_term || pthread_sigmask(SIG_SETMASK, NULL, &before) != 0)
+        return;
+    line->holds_int = sigismember(&before, SIGINT) == 0 && !is_ignored(SIGINT);
+    line->holds_term = sigismember(&before, SIGTERM) == 0 && !is_ignored(SIGTERM);
+    mask_ours(line, SIG_BLOCK);
+}
+
+static void let_signals_through(struct vg_line *line)
+{
+    mask_ours(line, SIG_UNBLOCK);
+    line->holds_int = line->holds_term = false;
+}
+
+static bool has_signal(const struct vg_line *line)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && ((line->holds_int && sigismember(&pending, SIGINT) == 1) ||
+                                         (line->holds_term && sigismember(&pending, SIGTERM) == 1));
+}
+
+/* ---- the wait ---- */
 
 void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_request *request,
                    uint64_t wait_ms)
@@ -55,6 +102,7 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
         .deadline_ns = request->deadline_ns,
         .wanted_bytes = request->wanted_bytes,
     };
+    hold_signals(line);
     line->in_line = vg_queue_enter(queue, request, &line->place) == 0;
 }
 
@@ -63,12 +111,13 @@ void vg_line_leave(struct vg_line *line)
     if (line->in_line)
         vg_queue_leave(line->queue, &line->place);
     line->in_line = false;
+    let_signals_through(line);
 }
 
-/* A little apart from each other, so that those who poll do not all come at once. */
+/* Up to a quarter more, so that those who poll do not all come at once. */
 static uint64_t with_jitter(uint64_t ns, uint64_t now_ns)
 {
-    return ns - ns / 8 + (now_ns / 1000) % (ns / 4 + 1);
+    return ns + now_ns % (ns / 4 + 1);
 }
 
 /* Notes a try, which comes right after. */
@@ -94,29 +143,20 @@ static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t 
            since_ns >= TRY_SPACING_MS * MS_NS;
 }
 
-static bool is_pending(int signal_number)
-{
-    sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, signal_number) == 1;
-}
-
 /* Sleeps until `word` changes. Returns whether the wait is to end because of a signal. */
 static bool sleep_on(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
                      uint64_t timeout_ns)
 {
-    if (!line->watch_pending)
-        return vg_queue_sleep(word, seen, timeout_ns) == -EINTR;
-    sigset_t both, before;
-    sigemptyset(&both);
-    sigaddset(&both, SIGINT);
-    sigaddset(&both, SIGTERM);
-    if (pthread_sigmask(SIG_BLOCK, &both, &before) != 0)
-        return false;
-    vg_queue_sleep(word, seen, timeout_ns);
-    const bool ends = (is_pending(SIGINT) && sigismember(&before, SIGINT) != 1) ||
-                      (is_pending(SIGTERM) && sigismember(&before, SIGTERM) != 1);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ends;
+    if (has_signal(line))
+        return true;
+    if (line->watch_pending) {
+        vg_queue_sleep(word, seen, timeout_ns);
+        return has_signal(line);
+    }
+    mask_ours(line, SIG_UNBLOCK);
+    const int error = vg_queue_sleep(word, seen, timeout_ns);
+    mask_ours(line, SIG_BLOCK);
+    return error == -EINTR;
 }
 
 static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint32_t freed,
@@ -137,21 +177,22 @@ static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint3
     return ends ? VG_LINE_SIGNAL : VG_LINE_SLEPT;
 }
 
-enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
-                               void *argument)
+static enum vg_line_step next_step(struct vg_line *line, uint64_t (*measure)(void *argument),
+                                   void *argument)
 {
     const uint64_t now_ns = vg_clock_monotonic_ns();
     struct vg_queue *const queue = line->queue;
     if (line->last_try)
         return VG_LINE_VICTIM;
+    /* Sampled before the look at the victim, the memory and the order: what comes after wakes us.
+     */
+    const uint32_t freed = atomic_load(&queue->freed), turns = atomic_load(&queue->turns);
     if (line->in_line && vg_queue_is_victim(queue, &line->place)) {
         line->last_try = true;
         return VG_LINE_TRY;
     }
     if (now_ns >= line->deadline_ns)
         return VG_LINE_TIMEOUT;
-    /* Sampled before the look at the memory and the order: what comes after wakes us. */
-    const uint32_t freed = atomic_load(&queue->freed), turns = atomic_load(&queue->turns);
     const uint64_t free_bytes = measure(argument);
     const enum vg_turn turn =
         line->in_line ? vg_queue_turn(queue, &line->place, free_bytes, now_ns) : VG_TURN_HEAD;
@@ -161,4 +202,16 @@ enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *a
         return VG_LINE_TRY;
     }
     return sleep_a_while(line, turn == VG_TURN_HEAD, freed, turns, now_ns);
+}
+
+enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
+                               void *argument)
+{
+    hold_signals(line);
+    enum vg_line_step step = next_step(line, measure, argument);
+    if (step == VG_LINE_TRY && has_signal(line))
+        step = VG_LINE_SIGNAL;
+    if (step != VG_LINE_SLEPT)
+        let_signals_through(line);
+    return step;
 }

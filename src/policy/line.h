@@ -11,11 +11,12 @@
 struct vg_line {
     struct vg_queue *queue;
     struct vg_place place;
-    bool in_line;        /* false: the line is full, it waits without a place */
-    bool last_try;       /* it was chosen as the victim and has tried for the last time */
-    bool watch_pending;  /* other signals have handlers: see vg_line_step */
-    uint32_t poll_ms;    /* time between tries without news; grows */
-    uint32_t freed_seen; /* of queue->freed, before the last try */
+    bool in_line;               /* false: the line is full, it waits without a place */
+    bool last_try;              /* it was chosen as the victim and has tried for the last time */
+    bool watch_pending;         /* other signals have handlers: see vg_line_step */
+    bool holds_int, holds_term; /* SIGINT and SIGTERM are blocked, and were not before */
+    uint32_t poll_ms;           /* time between tries without news; grows */
+    uint32_t freed_seen;        /* of queue->freed, before the last try */
     uint64_t start_ns, deadline_ns, next_poll_ns, last_try_ns; /* CLOCK_MONOTONIC */
     uint64_t wanted_bytes;
 };
@@ -38,14 +39,17 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
  * (VG_BYTES_UNKNOWN if it cannot); a try is made when it is this place's turn and enough is free,
  * and otherwise now and then, as not everybody tells what they free. No lock of ours may be held.
  *
- * Signals: a handler of the program that runs in this thread interrupts the sleep. If only SIGINT
- * and SIGTERM have handlers, one of them it was. Otherwise both are blocked in this thread while it
- * sleeps, so that they can be told from a profiler's; the program's handler runs right afterwards.
- * A handler that runs in another thread meanwhile goes unnoticed. */
+ * Signals: from entering on SIGINT and SIGTERM are blocked in this thread but for the tries,
+ * and for the sleep if no other signal has a handler: then a handler that interrupts the sleep was
+ * theirs. Otherwise it could be a profiler's, and the thread looks after each sleep whether one of
+ * them is pending. The program's handler runs when the wait has ended. A handler that runs in
+ * another thread meanwhile, or during a try, goes unnoticed. When this returns VG_LINE_SLEPT they
+ * are still blocked.
+ */
 enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
                                void *argument);
 
-/* Gives the place up. Safe to call twice. */
+/* Gives the place up, and lets signals through. Safe to call twice. */
 void vg_line_leave(struct vg_line *line);
 
 #endif

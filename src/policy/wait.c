@@ -203,7 +203,7 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     };
     vg_line_enter(&waiting->line, registration->queue, &request, ms);
     vg_triage_wait_begins(rescue->history, waiting->line.start_ns);
-    vg_deadlock_watch_start(&waiting->watch, waiting->line.start_ns);
+    vg_deadlock_watch_start(&waiting->watch, registration->queue, waiting->line.start_ns);
     return true;
 }
 

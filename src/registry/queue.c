@@ -10,12 +10,6 @@
 #include "base/process.h"
 #include "base/size.h"
 
-/* The model test (test/unit/test_queue_model.c) stops, interleaves and kills at each of these
- * points; they stand before every access to what is shared. */
-#ifndef VG_QUEUE_STEP
-#define VG_QUEUE_STEP() ((void)0)
-#endif
-
 #define SECOND_NS INT64_C(1000000000)
 #define MS_NS     INT64_C(1000000)
 
@@ -24,9 +18,7 @@ bool (*vg_queue_owner_alive)(uint64_t owner) = vg_process_owner_alive;
 /* Returns how many were woken. */
 static long wake(_Atomic uint32_t *word)
 {
-    VG_QUEUE_STEP();
     atomic_fetch_add(word, 1);
-    VG_QUEUE_STEP();
     return syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
@@ -44,7 +36,6 @@ int vg_queue_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
  * look. */
 static void say(_Atomic uint64_t *word)
 {
-    VG_QUEUE_STEP();
     uint64_t seen = atomic_load(word);
     while (!atomic_compare_exchange_weak(word, &seen, (seen + 2) | 1))
         ;
@@ -52,7 +43,6 @@ static void say(_Atomic uint64_t *word)
 
 static void unsay(_Atomic uint64_t *word, uint64_t seen)
 {
-    VG_QUEUE_STEP();
     atomic_compare_exchange_strong(word, &seen, seen & ~UINT64_C(1));
 }
 
@@ -68,10 +58,8 @@ void vg_queue_forget_promises(struct vg_queue *queue, uint64_t seen)
 
 static void clear_waiting(struct vg_queue *queue)
 {
-    VG_QUEUE_STEP();
     const uint64_t seen = atomic_load(&queue->waiting);
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
-        VG_QUEUE_STEP();
         if (atomic_load(&queue->waiters[i].owner) != 0)
             return;
     }
@@ -81,9 +69,7 @@ static void clear_waiting(struct vg_queue *queue)
 /* Frees an entry that is ours: out of line first. */
 static void release(struct vg_queue *queue, struct vg_waiter *waiter)
 {
-    VG_QUEUE_STEP();
     atomic_store(&waiter->ticket, 0);
-    VG_QUEUE_STEP();
     atomic_store(&waiter->owner, 0);
     clear_waiting(queue);
     wake(&queue->turns);
@@ -94,7 +80,6 @@ static void release(struct vg_queue *queue, struct vg_waiter *waiter)
  * it is a dead process's entry again. */
 static bool reclaim(struct vg_queue *queue, struct vg_waiter *waiter, uint64_t dead)
 {
-    VG_QUEUE_STEP();
     if (!atomic_compare_exchange_strong(&waiter->owner, &dead, vg_process_owner_self()))
         return false;
     release(queue, waiter);
@@ -105,7 +90,6 @@ unsigned vg_queue_sweep(struct vg_queue *queue)
 {
     unsigned swept = 0;
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
-        VG_QUEUE_STEP();
         const uint64_t owner = atomic_load(&queue->waiters[i].owner);
         if (owner != 0 && !vg_queue_owner_alive(owner))
             swept += reclaim(queue, &queue->waiters[i], owner);
@@ -117,7 +101,6 @@ static struct vg_waiter *take_free(struct vg_queue *queue, uint64_t owner)
 {
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
         uint64_t nobody = 0;
-        VG_QUEUE_STEP();
         if (atomic_load(&queue->waiters[i].owner) == 0 &&
             atomic_compare_exchange_strong(&queue->waiters[i].owner, &nobody, owner))
             return &queue->waiters[i];
@@ -150,18 +133,16 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
     atomic_store(&waiter->kind, (uint16_t)request->kind);
     atomic_store(&waiter->priority, request->priority);
     say(&queue->waiting);
-    VG_QUEUE_STEP();
     out->index = (uint32_t)(waiter - queue->waiters);
     out->ticket = atomic_fetch_add(&queue->last_ticket, 1) + 1;
-    VG_QUEUE_STEP();
     atomic_store(&waiter->ticket, out->ticket);
     return 0;
 }
 
-/* Has the place not been taken away, as an overstayer's may have been? */
+/* Has the place not been taken away by somebody who takes us for dead, as one in a container with
+ * other process ids does? */
 static bool is_ours(const struct vg_queue *queue, const struct vg_place *place)
 {
-    VG_QUEUE_STEP();
     return atomic_load(&queue->waiters[place->index].ticket) == place->ticket;
 }
 
@@ -173,7 +154,6 @@ void vg_queue_leave(struct vg_queue *queue, const struct vg_place *place)
 
 bool vg_queue_in_line(const struct vg_waiter *waiter, uint64_t now_ns)
 {
-    VG_QUEUE_STEP();
     return atomic_load(&waiter->ticket) != 0 &&
            now_ns < atomic_load(&waiter->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MS_NS;
 }
@@ -188,8 +168,11 @@ static int first_in_line(const struct vg_queue *queue, uint64_t now_ns)
         const struct vg_waiter *const waiter = &queue->waiters[i];
         if (!vg_queue_in_line(waiter, now_ns))
             continue;
-        const int64_t order = atomic_load(&waiter->order_ns);
         const uint64_t ticket = atomic_load(&waiter->ticket);
+        const int64_t order = atomic_load(&waiter->order_ns);
+        /* Left meanwhile: the order may be that of somebody who is only about to enter. */
+        if (ticket == 0 || atomic_load(&waiter->ticket) != ticket)
+            continue;
         if (first < 0 || order < first_order || (order == first_order && ticket < first_ticket)) {
             first = i;
             first_order = order;
@@ -217,6 +200,8 @@ int vg_queue_head(struct vg_queue *queue, uint64_t now_ns)
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,
                            uint64_t free_bytes, uint64_t now_ns)
 {
+    if (!is_ours(queue, place))
+        return VG_TURN_HEAD;
     const int head = vg_queue_head(queue, now_ns);
     if (head < 0 || (uint32_t)head == place->index)
         return VG_TURN_HEAD;
@@ -255,8 +240,10 @@ void vg_queue_tell_freed(struct vg_queue *queue)
         atomic_store(&in_vain, 0);
     } else if (atomic_fetch_add(&in_vain, 1) + 1 >= IN_VAIN) {
         /* Perhaps all who waited were killed: then nobody else says that nobody waits. */
+        const int saved_errno = errno; /* who frees memory is not to notice */
         atomic_store(&in_vain, 0);
         vg_queue_sweep(queue);
         clear_waiting(queue);
+        errno = saved_errno;
     }
 }

@@ -23,8 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef VG_QUEUE_PLACES
+#define VG_QUEUE_PLACES 255 /* the model test (test/unit/test_queue_model.c) needs few */
+#endif
+
 enum {
-    VG_QUEUE_WAITERS = 255,
+    VG_QUEUE_WAITERS = VG_QUEUE_PLACES,
     VG_QUEUE_PASSES = 4,
     VG_QUEUE_PASS_MS = 5000,
     VG_QUEUE_HOLDER_BONUS_MS = 20000,
@@ -94,7 +98,7 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
 void vg_queue_leave(struct vg_queue *queue, const struct vg_place *place);
 
 /* Whose turn is it? `free_bytes` as measured now, VG_BYTES_UNKNOWN if not. Removes the dead from
- * the head of the line. */
+ * the head of the line. A place that has been lost waits for nobody. */
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,
                            uint64_t free_bytes, uint64_t now_ns);
 
@@ -120,7 +124,7 @@ bool vg_queue_is_victim(const struct vg_queue *queue, const struct vg_place *pla
 int vg_queue_sleep(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns);
 
 /* Memory of the GPU has come free: to be called when `waiting` says that somebody may be in line.
- */
+ * errno is kept. */
 void vg_queue_tell_freed(struct vg_queue *queue);
 
 /* Memory of the GPU is promised to a process. */

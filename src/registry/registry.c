@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -186,8 +187,23 @@ struct vg_queue *vg_registry_queue(struct vg_registry_file *file)
     return &file->queue;
 }
 
-int vg_registry_each(void (*visit)(const char *uuid, struct vg_registry_file *file, void *argument),
-                     void *argument)
+/* Does the file say that somebody may be in line? Asked without mapping it. */
+static bool is_waited_for(int directory, const char *name)
+{
+    struct stat status;
+    uint64_t waiting = 0;
+    const int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    const off_t at = offsetof(struct vg_registry_file, queue.waiting);
+    const bool is_so = fstat(fd, &status) == 0 && status.st_size == (off_t)layout.size_bytes &&
+                       pread(fd, &waiting, sizeof waiting, at) == (ssize_t)sizeof waiting &&
+                       (waiting & 1);
+    close(fd);
+    return is_so;
+}
+
+static int visit_files(vg_registry_visit *visit, void *argument, bool only_waited_for)
 {
     const int fd = vg_shared_directory();
     if (fd < 0)
@@ -200,6 +216,7 @@ int vg_registry_each(void (*visit)(const char *uuid, struct vg_registry_file *fi
     for (const struct dirent *entry; (entry = readdir(directory));) {
         void *mapped;
         if (strncmp(entry->d_name, "GPU-", 4) != 0 ||
+            (only_waited_for && !is_waited_for(fd, entry->d_name)) ||
             vg_shared_map(entry->d_name, &layout, &mapped) != 0)
             continue;
         visit(entry->d_name, mapped, argument);
@@ -207,6 +224,16 @@ int vg_registry_each(void (*visit)(const char *uuid, struct vg_registry_file *fi
     }
     closedir(directory);
     return 0;
+}
+
+int vg_registry_each(vg_registry_visit *visit, void *argument)
+{
+    return visit_files(visit, argument, false);
+}
+
+int vg_registry_each_waited_for(vg_registry_visit *visit, void *argument)
+{
+    return visit_files(visit, argument, true);
 }
 
 int vg_registry_lock_decision(void)

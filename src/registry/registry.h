@@ -51,10 +51,14 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
 
 struct vg_queue *vg_registry_queue(struct vg_registry_file *file);
 
+typedef void vg_registry_visit(const char *uuid, struct vg_registry_file *file, void *argument);
+
 /* Calls `visit` for the file of each GPU that this user's guarded processes have used; mapped only
  * meanwhile. Returns 0 or -errno of the directory. */
-int vg_registry_each(void (*visit)(const char *uuid, struct vg_registry_file *file, void *argument),
-                     void *argument);
+int vg_registry_each(vg_registry_visit *visit, void *argument);
+
+/* The same for those in which somebody may be in line: quick, whatever else lies there. */
+int vg_registry_each_waited_for(vg_registry_visit *visit, void *argument);
 
 /* Lets one process at a time decide over all of this user's. Returns a descriptor, to be closed
  * when it is done, or -EAGAIN while another decides, or another -errno. A record lock (fcntl(2)):

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/resource.h>
 
 #include "base/process.h"
 #include "base/size.h"
@@ -267,6 +268,25 @@ static void room_of_old_control_groups(void **state)
     assert_int_equal(vg_process_cgroup_room(keep_ten), 247);
 }
 
+/* With no descriptor left: whose end cannot be seen lives, or its place would be taken from it. */
+static void without_descriptors_child(void *argument)
+{
+    const struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
+    const uint64_t *const owners = argument;
+    CHECK(vg_process_owner_alive(owners[0]));
+    CHECK(!vg_process_owner_alive(owners[1]));
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK(vg_process_owner_alive(owners[0]));
+}
+
+static void nobody_is_dead_for_lack_of_descriptors(void **state)
+{
+    (void)state;
+    char text[256];
+    uint64_t owners[2] = { vg_process_owner_self(), vg_process_owner_self() + 1 };
+    assert_int_equal(run_child(without_descriptors_child, owners, text, sizeof text), 0);
+}
+
 #define REAL(name) cmocka_unit_test_setup(name, real_proc)
 #define FAKE(name) cmocka_unit_test_setup_teardown(name, fake_proc, end_fake_proc)
 
@@ -275,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         REAL(knows_itself_and_a_child),
         REAL(reads_fields_of_stat),
+        REAL(nobody_is_dead_for_lack_of_descriptors),
         REAL(nobody_is_not_alive),
         FAKE(hostile_names_do_not_shift_the_fields),
         FAKE(zombies_are_gone_but_not_leaders_of_threads),

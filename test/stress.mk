@@ -1,0 +1,14 @@
+# Processes that fight for memory, and the tests that run them.
+
+STRESS_OUT := $(BUILD)/test/stress
+STRESS_PROGRAMS := $(addprefix $(STRESS_OUT)/,actor)
+
+$(STRESS_OUT)/%: test/stress/%.c test/stress/cuda.h $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itest/stress $< -o $@ -L$(BUILD)/simgpu -Wl,--as-needed -lcuda -pthread
+
+.PHONY: check-stress
+check-stress: all $(STRESS_PROGRAMS)
+	@BUILD=$(BUILD) test/stress/run
+
+check: check-stress

@@ -1,0 +1,96 @@
+"""Guarded processes that wait for each other's memory: how soon, in which order, who gives way."""
+
+import random
+import statistics
+import time
+
+from conftest import go_on, read_event
+
+# Of 256 MiB each context takes 32.
+ROUNDS = 60
+
+
+def test_memory_changes_hands_in_milliseconds(stage):
+    """Two processes take turns with more than half of the GPU; the one that frees wakes the other."""
+    actors = [stage.actor("gpu=0", "trade=%d,150,15" % ROUNDS) for _ in range(2)]
+    events = sorted(
+        (event for actor in actors for event in stage.exit(actor)[0]), key=lambda event: event.end
+    )
+    took = [
+        (got.end - freed.begin) * 1e3
+        for freed, got in zip(events, events[1:])
+        if freed.what == "free" and got.what == "alloc" and got.begin < freed.begin
+    ]
+    took.sort()
+    print(
+        "from free to success: median %.2f ms, p99 %.2f ms, %d times"
+        % (statistics.median(took), took[int(len(took) * 0.99)], len(took))
+    )
+    assert len(took) > ROUNDS
+    assert statistics.median(took) < 2
+
+
+def test_eight_are_served_in_order(stage):
+    gpu = {"SIMGPU_DEVICES": "512MiB", "SIMGPU_CONTEXT": "4MiB"}
+    holder = stage.actor("gpu=0", "alloc=300", "await", "free", **gpu)
+    read_event(holder)
+    waiters = []
+    for _ in range(8):
+        waiters.append(stage.actor("gpu=0", "alloc=250", "sleep=20", "free", **gpu))
+        time.sleep(0.15)
+    go_on(holder)
+    (freed,), _ = stage.exit(holder)
+    events = [stage.exit(waiter)[0] for waiter in waiters]
+    assert [(got.what, gave.what) for got, gave in events] == [("alloc", "free")] * 8
+    assert all(got.begin < freed.begin < got.end for got, _ in events)
+    served = [got.end for got, _ in events]
+    assert served == sorted(served)
+    gaps = [late.end - early.begin for (_, early), (late, _) in zip(events, events[1:])]
+    print("from free to the next: median %.2f ms" % (statistics.median(gaps) * 1e3))
+
+
+def lock_two(stage):
+    """Two holders that wait for each other. Return (how long until one failed, both's events)."""
+    first = stage.actor("gpu=0", "alloc=90", "await", "alloc=60", "sleep=50", "free", "free")
+    second = stage.actor("gpu=0", "alloc=90", "await", "alloc=60")
+    read_event(first), read_event(second)
+    go_on(first)
+    time.sleep(0.05 + random.random() / 2)
+    go_on(second)
+    ends = [stage.exit(actor) for actor in (first, second)]
+    return ends
+
+
+def test_one_of_two_gives_way_within_a_second(stage):
+    took = []
+    for _ in range(20):
+        (first, _), (second, result) = lock_two(stage)
+        assert [event.what for event in first] == ["alloc", "free", "free"]
+        assert [event.what for event in second] == ["failed"]
+        took.append(second[0].end - max(first[0].begin, second[0].begin))
+        assert "deadlock" in result.stderr
+    print("deadlock of two: median %.0f ms, longest %.0f ms" % (statistics.median(took) * 1e3, max(took) * 1e3))
+    assert max(took) < 1
+
+
+def test_ring_over_three_gpus_is_broken_within_a_second(stage):
+    took = []
+    for _ in range(5):
+        actors = []
+        for gpu in range(3):
+            other = (gpu + 1) % 3
+            actors.append(
+                stage.actor(
+                    "gpu=%d" % other, "gpu=%d" % gpu, "alloc=120", "await", "gpu=%d" % other,
+                    "alloc=120", SIMGPU_DEVICES="256MiB,256MiB,256MiB",
+                )
+            )
+            read_event(actors[-1])
+        for actor in actors:
+            go_on(actor)
+        ends = [stage.exit(actor)[0][0] for actor in actors]
+        assert sorted(event.what for event in ends) == ["alloc", "alloc", "failed"], ends
+        failed = [event for event in ends if event.what == "failed"][0]
+        took.append(failed.end - max(event.begin for event in ends))
+    print("ring of three: median %.0f ms, longest %.0f ms" % (statistics.median(took) * 1e3, max(took) * 1e3))
+    assert max(took) < 1
