@@ -32,8 +32,12 @@ $(E2E_OUT)/libtrim_library.so $(E2E_OUT)/libtrim_slow.so: test/e2e/trim_library.
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(if $(findstring slow,$@),-DSLOW) -fPIC -shared $< -o $@
 
+$(E2E_OUT)/actor: test/e2e/actor.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -pthread -o $@
+
 .PHONY: check-e2e
-check-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM)
+check-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM) $(E2E_OUT)/actor
 	@BUILD=$(BUILD) test/e2e/run
 
 check: check-e2e

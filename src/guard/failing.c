@@ -189,6 +189,7 @@ static void describe(struct vg_call *call)
         .policy = &state->policy,
         .options = state->options,
         .failure = &failing->failure,
+        .since_ns = call->held_back_ns,
         .history = &state->history,
     };
     failing->course = vg_triage(&failing->failure, (uint16_t)call->function, &state->history,

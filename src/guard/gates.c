@@ -39,7 +39,7 @@ static void ask_queue(struct vg_call *call)
         return;
     const struct vg_coming coming =
         coming_to(state, device, call->asked_bytes, vg_policy_wait_ms(&state->policy));
-    if (!vg_newcomer_hold_back(&coming))
+    if (!vg_newcomer_hold_back(&coming, &call->held_back_ns))
         atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
 }
 
@@ -95,7 +95,9 @@ void vg_gates_before_context(int device)
         vg_process_await_device(state, device);
         const struct vg_coming coming =
             coming_to(state, device, options->need.number, options->need_wait.number);
-        vg_need_await(&coming);
+        /* Who has been promised memory has had its turn. */
+        if (vg_need_await(&coming))
+            atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
     }
     errno = saved_errno;
 }

@@ -62,6 +62,7 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->device = -1;
     call->failing = NULL;
     call->placed = false;
+    call->held_back_ns = 0;
     call->refused_by = VG_REFUSED_BY_DRIVER;
     call->weightless = call->charge.held = false;
     return true;
@@ -87,6 +88,7 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     call->failing = NULL;
     call->placed = false;
     call->weightless = call->charge.held = false;
+    call->held_back_ns = 0;
     call->refused_by = VG_REFUSED_BY_DRIVER;
     return true;
 }

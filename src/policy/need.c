@@ -103,7 +103,7 @@ static void tell_need_ends(const struct view *view, const struct vg_line *line, 
             view->coming->device, bytes, time);
 }
 
-static void await_need(struct view *view)
+static bool await_need(struct view *view)
 {
     const struct vg_coming *const coming = view->coming;
     struct vg_wait_request request = { .wanted_bytes = coming->bytes,
@@ -128,9 +128,10 @@ static void await_need(struct view *view)
         vg_registry_reserve(coming->registration, coming->bytes, UINT64_MAX);
     vg_line_leave(&line);
     tell_need_ends(view, &line, told, step);
+    return step == VG_LINE_TRY;
 }
 
-void vg_need_await(const struct vg_coming *coming)
+bool vg_need_await(const struct vg_coming *coming)
 {
     struct view view = { .coming = coming };
     char bytes[VG_SIZE_TEXT_CAP], total[VG_SIZE_TEXT_CAP];
@@ -140,9 +141,9 @@ void vg_need_await(const struct vg_coming *coming)
             "without",
             coming->device, vg_size_format(bytes, coming->bytes),
             vg_size_format(total, coming->total_bytes));
-        return;
+        return false;
     }
-    await_need(&view);
+    return await_need(&view);
 }
 
 /* ---- newcomers ---- */
@@ -157,7 +158,7 @@ static void tell_held_back(const struct view *view)
         vg_duration_format(time, view->coming->wait_ms));
 }
 
-bool vg_newcomer_hold_back(const struct vg_coming *coming)
+bool vg_newcomer_hold_back(const struct vg_coming *coming, uint64_t *out_since_ns)
 {
     struct view view = { .coming = coming };
     struct vg_wait_request request = { .wanted_bytes = coming->bytes,
@@ -167,6 +168,7 @@ bool vg_newcomer_hold_back(const struct vg_coming *coming)
     bool told = false;
     enum vg_line_step step;
     vg_line_enter(&line, coming->registration->queue, &request, coming->wait_ms);
+    *out_since_ns = line.start_ns;
     for (;;) {
         step = vg_line_step(&line, measure, &view);
         /* At its turn it goes on unless the memory is somebody's: whether there is enough, the

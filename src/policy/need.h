@@ -27,8 +27,8 @@ struct vg_coming {
 /* VRAMGUARD_NEED: waits until `bytes` of the GPU are free and promised to nobody else, and has them
  * promised to this process, until it ends. Says what it does in one line when that takes longer
  * than a second, or cannot be; then the program goes on without. No context is needed, none is
- * made; no lock of ours may be held. */
-void vg_need_await(const struct vg_coming *coming);
+ * made; no lock of ours may be held. Returns whether it is promised now. */
+bool vg_need_await(const struct vg_coming *coming);
 
 /* Is anybody in line for the GPU, or has memory of it been promised? Two loads. */
 static inline bool vg_newcomer_concerns(const struct vg_registration *registration)
@@ -39,7 +39,9 @@ static inline bool vg_newcomer_concerns(const struct vg_registration *registrati
 
 /* A process that holds next to nothing is about to allocate `bytes`: waits while others are in line
  * before it or the memory has been promised to somebody. A smaller request that fits may pass, as
- * queue.h says. Returns whether it had its turn; false: the time is over, or a signal came. */
-bool vg_newcomer_hold_back(const struct vg_coming *coming);
+ * queue.h says. Returns whether it had its turn; false: the time is over, or a signal came.
+ * `*out_since_ns` (CLOCK_MONOTONIC) is when it came: if the memory is not there yet, it goes on
+ * waiting from then, and not behind all who have come meanwhile. */
+bool vg_newcomer_hold_back(const struct vg_coming *coming, uint64_t *out_since_ns);
 
 #endif

@@ -39,6 +39,7 @@ struct vg_rescue {
     bool told;                  /* its line has been printed */
     uint64_t parameter;         /* of the running step */
     uint64_t start_ns;          /* CLOCK_MONOTONIC at its start */
+    uint64_t since_ns;          /* CLOCK_MONOTONIC: it was held back since; 0: it was not */
     uint64_t memory[48];        /* the running action's own, zeroed at its start */
     struct vg_history *history; /* of the process */
 };

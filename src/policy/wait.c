@@ -188,6 +188,9 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
                  "not waited: this process has waited for 10 minutes within the hour");
         return false;
     }
+    /* What it waited for its turn counts. */
+    const uint64_t since_ns = rescue->since_ns ? rescue->since_ns : rescue->start_ns;
+    const uint64_t before_ms = (rescue->start_ns - since_ns) / MS_NS;
     const struct vg_neighbour *const holder = vg_neighbours_largest(&others);
     waiting->started = true;
     waiting->holder_pid = holder ? holder->pid : 0;
@@ -197,11 +200,13 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     waiting->free_bytes = failure->free_bytes;
     struct vg_wait_request request = {
         .wanted_bytes = vg_triage_wanted_bytes(failure),
+        .since_ns = rescue->since_ns,
         .kind = VG_WAIT_ALLOCATION,
         .priority = (uint16_t)rescue->options->priority.number,
         .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,
     };
-    vg_line_enter(&waiting->line, registration->queue, &request, ms);
+    vg_line_enter(&waiting->line, registration->queue, &request,
+                  ms > before_ms ? ms - before_ms : 1);
     vg_triage_wait_begins(rescue->history, waiting->line.start_ns);
     vg_deadlock_watch_start(&waiting->watch, registration->queue, waiting->line.start_ns);
     return true;

@@ -156,6 +156,10 @@ class Machine:
         process.kill()
         return self.finish(process)
 
+    def pids(self):
+        """Those of the commands that have been started and not finished."""
+        return {process.pid for process in self._running}
+
     def records(self):
         """The recorder files in the state directory."""
         folder = self.state / "vramguard"

@@ -1,0 +1,614 @@
+"""Waiting for memory of other processes: who gets it, when, in which order, and what ends it."""
+
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from actors import DEVICE, Actor, flat, waiters
+from conftest import FIRST_LINE
+
+OUT_OF_MEMORY = 2
+HERE = str(Path(__file__).parent)
+
+
+@pytest.fixture
+def scene(machine):
+    """The machine with `actor(...)`, 1 GiB of memory and the default policy."""
+    machine.policy = None
+    machine.settings = {}
+    machine.actor = lambda *arguments, **settings: Actor(machine, *arguments, **settings)
+    return machine
+
+
+def tried(result):
+    """The timeline of the only report."""
+    text = re.search(r"\n  Tried +(.*?)\n  Recorded", result.guard_text, re.DOTALL)
+    assert text, result.stderr
+    return flat(text.group(1))
+
+
+# ---- somebody frees
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
+def test_what_is_freed_after_three_seconds_is_got(scene, guarded):
+    holder = scene.actor(guarded=guarded).holding(900)
+    waiter = scene.actor()
+    waiter.tell("alloc x 500")
+    time.sleep(3)
+    holder.free()
+    code, ms = waiter.awaited("x")
+    assert code == 0
+    # A guarded one tells that it frees; for others the waiter looks every second.
+    assert 2900 <= ms <= (3500 if guarded else 4700)
+    result = waiter.end()
+    assert result.code == 0 and result.own_stderr == ""
+    starts, ends = result.guard_lines
+    assert re.fullmatch(
+        r"vramguard: GPU 0: waiting up to 30 s for 500 MiB \(12[0-9] MiB free; pid %d \(actor\) "
+        r"holds 90[0-9] MiB\)" % holder.pid, starts), starts
+    assert re.fullmatch(
+        r"vramguard: GPU 0: got 500 MiB after [234](\.\d)? s \(pid %d \(actor\) freed 900 MiB\)"
+        % holder.pid, ends), ends
+    assert "No allocation failed" in scene.vramguard("report", str(waiter.pid)).stdout
+
+
+def test_holder_that_ends_is_named(scene):
+    holder, waiter = scene.actor().holding(900), scene.actor()
+    waiter.tell("alloc x 500")
+    time.sleep(1.5)
+    holder.end()
+    assert waiter.awaited("x")[0] == 0
+    assert re.search(r"\(pid %d \(actor\) ended\)" % holder.pid, waiter.end().guard_lines[1])
+
+
+def test_what_is_freed_at_once_is_got_without_a_word(scene):
+    holder, waiter = scene.actor().holding(900), scene.actor()
+    waiter.begin("x", 500)
+    time.sleep(0.3)
+    holder.free()
+    assert waiter.awaited("x")[0] == 0
+    assert waiter.end().guard_lines == []
+
+
+def test_memory_of_a_killed_holder_is_got(scene):
+    holder, waiter = scene.actor().holding(900), scene.actor()
+    waiter.begin("x", 500)
+    holder.kill()
+    code, ms = waiter.awaited("x")
+    assert code == 0 and ms < 3000
+    assert waiter.end().code == 0
+
+
+def test_nobody_frees(scene):
+    """The driver's error after the time, everything else as bare, and the timeline told."""
+    scene.settings = {"VRAMGUARD_POLICY": "trim,wait=1500ms"}
+    holder = scene.actor().holding(900)
+    program = [sys.executable, "-c", "import driver_calls as d; d.call('cuInit', 0); "
+               "d.current_primary_context(); print(d.allocate(500 << 20)[0]); "
+               "d.call('cuMemAlloc_v2', None, 5)"]
+    settings = {**DEVICE, "PYTHONPATH": HERE, **scene.settings}
+    bare = scene.run(program, **settings)
+    start = time.monotonic()
+    guarded = scene.run(program, guarded=True, **settings)
+    assert 1.5 <= time.monotonic() - start < 4
+    assert bare.code == 1 and bare.stdout == "2\n"
+    assert guarded.own == bare.own
+    told = [line for line in guarded.guard_lines if line.startswith("vramguard: ")]
+    assert re.match(r"vramguard: GPU 0: waiting up to 1.5 s for 500 MiB", told[0])
+    gave_up = r"vramguard: GPU 0: gave up waiting for 500 MiB after 1.5 s: pid %d \(actor\) still holds"
+    assert re.match(gave_up % holder.pid, told[1]), told[1]
+    assert FIRST_LINE.fullmatch(told[2]) and len(told) == 3
+    timeline = r"trim: .* wait: pid %d \(actor\) still holds 90\d MiB, \+0 B in 1\.5 s" % holder.pid
+    assert re.search(timeline, tried(guarded)), tried(guarded)
+    recorded = flat(scene.vramguard("report").stdout)
+    assert re.search("Tried " + timeline, recorded), recorded
+
+
+def test_a_wait_of_less_than_a_second_is_silent_when_it_ends(scene):
+    scene.settings = {"VRAMGUARD_POLICY": "wait=300ms"}
+    scene.actor().holding(900)
+    waiter = scene.actor()
+    code, ms = waiter.alloc("x", 500)
+    assert code == OUT_OF_MEMORY and 300 <= ms < 900
+    assert not [line for line in waiter.end().guard_lines if "waiting" in line or "gave up" in line]
+
+
+# ---- order
+
+
+def serve(holder, line):
+    """The holder frees; each in turn frees what it got. Return the order in which they got it."""
+    holder.free()
+    order = []
+    deadline = time.monotonic() + 20
+    while len(order) < len(line):
+        assert time.monotonic() < deadline, "nobody gets it; so far: %s" % order
+        for i in set(range(len(line))) - set(order):
+            answer = line[i].hear(0.01)
+            if answer:
+                assert line[i].allocated("x", answer)[0] == 0, (i, answer, order)
+                order.append(i)
+                line[i].free("x")
+                break
+    return order
+
+
+def test_eight_waiters_are_served_in_order(scene):
+    holder = scene.actor().holding(600)
+    line = [scene.actor() for _ in range(8)]
+    for waiter in line:
+        waiter.begin("x", 600)
+    assert [waiter["pid"] for waiter in waiters(scene)] == [waiter.pid for waiter in line]
+    assert serve(holder, line) == list(range(8))
+    assert waiters(scene) == []
+    for waiter in line:
+        assert waiter.end().code == 0
+
+
+def test_higher_priority_is_served_first(scene):
+    holder = scene.actor().holding(600)
+    line = [scene.actor(VRAMGUARD_PRIORITY=str(priority)) for priority in (10, 90, 50)]
+    for waiter in line:
+        waiter.begin("x", 600)
+    assert serve(holder, line) == [1, 2, 0]
+
+
+def test_holders_are_served_before_those_who_hold_nothing(scene):
+    holder = scene.actor().holding(600)
+    line = [scene.actor(), scene.actor().holding(70)]
+    for waiter in line:
+        waiter.begin("x", 600)
+    holder.free()
+    assert line[1].awaited("x")[0] == 0
+    assert line[0].hear(0.3) is None
+
+
+def test_threads_of_one_process_wait_in_order(scene):
+    holder, waiter = scene.actor(), scene.actor()
+    for name in ("1", "2", "3"):
+        holder.holding(300, name)
+    for place, name in enumerate(("a", "b", "c")):
+        waiter.tell("thread %s 300" % name)
+        deadline = time.monotonic() + 10
+        while waiter.place() <= place:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    for freed, name in zip(("2", "3", "1"), ("a", "b", "c")):
+        holder.free(freed)
+        assert waiter.awaited(name)[0] == 0
+    assert waiter.ask("join") == "joined"
+    assert waiter.end().code == 0
+
+
+# ---- newcomers
+
+
+def test_newcomers_are_held_back_and_holders_never(scene):
+    """124 MiB are free and not enough for the head. Four smaller newcomers pass it, the fifth is
+    held back until the head's five seconds of patience, in which it may be passed, are long over
+    and it is served; who holds memory already gets it in any case."""
+    scene.actor().holding(700)
+    small_holder = scene.actor().holding(100)
+    head = scene.actor(VRAMGUARD_POLICY="wait=8s")
+    head.begin("x", 500)
+    for _ in range(4):
+        code, ms = scene.actor().alloc("x", 10)
+        assert code == 0 and ms < 900
+    late = scene.actor()
+    late.tell("alloc x 10")
+    assert late.hear(1.5) is None
+    assert {"pid": late.pid, "for": "its turn"}.items() <= waiters(scene)[1].items()
+    assert small_holder.alloc("y", 20)[0] == 0
+    code, ms = head.awaited("x", 10)
+    assert code == OUT_OF_MEMORY and ms >= 8000
+    assert late.awaited("x")[0] == 0
+    lines = late.end().guard_lines
+    assert len(lines) == 1 and "the first 10.0 MiB of this program wait" in lines[0]
+
+
+def test_newcomer_too_large_to_pass_waits_behind_the_head(scene):
+    holder = scene.actor().holding(900)
+    head, newcomer = scene.actor(), scene.actor()
+    head.begin("x", 600)
+    newcomer.begin("x", 300)
+    assert [waiter["for"] for waiter in waiters(scene)] == ["an allocation", "its turn"]
+    holder.free()
+    assert head.awaited("x")[0] == 0
+    assert newcomer.awaited("x")[0] == 0
+
+
+# ---- deadlock
+
+
+def test_one_of_two_who_wait_for_each_other_gives_way(scene):
+    first, second = scene.actor().holding(450), scene.actor().holding(450)
+    first.begin("x", 400)
+    start = time.monotonic()
+    second.tell("alloc x 400")
+    code, ms = second.awaited("x")  # the younger one
+    assert code == OUT_OF_MEMORY
+    assert time.monotonic() - start <= 1.3 and ms <= 1200
+    assert first.hear(0.3) is None
+    result = second.end()
+    assert "deadlock: all who could free memory wait; this one gives way" in tried(result)
+    assert first.awaited("x")[0] == 0
+    assert "out of memory" not in first.end().stderr
+
+
+def test_the_one_of_lower_priority_gives_way(scene):
+    first = scene.actor(VRAMGUARD_PRIORITY="40").holding(450)
+    second = scene.actor().holding(450)
+    first.begin("x", 400)
+    second.begin("x", 400)
+    assert first.awaited("x", 2)[0] == OUT_OF_MEMORY
+    first.end()
+    assert second.awaited("x")[0] == 0
+
+
+def test_ring_over_three_gpus(scene):
+    """Each holds a GPU and waits for the next one's: one gives way, then the others come through
+    one after the other."""
+    scene.settings = {"SIMGPU_DEVICES": "1GiB,1GiB,1GiB"}
+    ring = [scene.actor(gpu).holding(600) for gpu in range(3)]
+    for gpu, actor in enumerate(ring):
+        assert actor.ask("context %d" % ((gpu + 1) % 3)) == "context 0"
+    for actor in ring:
+        actor.tell("alloc x 600")
+    start = time.monotonic()
+    answers, waiting = {}, set(range(3))
+    while waiting:
+        assert time.monotonic() - start < 10, answers
+        for i in list(waiting):
+            answer = ring[i].hear(0.02)
+            if answer:
+                answers[i] = ring[i].allocated("x", answer)[0]
+                waiting.remove(i)
+                if len(answers) == 1:
+                    assert time.monotonic() - start <= 1.5
+                ring[i].end()
+    assert sorted(answers.values()) == [0, 0, OUT_OF_MEMORY]
+
+
+def test_unguarded_holder_makes_it_no_deadlock(scene):
+    """It may free what they wait for: nobody gives way before the time."""
+    scene.settings = {"VRAMGUARD_POLICY": "wait=2500ms"}
+    scene.actor(guarded=False).holding(300)
+    pair = [scene.actor().holding(300), scene.actor().holding(300)]
+    for actor in pair:
+        actor.tell("alloc x 300")
+    for actor in pair:
+        code, ms = actor.awaited("x")
+        assert code == OUT_OF_MEMORY and ms >= 2500
+        assert "deadlock" not in actor.end().guard_text
+
+
+# ---- signals, stops, kills, forks
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_signal_without_a_handler_ends_the_program(scene, number):
+    scene.actor().holding(900)
+    waiter = scene.actor()
+    waiter.begin("x", 500)
+    start = time.monotonic()
+    waiter.signal(number)
+    assert waiter.end().code == -number
+    assert time.monotonic() - start < 1
+    assert waiters(scene) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("ticking", [False, True], ids=["", "ticking"])
+def test_signal_with_a_handler_ends_the_wait(scene, number, ticking):
+    """Also where a handler of another signal interrupts the program all the time."""
+    scene.actor().holding(900)
+    waiter = scene.actor()
+    assert waiter.ask("handle %d" % number) == "handled"
+    if ticking:
+        assert waiter.ask("tick") == "ticking"
+    waiter.begin("x", 500)
+    time.sleep(0.3)
+    start = time.monotonic()
+    waiter.signal(number)
+    heard = [waiter.hear(), waiter.hear()]
+    assert time.monotonic() - start < 1
+    assert sorted(line.split()[0] for line in heard) == ["alloc", "signal"], heard
+    assert waiter.allocated("x", max(heard, key=len))[0] == OUT_OF_MEMORY
+    assert waiters(scene) == []
+    assert "a signal asks the program to end" in tried(waiter.end())
+
+
+def test_other_handlers_do_not_end_the_wait(scene):
+    holder, waiter = scene.actor().holding(900), scene.actor()
+    assert waiter.ask("tick") == "ticking"
+    waiter.begin("x", 500)
+    time.sleep(1.2)
+    holder.free()
+    assert waiter.awaited("x")[0] == 0
+    assert "got 500 MiB" in waiter.end().guard_text
+
+
+PYTHON_WAITS = """
+import signal, sys, driver_calls as d
+d.call("cuInit", 0)
+d.current_primary_context()
+if sys.argv[1] == "SIGTERM":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
+print("waiting", flush=True)
+code, _ = d.allocate(500 << 20)
+print(code)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_python_handlers_run(scene, name):
+    """They run when the call has returned: SIGTERM's of the program, SIGINT's KeyboardInterrupt."""
+    scene.actor().holding(900)
+    program = scene.start([sys.executable, "-c", PYTHON_WAITS, name], guarded=True,
+                          PYTHONPATH=HERE, **DEVICE)
+    assert program.stdout.readline() == "waiting\n"
+    while not waiters(scene):
+        time.sleep(0.02)
+    start = time.monotonic()
+    os.kill(program.pid, getattr(signal, name))
+    result = scene.finish(program)
+    assert time.monotonic() - start < 2
+    expected = "told to end" if name == "SIGTERM" else "KeyboardInterrupt"
+    assert expected in result.own_stderr.splitlines(), result.stderr
+    assert result.code == (1 if name == "SIGTERM" else -signal.SIGINT)
+
+
+def test_stopped_head_is_passed_a_second_after_its_time(scene):
+    holder = scene.actor().holding(600)
+    head = scene.actor(VRAMGUARD_POLICY="wait=2s")
+    head.begin("x", 600)
+    second = scene.actor()
+    second.begin("x", 600)
+    head.signal(signal.SIGSTOP)
+    holder.free()
+    code, ms = second.awaited("x")
+    assert code == 0 and ms < 4500
+    second.free("x")
+    head.signal(signal.SIGCONT)
+    assert head.awaited("x")[0] in (0, OUT_OF_MEMORY)
+    assert head.end().code == 0
+    assert waiters(scene) == []
+
+
+def test_stopped_one_behind_the_head_blocks_nobody(scene):
+    holder = scene.actor().holding(600)
+    line = [scene.actor() for _ in range(3)]
+    for waiter in line:
+        waiter.begin("x", 600)
+    line[1].kill()
+    holder.free()
+    assert line[0].awaited("x")[0] == 0
+    line[0].free("x")
+    code, ms = line[2].awaited("x")
+    assert code == 0
+
+
+def test_fork_while_waiting(scene):
+    """A child made meanwhile ends: the parent's thread goes on waiting, with its place."""
+    holder, waiter = scene.actor().holding(900), scene.actor()
+    waiter.tell("thread x 500")
+    while not waiter.place():
+        time.sleep(0.01)
+    answer = waiter.ask("fork")
+    assert re.fullmatch(r"child \d+ 7", answer), answer
+    assert waiter.place() == 1
+    holder.free()
+    assert waiter.awaited("x")[0] == 0
+    assert waiter.ask("join") == "joined"
+    assert waiter.end().code == 0
+    assert waiters(scene) == []
+
+
+STORM_S = int(os.environ.get("VG_TEST_STORM_S", "6"))
+
+
+def test_kills_at_random_leave_nothing_behind(scene):
+    """Twelve in random load; some are killed, waiting or holding, and others take their place. Who
+    is left comes to its end, and then all the memory is there and nobody is in line."""
+    scene.settings = {"VRAMGUARD_POLICY": "trim,wait=2s", "VRAMGUARD_STACKS": "off"}
+    actors, killed = [], 0
+    end = time.monotonic() + STORM_S
+    while time.monotonic() < end:
+        while len(actors) < 12:
+            actors.append(scene.actor())
+            assert actors[-1].ask("load %d" % (killed + len(actors))) == "loading"
+        time.sleep(0.1)
+        actors.pop(killed * 7 % len(actors)).kill()
+        killed += 1
+    assert killed >= STORM_S * 2
+    for actor in actors:
+        actor.process.stdin.close()
+        actor.process.stdin = None
+    succeeded = 0
+    for actor in actors:
+        word, good, _, other = actor.hear(20).split()
+        assert word == "loaded" and other == "0"
+        succeeded += int(good)
+        assert actor.end().code == 0
+    assert succeeded > 0
+    assert waiters(scene) == []
+    code, ms = scene.actor().alloc("all", 1000)
+    assert code == 0 and ms < 1000
+
+
+# ---- VRAMGUARD_NEED
+
+
+def test_two_loads_run_one_after_the_other(scene):
+    scene.settings = {"VRAMGUARD_NEED": "600MiB"}
+    first = scene.actor().holding(300)
+    second = scene.actor(None)
+    second.tell("context 0")
+    assert second.hear(1.5) is None
+    assert waiters(scene)[0]["for"] == "VRAMGUARD_NEED"
+    assert first.alloc("more", 290)[0] == 0  # as promised
+    first.end()
+    assert second.hear() == "context 0"
+    assert second.alloc("x", 590)[0] == 0
+    starts, ends = second.end().guard_lines
+    assert "waiting up to 1 h until 600 MiB are free (VRAMGUARD_NEED; now " in starts, starts
+    assert re.search(r"600 MiB are free after \d\.\d s and reserved for this program", ends), ends
+
+
+def test_need_that_is_there_is_not_talked_about(scene):
+    actor = scene.actor(VRAMGUARD_NEED="600MiB")
+    assert actor.alloc("x", 600)[0] == 0
+    assert actor.end().guard_lines == []
+
+
+def test_need_of_more_than_the_gpu_has(scene):
+    actor = scene.actor(VRAMGUARD_NEED="2GiB")
+    assert actor.alloc("x", 600)[0] == 0
+    (line,) = actor.end().guard_lines
+    assert "VRAMGUARD_NEED=2.00 GiB is more than the GPU has (1.00 GiB)" in line
+
+
+def test_need_goes_on_without_after_its_time(scene):
+    scene.actor().holding(600)
+    start = time.monotonic()
+    actor = scene.actor(VRAMGUARD_NEED="600MiB", VRAMGUARD_NEED_WAIT="1500ms")
+    assert 1.5 <= time.monotonic() - start < 3
+    assert actor.alloc("x", 300)[0] == 0
+    lines = actor.end().guard_lines
+    assert len(lines) == 2 and "600 MiB did not come free in 1.5 s" in lines[1], lines
+
+
+def test_reserved_memory_is_left_alone_by_newcomers(scene):
+    reserver = scene.actor(VRAMGUARD_NEED="800MiB")
+    newcomer = scene.actor()
+    newcomer.begin("x", 500)
+    time.sleep(0.5)
+    assert newcomer.hear(0) is None
+    assert reserver.alloc("x", 790)[0] == 0
+    reserver.end()
+    assert newcomer.awaited("x")[0] == 0
+
+
+def test_promise_to_a_killed_process_is_void(scene):
+    reserver = scene.actor(VRAMGUARD_NEED="800MiB")
+    newcomer = scene.actor()
+    newcomer.begin("x", 500)
+    reserver.kill()
+    code, ms = newcomer.awaited("x")
+    assert code == 0 and ms < 3000
+
+
+def test_signal_ends_the_wait_for_what_is_needed(scene):
+    scene.actor().holding(600)
+    actor = scene.actor(None, VRAMGUARD_NEED="600MiB")
+    actor.ask("handle %d" % signal.SIGTERM)
+    actor.tell("context 0")
+    while not waiters(scene):
+        time.sleep(0.02)
+    actor.signal(signal.SIGTERM)
+    assert sorted([actor.hear(2), actor.hear(2)]) == ["context 0", "signal 15"]
+    assert "no longer waiting for 600 MiB (VRAMGUARD_NEED)" in actor.end().guard_text
+
+
+# ---- not to wait
+
+
+def fails_at_once(actor, mib):
+    code, ms = actor.alloc("x", mib)
+    assert code == OUT_OF_MEMORY and ms < 500
+    return tried(actor.end())
+
+
+def test_no_wait_for_more_than_the_gpu_has(scene):
+    scene.actor().holding(600)
+    assert "not waited: 2.00 GiB are more than the GPU has" in fails_at_once(scene.actor(), 2048)
+
+
+def test_no_wait_for_what_this_process_holds_itself(scene):
+    scene.actor().holding(100)
+    reason = "not waited: this process itself holds 800 MiB, too much for 500 MiB more"
+    assert reason in fails_at_once(scene.actor().holding(800), 500)
+
+
+def test_no_wait_when_nobody_else_is_there(scene):
+    actor = scene.actor()
+    assert actor.alloc("held", 500)[0] == 0
+    assert "not waited: no other process holds memory of this GPU" in fails_at_once(actor, 523)
+
+
+def test_no_wait_when_the_others_hold_too_little(scene):
+    scene.actor().holding(100)
+    actor = scene.actor().holding(200)
+    reason = "not waited: all other processes together hold 102 MiB, 104 MiB are missing"
+    assert reason in fails_at_once(actor, 824)
+
+
+def test_a_program_that_tries_out_is_not_waited_for(scene):
+    scene.settings = {"VRAMGUARD_POLICY": "wait=200ms"}
+    scene.actor().holding(900)
+    actor = scene.actor()
+    waited = [actor.alloc("x", mib)[1] >= 200 for mib in (500, 300, 470, 200, 510)]
+    assert waited == [True, True, True, False, False]
+    recorded = flat(scene.vramguard("report", str(actor.pid)).stdout)
+    assert "not waited: the program tries out how much it gets" in recorded
+
+
+def test_policy_off(scene):
+    scene.actor().holding(900)
+    actor = scene.actor(VRAMGUARD_POLICY="off")
+    code, ms = actor.alloc("x", 500)
+    assert code == OUT_OF_MEMORY and ms < 500
+    assert "Tried" not in actor.end().guard_text
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("wait=30min,spil", 'unknown action "spil" at 12'),
+        ("wait=0s", '"wait=0s" is no time from 1ms to 24h at 1'),
+        ("trim,wait=1x", '"wait=1x" is no time from 1ms to 24h at 6'),
+        ("wait=25h", '"wait=25h" is no time from 1ms to 24h at 1'),
+        ("trim=3", '"trim" takes no value at 1'),
+        ("wait=", '"wait=" lacks a value at 1'),
+        ("wait,off", 'unknown action "off" at 6'),
+    ],
+)
+def test_wrong_policy_is_told_in_one_line(scene, text, reason):
+    actor = scene.actor(VRAMGUARD_POLICY=text)
+    assert actor.alloc("x", 10)[0] == 0
+    (line,) = actor.end().guard_lines
+    assert line.startswith('vramguard: VRAMGUARD_POLICY="%s": %s' % (text, reason)), line
+    assert "trim, wait[=TIME], spill, off" in line
+    assert line.endswith('using the default "trim,wait=30s"')
+
+
+# ---- without the registry
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_without_a_registry_it_still_waits(scene):
+    """Its directory belongs to somebody else: one line, and the memory is looked for every second
+    at the most."""
+    uid = 54321
+    directory = Path("/dev/shm/vramguard-%d" % uid)
+    os.chmod(scene.folder, 0o777)
+    directory.mkdir(mode=0o755)
+    try:
+        user = ["setpriv", "--reuid=%d" % uid, "--clear-groups"]
+        holder = scene.actor().holding(900)
+        waiter = scene.actor(command=user, XDG_STATE_HOME=str(scene.folder / "theirs"))
+        waiter.tell("alloc x 500")
+        time.sleep(1.2)
+        holder.free()
+        code, ms = waiter.awaited("x")
+        assert code == 0 and 1200 <= ms < 3000
+        lines = waiter.end().guard_lines
+        assert len(lines) == 3
+        assert lines[0].startswith("vramguard: cannot use /dev/shm/vramguard-%d (" % uid), lines[0]
+    finally:
+        directory.rmdir()
