@@ -160,6 +160,7 @@ static void describe_failure(struct vg_call *call)
         .stack_truncated = call->stack.truncated,
         .refused_by = call->refused_by,
         .caller = classify(call),
+        .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
         .capturing = vg_captures_live(),
         .twice = is_made_twice(call->function),
         .lacks_elsewhere = lacks_elsewhere(call->function),

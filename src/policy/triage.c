@@ -40,6 +40,8 @@ static const char *reason_not_to_wait(const struct vg_failure *failure,
 {
     if (failure->caller == VG_CALLER_ARENA)
         return "the caller asks for less by itself (VRAMGUARD_NEED waits before it starts)";
+    if (failure->searches_batch_size)
+        return "the program searches for a batch size that fits";
     if (last->shrinking > 0)
         return "the caller asks for less and less";
     if (is_probing(history, now_ns))
@@ -66,10 +68,13 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
     const bool retry = is_retry(last, function, failure->asked_bytes);
     const bool steps_down =
         last->function == function + 1 && is_step_down(last->asked_bytes, failure->asked_bytes);
+    const uint16_t shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000))
+                               : retry    ? last->shrinking
+                                          : 0;
     *last = (struct vg_last_failure){
         .function = (uint16_t)(function + 1),
         .asked_bytes = failure->asked_bytes,
-        .shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000)) : 0,
+        .shrinking = shrinking,
     };
     failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
     if (failure->refused_by == VG_REFUSED_BY_INJECT)
@@ -85,10 +90,14 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
 
 void vg_triage_returned(struct vg_history *history, uint64_t now_ns)
 {
+    /* The program's own time: what we have waited in its stead says nothing of its pace. */
+    const uint64_t own_ns = now_ns - history->waited_total_ns;
     const uint64_t place = atomic_fetch_add(&history->returned_count, 1);
-    const uint64_t oldest = atomic_exchange(&history->returned_ns[place % SURVIVED], now_ns);
+    const uint64_t oldest_ns = atomic_exchange(&history->returned_ns[place % SURVIVED], own_ns);
     const bool was_probing = is_probing(history, now_ns);
-    /* `oldest` is three failures ago: with this one the program has survived three. */
-    if (was_probing || (place >= SURVIVED && now_ns - oldest < survived_window_ns))
+    /* `oldest_ns` is three failures ago: with this one the program has survived three. Threads that
+     * waited at the same time may make it the later one. */
+    if (was_probing ||
+        (place >= SURVIVED && (int64_t)(own_ns - oldest_ns) < (int64_t)survived_window_ns))
         atomic_store(&history->probing_until_ns, now_ns + quiet_ns);
 }

@@ -10,9 +10,11 @@
 
 /* The failures that this process got, of late. Zeroed at first. */
 struct vg_history {
-    _Atomic uint64_t returned_ns[3]; /* when failures were returned to the program: a ring */
+    _Atomic uint64_t returned_ns[3]; /* when failures were returned to the program, on a clock that
+                                        stands still while it waits for others: a ring */
     _Atomic uint64_t returned_count;
     _Atomic uint64_t probing_until_ns; /* it survives failures as a matter of course until then */
+    _Atomic uint64_t waited_total_ns;  /* for other processes */
     _Atomic uint64_t waited_ns;        /* in the hour that began at: */
     _Atomic uint64_t hour_start_ns;
     bool distributed; /* one of several processes of a distributed job (WORLD_SIZE) */

@@ -256,7 +256,9 @@ static void finish(struct vg_rescue *rescue)
 {
     struct waiting *const waiting = (void *)rescue->memory;
     vg_line_leave(&waiting->line);
-    atomic_fetch_add(&rescue->history->waited_ns, vg_clock_monotonic_ns() - waiting->line.start_ns);
+    const uint64_t waited_ns = vg_clock_monotonic_ns() - waiting->line.start_ns;
+    atomic_fetch_add(&rescue->history->waited_ns, waited_ns);
+    atomic_fetch_add(&rescue->history->waited_total_ns, waited_ns);
 }
 
 /* `what` may be NULL: the time is over. */
