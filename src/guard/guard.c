@@ -104,6 +104,15 @@ static bool is_made_twice(enum vg_function_id function)
     return function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate;
 }
 
+/* The call whose success shows that the program has what it needs. An expandable segment is made of
+ * many pieces, of which none is mapped before all are made: after a failure PyTorch lets go of them
+ * and begins anew, so a piece that it gets again means nothing (c10/cuda/CUDACachingAllocator.cpp,
+ * ExpandableSegment::map). */
+static uint16_t completing(enum vg_function_id function)
+{
+    return function == VG_FN_cuMemCreate ? VG_FN_cuMemMap : (uint16_t)function;
+}
+
 /* What these calls lack when they fail is nothing that another process could free on the GPU; NULL
  * for all others. */
 static const char *lacks_elsewhere(enum vg_function_id function)
@@ -173,7 +182,7 @@ static void describe_failure(struct vg_call *call)
         .request = call->request,
         .history = &state->history,
     };
-    call->course = vg_triage(&call->failure, (uint16_t)call->function, &state->history,
+    call->course = vg_triage(&call->failure, completing(call->function), &state->history,
                              &vg_thread.last_failure, vg_clock_monotonic_ns());
 }
 
@@ -232,9 +241,11 @@ static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
     if (!call->failing)
         describe_failure(call);
     const bool again = follow_course(call);
-    if (call->placed)
+    if (call->placed) {
+        vg_triage_placed(&call->state->history, &call->failure, vg_clock_monotonic_ns());
+        vg_triage_rescued(&vg_thread.last_failure, &call->failure);
         vg_rescue_record(&call->failure);
-    else if (!again)
+    } else if (!again)
         give_up(call);
     errno = saved_errno;
     return again;
@@ -245,6 +256,8 @@ static __attribute__((noinline)) void end_failure(struct vg_call *call)
 {
     const int saved_errno = errno;
     vg_policy_end(&call->rescue, call->result == CUDA_SUCCESS);
+    if (call->result == CUDA_SUCCESS)
+        vg_triage_rescued(&vg_thread.last_failure, &call->failure);
     if (call->result == CUDA_SUCCESS && call->failure.action_count > 0)
         vg_rescue_record(&call->failure);
     errno = saved_errno;

@@ -21,13 +21,12 @@ static bool create_again(struct vg_call *call, CUmemGenericAllocationHandle *han
 {
     if (call->result != CUDA_ERROR_OUT_OF_MEMORY)
         return vg_guard_again(call);
-    return vg_guard_again_for(call,
-                              &(struct vg_request){ .shape = VG_REQUEST_PHYSICAL,
-                                                    .bytes = call->asked_bytes,
-                                                    .properties = properties,
-                                                    .flags = flags,
-                                                    .key = next_key(VG_KIND_SPILLED_VIRTUAL),
-                                                    .answer = handle });
+    return vg_guard_again_for(call, &(struct vg_request){ .shape = VG_REQUEST_PHYSICAL,
+                                                          .bytes = call->asked_bytes,
+                                                          .properties = properties,
+                                                          .flags = flags,
+                                                          .key = next_key(VG_KIND_SPILLED_VIRTUAL),
+                                                          .answer = handle });
 }
 
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
@@ -48,8 +47,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
         }
     } while (create_again(&call, handle, properties, flags));
     if (call.result == CUDA_SUCCESS && on_device) {
-        const uint64_t key =
-            vg_guard_placed(&call) ? call.request->key : next_key(VG_KIND_VIRTUAL);
+        const uint64_t key = vg_guard_placed(&call) ? call.request->key : next_key(VG_KIND_VIRTUAL);
         if (vg_virtual_create(&call.state->virtual, *handle, key) == 0)
             vg_guard_record(&call, VG_KIND_VIRTUAL, key, bytes);
     }
@@ -99,8 +97,10 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
     do
         call.result = vg_driver.cuMemMap(address, bytes, offset, handle, flags);
     while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
+    if (call.result == CUDA_SUCCESS) {
+        vg_triage_succeeded(&vg_thread.last_failure, VG_FN_cuMemMap, bytes);
         note_mapping(call.state, address, bytes, handle);
+    }
     return vg_guard_end(&call);
 }
 

@@ -1,5 +1,7 @@
 #include "policy/triage.h"
 
+#include <string.h>
+
 #include "base/size.h"
 
 enum { SURVIVED = 3 };
@@ -28,10 +30,12 @@ static bool is_probing(const struct vg_history *history, uint64_t now_ns)
     return now_ns < history->probing_until_ns;
 }
 
-/* Is the failed call the second one of a caller that was given its first failure untouched? */
-static bool is_retry(const struct vg_last_failure *last, uint16_t function, uint64_t asked_bytes)
+/* Does the failed call ask once more for what it got `answer` for? */
+static bool is_again(const struct vg_last_failure *last, uint16_t function, uint64_t asked_bytes,
+                     enum vg_last_answer answer)
 {
-    return last->passed && last->function == function + 1 && last->asked_bytes == asked_bytes;
+    return last->answer == answer && last->function == function + 1 &&
+           last->asked_bytes == asked_bytes;
 }
 
 static const char *reason_not_to_wait(const struct vg_failure *failure,
@@ -46,6 +50,8 @@ static const char *reason_not_to_wait(const struct vg_failure *failure,
         return "the caller asks for less and less";
     if (is_probing(history, now_ns))
         return "the program tries out how much it gets";
+    if (now_ns < history->spilling_until_ns)
+        return "it was in vain just now, and what did not fit was spilled";
     return NULL;
 }
 
@@ -65,7 +71,8 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
                          const struct vg_history *history, struct vg_last_failure *last,
                          uint64_t now_ns)
 {
-    const bool retry = is_retry(last, function, failure->asked_bytes);
+    const bool retry = is_again(last, function, failure->asked_bytes, VG_LAST_PASSED);
+    const bool tried = is_again(last, function, failure->asked_bytes, VG_LAST_TRIED);
     const bool steps_down =
         last->function == function + 1 && is_step_down(last->asked_bytes, failure->asked_bytes);
     const uint16_t shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000))
@@ -82,10 +89,24 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
     if (failure->capturing || failure->lacks_elsewhere)
         return VG_COURSE_REPORT;
     if (failure->caller == VG_CALLER_PYTORCH && failure->twice && !retry) {
-        last->passed = 1;
+        last->answer = VG_LAST_PASSED;
         return VG_COURSE_PASS;
     }
+    /* Since 2.14 the cudaMallocAsync backend asks twice, too; before, the first call was the last,
+     * so it is the first that is acted on (c10/cuda/CUDAMallocAsyncAllocator.cpp, mallocAsync). */
+    if (failure->caller == VG_CALLER_PYTORCH && !failure->twice) {
+        last->answer = tried ? VG_LAST_NONE : VG_LAST_TRIED;
+        if (tried && !failure->why_no_wait)
+            failure->why_no_wait = "PyTorch repeats a call that has waited just now";
+    }
     return vg_triage_is_enough(failure) ? VG_COURSE_AGAIN : VG_COURSE_POLICY;
+}
+
+void vg_triage_placed(struct vg_history *history, const struct vg_failure *failure, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < failure->action_count; i++)
+        if (strcmp(failure->actions[i].name, "wait") == 0)
+            atomic_store(&history->spilling_until_ns, now_ns + quiet_ns);
 }
 
 void vg_triage_returned(struct vg_history *history, uint64_t now_ns)

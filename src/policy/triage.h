@@ -13,18 +13,27 @@ struct vg_history {
     _Atomic uint64_t returned_ns[3]; /* when failures were returned to the program, on a clock that
                                         stands still while it waits for others: a ring */
     _Atomic uint64_t returned_count;
-    _Atomic uint64_t probing_until_ns; /* it survives failures as a matter of course until then */
-    _Atomic uint64_t waited_total_ns;  /* for other processes */
-    _Atomic uint64_t waited_ns;        /* in the hour that began at: */
+    _Atomic uint64_t probing_until_ns;  /* it survives failures as a matter of course until then */
+    _Atomic uint64_t spilling_until_ns; /* what it waited for in vain was put elsewhere */
+    _Atomic uint64_t waited_total_ns;   /* for other processes */
+    _Atomic uint64_t waited_ns;         /* in the hour that began at: */
     _Atomic uint64_t hour_start_ns;
     bool distributed; /* one of several processes of a distributed job (WORLD_SIZE) */
+};
+
+/* What the program got for a failure, as far as the next one depends on it. */
+enum vg_last_answer {
+    VG_LAST_NONE,
+    VG_LAST_PASSED, /* the failure untouched, as the first of two calls; or success, for a part of
+                       what it needs */
+    VG_LAST_TRIED,  /* the failure, after everything was tried; it may ask for the same once more */
 };
 
 /* What one thread's last failure was. */
 struct vg_last_failure {
     uint64_t asked_bytes;
-    uint16_t function;  /* 1 + enum vg_function_id, 0 none */
-    uint16_t passed;    /* it went through untouched, as the first of two */
+    uint16_t function;  /* 1 + the call that succeeds when the program has what it needs, 0 none */
+    uint16_t answer;    /* enum vg_last_answer */
     uint16_t shrinking; /* failures in a row of which each asked for a little less */
 };
 
@@ -35,7 +44,8 @@ enum vg_course {
     VG_COURSE_POLICY, /* what the user chose */
 };
 
-/* Chooses the course for a new failure of function `function` at `now_ns` (CLOCK_MONOTONIC). Fills
+/* Chooses the course for a new failure at `now_ns` (CLOCK_MONOTONIC). `function` is the call whose
+ * success shows that the program has what it needs: mostly the failed one. Fills
  * `failure->why_no_wait` when waiting is out of the question. `last` is the calling thread's. */
 enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
                          const struct vg_history *history, struct vg_last_failure *last,
@@ -53,13 +63,26 @@ bool vg_triage_is_enough(const struct vg_failure *failure);
 /* Notes that a failure has been returned to the program. Any thread. */
 void vg_triage_returned(struct vg_history *history, uint64_t now_ns);
 
+/* Notes that the call got its memory elsewhere. If that was after waiting in vain, the same need
+ * not be gone through for each of the hundreds of allocations that may follow. Any thread. */
+void vg_triage_placed(struct vg_history *history, const struct vg_failure *failure,
+                      uint64_t now_ns);
+
+/* The call that failed has succeeded after all, by what was tried. What it got may be a part of
+ * what the program needs: should the next part fail, it is not the first of two calls. */
+static inline void vg_triage_rescued(struct vg_last_failure *last, const struct vg_failure *failure)
+{
+    if (failure->twice)
+        last->answer = VG_LAST_PASSED;
+}
+
 /* A call of `function` for `asked_bytes` has succeeded in this thread. */
 static inline void vg_triage_succeeded(struct vg_last_failure *last, uint16_t function,
                                        uint64_t asked_bytes)
 {
-    if (__builtin_expect(last->passed, 0) && last->function == function + 1 &&
+    if (__builtin_expect(last->answer, 0) && last->function == function + 1 &&
         last->asked_bytes == asked_bytes)
-        last->passed = 0;
+        last->answer = VG_LAST_NONE;
 }
 
 #endif

@@ -8,9 +8,9 @@ neighbour that leaves a given amount, so that they do not depend on the size of 
 import importlib.util
 import os
 import re
-import signal
+import shutil
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -95,8 +95,9 @@ class Machine(end_to_end.Machine):
 
 
 def plain(text):
-    """A message of PyTorch's less what legitimately differs from run to run: process ids."""
-    return re.sub(r"\b[Pp]rocess \d+", "process PID", text)
+    """PyTorch's output less what differs from run to run: process ids and the times of warnings."""
+    text = re.sub(r"\b[Pp]rocess \d+", "process PID", text)
+    return re.sub(r"^\[W\S+ \S+ ", "[W ", text, flags=re.MULTILINE)
 
 
 def guard_lines(result, pattern):
@@ -119,7 +120,7 @@ def pytest_report_header():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def built_tree(tmp_path_factory):
+def built_tree():
     missing = [n for n in ("libvramguard.so", "vramguard") if not (BUILD / n).exists()]
     if missing:
         pytest.exit("%s lacks %s: run make all" % (BUILD, ", ".join(missing)), returncode=1)
@@ -127,10 +128,7 @@ def built_tree(tmp_path_factory):
 
 
 @pytest.fixture
-def machine(tmp_path_factory):
-    import shutil
-    import tempfile
-
+def machine():
     folder = Path(tempfile.mkdtemp(prefix="vg-torch-"))
     machine = Machine(folder)
     yield machine

@@ -62,6 +62,69 @@ static void shrinking_lasts_over_the_second_call(void **state)
     assert_null(failure.why_no_wait);
 }
 
+/* PyTorch makes all pieces of an expandable segment before it maps one, and begins anew after a
+ * failure: a piece that it gets then does not end the matter, a mapping does. */
+static void segments_of_many_pieces(void **state)
+{
+    (void)state;
+    enum { CREATE = 20, MAP = FUNCTION };
+    struct vg_history history = { .distributed = false };
+    struct vg_last_failure last = { .function = 0 };
+    struct vg_failure failure = failure_of(20 * VG_MIB);
+    assert_int_equal(triage(&failure, &history, &last), VG_COURSE_PASS);
+    vg_triage_succeeded(&last, CREATE, 20 * VG_MIB);
+    assert_int_equal(triage(&failure, &history, &last), VG_COURSE_POLICY);
+    vg_triage_rescued(&last, &failure);
+    vg_triage_succeeded(&last, CREATE, 20 * VG_MIB);
+    assert_int_equal(triage(&failure, &history, &last), VG_COURSE_POLICY);
+    vg_triage_rescued(&last, &failure);
+    vg_triage_succeeded(&last, MAP, 20 * VG_MIB);
+    assert_int_equal(triage(&failure, &history, &last), VG_COURSE_PASS);
+}
+
+/* The cudaMallocAsync backend asks twice since PyTorch 2.14: one wait is enough. */
+static void pool_allocation_waits_once(void **state)
+{
+    (void)state;
+    struct vg_history history = { .distributed = false };
+    struct vg_last_failure last = { .function = 0 };
+    struct vg_failure failure = failure_of(20 * VG_MIB);
+    failure.twice = false;
+    assert_int_equal(triage(&failure, &history, &last), VG_COURSE_POLICY);
+    assert_null(failure.why_no_wait);
+    assert_int_equal(triage(&failure, &history, &last), VG_COURSE_POLICY);
+    assert_non_null(failure.why_no_wait);
+    assert_int_equal(triage(&failure, &history, &last), VG_COURSE_POLICY);
+    assert_null(failure.why_no_wait); /* the program's own second try */
+    vg_triage_succeeded(&last, FUNCTION, 20 * VG_MIB);
+    triage(&failure, &history, &last);
+    assert_null(failure.why_no_wait);
+}
+
+/* Of many allocations that are spilled, the first has waited for all. */
+static void spilling_goes_on_without_waiting(void **state)
+{
+    (void)state;
+    struct vg_history history = { .distributed = false };
+    struct vg_last_failure last = { .function = 0 };
+    struct vg_failure failure = failure_of(20 * VG_MIB);
+    failure.twice = false;
+    failure.action_count = 1;
+    strcpy(failure.actions[0].name, "trim");
+    vg_triage_placed(&history, &failure, 100 * SECOND_NS);
+    triage(&failure, &history, &last);
+    assert_null(failure.why_no_wait); /* it was not waited before */
+    failure.action_count = 2;
+    strcpy(failure.actions[1].name, "wait");
+    vg_triage_placed(&history, &failure, 100 * SECOND_NS);
+    last.answer = VG_LAST_NONE;
+    triage(&failure, &history, &last);
+    assert_non_null(failure.why_no_wait);
+    last.answer = VG_LAST_NONE;
+    vg_triage(&failure, FUNCTION, &history, &last, 161 * SECOND_NS);
+    assert_null(failure.why_no_wait);
+}
+
 static void search_for_a_batch_size_does_not_wait(void **state)
 {
     (void)state;
@@ -141,6 +204,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pytorch_is_asked_twice),
         cmocka_unit_test(shrinking_lasts_over_the_second_call),
+        cmocka_unit_test(segments_of_many_pieces),
+        cmocka_unit_test(pool_allocation_waits_once),
+        cmocka_unit_test(spilling_goes_on_without_waiting),
         cmocka_unit_test(search_for_a_batch_size_does_not_wait),
         cmocka_unit_test(survivors_of_many_failures_are_probing),
         cmocka_unit_test_setup_teardown(searches_are_known_by_their_code, make_scratch,
