@@ -179,6 +179,7 @@ static void describe(struct vg_call *call)
         .injected_rule = injected ? call->injected_by->text : NULL,
         .injected_number = injected ? call->allocation_number : 0,
         .caller = classify(call),
+        .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
         .capturing = vg_captures_live(),
         .twice = is_made_twice(call->function),
         .lacks_elsewhere = lacks_elsewhere(call->function),
@@ -272,10 +273,12 @@ static bool answer(struct vg_call *call, const struct vg_request *request)
     }
     if (follow_course(call))
         return true;
-    if (call->placed)
+    if (call->placed) {
+        vg_triage_placed(&call->state->history, &call->failing->failure, vg_clock_monotonic_ns());
         vg_rescue_record(&call->failing->failure);
-    else
+    } else {
         give_up(call);
+    }
     give_memory_back(call);
     return false;
 }

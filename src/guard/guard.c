@@ -144,7 +144,8 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     if (address == 0 || device < 0)
         return;
     const int saved_errno = errno; /* the first stack makes libunwind open things */
-    if (__builtin_expect(vg_thread.last_failure.passed, 0) && device != VG_FILE_HOST)
+    if (__builtin_expect(vg_thread.last_failure.passed | vg_thread.last_failure.tried, 0) &&
+        device != VG_FILE_HOST)
         vg_failing_succeed_after_pass(call);
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);

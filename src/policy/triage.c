@@ -1,5 +1,7 @@
 #include "policy/triage.h"
 
+#include <string.h>
+
 #include "base/size.h"
 #include "driver/driver.h"
 
@@ -55,10 +57,14 @@ static const char *reason_not_to_wait(const struct vg_failure *failure,
         return "VRAMGUARD_LIMIT is the cause";
     if (failure->caller == VG_CALLER_ARENA)
         return "the caller asks for less by itself (VRAMGUARD_NEED waits before it starts)";
+    if (failure->searches_batch_size)
+        return "the program searches for a batch size that fits";
     if (last->shrinking > 0)
         return "the caller asks for less and less";
     if (is_probing(history, now_ns))
         return "the program tries out how much it gets";
+    if (now_ns < history->spilling_until_ns)
+        return "it was in vain just now, and what did not fit was spilled";
     return NULL;
 }
 
@@ -80,13 +86,18 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
 {
     const bool retry = is_retry(last, function, failure->asked_bytes);
     failure->retry = retry;
+    const bool tried =
+        last->tried && last->function == function + 1 && last->asked_bytes == failure->asked_bytes;
     const bool steps_down =
         last->function == function + 1 && is_step_down(last->asked_bytes, failure->asked_bytes);
+    const uint16_t shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000))
+                               : retry    ? last->shrinking
+                                          : 0;
     *last = (struct vg_last_failure){
         .function = (uint16_t)(function + 1),
         .asked_bytes = failure->asked_bytes,
         .passed = retry,
-        .shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000)) : 0,
+        .shrinking = shrinking,
     };
     failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
     if (failure->refused_by == VG_REFUSED_BY_INJECT) {
@@ -100,7 +111,21 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
         last->passed = 1;
         return VG_COURSE_PASS;
     }
+    /* Since 2.14 the cudaMallocAsync backend asks twice, too; before, the first call was the last,
+     * so it is the first that is acted on (c10/cuda/CUDAMallocAsyncAllocator.cpp, mallocAsync). */
+    if (failure->caller == VG_CALLER_PYTORCH && !failure->twice) {
+        last->tried = !tried;
+        if (tried && !failure->why_no_wait)
+            failure->why_no_wait = "PyTorch repeats a call that has waited just now";
+    }
     return vg_triage_is_enough(failure) ? VG_COURSE_AGAIN : VG_COURSE_POLICY;
+}
+
+void vg_triage_placed(struct vg_history *history, const struct vg_failure *failure, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < failure->action_count; i++)
+        if (strcmp(failure->actions[i].name, "wait") == 0)
+            atomic_store(&history->spilling_until_ns, now_ns + quiet_ns);
 }
 
 void vg_triage_wait_begins(struct vg_history *history, uint64_t now_ns)
@@ -129,6 +154,7 @@ enum vg_outcome vg_triage_succeeded(struct vg_last_failure *last, uint16_t funct
                                     uint64_t asked_bytes)
 {
     const bool same = is_retry(last, function, asked_bytes);
+    last->tried = 0;
     if (same && function == VG_FN_cuMemCreate)
         return VG_OUTCOME_OPEN;
     last->passed = 0;

@@ -13,8 +13,9 @@
 struct vg_history {
     _Atomic uint64_t returned_ns[3]; /* when failures were returned to the program: a ring */
     _Atomic uint64_t returned_count;
-    _Atomic uint64_t probing_until_ns; /* it survives failures as a matter of course until then */
-    _Atomic uint64_t waited_ns;        /* in the hour that began at: */
+    _Atomic uint64_t probing_until_ns;  /* it survives failures as a matter of course until then */
+    _Atomic uint64_t spilling_until_ns; /* what it waited for in vain was put elsewhere */
+    _Atomic uint64_t waited_ns;         /* in the hour that began at: */
     _Atomic uint64_t hour_start_ns;
     /* No time of the program's own: */
     _Atomic uint64_t in_waits_ns; /* when somebody waited, however many at once */
@@ -29,6 +30,8 @@ struct vg_last_failure {
     uint16_t function;  /* 1 + enum vg_function_id, 0 none */
     uint16_t passed;    /* it went through untouched, as the first of two, and the program has not
                            come to an end with it yet */
+    uint16_t tried;     /* it was returned after everything was tried, to a caller that may ask for
+                           the same once more */
     uint16_t shrinking; /* failures in a row of which each asked for a little less */
 };
 
@@ -63,6 +66,11 @@ bool vg_triage_is_enough(const struct vg_failure *failure);
 void vg_triage_wait_begins(struct vg_history *history, uint64_t now_ns);
 void vg_triage_wait_ends(struct vg_history *history, uint64_t now_ns);
 
+/* Notes that the call got its memory elsewhere. If that was after waiting in vain, the same need
+ * not be gone through for each of the hundreds of allocations that may follow. Any thread. */
+void vg_triage_placed(struct vg_history *history, const struct vg_failure *failure,
+                      uint64_t now_ns);
+
 /* Notes that a failure has been returned to the program. Any thread. */
 void vg_triage_returned(struct vg_history *history, uint64_t now_ns);
 
@@ -74,7 +82,7 @@ enum vg_outcome {
 };
 
 /* A call of `function` for `asked_bytes` has succeeded in this thread, whose last failure was
- * passed. Anything but VG_OUTCOME_OPEN ends that. */
+ * passed or tried. Anything but VG_OUTCOME_OPEN ends that. */
 enum vg_outcome vg_triage_succeeded(struct vg_last_failure *last, uint16_t function,
                                     uint64_t asked_bytes);
 

@@ -1,6 +1,5 @@
 #include "report/caller.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -57,4 +56,46 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
         return VG_CALLER_OTHER;
     }
     return VG_CALLER_OTHER;
+}
+
+/* Ends of the files that hold the loop, and what its function's qualified name begins with: in
+ * accelerate 0.13 to 1.15 accelerate/utils/memory.py,
+ * find_executable_batch_size.<locals>.decorator; in Lightning 1.5 to 2.5
+ * .../tuner/batch_size_scaling.py, _run_power_scaling, _run_binary_scaling. */
+static const struct {
+    const char *file, *function;
+} searches[] = {
+    { "accelerate/utils/memory.py", "find_executable_batch_size" },
+    { "/tuner/batch_size_scaling.py", "_run_" },
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+static bool is_search(const struct vg_journal_code *code)
+{
+    for (size_t i = 0; i < sizeof searches / sizeof searches[0]; i++)
+        if (ends_with(code->texts, searches[i].file) &&
+            strncmp(vg_journal_code_name(code), searches[i].function,
+                    strlen(searches[i].function)) == 0)
+            return true;
+    return false;
+}
+
+bool vg_caller_searches_batch_size(struct vg_recorder *recorder, uint32_t stack_id)
+{
+    const struct vg_journal_stack *const stack = vg_recorder_stack_record(recorder, stack_id);
+    if (!stack)
+        return false;
+    const struct vg_journal_python *const frames = vg_journal_stack_python(stack);
+    for (uint32_t i = 0; i < stack->python_depth; i++) {
+        const struct vg_journal_code *const code =
+            vg_recorder_code_record(recorder, frames[i].code_id);
+        if (code && is_search(code))
+            return true;
+    }
+    return false;
 }

@@ -3,7 +3,10 @@
 #ifndef VRAMGUARD_REPORT_CALLER_H
 #define VRAMGUARD_REPORT_CALLER_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "recorder/recorder.h"
 
 enum vg_caller {
     VG_CALLER_OTHER,
@@ -16,5 +19,11 @@ enum vg_caller {
  * counters, innermost first, `count` of them) that is in neither. Only looks loaded objects up;
  * takes the loader's object-list lock, so no lock of ours may be held. Any thread. */
 enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count);
+
+/* Is the failing call made by Python code that tries how much fits, and answers a failure with a
+ * smaller batch: accelerate's find_executable_batch_size, Lightning's batch size scaler? Judges by
+ * the Python frames of stack `stack_id` of `recorder`; false when none were recorded. Any thread.
+ */
+bool vg_caller_searches_batch_size(struct vg_recorder *recorder, uint32_t stack_id);
 
 #endif

@@ -47,6 +47,7 @@ struct vg_failure {
     /* For the policy. */
     enum vg_refusal refused_by;
     enum vg_caller caller;
+    bool searches_batch_size;    /* vg_caller_searches_batch_size */
     bool capturing;              /* a stream of the process is being captured into a graph */
     bool twice;                  /* PyTorch makes this call a second time when it fails */
     bool retry;                  /* and this is the second time */

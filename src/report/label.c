@@ -12,10 +12,13 @@ enum {
     PART_CAP = 160,
     OUTER_PARTS = 8, /* parts kept of a very deep stack; any of them would not fit a label */
     INNER_PARTS = 16,
+    OWN_PARTS = 4, /* the program's own innermost functions, where all do not fit */
+    NATIVE_PARTS = 3,
     DRAFT_CAP = (OUTER_PARTS + INNER_PARTS + 1) * (PART_CAP + SEPARATOR_LENGTH),
 };
 
 static const char ellipsis[] = "...";
+static const char omission[] = VG_LABEL_SEPARATOR "..." VG_LABEL_SEPARATOR;
 
 static bool starts_with(const char *text, const char *prefix)
 {
@@ -125,6 +128,57 @@ static size_t fold(const struct vg_snapshot_frame *frames, size_t count, bool na
     return used;
 }
 
+/* Is `inner`, called from `outer`, the same Python function, as in a walk over a tree? */
+static bool is_recursion(const struct vg_snapshot_frame *inner,
+                         const struct vg_snapshot_frame *outer)
+{
+    const size_t file_length = strcspn(inner->location, ":");
+    return inner->is_python && outer->is_python && strcmp(inner->function, outer->function) == 0 &&
+           strcspn(outer->location, ":") == file_length &&
+           memcmp(inner->location, outer->location, file_length) == 0;
+}
+
+/* Of a Python function that calls itself one part stays, the innermost. Returns the new number. */
+static size_t fold_recursion(const struct vg_snapshot_frame *frames, unsigned char *parts,
+                             size_t count)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (used > 0 && is_recursion(&frames[parts[i]], &frames[parts[used - 1]]))
+            used--;
+        parts[used++] = parts[i];
+    }
+    return used;
+}
+
+/* Thins a stack in which the program's own Python code calls that of packages: the reader knows its
+ * own functions, the one it called, and where it ended. Writes 1 to `kept[i]` for each part that
+ * stays. Returns whether there is such code at all. */
+static bool thin(const struct vg_snapshot_frame *frames, const unsigned char *parts, size_t count,
+                 unsigned char *kept)
+{
+    size_t own_count = 0, last_own = 0, last_python = 0, own_seen = 0;
+    bool has_library = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct vg_snapshot_frame *const frame = &frames[parts[i]];
+        const bool own = frame->is_python && !frame->is_library;
+        own_count += own;
+        last_own = own ? i : last_own;
+        last_python = frame->is_python ? i : last_python;
+        has_library = has_library || frame->is_library;
+    }
+    if (own_count == 0 || !has_library)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct vg_snapshot_frame *const frame = &frames[parts[i]];
+        const bool own = frame->is_python && !frame->is_library;
+        own_seen += own;
+        kept[i] = (own && (own_seen == 1 || own_count - own_seen < OWN_PARTS)) ||
+                  i == last_own + 1 || i == last_python || count - i <= NATIVE_PARTS;
+    }
+    return true;
+}
+
 static void add_part(struct vg_text *out, const struct vg_snapshot_frame *frame, bool nameless)
 {
     char data[PART_CAP], function[sizeof frame->function];
@@ -149,23 +203,39 @@ static void add_part(struct vg_text *out, const struct vg_snapshot_frame *frame,
     vg_text_add_bytes(out, part.data, part.length);
 }
 
+/* The parts that are kept, and one ellipsis for each run of those that are not. */
+static void add_parts(struct vg_text *out, const struct vg_snapshot_frame *frames,
+                      const unsigned char *parts, const unsigned char *kept, size_t count,
+                      bool nameless)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i]) {
+            add_part(out, &frames[parts[i]], nameless);
+        } else if (i == 0 || kept[i - 1]) {
+            vg_text_add(out, VG_LABEL_SEPARATOR);
+            vg_text_add(out, ellipsis);
+        }
+    }
+}
+
 void vg_label_from_frames(const struct vg_snapshot_frame *frames, size_t count, char *out,
                           size_t cap)
 {
-    unsigned char parts[VG_SNAPSHOT_FRAMES];
+    unsigned char parts[VG_SNAPSHOT_FRAMES], kept[VG_SNAPSHOT_FRAMES];
     char draft[DRAFT_CAP];
     struct vg_text text = vg_text_over(draft, sizeof draft);
     if (count > VG_SNAPSHOT_FRAMES)
         count = VG_SNAPSHOT_FRAMES;
     const bool nameless = is_nameless(frames, count);
-    const size_t used = fold(frames, count, nameless, parts);
-    for (size_t i = 0; i < used; i++) {
-        if (i == OUTER_PARTS && used > OUTER_PARTS + INNER_PARTS) {
-            vg_text_add(&text, VG_LABEL_SEPARATOR);
-            vg_text_add(&text, ellipsis);
-            i = used - INNER_PARTS;
-        }
-        add_part(&text, &frames[parts[i]], nameless);
+    const size_t used = fold_recursion(frames, parts, fold(frames, count, nameless, parts));
+    memset(kept, 1, sizeof kept);
+    if (used > OUTER_PARTS + INNER_PARTS)
+        memset(kept + OUTER_PARTS, 0, used - OUTER_PARTS - INNER_PARTS);
+    add_parts(&text, frames, parts, kept, used, nameless);
+    const bool fits = text.length < cap && used <= OUTER_PARTS + INNER_PARTS;
+    if (!fits && thin(frames, parts, used, kept)) {
+        text = vg_text_over(draft, sizeof draft);
+        add_parts(&text, frames, parts, kept, used, nameless);
     }
     vg_label_fit(out, cap, draft, cap - 1);
 }
@@ -199,6 +269,26 @@ static void fit_one_part(struct vg_text *text, const char *label, size_t width)
     vg_text_add(text, tail);
 }
 
+/* The length of what stands before the first ellipsis, if all of it is Python code; else 0. */
+static size_t python_head(const char *label)
+{
+    const char *const end = strstr(label, omission);
+    for (const char *part = label; end && part < end; part = strstr(part, VG_LABEL_SEPARATOR)) {
+        part += part > label ? SEPARATOR_LENGTH : 0;
+        const char *const python = strstr(part, ".py:");
+        if (!python || python > part + next_separator(part, 0))
+            return 0;
+    }
+    return end ? (size_t)(end - label) : 0;
+}
+
+/* Is there room for one more part at the head? */
+static bool fits_head(const char *label, size_t head, size_t tail, size_t gap, size_t width)
+{
+    const size_t new_head = next_separator(label, head + SEPARATOR_LENGTH);
+    return new_head < tail && new_head + gap + (strlen(label) - tail - SEPARATOR_LENGTH) <= width;
+}
+
 void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
 {
     struct vg_text text = vg_text_over(out, cap);
@@ -211,13 +301,17 @@ void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
     }
     /* Grow a head [0, head) and a tail [tail, length) by whole parts while "head > ... > tail"
      * fits: the innermost function and the outermost, then the tail, which tells most about the
-     * place, then the head. */
+     * place, then the head. The head first where something was left out behind it because it tells
+     * more: the Python functions of the program itself. */
+    const size_t own = python_head(label);
     const size_t gap = 2 * SEPARATOR_LENGTH + sizeof ellipsis - 1;
     size_t head = 0, tail = length;
     for (bool grew = true; grew;) {
         grew = false;
         const size_t new_tail = previous_separator(label, tail);
-        if (new_tail > head && head + gap + (length - new_tail - SEPARATOR_LENGTH) <= width) {
+        const bool head_first = head > 0 && head < own && fits_head(label, head, tail, gap, width);
+        if (!head_first && new_tail > head &&
+            head + gap + (length - new_tail - SEPARATOR_LENGTH) <= width) {
             tail = new_tail;
             grew = true;
         }
@@ -234,6 +328,12 @@ void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
         fit_one_part(&text, label, width);
         return;
     }
+    /* One ellipsis is enough. */
+    if (starts_with(label + tail, omission))
+        tail += SEPARATOR_LENGTH + sizeof ellipsis - 1;
+    if (head > SEPARATOR_LENGTH + sizeof ellipsis - 1 &&
+        starts_with(label + head - (SEPARATOR_LENGTH + sizeof ellipsis - 1), omission))
+        head -= SEPARATOR_LENGTH + sizeof ellipsis - 1;
     if (head > 0) {
         vg_text_add_bytes(&text, label, head);
         vg_text_add(&text, VG_LABEL_SEPARATOR);

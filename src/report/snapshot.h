@@ -32,7 +32,7 @@ struct vg_snapshot_frame {
     char location[48];      /* "file.c:12", "" unknown */
     uint32_t is_python;     /* 1: a frame of Python code; then the first three are 0 and empty, and
                                the function is its qualified name */
-    uint32_t reserved;
+    uint32_t is_library;    /* 1: of Python's library or of an installed package */
 };
 
 /* Allocations made by one stack. */

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,78 @@ static void deep_stacks_keep_both_ends(void **state)
     assert_string_equal(label + strlen(label) - 13, " > inner last");
 }
 
+#define LIBRARY(name, place)                                                                       \
+    {                                                                                              \
+        .is_python = 1, .is_library = 1, .function = name, .location = place                       \
+    }
+
+/* What a load of a model looks like: the program's own lines stay, and what they called. */
+static void keeps_the_programs_own_functions(void **state)
+{
+    (void)state;
+    const struct vg_snapshot_frame frames[] = {
+        FRAME("libcudart.so.13", "cudaMalloc"),
+        FRAME("libc10_cuda.so", ""),
+        FRAME("libtorch_cpu.so", "at::detail::empty_strided_generic"),
+        FRAME("libtorch_cuda.so", "at::detail::empty_strided_cuda"),
+        FRAME("libtorch_cpu.so", "at::_ops::empty_strided::redispatch_with_a_long_name"),
+        FRAME("libtorch_python.so", ""),
+        LIBRARY("Module.to.<locals>.convert", "module.py:1374"),
+        LIBRARY("Module._apply", "module.py:966"),
+        LIBRARY("Module._apply", "module.py:933"),
+        LIBRARY("Module._apply", "module.py:933"),
+        LIBRARY("Module.to", "module.py:1388"),
+        LIBRARY("PreTrainedModel.to", "modeling_utils.py:3789"),
+        PYTHON("load", "run_model.py:29"),
+        PYTHON("main", "run_model.py:57"),
+        PYTHON("<module>", "run_model.py:70"),
+    };
+    const char *const label = label_of(frames, 15);
+    assert_string_equal(label,
+                        "run_model.py:70 <module> > run_model.py:57 main > run_model.py:29 load "
+                        "> modeling_utils.py:3789 to > ... > module.py:1374 convert > ... "
+                        "> libtorch_cpu.so at::detail::empty_strided_generic > libc10_cuda.so "
+                        "> libcudart.so.13 cudaMalloc");
+    /* Shortened, these are what stays; one ellipsis stands for all that went. */
+    char out[VG_LABEL_CAP];
+    vg_label_fit(out, sizeof out, label, 160);
+    assert_string_equal(out,
+                        "run_model.py:70 <module> > run_model.py:57 main > run_model.py:29 load "
+                        "> modeling_utils.py:3789 to > ... > libc10_cuda.so "
+                        "> libcudart.so.13 cudaMalloc");
+    vg_label_fit(out, sizeof out, label, 90);
+    assert_string_equal(out,
+                        "run_model.py:70 <module> > run_model.py:57 main > ... "
+                        "> libcudart.so.13 cudaMalloc");
+    vg_label_fit(out, sizeof out, label, 227);
+    assert_null(strstr(out, "... > ..."));
+}
+
+/* Of many functions of the program the outermost and the innermost stay. */
+static void keeps_both_ends_of_the_programs_functions(void **state)
+{
+    (void)state;
+    static struct vg_snapshot_frame frames[33];
+    frames[0] = (struct vg_snapshot_frame)LIBRARY("empty", "library.py:1");
+    for (int i = 1; i < 33; i++) {
+        frames[i] = (struct vg_snapshot_frame){ .is_python = 1 };
+        snprintf(frames[i].function, sizeof frames[i].function, "step%d", i);
+        snprintf(frames[i].location, sizeof frames[i].location, "train_a_model.py:%d", i);
+    }
+    const char *const label = label_of(frames, 33);
+    assert_memory_equal(label, "train_a_model.py:32 step32 > ... > train_a_model.py:4 step4 > ",
+                        62);
+    assert_non_null(strstr(label, " > train_a_model.py:1 step1 > library.py:1 empty"));
+}
+
+static void folds_recursion(void **state)
+{
+    (void)state;
+    assert_string_equal(LABEL(LIBRARY("f", "a.py:3"), LIBRARY("f", "a.py:2"), PYTHON("f", "b.py:2"),
+                              PYTHON("f", "b.py:9"), PYTHON("g", "b.py:1")),
+                        "b.py:1 g > b.py:2 f > a.py:3 f");
+}
+
 static void fit_cuts_whole_functions_in_the_middle(void **state)
 {
     (void)state;
@@ -243,6 +316,9 @@ int main(void)
         cmocka_unit_test(tells_nameless_places_apart),
         cmocka_unit_test(nothing_left_is_empty),
         cmocka_unit_test(deep_stacks_keep_both_ends),
+        cmocka_unit_test(keeps_the_programs_own_functions),
+        cmocka_unit_test(keeps_both_ends_of_the_programs_functions),
+        cmocka_unit_test(folds_recursion),
         cmocka_unit_test(fit_cuts_whole_functions_in_the_middle),
         cmocka_unit_test(fit_never_exceeds_its_width),
         cmocka_unit_test(reads_mangled_names),

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "core_fixture.h"
 #include "driver/driver.h"
 #include "policy/triage.h"
+#include "recorder/recorder.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -160,6 +162,107 @@ static void waits_of_several_threads_count_once(void **state)
     assert_int_equal(history.waiting, 0);
 }
 
+/* Of smaller and smaller requests, neither the first call nor the second is worth a wait. */
+static void shrinking_lasts_over_the_second_call(void **state)
+{
+    (void)state;
+    struct vg_failure failure;
+    failing(VG_CALLER_PYTORCH, VG_FN_cuMemAlloc_v2, 100 * VG_MIB, &failure);
+    failing(VG_CALLER_PYTORCH, VG_FN_cuMemAlloc_v2, 100 * VG_MIB, &failure);
+    last.passed = 0;
+    assert_int_equal(failing(VG_CALLER_PYTORCH, VG_FN_cuMemAlloc_v2, 90 * VG_MIB, &failure),
+                     VG_COURSE_PASS);
+    assert_int_equal(failing(VG_CALLER_PYTORCH, VG_FN_cuMemAlloc_v2, 90 * VG_MIB, &failure),
+                     VG_COURSE_POLICY);
+    assert_non_null(failure.why_no_wait);
+}
+
+/* The cudaMallocAsync backend asks twice since PyTorch 2.14: one wait is enough. */
+static void pool_allocation_waits_once(void **state)
+{
+    (void)state;
+    struct vg_failure failure;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(failing(VG_CALLER_PYTORCH, VG_FN_cuMemAllocAsync, 20 * VG_MIB, &failure),
+                         VG_COURSE_POLICY);
+        if (i % 2 == 0)
+            assert_null(failure.why_no_wait); /* the third is the program's own second try */
+        else
+            assert_non_null(failure.why_no_wait);
+    }
+    failing(VG_CALLER_PYTORCH, VG_FN_cuMemAllocAsync, 20 * VG_MIB, &failure);
+    vg_triage_succeeded(&last, VG_FN_cuMemAllocAsync, 20 * VG_MIB);
+    failing(VG_CALLER_PYTORCH, VG_FN_cuMemAllocAsync, 20 * VG_MIB, &failure);
+    assert_null(failure.why_no_wait);
+}
+
+/* Of many allocations that are spilled, the first has waited for all. */
+static void spilling_goes_on_without_waiting(void **state)
+{
+    (void)state;
+    struct vg_failure failure;
+    failing(VG_CALLER_OTHER, VG_FN_cuMemAlloc_v2, 20 * VG_MIB, &failure);
+    failure.action_count = 1;
+    strcpy(failure.actions[0].name, "trim");
+    vg_triage_placed(&history, &failure, now_ns);
+    failing(VG_CALLER_OTHER, VG_FN_cuMemAlloc_v2, 20 * VG_MIB, &failure);
+    assert_null(failure.why_no_wait); /* it was not waited before */
+    failure.action_count = 1;
+    strcpy(failure.actions[0].name, "wait");
+    vg_triage_placed(&history, &failure, now_ns);
+    failing(VG_CALLER_OTHER, VG_FN_cuMemAlloc_v2, 20 * VG_MIB, &failure);
+    assert_non_null(failure.why_no_wait);
+    now_ns += 61 * SECOND_NS;
+    failing(VG_CALLER_OTHER, VG_FN_cuMemAlloc_v2, 20 * VG_MIB, &failure);
+    assert_null(failure.why_no_wait);
+}
+
+static void search_for_a_batch_size_does_not_wait(void **state)
+{
+    (void)state;
+    struct vg_failure failure = { .asked_bytes = 100 * VG_MIB,
+                                  .free_bytes = VG_MIB,
+                                  .searches_batch_size = true };
+    assert_int_equal(vg_triage(&failure, 7, &history, &last, now_ns), VG_COURSE_POLICY);
+    assert_non_null(failure.why_no_wait);
+}
+
+/* The stack of a program of two Python frames, the outer one `name` of `file`. */
+static bool searches(struct vg_recorder *recorder, const char *file, const char *name)
+{
+    static uint64_t count = 100;
+    const uint64_t native[] = { 0x400000 };
+    const struct vg_journal_python python[] = {
+        { .code_id = vg_recorder_add_code(recorder, ++count, 1, "/home/me/train.py", "train") },
+        { .code_id = vg_recorder_add_code(recorder, ++count, 1, file, name) },
+    };
+    const struct vg_recorder_frames frames = {
+        .native = native, .depth = 1, .python = python, .python_depth = 2
+    };
+    return vg_caller_searches_batch_size(recorder, vg_recorder_add_stack(recorder, count, &frames));
+}
+
+static void searches_are_known_by_their_code(void **state)
+{
+    (void)state;
+    static struct vg_recorder recorder;
+    const struct vg_recorder_config config = { .path_template = in_scratch("run.vgr"),
+                                               .snapshot_bytes = 100 };
+    assert_int_equal(vg_recorder_open(&recorder, &config), 0);
+    const char decorator[] = "find_executable_batch_size.<locals>.decorator";
+    assert_true(searches(&recorder, "/v/lib/site-packages/accelerate/utils/memory.py", decorator));
+    assert_true(searches(&recorder, "/v/lightning/pytorch/tuner/batch_size_scaling.py",
+                         "_run_power_scaling"));
+    assert_true(searches(&recorder, "/v/pytorch_lightning/tuner/batch_size_scaling.py",
+                         "_run_binary_scaling"));
+    assert_false(searches(&recorder, "/v/lib/site-packages/accelerate/utils/memory.py",
+                          "clear_device_cache"));
+    assert_false(searches(&recorder, "/home/me/memory.py", decorator));
+    assert_false(searches(&recorder, "", ""));
+    assert_false(vg_caller_searches_batch_size(&recorder, 0));
+    assert_false(vg_caller_searches_batch_size(&recorder, 12345));
+}
+
 static void captures_and_injected_failures_are_reported(void **state)
 {
     (void)state;
@@ -199,6 +302,12 @@ int main(void)
         cmocka_unit_test_setup(failures_now_and_then_are_no_probing, setup),
         cmocka_unit_test_setup(waits_are_no_time_of_the_program, setup),
         cmocka_unit_test_setup(waits_of_several_threads_count_once, setup),
+        cmocka_unit_test_setup(shrinking_lasts_over_the_second_call, setup),
+        cmocka_unit_test_setup(pool_allocation_waits_once, setup),
+        cmocka_unit_test_setup(spilling_goes_on_without_waiting, setup),
+        cmocka_unit_test_setup(search_for_a_batch_size_does_not_wait, setup),
+        cmocka_unit_test_setup_teardown(searches_are_known_by_their_code, make_scratch,
+                                        remove_scratch),
         cmocka_unit_test_setup(captures_and_injected_failures_are_reported, setup),
         cmocka_unit_test_setup(enough_free_is_tried_again, setup),
     };

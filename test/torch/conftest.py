@@ -1,0 +1,157 @@
+"""Fixtures of the PyTorch tests: real PyTorch (scripts/install-torch), bare and guarded.
+
+On the simulated GPU by default, with our libcudart in place of NVIDIA's, which refuses it; with
+VG_REAL_GPU=1 on this machine's GPU, with everything as it is installed. Tests take memory with a
+neighbour that leaves a given amount, so that they do not depend on the size of the GPU.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
+VENV = BUILD / "torch-venv"
+PROGRAMS = HERE / "programs"
+REAL_GPU = os.environ.get("VG_REAL_GPU") == "1"
+TORCH_PYTHON = os.environ.get("TORCH_PYTHON", str(VENV / "bin" / "python"))
+DEVICE = "11.17GiB"  # a Tesla K80's half
+CONTEXT = "300MiB"
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def _load_end_to_end():
+    specification = importlib.util.spec_from_file_location(
+        "end_to_end", ROOT / "test" / "e2e" / "conftest.py"
+    )
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+end_to_end = _load_end_to_end()
+TIMEOUT_S = 180
+
+
+class Machine(end_to_end.Machine):
+    """A machine with one GPU and PyTorch."""
+
+    def environment(self, guarded, extra):
+        preload = [] if REAL_GPU else [self.simgpu / "libcudart.so.13"]
+        values = super().environment(False, {})
+        values.update(
+            SIMGPU_DEVICES=DEVICE,
+            SIMGPU_CONTEXT=CONTEXT,
+            SIMGPU_ID="torch-" + self.folder.name,
+            SIMGPU_QUIET="1",
+            HF_HUB_OFFLINE="1",
+            TRANSFORMERS_VERBOSITY="error",
+            HF_HUB_DISABLE_PROGRESS_BARS="1",
+            TQDM_DISABLE="1",
+            VRAMGUARD_POLICY=None,  # the default
+        )
+        if REAL_GPU:
+            values["LD_LIBRARY_PATH"] = os.environ.get("LD_LIBRARY_PATH")
+            values["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+        if guarded:
+            preload.insert(0, self.preload)
+        values["LD_PRELOAD"] = ":".join(map(str, preload)) or None
+        values.update(extra)
+        return {name: value for name, value in values.items() if value is not None}
+
+    def program(self, name, *arguments):
+        """The command of a program of this folder."""
+        return [TORCH_PYTHON, PROGRAMS / (name + ".py"), *map(str, arguments)]
+
+    def code(self, text):
+        return [TORCH_PYTHON, "-c", text]
+
+    def finish(self, process, timeout_s=TIMEOUT_S):
+        return super().finish(process, timeout_s)
+
+    def run(self, command, guarded=False, timeout_s=TIMEOUT_S, **extra):
+        return super().run(command, guarded, timeout_s, **extra)
+
+    def neighbour(self, *arguments, guarded=False):
+        """Start a process that holds memory, such as all but so much ("--leave", "1GiB"); return it
+        when it has the memory."""
+        command = [TORCH_PYTHON, end_to_end.MODEL / "hold_memory.py", *arguments]
+        process = self.start(command, guarded, stdin=subprocess.PIPE)
+        line = process.stdout.readline()
+        assert line.startswith("holding "), process.communicate()[1]
+        return process
+
+    def close(self):
+        super().close()
+        Path("/dev/shm/simgpu-torch-" + self.folder.name).unlink(missing_ok=True)
+
+
+def plain(text):
+    """PyTorch's output less what differs from run to run: process ids and the times of warnings."""
+    text = re.sub(r"\b[Pp]rocess \d+", "process PID", text)
+    return re.sub(r"^\[W\S+ \S+ ", "[W ", text, flags=re.MULTILINE)
+
+
+def guard_lines(result, pattern):
+    return [line for line in result.guard_lines if re.search(pattern, line)]
+
+
+def pytest_sessionstart(session):
+    reason = None
+    if not Path(TORCH_PYTHON).exists():
+        recorded = VENV / "skipped"
+        reason = recorded.read_text().strip() if recorded.exists() else "scripts/install-torch"
+    if reason:
+        pytest.exit("SKIPPED: PyTorch is not installed: " + reason, returncode=0)
+
+
+def pytest_report_header():
+    if REAL_GPU:
+        return "PyTorch on this machine's GPU"
+    return "PyTorch on a SIMULATED GPU: KERNELS DO NOT RUN there, so nothing that one would compute is tested"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_tree():
+    missing = [n for n in ("libvramguard.so", "vramguard") if not (BUILD / n).exists()]
+    if missing:
+        pytest.exit("%s lacks %s: run make all" % (BUILD, ", ".join(missing)), returncode=1)
+    yield BUILD
+
+
+@pytest.fixture
+def machine():
+    folder = Path(tempfile.mkdtemp(prefix="vg-torch-"))
+    machine = Machine(folder)
+    yield machine
+    machine.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _model(name):
+    """The folder of a saved model; made once and kept in the built tree."""
+    folder = BUILD / "torch-models" / name
+    if not (folder / "complete").exists():
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [TORCH_PYTHON, PROGRAMS / "make_model.py", name, folder]
+        subprocess.run([str(w) for w in command], check=True, env=environment, timeout=TIMEOUT_S)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_large():
+    """1.25 GiB of weights."""
+    return _model("bert-large-uncased")
+
+
+@pytest.fixture(scope="session")
+def bert_tiny():
+    return _model("bert-tiny")

@@ -1,0 +1,80 @@
+"""What programs do with PyTorch first, bare and guarded, with each of its allocators."""
+
+import pytest
+from conftest import plain
+
+ALLOCATORS = {
+    "native": {},
+    "expandable_segments": {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"},
+    "cudaMallocAsync": {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"},
+}
+
+NATIVE = """\
+-- device
+True 0 True
+True True
+torch.Size([3, 5]) cuda:0
+-- copies
+torch.float32 cuda True
+torch.float16 cuda True
+torch.bfloat16 cuda True
+torch.int64 cuda True
+torch.uint8 cuda True
+torch.bool cuda True
+pinned True True
+device to device True
+view True
+saved True
+-- module
+{'cuda'}
+True
+-- cache
+allocated 0 KiB, reserved 0 MiB, peak 30720 KiB
+allocated 53248 KiB, reserved 72 MiB, peak 53248 KiB
+allocated 0 KiB, reserved 72 MiB, peak 53248 KiB
+allocated 0 KiB, reserved 0 MiB, peak 53248 KiB
+given back True
+retries 0 failures 0
+-- streams and events
+True True True True
+-- errors
+OutOfMemoryError CUDA out of memory True
+AcceleratorError CUDA error: invalid device ordinal
+works on True
+"""
+
+
+@pytest.mark.parametrize("allocator", ALLOCATORS)
+def test_basics(machine, allocator):
+    bare, guarded = machine.both(machine.program("basics"), **ALLOCATORS[allocator])
+    assert bare.code == 0, bare.stderr
+    assert (bare.code, bare.stdout, plain(bare.own_stderr)) == (
+        guarded.code,
+        guarded.stdout,
+        plain(guarded.own_stderr),
+    )
+    if allocator == "native":
+        assert bare.stdout == NATIVE
+    reports = [line for line in guarded.guard_lines if " out of memory: asked " in line]
+    assert len(reports) == 1 and "1048576.00 GiB" in reports[0], guarded.stderr
+    assert len(machine.records()) == 1
+
+
+def test_nothing_is_written_without_a_failure(machine):
+    code = "import torch; t = torch.ones(1 << 20).to('cuda'); print(t.cpu().sum().item())"
+    bare, guarded = machine.both(machine.code(code))
+    assert bare.own == guarded.own == (0, "1048576.0\n", "")
+    assert guarded.guard_lines == []
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_multiprocessing(machine, method):
+    bare, guarded = machine.both(machine.program("share", method))
+    assert bare.own == guarded.own, guarded.stderr
+    assert bare.own == (
+        0,
+        "the child got ('cuda', 549755289600)\nwritten by the child {7}\n"
+        "the child's own cuda True\nexit code of the child 0\n",
+        "",
+    )
+    assert guarded.guard_lines == []
