@@ -228,7 +228,7 @@ static void give_up(struct vg_call *call)
 static __attribute__((noinline)) bool answer_failure(struct vg_call *call)
 {
     const int saved_errno = errno;
-    if (call->charge.held)
+    if (call->charge.held) /* nothing is reserved while others are asked to make room */
         vg_allowance_release(&call->state->allowance, &call->charge);
     if (!call->state)
         call->state = vg_process_start();
@@ -249,8 +249,6 @@ bool vg_guard_again(struct vg_call *call)
         return answer_failure(call);
     if (__builtin_expect(call->failing, 0))
         vg_policy_end(&call->rescue, call->result == CUDA_SUCCESS);
-    if (__builtin_expect(call->charge.held, 0) && call->result != CUDA_SUCCESS)
-        vg_allowance_release(&call->state->allowance, &call->charge);
     return false;
 }
 
@@ -369,7 +367,7 @@ void vg_guard_drop_context(CUcontext context)
 
 CUresult vg_guard_end(struct vg_call *call)
 {
-    if (__builtin_expect(call->charge.held, 0)) /* and nothing was recorded */
+    if (__builtin_expect(call->charge.held, 0)) /* it failed, or nothing was recorded */
         vg_allowance_release(&call->state->allowance, &call->charge);
     vg_guard_leave();
     return call->result;

@@ -46,6 +46,13 @@ static CUresult fake_alloc(CUdeviceptr *address, size_t bytes)
     return CUDA_SUCCESS;
 }
 
+static CUresult fake_mem_info(size_t *free_bytes, size_t *total_bytes)
+{
+    *free_bytes = *total_bytes = 1 << 30;
+    driver.result = CUDA_SUCCESS; /* of the next call: it may be made again */
+    return CUDA_SUCCESS;
+}
+
 static CUresult fake_free(CUdeviceptr address)
 {
     (void)address;
@@ -212,6 +219,24 @@ static void failing_calls_charge_nothing(void **state)
 {
     (void)state;
     in_child(failures_child);
+}
+
+/* So much is free that the failed call is made again. */
+static void again_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    vg_driver.cuMemGetInfo_v2 = fake_mem_info;
+    driver.result = CUDA_ERROR_OUT_OF_MEMORY;
+    CHECK(take(&address, 900000) == CUDA_SUCCESS);
+    CHECK(driver.calls == 2 && left_on(0) == 100000);
+    CHECK(give(address, 900000) == CUDA_SUCCESS && left_on(0) == LIMIT);
+}
+
+static void a_call_made_again_is_charged_once(void **state)
+{
+    (void)state;
+    in_child(again_child);
 }
 
 static void resized_child(void *argument)
@@ -528,6 +553,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH_TEST(exact_to_the_byte),
         BOTH_TEST(failing_calls_charge_nothing),
+        BOTH_TEST(a_call_made_again_is_charged_once),
         BOTH_TEST(the_amount_may_be_known_afterwards),
         BOTH_TEST(ends_that_are_not_seen_give_back),
         BOTH_TEST(what_takes_no_memory_is_not_charged),
