@@ -19,9 +19,9 @@
 #define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
 
 #ifdef __SANITIZE_THREAD__ /* where each fork is slow */
-enum { RANDOM_KILLS = 20, MANY = 40, CHURN = 20000 };
+enum { RANDOM_KILLS = 20, MANY = 40, CHURN = 5000 };
 #else
-enum { RANDOM_KILLS = 60, MANY = VG_LEDGER_SLOTS + 20, CHURN = 100000 };
+enum { RANDOM_KILLS = 60, MANY = VG_LEDGER_SLOTS + 20, CHURN = 20000 };
 #endif
 
 static char folder[128];

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "policy/policy.h"
+#include "policy/triage.h"
 
 static char why[96];
 
@@ -173,6 +175,30 @@ static void every_action_has_name_and_help(void **state)
     }
 }
 
+static const char *why_not_to_wait(enum vg_refusal refused_by, bool limit_shared)
+{
+    const struct vg_history history = { .returned_count = 0 };
+    struct vg_last_failure last = { .function = 0 };
+    struct vg_failure failure = { .refused_by = refused_by,
+                                  .limit_shared = limit_shared,
+                                  .asked_bytes = VG_MIB,
+                                  .free_bytes = VG_GIB };
+    /* However much is free: the policy is asked, since a limit is no riddle. */
+    const enum vg_course course = vg_triage(&failure, 1, &history, &last, 1);
+    assert_int_equal(course,
+                     refused_by == VG_REFUSED_BY_LIMIT ? VG_COURSE_POLICY : VG_COURSE_AGAIN);
+    return failure.why_no_wait;
+}
+
+static void waiting_for_the_own_limit_is_futile(void **state)
+{
+    (void)state;
+    assert_string_equal(why_not_to_wait(VG_REFUSED_BY_LIMIT, false),
+                        "VRAMGUARD_LIMIT is the cause");
+    assert_null(why_not_to_wait(VG_REFUSED_BY_LIMIT, true)); /* others may give back */
+    assert_null(why_not_to_wait(VG_REFUSED_BY_DRIVER, false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +208,7 @@ int main(void)
         cmocka_unit_test(runs_in_order_until_one_asks_again),
         cmocka_unit_test(an_action_may_repeat_itself),
         cmocka_unit_test(every_action_has_name_and_help),
+        cmocka_unit_test(waiting_for_the_own_limit_is_futile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
