@@ -397,7 +397,7 @@ static void stopped_at_random(void **state)
     struct vg_ledger ledger = joined(1);
     for (int i = 0; i < 3; i++)
         children[i] = start_child(live_on, NULL);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 20; round++) {
         bool charged;
         usleep((useconds_t)(rand() % 2000));
         for (int i = 0; i < 3; i++)
