@@ -202,7 +202,7 @@ void vg_guard_drop_context(CUcontext context)
 
 CUresult vg_guard_end(struct vg_call *call)
 {
-    if (__builtin_expect(call->charge.held, 0)) /* and nothing was recorded */
+    if (__builtin_expect(call->charge.held, 0)) /* it failed, or nothing was recorded */
         vg_allowance_release(&call->state->allowance, &call->charge);
     vg_guard_leave();
     return call->result;

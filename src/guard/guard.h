@@ -95,8 +95,6 @@ static inline bool vg_guard_again_for(struct vg_call *call, const struct vg_requ
         return vg_failing_answer(call, request);
     if (__builtin_expect(call->failing != NULL, 0))
         vg_failing_end(call);
-    if (__builtin_expect(call->charge.held, 0) && call->result != CUDA_SUCCESS)
-        vg_allowance_release(&call->state->allowance, &call->charge);
     return false;
 }
 

@@ -202,7 +202,8 @@ void vg_render_device(struct vg_text *out, const struct vg_snapshot *s, size_t c
     add_processes(out, s, &a, &c);
     add_rest(out, &a, &c);
     add_known(out, &c, "free", a.free_bytes, "");
-    if (s->limit_bytes > 0 && vg_amount_known(s->limit_bytes))
+    if (s->limit_bytes > 0 && vg_amount_known(s->limit_bytes) &&
+        vg_amount_known(s->limit_left_bytes))
         vg_text_addf(out, "    (VRAMGUARD_LIMIT allows %s of it, of which %s are left)\n",
                      VG_AMOUNT(s->limit_bytes), VG_AMOUNT(s->limit_left_bytes));
     if (a.rest == VG_REST_NO_NVML)

@@ -41,6 +41,36 @@ static void expect_no_text(const char *text, const char *part)
         fail_msg("\"%s\" contains \"%s\"", text, part);
 }
 
+static void the_users_own_limit(void **state)
+{
+    (void)state;
+    sample_shared(&s); /* a neighbour holds more than is missing */
+    s.device.free_bytes = 5 * VG_GIB;
+    s.limit_bytes = 8 * VG_GIB;
+    s.limit_left_bytes = VG_GIB;
+    s.refused_by = VG_REFUSED_BY_LIMIT;
+    expect_row("limit");
+    expect_text(cause,
+                "VRAMGUARD_LIMIT allows this process 8.00 GiB of this GPU, of which 7.00 GiB "
+                "are taken; the GPU itself has 5.00 GiB free.");
+    expect_text(advice, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, a smaller batch");
+    s.limit_shared = 1;
+    s.device.free_bytes = VG_BYTES_UNKNOWN;
+    expect_row("limit");
+    expect_text(cause,
+                "allows the processes that share it 8.00 GiB of this GPU, of which 7.00 GiB "
+                "are taken.");
+    s.asked_bytes = 9 * VG_GIB;
+    SET(s.command, "./solver");
+    expect_row("limit");
+    expect_text(cause, "of this GPU, less than the 9.00 GiB asked for at once.");
+    expect_no_text(advice, "torch");
+    s.asked_bytes = 2 * VG_GIB;
+    s.device.free_bytes = VG_GIB;
+    s.refused_by = VG_REFUSED_BY_DRIVER; /* though there is one */
+    expect_row("co-tenant");
+}
+
 static void request_above_the_device(void **state)
 {
     (void)state;
@@ -319,7 +349,10 @@ static void any_numbers_give_sentences(void **state)
                                       &s.others_bytes,        &s.device.total_bytes,
                                       &s.peak_bytes,          &s.cgroup_used_bytes,
                                       &s.cgroup_limit_bytes,  &s.processes[0].bytes,
-                                      &s.pool_reserved_bytes, &s.graph_used_bytes };
+                                      &s.pool_reserved_bytes, &s.graph_used_bytes,
+                                      &s.limit_bytes,         &s.limit_left_bytes };
+        s.refused_by = (uint32_t)rand() % 4;
+        s.limit_bytes = (uint64_t)(rand() % 3) * VG_GIB;
         for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
             if (rand() % 3 == 0)
                 *amounts[i] = rand() % 3
@@ -339,6 +372,7 @@ static void any_numbers_give_sentences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_users_own_limit),
         cmocka_unit_test(request_above_the_device),
         cmocka_unit_test(request_above_the_device_less_context),
         cmocka_unit_test(enough_was_free),

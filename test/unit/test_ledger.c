@@ -19,9 +19,9 @@
 #define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
 
 #ifdef __SANITIZE_THREAD__ /* where each fork is slow */
-enum { RANDOM_KILLS = 20, MANY = 40 };
+enum { RANDOM_KILLS = 20, MANY = 40, CHURN = 5000 };
 #else
-enum { RANDOM_KILLS = 60, MANY = VG_LEDGER_SLOTS + 20 };
+enum { RANDOM_KILLS = 60, MANY = VG_LEDGER_SLOTS + 20, CHURN = 20000 };
 #endif
 
 static char folder[128];
@@ -46,6 +46,12 @@ static struct vg_ledger joined(uint64_t group)
 static uint64_t slot_index(const struct vg_ledger *ledger)
 {
     return ((uint64_t)(uintptr_t)ledger->slot - (uint64_t)(uintptr_t)ledger->file) / 64 - 2;
+}
+
+/* The lock's word lies at byte 64 of the file. */
+static _Atomic uint64_t *lock_word(const struct vg_ledger *ledger)
+{
+    return (_Atomic uint64_t *)(uintptr_t)((char *)ledger->file + 64);
 }
 
 /* A process that says a byte when it has run `run`, and then lives until it is killed. */
@@ -191,12 +197,15 @@ static void slots_of_the_dead_are_taken_again(void **state)
 
 enum { THREADS = 8, RACERS = 6, LIMIT = 5000 };
 
-static struct race {
+struct race {
     pthread_barrier_t start;
     _Atomic uint64_t got;
     _Atomic int64_t most; /* charged at once, as the racers see it */
     _Atomic int64_t held;
-} * race;
+    pid_t owner;
+};
+
+static struct race *race;
 
 static void make_race(unsigned racers)
 {
@@ -268,7 +277,7 @@ static void churn(void *argument)
     (void)argument;
     struct vg_ledger ledger = joined(1);
     unsigned seed = (unsigned)getpid();
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < CHURN; i++) {
         const int64_t bytes = 1 + rand_r(&seed) % 900;
         if (!vg_ledger_reserve(&ledger, (uint64_t)bytes, 1000))
             continue;
@@ -295,6 +304,38 @@ static void processes_never_hold_more_than_the_limit(void **state)
     assert_in_range(race->most, 901, 1000);
     struct vg_ledger ledger = joined(1);
     assert_int_equal(vg_ledger_charged(&ledger), 0); /* though all still run */
+    for (int i = 0; i < RACERS; i++)
+        kill_child(children[i]);
+}
+
+/* Opens the lock again and again, so that it protects nobody. */
+static void break_the_lock(void *argument)
+{
+    (void)argument;
+    struct vg_ledger ledger = joined(2);
+    for (unsigned i = 0; getppid() == race->owner; i++) {
+        *lock_word(&ledger) = 0;
+        if (i % 10 == 0)
+            sched_yield();
+    }
+}
+
+/* As when it is taken over from a holder that was only stopped. */
+static void without_the_lock_nobody_gets_too_much(void **state)
+{
+    (void)state;
+    struct child children[RACERS];
+    make_race(RACERS);
+    race->owner = getpid();
+    const struct child breaker = start_child(break_the_lock, NULL);
+    for (int i = 0; i < RACERS; i++)
+        children[i] = start_child(churn, NULL);
+    for (int i = 0; i < RACERS; i++)
+        await_child(children[i]);
+    assert_in_range(race->most, 901, 1000);
+    kill_child(breaker);
+    struct vg_ledger ledger = joined(1);
+    assert_int_equal(vg_ledger_charged(&ledger), 0);
     for (int i = 0; i < RACERS; i++)
         kill_child(children[i]);
 }
@@ -356,7 +397,7 @@ static void stopped_at_random(void **state)
     struct vg_ledger ledger = joined(1);
     for (int i = 0; i < 3; i++)
         children[i] = start_child(live_on, NULL);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 20; round++) {
         bool charged;
         usleep((useconds_t)(rand() % 2000));
         for (int i = 0; i < 3; i++)
@@ -374,12 +415,6 @@ static void stopped_at_random(void **state)
     for (int i = 0; i < 3; i++)
         kill_child(children[i]);
     assert_int_equal(vg_ledger_charged(&ledger), 0);
-}
-
-/* The lock's word lies at byte 64 of the file. */
-static _Atomic uint64_t *lock_word(const struct vg_ledger *ledger)
-{
-    return (_Atomic uint64_t *)(uintptr_t)((char *)ledger->file + 64);
 }
 
 static void hold_the_lock(void *argument)
@@ -535,6 +570,7 @@ int main(int argc, char **argv)
         LEDGER_TEST(threads_take_exactly_the_limit),
         LEDGER_TEST(processes_take_exactly_the_limit),
         LEDGER_TEST(processes_never_hold_more_than_the_limit),
+        LEDGER_TEST(without_the_lock_nobody_gets_too_much),
         LEDGER_TEST(killed_at_random),
         LEDGER_TEST(stopped_at_random),
         LEDGER_TEST(lock_of_the_dead_is_taken_over),

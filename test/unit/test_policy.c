@@ -13,6 +13,7 @@
 #include "base/size.h"
 #include "policy/policy.h"
 #include "policy/spill.h"
+#include "policy/triage.h"
 
 static char why[96];
 
@@ -203,6 +204,30 @@ static void caps_of_spilling(void **state)
     assert_int_equal(vg_spill_reserve_bytes(100 * VG_GIB), 5 * VG_GIB);
 }
 
+static const char *why_not_to_wait(enum vg_refusal refused_by, bool limit_shared)
+{
+    const struct vg_history history = { .returned_count = 0 };
+    struct vg_last_failure last = { .function = 0 };
+    struct vg_failure failure = { .refused_by = refused_by,
+                                  .limit_shared = limit_shared,
+                                  .asked_bytes = VG_MIB,
+                                  .free_bytes = VG_GIB };
+    /* However much is free: the policy is asked, since a limit is no riddle. */
+    const enum vg_course course = vg_triage(&failure, 1, &history, &last, 1);
+    assert_int_equal(course,
+                     refused_by == VG_REFUSED_BY_LIMIT ? VG_COURSE_POLICY : VG_COURSE_AGAIN);
+    return failure.why_no_wait;
+}
+
+static void waiting_for_the_own_limit_is_futile(void **state)
+{
+    (void)state;
+    assert_string_equal(why_not_to_wait(VG_REFUSED_BY_LIMIT, false),
+                        "VRAMGUARD_LIMIT is the cause");
+    assert_null(why_not_to_wait(VG_REFUSED_BY_LIMIT, true)); /* others may give back */
+    assert_null(why_not_to_wait(VG_REFUSED_BY_DRIVER, false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +238,7 @@ int main(void)
         cmocka_unit_test(an_action_may_repeat_itself),
         cmocka_unit_test(every_action_has_name_and_help),
         cmocka_unit_test(caps_of_spilling),
+        cmocka_unit_test(waiting_for_the_own_limit_is_futile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

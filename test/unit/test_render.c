@@ -77,6 +77,28 @@ static void headlines_of_other_failures(void **state)
     expect_line(": free unknown (CUDA error 719)\n");
 }
 
+static void a_limit_stands_in_the_headline_and_the_table(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.limit_bytes = 8 * VG_GIB;
+    s.limit_left_bytes = VG_GIB / 2;
+    render(80);
+    expect_line("asked 2.00 GiB, free 1.00 GiB of 12.00 GiB\n");
+    expect_line(
+        "    free                          1.00 GiB    8 %  #\n"
+        "    (VRAMGUARD_LIMIT allows 8.00 GiB of it, of which 512 MiB are left)\n");
+    s.refused_by = VG_REFUSED_BY_LIMIT;
+    s.device.free_bytes = 5 * VG_GIB;
+    render(80);
+    expect_line(
+        "vramguard: GPU 0 out of memory: asked 2.00 GiB, free 512 MiB of the 8.00 GiB that "
+        "VRAMGUARD_LIMIT allows\n");
+    s.limit_bytes = 0; /* a file that says nonsense */
+    render(80);
+    expect_no("VRAMGUARD_LIMIT");
+}
+
 static void whole_report(void **state)
 {
     (void)state;
@@ -564,6 +586,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headline_says_it_all),
         cmocka_unit_test(headlines_of_other_failures),
+        cmocka_unit_test(a_limit_stands_in_the_headline_and_the_table),
         cmocka_unit_test(whole_report),
         cmocka_unit_test(without_nvml_the_rest_is_unknown),
         cmocka_unit_test(what_is_unknown_is_not_zero),

@@ -271,6 +271,22 @@ static void a_context_ends_with_all_in_it(void **state)
     assert_true(take_and_forget(512 * 3));
 }
 
+/* For who keeps an account of what is in the index. */
+static void bytes_that_end_unseen_are_told(void **state)
+{
+    (void)state;
+    assert_int_equal(put(512, 100, 3), 0);
+    assert_true(take_and_forget(512));
+    assert_int_equal(vg_track_take_dropped(&track, 3), 0); /* seen */
+    assert_int_equal(put(1024, 100, 3), 0);
+    assert_int_equal(put(1024, 30, 5), 0); /* given out again */
+    assert_int_equal(vg_track_take_dropped(&track, 5), 0);
+    assert_int_equal(vg_track_take_dropped(&track, 3), 100);
+    assert_int_equal(vg_track_take_dropped(&track, 3), 0);
+    vg_track_drop_context(&track, 0xc0); /* all of even sizes */
+    assert_int_equal(vg_track_take_dropped(&track, 5), 30);
+}
+
 static void slots_are_used_again(void **state)
 {
     (void)state;
@@ -513,13 +529,14 @@ static void looking_while_others_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TRACK_TEST(put_is_seen_with_all_it_said),  TRACK_TEST(take_then_forget_ends_it),
-        TRACK_TEST(unknown_address_is_not_taken),  TRACK_TEST(refused_free_puts_back),
-        TRACK_TEST(peak_is_the_highest_total),     TRACK_TEST(stale_record_is_replaced),
-        TRACK_TEST(address_reused_before_forget),  TRACK_TEST(small_ones_are_told_in_sums),
-        TRACK_TEST(a_context_ends_with_all_in_it), TRACK_TEST(slots_are_used_again),
-        TRACK_TEST(same_as_a_plain_array),         TRACK_TEST(file_holds_the_live_ones),
-        TRACK_TEST(more_than_there_is_room_for),   TRACK_TEST(many_threads_many_live),
+        TRACK_TEST(put_is_seen_with_all_it_said),   TRACK_TEST(take_then_forget_ends_it),
+        TRACK_TEST(unknown_address_is_not_taken),   TRACK_TEST(refused_free_puts_back),
+        TRACK_TEST(peak_is_the_highest_total),      TRACK_TEST(stale_record_is_replaced),
+        TRACK_TEST(address_reused_before_forget),   TRACK_TEST(small_ones_are_told_in_sums),
+        TRACK_TEST(a_context_ends_with_all_in_it),  TRACK_TEST(slots_are_used_again),
+        TRACK_TEST(bytes_that_end_unseen_are_told), TRACK_TEST(slots_are_used_again),
+        TRACK_TEST(same_as_a_plain_array),          TRACK_TEST(file_holds_the_live_ones),
+        TRACK_TEST(more_than_there_is_room_for),    TRACK_TEST(many_threads_many_live),
 #ifndef __SANITIZE_THREAD__
         TRACK_TEST(looking_while_others_work),
 #endif
