@@ -1,6 +1,8 @@
 #include "policy/need.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/size.h"
@@ -9,7 +11,12 @@
 #include "policy/line.h"
 #include "policy/neighbours.h"
 
-enum { MEASURE_MS = 500, TELL_MS = 1000, NAME_CAP = 96 };
+enum {
+    MEASURE_MS = 500,
+    TELL_MS = 1000,
+    TURN_MS = 1000, /* a call that has had its turn fails sooner */
+    NAME_CAP = 96,
+};
 
 #define MS_NS UINT64_C(1000000)
 
@@ -35,21 +42,26 @@ static uint64_t available(const struct view *view)
     return free_bytes > others->promised_bytes ? free_bytes - others->promised_bytes : 0;
 }
 
+static uint64_t measure_now(struct view *view)
+{
+    struct vg_queue *const queue = view->coming->registration->queue;
+    const uint64_t promises = vg_queue_promises(queue);
+    view->freed_seen = atomic_load(&queue->freed);
+    view->measured_ns = vg_clock_monotonic_ns();
+    vg_neighbours_measure(view->coming->uuid, view->coming->registration->file, &view->others);
+    if (view->others.promised_bytes == 0)
+        vg_queue_forget_promises(queue, promises);
+    return available(view);
+}
+
 static uint64_t measure(void *argument)
 {
     struct view *const view = argument;
     const uint64_t now_ns = vg_clock_monotonic_ns();
-    struct vg_queue *const queue = view->coming->registration->queue;
-    const uint32_t freed = atomic_load(&queue->freed);
-    if (view->measured_ns == 0 || freed != view->freed_seen ||
-        now_ns - view->measured_ns >= MEASURE_MS * MS_NS) {
-        const uint64_t promises = vg_queue_promises(queue);
-        view->freed_seen = freed;
-        view->measured_ns = now_ns;
-        vg_neighbours_measure(view->coming->uuid, view->coming->registration->file, &view->others);
-        if (view->others.promised_bytes == 0)
-            vg_queue_forget_promises(queue, promises);
-    }
+    if (view->measured_ns == 0 ||
+        atomic_load(&view->coming->registration->queue->freed) != view->freed_seen ||
+        now_ns - view->measured_ns >= MEASURE_MS * MS_NS)
+        return measure_now(view);
     return available(view);
 }
 
@@ -103,6 +115,22 @@ static void tell_need_ends(const struct view *view, const struct vg_line *line, 
             view->coming->device, bytes, time);
 }
 
+/* Has the memory promised to this process if it is free and promised to nobody else, who may have
+ * been promised it a moment ago: so it is measured again, and one process at a time does this. */
+static bool reserve(struct view *view)
+{
+    const struct vg_coming *const coming = view->coming;
+    const int decision = vg_registry_lock_decision();
+    if (decision == -EAGAIN)
+        return false;
+    const bool is_free = measure_now(view) >= coming->bytes;
+    if (is_free)
+        vg_registry_reserve(coming->registration, coming->bytes, UINT64_MAX);
+    if (decision >= 0)
+        close(decision);
+    return is_free;
+}
+
 static void await_need(struct view *view)
 {
     const struct vg_coming *const coming = view->coming;
@@ -115,7 +143,7 @@ static void await_need(struct view *view)
     vg_line_enter(&line, coming->registration->queue, &request, coming->wait_ms);
     for (;;) {
         step = vg_line_step(&line, measure, view);
-        if (step == VG_LINE_TRY && available(view) >= coming->bytes)
+        if (step == VG_LINE_TRY && reserve(view))
             break;
         if (step != VG_LINE_TRY && step != VG_LINE_SLEPT)
             break;
@@ -124,8 +152,6 @@ static void await_need(struct view *view)
             tell_need_waits(view);
         }
     }
-    if (step == VG_LINE_TRY)
-        vg_registry_reserve(coming->registration, coming->bytes, UINT64_MAX);
     vg_line_leave(&line);
     tell_need_ends(view, &line, told, step);
 }
@@ -157,8 +183,24 @@ static void tell_held_back(const struct view *view)
         vg_duration_format(time, view->coming->wait_ms));
 }
 
+/* This thread's last turn as a newcomer. */
+static _Thread_local struct {
+    uint64_t bytes, came_ns, left_ns;
+} last_turn;
+
+uint64_t vg_newcomer_came_ns(uint64_t bytes)
+{
+    const bool is_same = last_turn.bytes == bytes && last_turn.came_ns != 0 &&
+                         vg_clock_monotonic_ns() - last_turn.left_ns < TURN_MS * MS_NS;
+    const uint64_t came_ns = is_same ? last_turn.came_ns : 0;
+    last_turn.came_ns = 0;
+    return came_ns;
+}
+
 bool vg_newcomer_hold_back(const struct vg_coming *coming)
 {
+    if (vg_registry_has_reserved(coming->registration))
+        return true;
     struct view view = { .coming = coming };
     struct vg_wait_request request = { .wanted_bytes = coming->bytes,
                                        .kind = VG_WAIT_NEWCOMER,
@@ -172,7 +214,7 @@ bool vg_newcomer_hold_back(const struct vg_coming *coming)
         /* At its turn it goes on unless the memory is somebody's: whether there is enough, the
          * driver says. */
         if (step == VG_LINE_TRY &&
-            (view.others.promised_bytes == 0 || available(&view) >= coming->bytes))
+            (measure_now(&view) >= coming->bytes || view.others.promised_bytes == 0))
             break;
         if (step != VG_LINE_TRY && step != VG_LINE_SLEPT)
             break;
@@ -182,5 +224,10 @@ bool vg_newcomer_hold_back(const struct vg_coming *coming)
         }
     }
     vg_line_leave(&line);
-    return step == VG_LINE_TRY;
+    if (step != VG_LINE_TRY)
+        return false;
+    last_turn.bytes = coming->bytes;
+    last_turn.came_ns = line.start_ns;
+    last_turn.left_ns = vg_clock_monotonic_ns();
+    return true;
 }

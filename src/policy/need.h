@@ -38,8 +38,12 @@ static inline bool vg_newcomer_concerns(const struct vg_registration *registrati
 }
 
 /* A process that holds next to nothing is about to allocate `bytes`: waits while others are in line
- * before it or the memory has been promised to somebody. A smaller request that fits may pass, as
- * queue.h says. Returns whether it had its turn; false: the time is over, or a signal came. */
+ * before it or the memory has been promised to somebody else. A smaller request that fits may pass,
+ * as queue.h says. Returns whether it had its turn; false: the time is over, or a signal came. */
 bool vg_newcomer_hold_back(const struct vg_coming *coming);
+
+/* This thread's allocation of `bytes` has failed and is to wait in line. Returns when it came, if
+ * it has just had its turn as a newcomer: its rank is that of then. Otherwise 0. */
+uint64_t vg_newcomer_came_ns(uint64_t bytes);
 
 #endif
