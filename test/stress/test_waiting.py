@@ -73,6 +73,26 @@ def test_one_of_two_gives_way_within_a_second(stage):
     assert max(took) < 1
 
 
+def test_who_runs_may_end_and_its_context_with_it(stage):
+    """Two wait for more than the third has allocated, and for less than comes free when it ends."""
+    third = stage.actor("gpu=0", "alloc=80", "await", guarded=True)
+    read_event(third)
+    waiters = [
+        stage.actor("gpu=0", "alloc=%d" % held, "await", "alloc=100", "free", "free")
+        for held in (50, 30)
+    ]
+    for waiter in waiters:
+        assert read_event(waiter).what == "alloc"
+    for waiter in waiters:
+        go_on(waiter)
+    time.sleep(1.5)
+    go_on(third)
+    stage.exit(third)
+    for waiter in waiters:
+        events, result = stage.exit(waiter)
+        assert [event.what for event in events] == ["alloc", "free", "free"], result.stderr
+
+
 def test_ring_over_three_gpus_is_broken_within_a_second(stage):
     took = []
     for _ in range(5):
