@@ -18,6 +18,9 @@ enum { STILL_MS = 300, LOOK_MS = 150, GUESSED_CONTEXT_MIB = 600 };
 /* Too large for a stack; one thread at a time. */
 static atomic_flag drawing = ATOMIC_FLAG_INIT;
 static struct vg_knot_picture picture;
+/* What each process's context takes, which comes free when it ends. */
+static uint64_t context_bytes[VG_KNOT_PROCESSES][VG_KNOT_GPUS];
+static uint32_t freed_seen[VG_KNOT_GPUS]; /* of each queue, when it was drawn */
 static struct place {
     char uuid[48];
     uint32_t index; /* of the waiter */
@@ -38,13 +41,17 @@ static int process_index(uint64_t owner)
     return (int)picture.process_count++;
 }
 
-static void draw_wait(const char *uuid, const struct vg_queue *queue, uint32_t index, uint16_t gpu)
+/* Returns whether there was room. */
+static bool draw_wait(const char *uuid, const struct vg_queue *queue, uint32_t index, uint16_t gpu)
 {
     const struct vg_waiter *const waiter = &queue->waiters[index];
     const uint64_t ticket = atomic_load(&waiter->ticket);
-    const int process = process_index(atomic_load(&waiter->owner));
+    const uint64_t owner = atomic_load(&waiter->owner);
+    if (ticket == 0 || owner == 0)
+        return true; /* it has left meanwhile */
+    const int process = process_index(owner);
     if (process < 0 || picture.wait_count == VG_KNOT_WAITS)
-        return;
+        return false;
     struct vg_knot_process *const drawn = &picture.processes[process];
     const uint64_t since_ns = atomic_load(&waiter->since_ns);
     if (since_ns < drawn->since_ns)
@@ -57,6 +64,34 @@ static void draw_wait(const char *uuid, const struct vg_queue *queue, uint32_t i
     picture.waits[picture.wait_count++] = (struct vg_knot_wait){
         .process = (uint16_t)process, .gpu = gpu, .wanted_bytes = atomic_load(&waiter->wanted_bytes)
     };
+    return true;
+}
+
+/* Returns whether there was room. */
+static bool draw_holdings(uint16_t gpu, const struct vg_registry_entry *members, size_t count,
+                          const struct vg_neighbours *others)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int process = process_index(members[i].owner);
+        if (process < 0)
+            return false;
+        picture.processes[process].held_bytes[gpu] = members[i].held_bytes;
+        const struct vg_neighbour *const seen =
+            vg_neighbours_find(others, vg_process_owner_pid(members[i].owner));
+        if (others->known && seen && seen->bytes != VG_BYTES_UNKNOWN &&
+            seen->bytes > members[i].held_bytes)
+            context_bytes[process][gpu] = seen->bytes - members[i].held_bytes;
+    }
+    return count < VG_KNOT_PROCESSES && others->count < VG_NEIGHBOURS_MAX;
+}
+
+/* Whoever runs may end, and its contexts with it. */
+static void add_contexts(void)
+{
+    for (size_t i = 0; i < picture.process_count; i++)
+        for (size_t gpu = 0; gpu < picture.gpu_count; gpu++)
+            if (picture.processes[i].since_ns == UINT64_MAX) /* it does not wait */
+                picture.processes[i].held_bytes[gpu] += context_bytes[i][gpu];
 }
 
 /* What unguarded processes hold. Where NVML tells other pids than ours (containers), the guarded
@@ -89,33 +124,35 @@ static void draw_gpu(const char *uuid, struct vg_registry_file *file, void *argu
     const struct vg_queue *const queue = vg_registry_queue(file);
     const uint16_t gpu = (uint16_t)picture.gpu_count;
     const size_t waits_before = picture.wait_count;
+    bool is_whole = true;
     if (gpu == VG_KNOT_GPUS || !vg_queue_is_waited_for(queue))
         return;
+    freed_seen[gpu] = atomic_load(&queue->freed);
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++)
         if (vg_queue_in_line(&queue->waiters[i], now_ns) &&
             vg_queue_owner_alive(atomic_load(&queue->waiters[i].owner)))
-            draw_wait(uuid, queue, i, gpu);
+            is_whole = draw_wait(uuid, queue, i, gpu) && is_whole;
     if (picture.wait_count == waits_before)
         return;
     const size_t count = vg_registry_members(file, true, members, VG_KNOT_PROCESSES);
-    for (size_t i = 0; i < count; i++) {
-        const int process = process_index(members[i].owner);
-        if (process >= 0)
-            picture.processes[process].held_bytes[gpu] = members[i].held_bytes;
-    }
     vg_neighbours_measure(uuid, file, &others);
-    picture.outside_bytes[gpu] = outside_bytes(&others, members, count);
+    is_whole = draw_holdings(gpu, members, count, &others) && is_whole;
+    /* Who is not in the picture may free all that is missing. */
+    picture.outside_bytes[gpu] =
+        is_whole ? outside_bytes(&others, members, count) : VG_BYTES_UNKNOWN;
     picture.free_bytes[gpu] = others.free_bytes;
     picture.gpu_count++;
 }
 
-/* Tells the victims' youngest waits to end. */
+/* Tells the victims' youngest waits to end, unless something has come free since the picture. */
 static void tell_victims(const char *uuid, struct vg_registry_file *file, void *argument)
 {
     const bool *const chosen = argument;
+    struct vg_queue *const queue = vg_registry_queue(file);
     for (size_t i = 0; i < picture.wait_count; i++)
-        if (chosen[i] && strcmp(places[i].uuid, uuid) == 0)
-            vg_queue_choose_victim(vg_registry_queue(file), places[i].index, places[i].ticket);
+        if (chosen[i] && strcmp(places[i].uuid, uuid) == 0 &&
+            atomic_load(&queue->freed) == freed_seen[picture.waits[i].gpu])
+            vg_queue_choose_victim(queue, places[i].index, places[i].ticket);
 }
 
 static void look(uint64_t now_ns)
@@ -124,8 +161,10 @@ static void look(uint64_t now_ns)
     bool chosen[VG_KNOT_WAITS] = { false };
     picture.gpu_count = picture.process_count = picture.wait_count = 0;
     memset(picture.processes, 0, sizeof picture.processes);
+    memset(context_bytes, 0, sizeof context_bytes);
     if (vg_registry_each_waited_for(draw_gpu, &now_ns) != 0)
         return;
+    add_contexts();
     const size_t count = vg_knot_find(&picture, victims);
     for (size_t v = 0; v < count; v++) {
         size_t last = picture.wait_count;

@@ -1,6 +1,8 @@
 #include "policy/need.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/size.h"
@@ -9,7 +11,11 @@
 #include "policy/line.h"
 #include "policy/neighbours.h"
 
-enum { MEASURE_MS = 500, TELL_MS = 1000, NAME_CAP = 96 };
+enum {
+    MEASURE_MS = 500,
+    TELL_MS = 1000,
+    NAME_CAP = 96,
+};
 
 #define MS_NS UINT64_C(1000000)
 
@@ -35,27 +41,27 @@ static uint64_t available(const struct view *view)
     return free_bytes > others->promised_bytes ? free_bytes - others->promised_bytes : 0;
 }
 
+static uint64_t measure_now(struct view *view)
+{
+    struct vg_queue *const queue = view->coming->registration->queue;
+    const uint64_t promises = vg_queue_promises(queue);
+    view->freed_seen = atomic_load(&queue->freed);
+    view->measured_ns = vg_clock_monotonic_ns();
+    vg_neighbours_measure(view->coming->uuid, view->coming->registration->file, &view->others);
+    if (view->others.promised_bytes == 0)
+        vg_queue_forget_promises(queue, promises);
+    return available(view);
+}
+
 static uint64_t measure(void *argument)
 {
     struct view *const view = argument;
     const uint64_t now_ns = vg_clock_monotonic_ns();
-    struct vg_queue *const queue = view->coming->registration->queue;
-    const uint32_t freed = atomic_load(&queue->freed);
-    if (view->measured_ns == 0 || freed != view->freed_seen ||
-        now_ns - view->measured_ns >= MEASURE_MS * MS_NS) {
-        const uint64_t promises = vg_queue_promises(queue);
-        view->freed_seen = freed;
-        view->measured_ns = now_ns;
-        vg_neighbours_measure(view->coming->uuid, view->coming->registration->file, &view->others);
-        if (view->others.promised_bytes == 0)
-            vg_queue_forget_promises(queue, promises);
-    }
+    if (view->measured_ns == 0 ||
+        atomic_load(&view->coming->registration->queue->freed) != view->freed_seen ||
+        now_ns - view->measured_ns >= MEASURE_MS * MS_NS)
+        return measure_now(view);
     return available(view);
-}
-
-static bool is_long(const struct vg_line *line)
-{
-    return vg_clock_monotonic_ns() - line->start_ns >= TELL_MS * MS_NS;
 }
 
 /* "; pid 4711 (python train.py) holds 3.20 GiB", "" when nobody is known to. */
@@ -67,6 +73,47 @@ static void add_holder(const struct view *view, char *out, size_t cap)
     if (holder)
         snprintf(out, cap, "; %s holds %s", vg_neighbours_name(name, sizeof name, holder->pid),
                  vg_size_format(held, holder->bytes));
+}
+
+/* What the two kinds of coming differ in. */
+struct manner {
+    enum vg_wait_kind kind;
+    bool (*goes_on)(struct view *view);    /* at its turn */
+    void (*tell)(const struct view *view); /* that it waits */
+};
+
+/* One who comes, in line. */
+struct stay {
+    struct vg_line line;
+    bool told;
+    enum vg_line_step end; /* VG_LINE_TRY: it had its turn and goes on */
+};
+
+static bool is_long(const struct vg_line *line)
+{
+    return vg_clock_monotonic_ns() - line->start_ns >= TELL_MS * MS_NS;
+}
+
+static void stay_in_line(const struct manner *manner, struct view *view, struct stay *out)
+{
+    const struct vg_coming *const coming = view->coming;
+    struct vg_wait_request request = { .wanted_bytes = coming->bytes,
+                                       .kind = manner->kind,
+                                       .priority = coming->priority };
+    out->told = false;
+    vg_line_enter(&out->line, coming->registration->queue, &request, coming->wait_ms);
+    for (;;) {
+        out->end = vg_line_step(&out->line, measure, view);
+        if (out->end == VG_LINE_TRY && manner->goes_on(view))
+            break;
+        if (out->end != VG_LINE_TRY && out->end != VG_LINE_SLEPT)
+            break;
+        if (!out->told && is_long(&out->line)) {
+            out->told = true;
+            manner->tell(view);
+        }
+    }
+    vg_line_leave(&out->line);
 }
 
 /* ---- VRAMGUARD_NEED ---- */
@@ -82,53 +129,40 @@ static void tell_need_waits(const struct view *view)
                    vg_size_format(have, available(view)), holder);
 }
 
-static void tell_need_ends(const struct view *view, const struct vg_line *line, bool told,
-                           enum vg_line_step step)
+static void tell_need_ends(const struct view *view, const struct stay *stay)
 {
     char bytes[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
     vg_size_format(bytes, view->coming->bytes);
-    vg_duration_format(time, (vg_clock_monotonic_ns() - line->start_ns) / MS_NS);
-    if (step == VG_LINE_TRY && told)
+    vg_duration_format(time, (vg_clock_monotonic_ns() - stay->line.start_ns) / MS_NS);
+    if (stay->end == VG_LINE_TRY && stay->told)
         vg_stderr_line("GPU %d: %s are free after %s and reserved for this program",
                        view->coming->device, bytes, time);
-    else if (step == VG_LINE_SIGNAL)
+    else if (stay->end == VG_LINE_SIGNAL)
         vg_stderr_line(
             "GPU %d: no longer waiting for %s (VRAMGUARD_NEED) after %s: a signal asks "
             "the program to end",
             view->coming->device, bytes, time);
-    else if (step != VG_LINE_TRY)
+    else if (stay->end != VG_LINE_TRY)
         vg_stderr_line(
             "GPU %d: %s did not come free in %s (VRAMGUARD_NEED, VRAMGUARD_NEED_WAIT); "
             "the program goes on without",
             view->coming->device, bytes, time);
 }
 
-static bool await_need(struct view *view)
+/* Has the memory promised to this process if it is free and promised to nobody else, who may have
+ * been promised it a moment ago: so it is measured again, and one process at a time does this. */
+static bool reserve(struct view *view)
 {
     const struct vg_coming *const coming = view->coming;
-    struct vg_wait_request request = { .wanted_bytes = coming->bytes,
-                                       .kind = VG_WAIT_NEED,
-                                       .priority = coming->priority };
-    struct vg_line line;
-    bool told = false;
-    enum vg_line_step step;
-    vg_line_enter(&line, coming->registration->queue, &request, coming->wait_ms);
-    for (;;) {
-        step = vg_line_step(&line, measure, view);
-        if (step == VG_LINE_TRY && available(view) >= coming->bytes)
-            break;
-        if (step != VG_LINE_TRY && step != VG_LINE_SLEPT)
-            break;
-        if (!told && is_long(&line)) {
-            told = true;
-            tell_need_waits(view);
-        }
-    }
-    if (step == VG_LINE_TRY)
+    const int decision = vg_registry_lock_decision();
+    if (decision == -EAGAIN)
+        return false;
+    const bool is_free = measure_now(view) >= coming->bytes;
+    if (is_free)
         vg_registry_reserve(coming->registration, coming->bytes, UINT64_MAX);
-    vg_line_leave(&line);
-    tell_need_ends(view, &line, told, step);
-    return step == VG_LINE_TRY;
+    if (decision >= 0)
+        close(decision);
+    return is_free;
 }
 
 bool vg_need_await(const struct vg_coming *coming)
@@ -143,7 +177,11 @@ bool vg_need_await(const struct vg_coming *coming)
             vg_size_format(total, coming->total_bytes));
         return false;
     }
-    return await_need(&view);
+    static const struct manner manner = { VG_WAIT_NEED, reserve, tell_need_waits };
+    struct stay stay;
+    stay_in_line(&manner, &view, &stay);
+    tell_need_ends(&view, &stay);
+    return stay.end == VG_LINE_TRY;
 }
 
 /* ---- newcomers ---- */
@@ -158,31 +196,22 @@ static void tell_held_back(const struct view *view)
         vg_duration_format(time, view->coming->wait_ms));
 }
 
+/* At its turn it goes on unless the memory is somebody's: whether there is enough, the driver says.
+ */
+static bool is_nobodys(struct view *view)
+{
+    return measure_now(view) >= view->coming->bytes || view->others.promised_bytes == 0;
+}
+
 bool vg_newcomer_hold_back(const struct vg_coming *coming, uint64_t *out_since_ns)
 {
+    static const struct manner manner = { VG_WAIT_NEWCOMER, is_nobodys, tell_held_back };
     struct view view = { .coming = coming };
-    struct vg_wait_request request = { .wanted_bytes = coming->bytes,
-                                       .kind = VG_WAIT_NEWCOMER,
-                                       .priority = coming->priority };
-    struct vg_line line;
-    bool told = false;
-    enum vg_line_step step;
-    vg_line_enter(&line, coming->registration->queue, &request, coming->wait_ms);
-    *out_since_ns = line.start_ns;
-    for (;;) {
-        step = vg_line_step(&line, measure, &view);
-        /* At its turn it goes on unless the memory is somebody's: whether there is enough, the
-         * driver says. */
-        if (step == VG_LINE_TRY &&
-            (view.others.promised_bytes == 0 || available(&view) >= coming->bytes))
-            break;
-        if (step != VG_LINE_TRY && step != VG_LINE_SLEPT)
-            break;
-        if (!told && is_long(&line)) {
-            told = true;
-            tell_held_back(&view);
-        }
-    }
-    vg_line_leave(&line);
-    return step == VG_LINE_TRY;
+    struct stay stay;
+    *out_since_ns = 0;
+    if (vg_registry_has_reserved(coming->registration))
+        return true;
+    stay_in_line(&manner, &view, &stay);
+    *out_since_ns = stay.line.start_ns;
+    return stay.end == VG_LINE_TRY;
 }

@@ -38,7 +38,8 @@ static inline bool vg_newcomer_concerns(const struct vg_registration *registrati
 }
 
 /* A process that holds next to nothing is about to allocate `bytes`: waits while others are in line
- * before it or the memory has been promised to somebody. A smaller request that fits may pass, as
+ * before it or the memory has been promised to somebody
+ * else. A smaller request that fits may pass, as
  * queue.h says. Returns whether it had its turn; false: the time is over, or a signal came.
  * `*out_since_ns` (CLOCK_MONOTONIC) is when it came: if the memory is not there yet, it goes on
  * waiting from then, and not behind all who have come meanwhile. */

@@ -131,6 +131,7 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
     atomic_store(&waiter->deadline_ns, request->deadline_ns);
     atomic_store(&waiter->victim_ticket, 0);
     atomic_store(&waiter->passed_count, 0);
+    atomic_store(&waiter->holds_memory, request->holds_memory);
     atomic_store(&waiter->kind, (uint16_t)request->kind);
     atomic_store(&waiter->priority, request->priority);
     say(&queue->waiting);
@@ -159,8 +160,14 @@ bool vg_queue_in_line(const struct vg_waiter *waiter, uint64_t now_ns)
            now_ns < atomic_load(&waiter->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MS_NS;
 }
 
+/* Has it come without having failed? */
+static bool is_coming(const struct vg_waiter *waiter)
+{
+    return atomic_load(&waiter->kind) != VG_WAIT_ALLOCATION;
+}
+
 /* First in line as the entries tell, be their owners alive or not. */
-static int first_in_line(const struct vg_queue *queue, uint64_t now_ns)
+static int first_in_line(const struct vg_queue *queue, bool without_coming, uint64_t now_ns)
 {
     int first = -1;
     int64_t first_order = 0;
@@ -171,8 +178,9 @@ static int first_in_line(const struct vg_queue *queue, uint64_t now_ns)
             continue;
         const uint64_t ticket = atomic_load(&waiter->ticket);
         const int64_t order = atomic_load(&waiter->order_ns);
+        const bool counts = !without_coming || !is_coming(waiter);
         /* Left meanwhile: the order may be that of somebody who is only about to enter. */
-        if (ticket == 0 || atomic_load(&waiter->ticket) != ticket)
+        if (ticket == 0 || atomic_load(&waiter->ticket) != ticket || !counts)
             continue;
         if (first < 0 || order < first_order || (order == first_order && ticket < first_ticket)) {
             first = i;
@@ -183,10 +191,10 @@ static int first_in_line(const struct vg_queue *queue, uint64_t now_ns)
     return first;
 }
 
-int vg_queue_head(struct vg_queue *queue, uint64_t now_ns)
+static int find_head(struct vg_queue *queue, bool without_coming, uint64_t now_ns)
 {
     for (unsigned tries = 0; tries <= VG_QUEUE_WAITERS; tries++) {
-        const int first = first_in_line(queue, now_ns);
+        const int first = first_in_line(queue, without_coming, now_ns);
         if (first < 0)
             return -1;
         const uint64_t owner = atomic_load(&queue->waiters[first].owner);
@@ -198,16 +206,22 @@ int vg_queue_head(struct vg_queue *queue, uint64_t now_ns)
     return -1;
 }
 
+int vg_queue_head(struct vg_queue *queue, uint64_t now_ns)
+{
+    return find_head(queue, false, now_ns);
+}
+
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,
                            uint64_t free_bytes, uint64_t now_ns)
 {
     if (!is_ours(queue, place))
         return VG_TURN_HEAD;
-    const int head = vg_queue_head(queue, now_ns);
+    const struct vg_waiter *const own = &queue->waiters[place->index];
+    const int head = find_head(queue, atomic_load(&own->holds_memory), now_ns);
     if (head < 0 || (uint32_t)head == place->index)
         return VG_TURN_HEAD;
     struct vg_waiter *const first = &queue->waiters[head];
-    const uint64_t wanted_bytes = atomic_load(&queue->waiters[place->index].wanted_bytes);
+    const uint64_t wanted_bytes = atomic_load(&own->wanted_bytes);
     if (free_bytes == VG_BYTES_UNKNOWN || wanted_bytes > free_bytes ||
         atomic_load(&first->wanted_bytes) <= wanted_bytes ||
         atomic_load(&first->wanted_bytes) <= free_bytes ||

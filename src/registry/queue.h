@@ -4,8 +4,10 @@
  * where each point of priority counts as a second earlier and holding memory as 20 seconds earlier,
  * since a holder may need more memory to come to an end and free what it has. Whoever enters later
  * has a later place sooner or later, so nobody waits for ever. Only the head asks the driver; it
- * passes the turn on by leaving. A smaller request that would fit now may pass the head, at most 4
- * times and in the first 5 seconds of its wait.
+ * passes the turn on by leaving. Who holds memory is never behind those who hold none yet and have
+ * not failed, or a model that waits an hour for its room would keep the room from coming free: it
+ * is head when it is the first of the others. A smaller request that would fit now may pass the
+ * head, at most 4 times and in the first 5 seconds of its wait.
  *
  * Everything is atomic words; there is no lock that a killed process could hold. An entry belongs
  * to pid and start time, and one whose owner is gone, or has overstayed its own deadline (it may be
@@ -49,7 +51,8 @@ struct vg_waiter {
     _Atomic uint64_t wanted_bytes;
     _Atomic uint64_t since_ns, deadline_ns; /* CLOCK_MONOTONIC */
     _Atomic uint64_t victim_ticket;         /* equal to `ticket`: it is to give up */
-    _Atomic uint32_t passed_count;          /* how often it has been passed as head */
+    _Atomic uint16_t passed_count;          /* how often it has been passed as head */
+    _Atomic uint16_t holds_memory;          /* 0 or 1 */
     _Atomic uint16_t kind;                  /* enum vg_wait_kind */
     _Atomic uint16_t priority;
 };

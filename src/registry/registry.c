@@ -150,6 +150,16 @@ void vg_registry_reserve(const struct vg_registration *registration, uint64_t by
         vg_queue_note_promise(registration->queue);
 }
 
+static uint64_t open_promise(const struct slot *slot, uint64_t now_ns)
+{
+    return now_ns < atomic_load(&slot->reserved_until_ns) ? atomic_load(&slot->reserved_bytes) : 0;
+}
+
+bool vg_registry_has_reserved(const struct vg_registration *registration)
+{
+    return registration->file && open_promise(slot_of(registration), vg_clock_monotonic_ns()) > 0;
+}
+
 /* Does the process wait in line of this GPU? */
 static bool is_waiting(const struct vg_registry_file *file, uint64_t owner, uint64_t now_ns)
 {
@@ -173,9 +183,7 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
         out[count++] = (struct vg_registry_entry){
             .owner = owner,
             .held_bytes = atomic_load(&slot->held_bytes),
-            .reserved_bytes = now_ns < atomic_load(&slot->reserved_until_ns)
-                                  ? atomic_load(&slot->reserved_bytes)
-                                  : 0,
+            .reserved_bytes = open_promise(slot, now_ns),
             .waiting = is_waiting(file, owner, now_ns),
         };
     }

@@ -37,6 +37,9 @@ void vg_registry_leave(struct vg_registration *registration);
 void vg_registry_reserve(const struct vg_registration *registration, uint64_t bytes,
                          uint64_t until_ns);
 
+/* Has this process been promised memory of the GPU? */
+bool vg_registry_has_reserved(const struct vg_registration *registration);
+
 struct vg_registry_entry {
     uint64_t owner; /* vg_process_owner */
     uint64_t held_bytes;

@@ -2,11 +2,9 @@
  * (CLOCK_MONOTONIC, nanoseconds).
  *
  *   gpu=N         makes the context of GPU N current
- *   alloc=MIB     "alloc MIB NS NS": asks for memory; when it was asked and answered; or "failed ..."
- *   free          "free MIB NS": gives the last allocation back; when that began
- *   sleep=MS
- *   await         waits for a line on standard input
- *   trade=N,MIB,MS  N times: alloc, sleep, free */
+ *   alloc=MIB     "alloc MIB NS NS": asks for memory; when it was asked and answered; or "failed
+ * ..." free          "free MIB NS": gives the last allocation back; when that began sleep=MS await
+ * waits for a line on standard input trade=N,MIB,MS  N times: alloc, sleep, free */
 #include "cuda.h"
 
 enum { HELD_MAX = 64 };

@@ -36,7 +36,7 @@ def test_eight_are_served_in_order(stage):
     read_event(holder)
     waiters = []
     for _ in range(8):
-        waiters.append(stage.actor("gpu=0", "alloc=250", "sleep=20", "free", **gpu))
+        waiters.append(stage.actor("gpu=0", "alloc=260", "sleep=20", "free", **gpu))
         time.sleep(0.15)
     go_on(holder)
     (freed,), _ = stage.exit(holder)
@@ -73,6 +73,26 @@ def test_one_of_two_gives_way_within_a_second(stage):
     assert max(took) < 1
 
 
+def test_who_runs_may_end_and_its_context_with_it(stage):
+    """Two wait for more than the third has allocated, and for less than comes free when it ends."""
+    third = stage.actor("gpu=0", "alloc=80", "await", guarded=True)
+    read_event(third)
+    waiters = [
+        stage.actor("gpu=0", "alloc=%d" % held, "await", "alloc=100", "free", "free")
+        for held in (50, 30)
+    ]
+    for waiter in waiters:
+        assert read_event(waiter).what == "alloc"
+    for waiter in waiters:
+        go_on(waiter)
+    time.sleep(1.5)
+    go_on(third)
+    stage.exit(third)
+    for waiter in waiters:
+        events, result = stage.exit(waiter)
+        assert [event.what for event in events] == ["alloc", "free", "free"], result.stderr
+
+
 def test_ring_over_three_gpus_is_broken_within_a_second(stage):
     took = []
     for _ in range(5):
@@ -94,3 +114,53 @@ def test_ring_over_three_gpus_is_broken_within_a_second(stage):
         took.append(failed.end - max(event.begin for event in ends))
     print("ring of three: median %.0f ms, longest %.0f ms" % (statistics.median(took) * 1e3, max(took) * 1e3))
     assert max(took) < 1
+
+
+def test_two_loads_run_one_after_the_other(stage):
+    """Started at the same moment, each with room for itself alone; at first for neither."""
+    for _ in range(6):
+        other = stage.actor("gpu=0", "alloc=150", "await", "free", guarded=False)
+        read_event(other)
+        twins = [
+            stage.actor("gpu=0", "alloc=110", "sleep=100", "free", VRAMGUARD_NEED="150MiB")
+            for _ in range(2)
+        ]
+        time.sleep(0.5 + random.random() / 2)
+        go_on(other)
+        stage.exit(other)
+        events = sorted((stage.exit(twin)[0] for twin in twins), key=lambda events: events[0].end)
+        (_, freed), (got, _) = events
+        assert freed.begin < got.begin, events
+
+
+def test_a_promise_is_kept_from_newcomers(stage):
+    """What was promised and is not yet taken, after a first small allocation, is not given away."""
+    owner = stage.actor("gpu=0", "alloc=10", "sleep=800", "alloc=130", VRAMGUARD_NEED="180MiB")
+    read_event(owner)
+    newcomer = stage.actor("gpu=0", "alloc=120")
+    assert [event.what for event in stage.exit(owner)[0]] == ["alloc"]
+    (got,), result = stage.exit(newcomer)
+    assert got.what == "alloc" and got.end - got.begin > 0.3, result.stderr
+
+
+def test_who_needs_much_does_not_keep_a_holder_waiting(stage):
+    """The one that needs more than can come free is first in line; a holder gets what comes free."""
+    other = stage.actor("gpu=0", "alloc=90", "await", "free", "await", guarded=False)
+    holder = stage.actor(
+        "gpu=0", "alloc=70", "await", "alloc=60",
+        VRAMGUARD_PRIORITY="0", VRAMGUARD_POLICY="wait=3s",
+    )
+    read_event(other), read_event(holder)
+    needy = stage.actor(
+        "gpu=0", VRAMGUARD_NEED="250MiB", VRAMGUARD_NEED_WAIT="9s", VRAMGUARD_PRIORITY="100"
+    )
+    time.sleep(5.5)  # nobody passes a head that has waited for longer than five seconds
+    go_on(holder)
+    time.sleep(0.3)
+    go_on(other)
+    (got,), result = stage.exit(holder)
+    assert got.what == "alloc" and got.end - got.begin < 2.5, result.stderr
+    _, result = stage.exit(needy)
+    assert "did not come free" in result.stderr
+    go_on(other)
+    stage.exit(other)

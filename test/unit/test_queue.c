@@ -110,6 +110,49 @@ static void rank_is_time(void **state)
     assert_turn(&much_later, VG_TURN_HEAD, SECONDS(1030));
 }
 
+/* It has failed before: its rank is that of then. */
+static void a_rank_can_be_kept(void **state)
+{
+    (void)state;
+    struct vg_place again;
+    const struct vg_place first = enter(1, SECONDS(100), 50, false);
+    const struct vg_wait_request request = { .owner = 2,
+                                             .now_ns = SECONDS(110),
+                                             .since_ns = SECONDS(99),
+                                             .deadline_ns = SECONDS(200),
+                                             .priority = 50 };
+    assert_int_equal(vg_queue_enter(&queue, &request, &again), 0);
+    assert_turn(&again, VG_TURN_HEAD, SECONDS(120));
+    assert_turn(&first, VG_TURN_NONE, SECONDS(120));
+}
+
+/* Who holds memory is behind other failures only; who comes is behind all. */
+static void holders_are_not_behind_those_who_come(void **state)
+{
+    (void)state;
+    const enum vg_wait_kind kinds[] = { VG_WAIT_NEED, VG_WAIT_NEWCOMER };
+    for (int i = 0; i < 2; i++) {
+        struct vg_place coming;
+        const struct vg_wait_request request = { .owner = 1,
+                                                 .now_ns = SECONDS(100),
+                                                 .deadline_ns = SECONDS(3600),
+                                                 .kind = kinds[i],
+                                                 .priority = 100 };
+        assert_int_equal(vg_queue_enter(&queue, &request, &coming), 0);
+        const struct vg_place holder = enter(2, SECONDS(1000), 0, true);
+        const struct vg_place other = enter(3, SECONDS(1000), 0, false);
+        assert_turn(&coming, VG_TURN_HEAD, SECONDS(1001));
+        assert_turn(&holder, VG_TURN_HEAD, SECONDS(1001));
+        assert_turn(&other, VG_TURN_NONE, SECONDS(1001));
+        const struct vg_place earlier = enter(4, SECONDS(970), 0, false);
+        assert_turn(&holder, VG_TURN_NONE, SECONDS(1001));
+        vg_queue_leave(&queue, &earlier);
+        vg_queue_leave(&queue, &other);
+        vg_queue_leave(&queue, &holder);
+        vg_queue_leave(&queue, &coming);
+    }
+}
+
 /* The clock starts at boot; orders may then be below zero. */
 static void ranks_work_right_after_boot(void **state)
 {
@@ -398,6 +441,8 @@ int main(void)
         QUEUE_TEST(first_come_first_served),
         QUEUE_TEST(at_the_same_time_the_ticket_decides),
         QUEUE_TEST(rank_is_time),
+        QUEUE_TEST(a_rank_can_be_kept),
+        QUEUE_TEST(holders_are_not_behind_those_who_come),
         QUEUE_TEST(ranks_work_right_after_boot),
         QUEUE_TEST(small_requests_pass_four_times),
         QUEUE_TEST(nobody_passes_after_five_seconds),

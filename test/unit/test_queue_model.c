@@ -269,6 +269,9 @@ static bool is_before(const struct vg_waiter *place, const struct vg_waiter *min
     if (place == mine || ticket == 0 || owner == 0 || !model_alive(owner) ||
         m.now_ns >= peek(&place->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MODEL_MS)
         return false;
+    if (atomic_load_explicit(&mine->holds_memory, memory_order_relaxed) &&
+        atomic_load_explicit(&place->kind, memory_order_relaxed) != VG_WAIT_ALLOCATION)
+        return false;
     const int64_t order = atomic_load_explicit(&place->order_ns, memory_order_relaxed);
     const int64_t my_order = atomic_load_explicit(&mine->order_ns, memory_order_relaxed);
     return order < my_order || (order == my_order && ticket < my_ticket);
@@ -534,6 +537,8 @@ static bool wait_in_line(uint64_t bytes, uint16_t priority, uint64_t wait_ms)
     struct vg_wait_request request = { .wanted_bytes = bytes,
                                        .priority = priority,
                                        .holds_memory = me->held_bytes > 0 };
+    if (!request.holds_memory && one_in(3))
+        request.kind = one_in(2) ? VG_WAIT_NEED : VG_WAIT_NEWCOMER;
     me->was_stopped = false;
     vg_line_enter(&line, &m.queue, &request, wait_ms);
     me->line = &line;
