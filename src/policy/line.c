@@ -10,6 +10,7 @@
 
 enum {
     STEP_MS = 200,
+    OTHERS_OUT_MS = 50,
     POLL_FIRST_MS = 50,
     POLL_LAST_MS = 1000,
     TRY_SPACING_MS = 50, /* between tries that nothing gives new hope for */
@@ -33,12 +34,27 @@ static bool is_fault(int signal_number)
            signal_number == SIGSYS;
 }
 
-static bool others_have_handlers(void)
+/* Those that may interrupt a sleep without meaning its end. */
+static sigset_t other_handled_signals(bool *out_any)
 {
-    for (int i = 1; i < SIGRTMAX; i++)
-        if (i != SIGINT && i != SIGTERM && !is_fault(i) && has_handler(i))
-            return true;
-    return false;
+    sigset_t others;
+    sigemptyset(&others);
+    *out_any = false;
+    for (int i = 1; i <= SIGRTMAX; i++)
+        if (i != SIGINT && i != SIGTERM && !is_fault(i) && has_handler(i)) {
+            sigaddset(&others, i);
+            *out_any = true;
+        }
+    return others;
+}
+
+static void block_ends(sigset_t *out_before)
+{
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &both, out_before);
 }
 
 void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_request *request,
@@ -49,13 +65,21 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
     request->deadline_ns = request->now_ns + wait_ms * MS_NS;
     *line = (struct vg_line){
         .queue = queue,
-        .watch_pending = others_have_handlers(),
         .poll_ms = POLL_FIRST_MS,
         .start_ns = request->now_ns,
         .deadline_ns = request->deadline_ns,
         .wanted_bytes = request->wanted_bytes,
     };
     line->in_line = vg_queue_enter(queue, request, &line->place) == 0;
+    line->waiting = true;
+    block_ends(&line->mask);
+}
+
+static void end_waiting(struct vg_line *line)
+{
+    if (line->waiting)
+        pthread_sigmask(SIG_SETMASK, &line->mask, NULL);
+    line->waiting = false;
 }
 
 void vg_line_leave(struct vg_line *line)
@@ -63,6 +87,23 @@ void vg_line_leave(struct vg_line *line)
     if (line->in_line)
         vg_queue_leave(line->queue, &line->place);
     line->in_line = false;
+    end_waiting(line);
+}
+
+void vg_line_keep(struct vg_line *line, struct vg_kept_place *out)
+{
+    out->queue = line->in_line ? line->queue : NULL;
+    out->place = line->place;
+    out->since_ns = line->start_ns;
+    line->in_line = false;
+    end_waiting(line);
+}
+
+void vg_kept_place_leave(struct vg_kept_place *turn)
+{
+    if (turn->queue)
+        vg_queue_leave(turn->queue, &turn->place);
+    turn->queue = NULL;
 }
 
 /* A little apart from each other, so that those who poll do not all come at once. */
@@ -94,28 +135,32 @@ static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t 
            since_ns >= TRY_SPACING_MS * MS_NS;
 }
 
-static bool is_pending(int signal_number)
+static bool is_pending(const struct vg_line *line, int signal_number)
 {
     sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, signal_number) == 1;
+    return sigpending(&pending) == 0 && sigismember(&pending, signal_number) == 1 &&
+           sigismember(&line->mask, signal_number) != 1 && has_handler(signal_number);
+}
+
+/* Has one come while the thread did not sleep? Its handler runs when the wait has ended. */
+static bool is_asked_to_end(const struct vg_line *line)
+{
+    return is_pending(line, SIGINT) || is_pending(line, SIGTERM);
 }
 
 /* Sleeps until `word` changes. Returns whether the wait is to end because of a signal. */
 static bool sleep_on(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
                      uint64_t timeout_ns)
 {
-    if (!line->watch_pending)
-        return vg_queue_sleep(word, seen, timeout_ns) == -EINTR;
-    sigset_t both, before;
-    sigemptyset(&both);
-    sigaddset(&both, SIGINT);
-    sigaddset(&both, SIGTERM);
-    if (pthread_sigmask(SIG_BLOCK, &both, &before) != 0)
-        return false;
-    vg_queue_sleep(word, seen, timeout_ns);
-    const bool ends = (is_pending(SIGINT) && sigismember(&before, SIGINT) != 1) ||
-                      (is_pending(SIGTERM) && sigismember(&before, SIGTERM) != 1);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    bool any;
+    const sigset_t others = other_handled_signals(&any);
+    sigset_t during, blocked;
+    if (any && timeout_ns > OTHERS_OUT_MS * MS_NS)
+        timeout_ns = OTHERS_OUT_MS * MS_NS;
+    sigorset(&during, &line->mask, &others);
+    pthread_sigmask(SIG_SETMASK, &during, &blocked);
+    const bool ends = vg_queue_sleep(word, seen, timeout_ns) == -EINTR;
+    pthread_sigmask(SIG_SETMASK, &blocked, NULL);
     return ends;
 }
 
@@ -148,6 +193,8 @@ enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *a
         line->last_try = true;
         return VG_LINE_TRY;
     }
+    if (is_asked_to_end(line))
+        return VG_LINE_SIGNAL;
     if (now_ns >= line->deadline_ns)
         return VG_LINE_TIMEOUT;
     /* Sampled before the look at the memory and the order: what comes after wakes us. */

@@ -158,17 +158,17 @@ static void tell_held_back(const struct view *view)
         vg_duration_format(time, view->coming->wait_ms));
 }
 
-bool vg_newcomer_hold_back(const struct vg_coming *coming, uint64_t *out_since_ns)
+bool vg_newcomer_hold_back(const struct vg_coming *coming, struct vg_kept_place *out)
 {
     struct view view = { .coming = coming };
     struct vg_wait_request request = { .wanted_bytes = coming->bytes,
+                                       .since_ns = coming->since_ns,
                                        .kind = VG_WAIT_NEWCOMER,
                                        .priority = coming->priority };
     struct vg_line line;
     bool told = false;
     enum vg_line_step step;
     vg_line_enter(&line, coming->registration->queue, &request, coming->wait_ms);
-    *out_since_ns = line.start_ns;
     for (;;) {
         step = vg_line_step(&line, measure, &view);
         /* At its turn it goes on unless the memory is somebody's: whether there is enough, the
@@ -183,6 +183,11 @@ bool vg_newcomer_hold_back(const struct vg_coming *coming, uint64_t *out_since_n
             tell_held_back(&view);
         }
     }
-    vg_line_leave(&line);
+    vg_line_keep(&line, out);
+    if (coming->since_ns)
+        out->since_ns = coming->since_ns;
+    out->interrupted = step == VG_LINE_SIGNAL;
+    if (step != VG_LINE_TRY)
+        vg_kept_place_leave(out);
     return step == VG_LINE_TRY;
 }
