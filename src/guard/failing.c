@@ -190,11 +190,13 @@ static void describe(struct vg_call *call)
         .policy = &state->policy,
         .options = state->options,
         .failure = &failing->failure,
-        .since_ns = call->held_back_ns,
+        .turn = &call->turn,
         .history = &state->history,
     };
     failing->course = vg_triage(&failing->failure, (uint16_t)call->function, &state->history,
                                 &vg_thread.last_failure, vg_clock_monotonic_ns());
+    if (call->turn.since_ns != 0 && call->turn.interrupted)
+        failing->failure.why_no_wait = "a signal asks the program to end";
     follow_passed(call);
 }
 

@@ -37,10 +37,18 @@ static void ask_queue(struct vg_call *call)
     if (!vg_newcomer_concerns(&state->registrations[device]) || vg_captures_live() ||
         call->asked_bytes == VG_BYTES_UNKNOWN || call->failing)
         return;
-    const struct vg_coming coming =
+    struct vg_coming coming =
         coming_to(state, device, call->asked_bytes, vg_policy_wait_ms(&state->policy));
-    if (!vg_newcomer_hold_back(&coming, &call->held_back_ns))
+    /* The second try of what failed a moment ago. */
+    coming.since_ns = vg_thread.last_failure.passed ? vg_thread.turn_since_ns : 0;
+    if (!vg_newcomer_hold_back(&coming, &call->turn))
         atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+}
+
+void vg_gates_end_turn(struct vg_call *call)
+{
+    vg_kept_place_leave(&call->turn);
+    vg_thread.turn_since_ns = call->turn.since_ns;
 }
 
 /* Is the call to fail because the user wants to see what then happens? A call is counted when it is

@@ -11,6 +11,9 @@ struct vg_call;
  * ours may be held. */
 bool vg_gates_ask(struct vg_call *call);
 
+/* The call has come to an end, and call->turn was set: its place in line goes to the next. */
+void vg_gates_end_turn(struct vg_call *call);
+
 /* The process's first context on `device` is about to be made: waits for what VRAMGUARD_NEED asks.
  * Makes the process's state only then. errno is preserved. */
 void vg_gates_before_context(int device);

@@ -62,7 +62,8 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->device = -1;
     call->failing = NULL;
     call->placed = false;
-    call->held_back_ns = 0;
+    call->turn.queue = NULL;
+    call->turn.since_ns = 0;
     call->refused_by = VG_REFUSED_BY_DRIVER;
     call->weightless = call->charge.held = false;
     return true;
@@ -88,7 +89,8 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     call->failing = NULL;
     call->placed = false;
     call->weightless = call->charge.held = false;
-    call->held_back_ns = 0;
+    call->turn.queue = NULL;
+    call->turn.since_ns = 0;
     call->refused_by = VG_REFUSED_BY_DRIVER;
     return true;
 }
@@ -204,6 +206,8 @@ CUresult vg_guard_end(struct vg_call *call)
 {
     if (__builtin_expect(call->charge.held, 0)) /* it failed, or nothing was recorded */
         vg_allowance_release(&call->state->allowance, &call->charge);
+    if (__builtin_expect(call->turn.since_ns != 0, 0))
+        vg_gates_end_turn(call);
     vg_guard_leave();
     return call->result;
 }

@@ -22,6 +22,7 @@
 #include "guard/gates.h"
 #include "guard/process_state.h"
 #include "guard/stack.h"
+#include "policy/line.h"
 #include "recorder/format.h"
 
 /* One allocating call of the program. */
@@ -34,8 +35,8 @@ struct vg_call {
     struct vg_failing *failing; /* while it lacks memory and something is tried; else NULL */
     bool placed;         /* the policy has found the memory elsewhere: there was no real success */
     uint64_t placed_key; /* then: vg_request.key */
-    uint64_t held_back_ns; /* CLOCK_MONOTONIC: since when it had to wait its turn; 0: it had not */
-    enum vg_refusal refused_by;               /* of the last try, if that ran out of memory */
+    struct vg_kept_place turn;  /* its place in line, when it had to wait its turn (gates.h) */
+    enum vg_refusal refused_by; /* of the last try, if that ran out of memory */
     const struct vg_inject_rule *injected_by; /* with VG_REFUSED_BY_INJECT, and then */
     uint64_t allocation_number;               /* of the process's allocations */
     bool weightless;         /* set by the wrapper: takes no memory of a device, or none yet */

@@ -64,7 +64,8 @@ struct vg_thread {
     uint16_t depth;       /* > 0: inside the guard */
     uint16_t small_stack; /* there is no room for an unwinder: no stacks are captured */
     struct vg_last_failure last_failure;
-    uint16_t passed_place; /* where its first failure is noted (passed.h); 0: none is */
+    uint64_t turn_since_ns; /* when its last call that had to wait its turn came */
+    uint16_t passed_place;  /* where its first failure is noted (passed.h); 0: none is */
 };
 
 extern _Thread_local struct vg_thread vg_thread;

@@ -82,7 +82,7 @@ struct manner {
     void (*tell)(const struct view *view); /* that it waits */
 };
 
-/* One who comes, in line. */
+/* One who comes, in line until the caller leaves it. */
 struct stay {
     struct vg_line line;
     bool told;
@@ -98,6 +98,7 @@ static void stay_in_line(const struct manner *manner, struct view *view, struct 
 {
     const struct vg_coming *const coming = view->coming;
     struct vg_wait_request request = { .wanted_bytes = coming->bytes,
+                                       .since_ns = coming->since_ns,
                                        .kind = manner->kind,
                                        .priority = coming->priority };
     out->told = false;
@@ -113,7 +114,6 @@ static void stay_in_line(const struct manner *manner, struct view *view, struct 
             manner->tell(view);
         }
     }
-    vg_line_leave(&out->line);
 }
 
 /* ---- VRAMGUARD_NEED ---- */
@@ -180,6 +180,7 @@ bool vg_need_await(const struct vg_coming *coming)
     static const struct manner manner = { VG_WAIT_NEED, reserve, tell_need_waits };
     struct stay stay;
     stay_in_line(&manner, &view, &stay);
+    vg_line_leave(&stay.line);
     tell_need_ends(&view, &stay);
     return stay.end == VG_LINE_TRY;
 }
@@ -203,15 +204,20 @@ static bool is_nobodys(struct view *view)
     return measure_now(view) >= view->coming->bytes || view->others.promised_bytes == 0;
 }
 
-bool vg_newcomer_hold_back(const struct vg_coming *coming, uint64_t *out_since_ns)
+bool vg_newcomer_hold_back(const struct vg_coming *coming, struct vg_kept_place *out)
 {
     static const struct manner manner = { VG_WAIT_NEWCOMER, is_nobodys, tell_held_back };
     struct view view = { .coming = coming };
     struct stay stay;
-    *out_since_ns = 0;
+    *out = (struct vg_kept_place){ .queue = NULL };
     if (vg_registry_has_reserved(coming->registration))
         return true;
     stay_in_line(&manner, &view, &stay);
-    *out_since_ns = stay.line.start_ns;
+    vg_line_keep(&stay.line, out);
+    if (coming->since_ns)
+        out->since_ns = coming->since_ns;
+    out->interrupted = stay.end == VG_LINE_SIGNAL;
+    if (stay.end != VG_LINE_TRY)
+        vg_kept_place_leave(out);
     return stay.end == VG_LINE_TRY;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/size.h"
+#include "policy/line.h"
 #include "registry/registry.h"
 
 /* Who holds less of a GPU than this is a newcomer: it has made its first small allocations at most.
@@ -21,6 +22,7 @@ struct vg_coming {
     uint64_t total_bytes; /* of the device, 0 unknown */
     uint64_t bytes;       /* that it needs, or asks for */
     uint64_t wait_ms;     /* it waits no longer than that */
+    uint64_t since_ns;    /* CLOCK_MONOTONIC: it has been in line since, before; 0: it has not */
     uint16_t priority;
 };
 
@@ -41,8 +43,8 @@ static inline bool vg_newcomer_concerns(const struct vg_registration *registrati
  * before it or the memory has been promised to somebody
  * else. A smaller request that fits may pass, as
  * queue.h says. Returns whether it had its turn; false: the time is over, or a signal came.
- * `*out_since_ns` (CLOCK_MONOTONIC) is when it came: if the memory is not there yet, it goes on
- * waiting from then, and not behind all who have come meanwhile. */
-bool vg_newcomer_hold_back(const struct vg_coming *coming, uint64_t *out_since_ns);
+ * Then its place in line is in `out` and to be left when it has the memory, or waits for it in
+ * another place: others shall not overtake meanwhile. */
+bool vg_newcomer_hold_back(const struct vg_coming *coming, struct vg_kept_place *out);
 
 #endif

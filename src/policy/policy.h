@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/option.h"
+#include "policy/line.h"
 #include "policy/request.h"
 #include "policy/triage.h"
 #include "report/collect.h"
@@ -39,7 +40,7 @@ struct vg_rescue {
     bool told;                  /* its line has been printed */
     uint64_t parameter;         /* of the running step */
     uint64_t start_ns;          /* CLOCK_MONOTONIC at its start */
-    uint64_t since_ns;          /* CLOCK_MONOTONIC: it was held back since; 0: it was not */
+    struct vg_kept_place *turn; /* the call's place in line, when it was held back; may be NULL */
     uint64_t memory[48];        /* the running action's own, zeroed at its start */
     struct vg_history *history; /* of the process */
 };

@@ -123,8 +123,10 @@ static bool others_can_help(const struct vg_rescue *rescue, const struct vg_neig
     const struct vg_failure *const failure = rescue->failure;
     char held[VG_SIZE_TEXT_CAP], missing[VG_SIZE_TEXT_CAP];
     const uint64_t others_bytes = held_by_others(rescue, others);
-    const uint64_t free_bytes =
-        failure->free_bytes != VG_BYTES_UNKNOWN ? failure->free_bytes : others->free_bytes;
+    /* After the others, and not as it was at the failure: what somebody frees meanwhile is missed
+     * in neither, and counted in both at the worst. */
+    const uint64_t now_bytes = measure_free(rescue->failure);
+    const uint64_t free_bytes = now_bytes != VG_BYTES_UNKNOWN ? now_bytes : others->free_bytes;
     const uint64_t wanted = vg_triage_wanted_bytes(failure);
     const uint64_t deficit =
         free_bytes != VG_BYTES_UNKNOWN && wanted > free_bytes ? wanted - free_bytes : 0;
@@ -132,6 +134,8 @@ static bool others_can_help(const struct vg_rescue *rescue, const struct vg_neig
         return true;
     if (others_bytes != VG_BYTES_UNKNOWN && others_bytes > 0 && others_bytes >= deficit)
         return true;
+    if (now_bytes != VG_BYTES_UNKNOWN && now_bytes >= wanted && now_bytes > failure->free_bytes)
+        return true; /* it has just come free */
     if (others_bytes == VG_BYTES_UNKNOWN)
         snprintf(out, cap, "what other processes hold is unknown");
     else if (others_bytes == 0)
@@ -189,8 +193,8 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
         return false;
     }
     /* What it waited for its turn counts. */
-    const uint64_t since_ns = rescue->since_ns ? rescue->since_ns : rescue->start_ns;
-    const uint64_t before_ms = (rescue->start_ns - since_ns) / MS_NS;
+    const uint64_t since_ns = rescue->turn ? rescue->turn->since_ns : 0;
+    const uint64_t before_ms = since_ns ? (rescue->start_ns - since_ns) / MS_NS : 0;
     const struct vg_neighbour *const holder = vg_neighbours_largest(&others);
     waiting->started = true;
     waiting->holder_pid = holder ? holder->pid : 0;
@@ -200,13 +204,15 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     waiting->free_bytes = failure->free_bytes;
     struct vg_wait_request request = {
         .wanted_bytes = vg_triage_wanted_bytes(failure),
-        .since_ns = rescue->since_ns,
+        .since_ns = since_ns,
         .kind = VG_WAIT_ALLOCATION,
         .priority = (uint16_t)rescue->options->priority.number,
         .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,
     };
     vg_line_enter(&waiting->line, registration->queue, &request,
                   ms > before_ms ? ms - before_ms : 1);
+    if (rescue->turn)
+        vg_kept_place_leave(rescue->turn);
     vg_triage_wait_begins(rescue->history, waiting->line.start_ns);
     vg_deadlock_watch_start(&waiting->watch, registration->queue, waiting->line.start_ns);
     return true;

@@ -170,22 +170,41 @@ static bool is_waiting(const struct vg_registry_file *file, uint64_t owner, uint
     return false;
 }
 
+static struct vg_registry_entry read_slot(const struct vg_registry_file *file, int index,
+                                          uint64_t owner, uint64_t now_ns)
+{
+    const struct slot *const slot = &file->slots[index];
+    return (struct vg_registry_entry){
+        .owner = owner,
+        .held_bytes = atomic_load(&slot->held_bytes),
+        .reserved_bytes = open_promise(slot, now_ns),
+        .waiting = is_waiting(file, owner, now_ns),
+    };
+}
+
+bool vg_registry_member(const struct vg_registry_file *file, int32_t pid,
+                        struct vg_registry_entry *out)
+{
+    for (int i = 0; file && i < SLOT_COUNT; i++) {
+        const uint64_t owner = atomic_load(&file->slots[i].owner);
+        if (owner == 0 || vg_process_owner_pid(owner) != pid || !vg_process_owner_alive(owner))
+            continue;
+        *out = read_slot(file, i, owner, vg_clock_monotonic_ns());
+        return true;
+    }
+    return false;
+}
+
 size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
                            struct vg_registry_entry *out, size_t cap)
 {
     const uint64_t self = vg_process_owner_self(), now_ns = vg_clock_monotonic_ns();
     size_t count = 0;
     for (int i = 0; file && i < SLOT_COUNT && count < cap; i++) {
-        const struct slot *const slot = &file->slots[i];
-        const uint64_t owner = atomic_load(&slot->owner);
+        const uint64_t owner = atomic_load(&file->slots[i].owner);
         if (owner == 0 || (owner == self && !with_self) || !vg_process_owner_alive(owner))
             continue;
-        out[count++] = (struct vg_registry_entry){
-            .owner = owner,
-            .held_bytes = atomic_load(&slot->held_bytes),
-            .reserved_bytes = open_promise(slot, now_ns),
-            .waiting = is_waiting(file, owner, now_ns),
-        };
+        out[count++] = read_slot(file, i, owner, now_ns);
     }
     return count;
 }

@@ -52,6 +52,11 @@ struct vg_registry_entry {
 size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
                            struct vg_registry_entry *out, size_t cap);
 
+/* The live guarded process `pid` of the file; false when there is none. Looks into /proc at most
+ * once, however many have died without leaving. */
+bool vg_registry_member(const struct vg_registry_file *file, int32_t pid,
+                        struct vg_registry_entry *out);
+
 struct vg_queue *vg_registry_queue(struct vg_registry_file *file);
 
 typedef void vg_registry_visit(const char *uuid, struct vg_registry_file *file, void *argument);

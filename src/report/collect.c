@@ -292,12 +292,9 @@ static void collect_nvml(struct vg_snapshot *out)
 
 static void describe_processes(const struct vg_failure *failure, struct vg_snapshot *out)
 {
-    static struct vg_registry_entry guarded[256];
-    size_t guarded_count = 0;
-    if (failure->device >= 0)
-        guarded_count = vg_registry_members(
-            failure->tables.registrations[failure->device % VG_FILE_DEVICES].file, false, guarded,
-            sizeof guarded / sizeof guarded[0]);
+    const struct vg_registry_file *const file =
+        failure->device >= 0 ? failure->tables.registrations[failure->device % VG_FILE_DEVICES].file
+                             : NULL;
     for (uint32_t i = 0; i < out->process_count; i++) {
         struct vg_snapshot_process *const process = &out->processes[i];
         struct vg_process_id id;
@@ -311,10 +308,9 @@ static void describe_processes(const struct vg_failure *failure, struct vg_snaps
         vg_process_command(process->pid, process->command, sizeof process->command);
         if (vg_process_uid(process->pid, &uid) == 0)
             process->uid = (uint32_t)uid;
-        for (size_t k = 0; k < guarded_count; k++)
-            if (vg_process_owner_pid(guarded[k].owner) == process->pid)
-                process->flags |=
-                    VG_PROCESS_GUARDED | (guarded[k].waiting ? VG_PROCESS_WAITING : 0);
+        struct vg_registry_entry guarded;
+        if (vg_registry_member(file, process->pid, &guarded))
+            process->flags |= VG_PROCESS_GUARDED | (guarded.waiting ? VG_PROCESS_WAITING : 0);
     }
 }
 
