@@ -40,6 +40,14 @@ static bool is_between(const char *name)
            strncmp(name, "libvramguard", 12) == 0;
 }
 
+static enum vg_caller caller_of(const char *name)
+{
+    for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
+        if (strncmp(name, modules[k].prefix, strlen(modules[k].prefix)) == 0)
+            return modules[k].caller;
+    return VG_CALLER_OTHER;
+}
+
 enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
 {
     struct vg_elf_object object;
@@ -48,14 +56,20 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
         if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
             return VG_CALLER_OTHER;
         const char *const name = file_name(object.path);
-        if (is_between(name))
-            continue;
-        for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
-            if (strncmp(name, modules[k].prefix, strlen(modules[k].prefix)) == 0)
-                return modules[k].caller;
-        return VG_CALLER_OTHER;
+        if (!is_between(name))
+            return caller_of(name);
     }
     return VG_CALLER_OTHER;
+}
+
+bool vg_caller_is_below(enum vg_caller caller, const uint64_t *frames, uint32_t count)
+{
+    struct vg_elf_object object;
+    for (uint32_t i = 0; i < count; i++)
+        if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) == 0 &&
+            caller_of(file_name(object.path)) == caller)
+            return true;
+    return false;
 }
 
 /* Ends of the files that hold the loop, and what its function's qualified name begins with: in
