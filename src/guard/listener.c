@@ -19,6 +19,7 @@
 enum {
     STACK_BYTES = 256 << 10, /* thread-local storage of the program's libraries included */
     SPACING_MS = 2000,       /* between two answers */
+    TELL_MS = 200,
     NAME_CAP = 96,
 };
 
@@ -35,6 +36,7 @@ struct listener {
     struct vg_queue *queue;
     int device;
     uint64_t asker, wanted_bytes; /* of the question that is being answered */
+    char asker_name[NAME_CAP];    /* it may be gone in the end */
     uint64_t live_bytes;          /* before the answer */
 };
 
@@ -42,6 +44,9 @@ static struct listener listeners[VG_FILE_DEVICES];
 
 /* Of the thread that has claimed the helper. */
 static struct vg_python_trim work;
+
+/* Caches have been emptied, and the user does not know yet. */
+static atomic_bool untold;
 
 void vg_listener_init(struct vg_process_state *state)
 {
@@ -58,7 +63,7 @@ static uint64_t live_bytes(const struct listener *l)
     return atomic_load(&l->state->recorder.header->devices[l->device].live_bytes);
 }
 
-/* Free memory of the device, which is the current one only where the primary context is. */
+/* By the record of this process: what is free on the device, others change, too. */
 static uint64_t given_bytes(const struct listener *l)
 {
     const uint64_t live = live_bytes(l);
@@ -120,6 +125,7 @@ static void run_work(void *argument)
 {
     (void)argument;
     vg_python_trim(&work);
+    atomic_store(&untold, work.end == VG_PYTHON_TRIM_DONE);
 }
 
 /* Runs the claimed helper, and releases it. */
@@ -150,12 +156,12 @@ static enum vg_helper_end ask_python(struct listener *l, uint64_t until_ns,
 
 static void tell_given(const struct listener *l, uint64_t bytes)
 {
-    char name[NAME_CAP], gave[VG_SIZE_TEXT_CAP], wanted[VG_SIZE_TEXT_CAP];
+    char gave[VG_SIZE_TEXT_CAP], wanted[VG_SIZE_TEXT_CAP];
     if (bytes < WORTH_A_LINE)
         return;
-    vg_neighbours_name(name, sizeof name, (int32_t)vg_process_owner_pid(l->asker));
     vg_stderr_line("GPU %d: gave back %s of cached memory: %s asked for %s", l->device,
-                   vg_size_format(gave, bytes), name, vg_size_format(wanted, l->wanted_bytes));
+                   vg_size_format(gave, bytes), l->asker_name,
+                   vg_size_format(wanted, l->wanted_bytes));
 }
 
 static void conclude(struct listener *l, enum vg_helper_end end, const struct vg_python_trim *done)
@@ -176,6 +182,7 @@ static void conclude(struct listener *l, enum vg_helper_end end, const struct vg
         vg_fault_line(VG_FAULT_PYTHON_TRIM, "GPU %d: emptying Python's caches: %s", l->device,
                       done->why);
     tell_given(l, bytes);
+    atomic_store(&untold, false);
 }
 
 /* No more often than that, whichever GPU is asked for: a cache that has just been emptied is worth
@@ -205,6 +212,8 @@ static void answer(struct listener *l)
         vg_clock_monotonic_ns() + l->state->options->trim_timeout.number * MS_NS;
     if (vg_helper_claim(until_ns) != 0)
         return;
+    vg_neighbours_name(l->asker_name, sizeof l->asker_name,
+                       (int32_t)vg_process_owner_pid(l->asker));
     l->live_bytes = live_bytes(l);
     conclude(l, ask_python(l, until_ns, &done), &done);
     vg_queue_tell_freed(l->queue); /* what pools of the driver gave back, nobody has told */
@@ -215,7 +224,7 @@ static void answer(struct listener *l)
 static void *listen(void *argument)
 {
     struct listener *const l = argument;
-    pthread_setname_np(pthread_self(), "vramguard-listn");
+    pthread_setname_np(pthread_self(), "vramguard-give");
     /* `listens` is cleared when the process leaves the registry: the words are another's then. */
     while (atomic_load(&l->ask->listens)) {
         const uint32_t asked = atomic_load(&l->ask->asked);
@@ -281,5 +290,8 @@ void vg_listener_consider(struct vg_process_state *state, int device, uint64_t l
 
 void vg_listener_close(void)
 {
+    const struct timespec pause = { .tv_nsec = 1000000 };
     vg_python_trim_close();
+    for (int i = 0; i < TELL_MS && atomic_load(&untold); i++)
+        nanosleep(&pause, NULL);
 }
