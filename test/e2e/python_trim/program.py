@@ -77,6 +77,19 @@ def busy():
     say("busy", len(kept))
 
 
+def refills():
+    """Its cache fills again each time."""
+    fill()
+    be_ready()
+    for count in (1, 2):
+        while framework.cuda.calls < count and not ended.is_set():
+            time.sleep(0.005)
+        time.sleep(0.3)  # who asked has got it, and has ended
+        fill()
+        say("filled")
+    ended.wait()
+
+
 def in_use():
     kept = fill(kept=800)
     be_ready()
@@ -219,7 +232,7 @@ def small():
 
 
 MODES = {
-    "idle": idle, "sleep": idle, "busy": busy, "in_use": in_use, "keeps_gil": keeps_gil,
+    "idle": idle, "sleep": idle, "busy": busy, "refills": refills, "in_use": in_use, "keeps_gil": keeps_gil,
     "garbage": garbage, "fork": fork, "ends": ends, "ends_slowly": ends_slowly, "fails": fails,
     "fails_late": fails, "without_gil": lambda: other_caller(ctypes.CDLL),
     "with_gil": lambda: other_caller(ctypes.PyDLL), "second_gpu": second_gpu,
