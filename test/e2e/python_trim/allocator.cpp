@@ -1,7 +1,8 @@
 // A caching allocator that behaves to the driver, to its lock and to the GIL as PyTorch's does
-// (c10/cuda/CUDACachingAllocator.cpp): a recursive mutex is held throughout, also around cudaMalloc;
-// when that fails the cache is emptied and it is called again. Built as libc10_cuda.so for the torch of
-// this folder, and as an extension module of CuPy's, whose pool keeps memory likewise.
+// (c10/cuda/CUDACachingAllocator.cpp): a recursive mutex is held throughout, also around
+// cudaMalloc; when that fails the cache is emptied and it is called again. Built as libc10_cuda.so
+// for the torch of this folder, and as an extension module of CuPy's, whose pool keeps memory
+// likewise.
 #include <cstddef>
 #include <map>
 #include <mutex>
@@ -100,5 +101,4 @@ int empty_cache_without_gil(void)
     std::lock_guard<std::recursive_mutex> lock(mutex);
     return release_cached();
 }
-
 }

@@ -1,5 +1,5 @@
-/* A program in C that loads: `take MIB` prints cuMemAlloc's result and how many milliseconds it took,
- * and, with a second argument, keeps the memory for so many milliseconds. */
+/* A program in C that loads: `take MIB` prints cuMemAlloc's result and how many milliseconds it
+ * took, and, with a second argument, keeps the memory for so many milliseconds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
