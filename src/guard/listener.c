@@ -35,9 +35,9 @@ struct listener {
     struct vg_ask *ask;
     struct vg_queue *queue;
     int device;
-    uint64_t asker, wanted_bytes; /* of the question that is being answered */
-    char asker_name[NAME_CAP];    /* it may be gone in the end */
-    uint64_t live_bytes;          /* before the answer */
+    uint64_t asker, wanted_bytes;      /* of the question that is being answered */
+    char asker_name[NAME_CAP];         /* it may be gone in the end */
+    uint64_t live_bytes, pooled_bytes; /* before the answer */
 };
 
 static struct listener listeners[VG_FILE_DEVICES];
@@ -68,6 +68,40 @@ static uint64_t given_bytes(const struct listener *l)
 {
     const uint64_t live = live_bytes(l);
     return l->live_bytes > live ? l->live_bytes - live : 0;
+}
+
+static uint64_t reserved_by(CUmemoryPool pool)
+{
+    uint64_t bytes = 0;
+    if (!vg_driver.cuMemPoolGetAttribute ||
+        vg_driver.cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &bytes) !=
+            CUDA_SUCCESS)
+        return 0;
+    return bytes;
+}
+
+/* What the driver's pools of the device hold, in use or not: the cache of PyTorch's backend
+ * cudaMallocAsync. */
+static uint64_t pooled_bytes(const struct listener *l)
+{
+    uint64_t pools[VG_POOLS_MAX];
+    CUmemoryPool pool;
+    uint64_t bytes = 0;
+    if (vg_driver.cuDeviceGetDefaultMemPool &&
+        vg_driver.cuDeviceGetDefaultMemPool(&pool, l->device) == CUDA_SUCCESS)
+        bytes = reserved_by(pool);
+    const size_t count = vg_pools_on_device(&l->state->pools, l->device, pools, VG_POOLS_MAX);
+    for (size_t i = 0; i < count; i++)
+        bytes += reserved_by((CUmemoryPool)(uintptr_t)pools[i]);
+    return bytes;
+}
+
+/* With what pools have given back; at the end. */
+static uint64_t all_given_bytes(const struct listener *l)
+{
+    const uint64_t pooled = pooled_bytes(l), given = given_bytes(l);
+    const uint64_t by_pools = l->pooled_bytes > pooled ? l->pooled_bytes - pooled : 0;
+    return by_pools > given ? by_pools : given;
 }
 
 static bool is_still_wanted(const struct listener *l)
@@ -167,8 +201,8 @@ static void tell_given(const struct listener *l, uint64_t bytes)
 static void conclude(struct listener *l, enum vg_helper_end end, const struct vg_python_trim *done)
 {
     char time[VG_DURATION_TEXT_CAP];
-    const uint64_t bytes = given_bytes(l);
-    tell_so_far(l);
+    const uint64_t bytes = all_given_bytes(l);
+    atomic_store(&l->ask->gave_mib, (uint32_t)(bytes / VG_MIB));
     if (end == VG_HELPER_TIMED_OUT)
         vg_fault_line(VG_FAULT_PYTHON_TRIM,
                       "GPU %d: another process asked for memory, but Python's caches could not be "
@@ -215,6 +249,7 @@ static void answer(struct listener *l)
     vg_neighbours_name(l->asker_name, sizeof l->asker_name,
                        (int32_t)vg_process_owner_pid(l->asker));
     l->live_bytes = live_bytes(l);
+    l->pooled_bytes = pooled_bytes(l);
     conclude(l, ask_python(l, until_ns, &done), &done);
     vg_queue_tell_freed(l->queue); /* what pools of the driver gave back, nobody has told */
 }

@@ -323,7 +323,7 @@ static void call_python(void *unused)
 static const char *reason_to_leave_python(const struct trim *t)
 {
     if (t->rescue->failure->below_pytorch)
-        return "not emptied (PyTorch empties its own)";
+        return "not emptied (PyTorch's allocator is in the call)";
     if (vg_python_trim_holds_gil())
         return "not emptied (the failing thread holds the GIL)";
     if (!is_alone(t->rescue->history))
@@ -347,8 +347,9 @@ static bool ask_python(struct trim *t)
     const uint64_t until_ns = deadline(t);
     uint64_t ignored;
     snprintf(t->what, sizeof t->what, "Python's caches");
+    /* PyTorch has emptied its own cache by now, and there is no need to say so. */
     if (t->rescue->options->python_trim.number == VG_PYTHON_TRIM_OFF ||
-        !vg_python_trim_is_possible())
+        t->rescue->failure->caller == VG_CALLER_PYTORCH || !vg_python_trim_is_possible())
         return true;
     const char *const reason = reason_to_leave_python(t);
     if (reason) {

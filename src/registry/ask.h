@@ -27,9 +27,9 @@ struct vg_registration;
  * leaves. */
 struct vg_ask *vg_registry_ask_of(const struct vg_registration *registration);
 
-/* Asks every other live process of the file that listens and holds some of the GPU's memory, unless
- * it is still at an answer. Returns how many have been asked, those included. Looks into /proc for
- * each. 0 for a NULL file. */
+/* Asks every other live process of the file that listens, unless it is still at an answer: what it
+ * holds as far as the registry tells says nothing of what the driver's pools keep for it. Returns
+ * how many have been asked, those included. Looks into /proc for each. 0 for a NULL file. */
 unsigned vg_registry_ask(struct vg_registry_file *file, uint64_t wanted_bytes);
 
 /* What those have given back whom this process was the last to ask. */

@@ -227,9 +227,6 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
 
 /* ---- asking others to give back ---- */
 
-/* Who holds less than this has no cache worth a thread's waking up. */
-#define WORTH_ASKING_BYTES (64 * VG_MIB)
-
 struct vg_ask *vg_registry_ask_of(const struct vg_registration *registration)
 {
     return registration->file ? &slot_of(registration)->ask : NULL;
@@ -254,7 +251,7 @@ unsigned vg_registry_ask(struct vg_registry_file *file, uint64_t wanted_bytes)
         struct slot *const slot = &file->slots[i];
         const uint64_t owner = atomic_load(&slot->owner);
         if (owner == 0 || owner == self || !atomic_load(&slot->ask.listens) ||
-            atomic_load(&slot->held_bytes) < WORTH_ASKING_BYTES || !vg_process_owner_alive(owner))
+            !vg_process_owner_alive(owner))
             continue;
         put_question(&slot->ask, wanted_bytes);
         count++;

@@ -206,18 +206,23 @@ static void who_listens_is_asked_and_answers(void **state)
     vg_registry_join(GPU, &own);
     const struct neighbour deaf = start_neighbour(500 * VG_MIB);
     assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 0);
-    const pid_t small = start_listener(63 * VG_MIB), large = start_listener(64 * VG_MIB);
+    const pid_t listener = start_listener(64 * VG_MIB);
     for (uint64_t mib = 100; mib < 103; mib++) {
         assert_int_equal(vg_registry_ask(own.file, mib * VG_MIB), 1);
         await_answers(&own, &given);
         assert_int_equal(given.bytes, mib * VG_MIB);
         assert_int_equal(given.largest_bytes, mib * VG_MIB);
-        assert_int_equal(given.largest_pid, large);
+        assert_int_equal(given.largest_pid, listener);
     }
-    kill(small, SIGKILL);
-    kill(large, SIGKILL);
-    waitpid(small, NULL, 0);
-    waitpid(large, NULL, 0);
+    const pid_t second = start_listener(64 * VG_MIB);
+    assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 2);
+    await_answers(&own, &given);
+    assert_int_equal(given.bytes, 200 * VG_MIB);
+    assert_int_equal(given.largest_bytes, 100 * VG_MIB);
+    kill(listener, SIGKILL);
+    kill(second, SIGKILL);
+    waitpid(listener, NULL, 0);
+    waitpid(second, NULL, 0);
     assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 0);
     end_neighbour(deaf);
     vg_registry_leave(&own);
