@@ -87,7 +87,7 @@ void cached_free(void *address)
     used.erase(block);
 }
 
-// With the GIL, which it keeps: PyTorch up to 2.5.
+// With the GIL, which it keeps: as older PyTorch did (torch/csrc/cuda/Module.cpp, emptyCache).
 int empty_cache_with_gil(void)
 {
     std::lock_guard<std::recursive_mutex> lock(mutex);
