@@ -62,14 +62,40 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
     return VG_CALLER_OTHER;
 }
 
+struct below {
+    enum vg_caller caller;
+    const uint64_t *frames;
+    uint32_t count;
+};
+
+static bool contains(const struct dl_phdr_info *info, uint64_t address)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD &&
+            address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz)
+            return true;
+    }
+    return false;
+}
+
+/* One look at all objects instead of one for each frame: few have such a name. */
+static int look_below(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    const struct below *const below = argument;
+    (void)size;
+    if (!info->dlpi_name || caller_of(file_name(info->dlpi_name)) != below->caller)
+        return 0;
+    for (uint32_t i = 0; i < below->count; i++)
+        if (contains(info, below->frames[i] - 1))
+            return 1;
+    return 0;
+}
+
 bool vg_caller_is_below(enum vg_caller caller, const uint64_t *frames, uint32_t count)
 {
-    struct vg_elf_object object;
-    for (uint32_t i = 0; i < count; i++)
-        if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) == 0 &&
-            caller_of(file_name(object.path)) == caller)
-            return true;
-    return false;
+    struct below below = { .caller = caller, .frames = frames, .count = count };
+    return dl_iterate_phdr(look_below, &below) != 0;
 }
 
 /* Ends of the files that hold the loop, and what its function's qualified name begins with: in

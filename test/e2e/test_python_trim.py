@@ -1,7 +1,6 @@
 """Memory that a Python framework only caches is given back: to other processes that wait for memory,
 and to code of the same process that lacks it. Nobody is harmed by it."""
 
-import os
 import re
 import signal
 import subprocess
@@ -197,6 +196,38 @@ def test_python_that_keeps_the_gil(machine):
     assert len(gave(result)) == 1 and len(result.guard_lines) == 2
 
 
+def test_who_waits_says_where_it_came_from(machine):
+    neighbour = Neighbour(machine, "keeps_gil").await_ready()
+    time.sleep(0.3)
+    code, ms, result = take(machine)
+    assert code == 0 and 1000 < ms < 4000
+    first, last = result.guard_lines
+    assert "waiting up to 10 s for 512 MiB" in first
+    assert re.fullmatch(r"vramguard: GPU 0: got 512 MiB after [\d.]+ s "
+                        r"\(pid \d+ \(python.*\) gave back 800 MiB of its cache\)", last), last
+    assert len(gave(neighbour.end())) == 1
+
+
+def test_askers_that_are_killed_at_random(machine):
+    neighbour = Neighbour(machine, "churn", VRAMGUARD_POLICY="trim").await_ready()
+    for i in range(30):
+        asker = machine.start([TAKE, 700, 5000], guarded=True, **settings())
+        time.sleep(0.01 + 0.01 * i)
+        machine.kill(asker)
+    result = neighbour.end()
+    words = result.stdout.split()
+    assert int(words[1]) >= 2 and float(words[3]) < 0.5, result.stdout
+
+
+def test_who_gives_is_killed_meanwhile(machine):
+    neighbour = Neighbour(machine, "idle", SIMGPU_LATENCY="cuMemFree=300ms").await_ready()
+    asker = machine.start([TAKE, 900], guarded=True, **settings())
+    time.sleep(0.5)
+    machine.kill(neighbour.process)
+    result = machine.finish(asker)
+    assert result.stdout.startswith("0 "), result.stderr
+
+
 def test_nothing_is_done_for_an_asker_that_was_killed(machine):
     neighbour = Neighbour(machine, "keeps_gil").await_ready()
     time.sleep(0.3)
@@ -372,6 +403,14 @@ def test_a_failing_thread_with_the_gil_does_not_wait_for_it(machine, python):
                          **settings(VRAMGUARD_POLICY="trim"))
     assert result.stdout == "2 calls 0 True\n"
     assert ("Python's caches not emptied (the failing thread holds the GIL)"
+            in " ".join(result.guard_text.split()))
+
+
+def test_an_allocator_plugged_into_pytorch(machine):
+    result = machine.run([sys.executable, HERE / "program.py", "plugged"], guarded=True,
+                         **settings(VRAMGUARD_POLICY="trim"))
+    assert result.stdout == "2 calls 0 True\n"
+    assert ("Python's caches not emptied (PyTorch's allocator is in the call)"
             in " ".join(result.guard_text.split()))
 
 

@@ -79,6 +79,24 @@ int cached_malloc(void **address, size_t bytes)
     return error;
 }
 
+// An allocator that is plugged in (torch.cuda.memory.CUDAPluggableAllocator), used with the lock
+// held.
+int plugged_malloc(void **address, size_t bytes, int (*allocate)(void **, size_t))
+{
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    const int error = allocate(address, bytes);
+    return error ? error : 0;
+}
+
+// One that can be plugged in.
+int plain_malloc(void **address, size_t bytes)
+{
+    const int error = cudaMalloc(address, bytes);
+    if (error)
+        cudaGetLastError();
+    return error;
+}
+
 void cached_free(void *address)
 {
     std::lock_guard<std::recursive_mutex> lock(mutex);

@@ -90,6 +90,20 @@ def refills():
     ended.wait()
 
 
+def churn():
+    """It uses its memory anew all the time, and bears not getting it."""
+    heart = Heart()
+    fill()
+    be_ready()
+    while not ended.is_set():
+        try:
+            fill()
+        except RuntimeError:
+            pass
+        time.sleep(0.02)
+    say("calls", framework.cuda.calls, "longest", heart.longest)
+
+
 def in_use():
     kept = fill(kept=800)
     be_ready()
@@ -199,6 +213,17 @@ def other_caller(dll):
     say(code, "calls", framework.cuda.calls, time.monotonic() - begin < 2)
 
 
+def plugged():
+    """PyTorch's allocator calls another one, with its lock held."""
+    fill()
+    other = ctypes.CDLL(os.path.join(os.environ["ALLOCATORS"], "cupy", "_core", "core.so"))
+    address = ctypes.c_void_p()
+    begin = time.monotonic()
+    code = framework._nogil.plugged_malloc(ctypes.byref(address), ctypes.c_size_t(500 * MIB),
+                                           other.plain_malloc)
+    say(code, "calls", framework.cuda.calls, time.monotonic() - begin < 2)
+
+
 def second_gpu():
     """It uses GPU 1 only: giving back must not make a context on GPU 0."""
     framework.cuda.set_device(1)
@@ -232,11 +257,11 @@ def small():
 
 
 MODES = {
-    "idle": idle, "sleep": idle, "busy": busy, "refills": refills, "in_use": in_use, "keeps_gil": keeps_gil,
+    "idle": idle, "sleep": idle, "busy": busy, "churn": churn, "refills": refills, "in_use": in_use, "keeps_gil": keeps_gil,
     "garbage": garbage, "fork": fork, "ends": ends, "ends_slowly": ends_slowly, "fails": fails,
     "fails_late": fails, "without_gil": lambda: other_caller(ctypes.CDLL),
     "with_gil": lambda: other_caller(ctypes.PyDLL), "second_gpu": second_gpu,
-    "captures": captures, "small": small,
+    "plugged": plugged, "captures": captures, "small": small,
 }
 
 MODES[mode]()
