@@ -16,6 +16,9 @@
  *     if hasattr(guard, "vramguard_add_trim_hook"):
  *         guard.vramguard_add_trim_hook(b"cache", 0, free_cache, None)
  *
+ *     if hasattr(guard, "vramguard_mark"):
+ *         guard.vramguard_mark(b"epoch 3")
+ *
  * Keep `free_cache` alive as long as it is registered. */
 #ifndef VRAMGUARD_H
 #define VRAMGUARD_H
@@ -48,6 +51,7 @@ typedef uint64_t (*vramguard_trim_fn)(int device, uint64_t wanted_bytes, uint64_
 
 const char *vramguard_version(void);
 int vramguard_write_report(int fd);
+int vramguard_mark(const char *text);
 int vramguard_add_trim_hook(const char *name, int priority, vramguard_trim_fn function,
                             void *argument);
 int vramguard_remove_trim_hook(vramguard_trim_fn function, void *argument);
@@ -80,6 +84,21 @@ static inline int vramguard_write_report(int fd)
     } found;
     found.object = dlsym(0, "vramguard_write_report");
     return found.object ? found.call(fd) : -ENOSYS;
+}
+
+/* Sets a mark: "epoch 3". `vramguard report` shows it with its time and what was live and the peak
+ * then. Takes well under a microsecond, no system call as a rule and no memory. Of `text` 127 bytes
+ * are kept, made safe to print; of a run 10000 marks. Any thread. Returns 0, or a negative errno:
+ * -EINVAL (no text), -ENODEV when the library is switched off or the program has not loaded the CUDA
+ * driver yet, -ENOSPC (there are 10000), -ENOMEM, -ENOSYS without the library. */
+static inline int vramguard_mark(const char *text)
+{
+    union {
+        void *object;
+        int (*call)(const char *text);
+    } found;
+    found.object = dlsym(0, "vramguard_mark");
+    return found.object ? found.call(text) : -ENOSYS;
 }
 
 /* Registers a trim hook. Hooks of higher `priority` are called first, those of the same in the order

@@ -36,8 +36,30 @@ $(E2E_OUT)/actor: test/e2e/actor.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -pthread -o $@
 
+E2E_MARKS := $(addprefix $(E2E_OUT)/,marks marks_cpp)
+
+$(E2E_OUT)/marks: test/e2e/marks.c include/vramguard.h $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) -std=c99 $(E2E_WARN) -O1 -Iinclude $< -L$(BUILD)/simgpu -lcuda -o $@
+
+$(E2E_OUT)/marks_cpp: test/e2e/marks.c include/vramguard.h $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CXX) -x c++ -std=c++11 $(E2E_WARN) -O1 -Iinclude $< -x none -L$(BUILD)/simgpu -lcuda -o $@
+
+# A caching allocator for the stand-ins of PyTorch and CuPy, under the names of the real ones.
+E2E_PYTHON := $(addprefix $(E2E_OUT)/python_trim/,torch/lib/libc10_cuda.so cupy/_core/core.so take)
+
+$(E2E_OUT)/python_trim/take: test/e2e/python_trim/take.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes $< -L$(BUILD)/simgpu -lcuda -o $@
+
+$(E2E_OUT)/python_trim/%.so: test/e2e/python_trim/allocator.cpp $(BUILD)/simgpu/libcudart.so
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 $(E2E_WARN) -O1 -g -fPIC -shared $< -L$(BUILD)/simgpu -lcudart -ldl -o $@
+
 .PHONY: check-e2e
-check-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM) $(E2E_OUT)/actor
+check-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM) $(E2E_OUT)/actor \
+           $(E2E_MARKS) $(E2E_PYTHON)
 	@BUILD=$(BUILD) test/e2e/run
 
 check: check-e2e

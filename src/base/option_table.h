@@ -35,6 +35,9 @@ VG_OPTION(trim_command, CHECKED, VRAMGUARD_TRIM_CMD, "", 0, 0,
           "amounts in its environment")
 VG_OPTION(trim_timeout, DURATION, VRAMGUARD_TRIM_TIMEOUT, "10s", 1, 600000, "1ms to 10m",
           "how long trim waits for a hook, a library or a command")
+VG_OPTION(python_trim, CHOICE, VRAMGUARD_PYTHON_TRIM, "cache", 0, 0, "off|cache|full",
+          "where trim is a policy, also for other processes that wait: cache empties PyTorch's and "
+          "CuPy's caches, full collects Python's garbage before")
 VG_OPTION(priority, COUNT, VRAMGUARD_PRIORITY, "50", 0, 100, "0 to 100",
           "who waits with a higher one is served first and is not the one that a deadlock fails")
 VG_OPTION(need, SIZE, VRAMGUARD_NEED, "", 1, UINT64_MAX - 1, "a size",

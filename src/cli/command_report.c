@@ -16,6 +16,7 @@
 #include "cli/symbols.h"
 #include "report/amount.h"
 #include "report/label.h"
+#include "report/mark_record.h"
 #include "report/python_frame.h"
 #include "report/render.h"
 #include "report/rescue_record.h"
@@ -271,6 +272,41 @@ static void print_rescues(const struct report_arguments *arguments, const struct
         printf("    (%zu earlier ones: --all)\n", first);
 }
 
+/* ---- marks ---- */
+
+/* The latest ones; a line each. */
+static void print_marks(const struct report_arguments *arguments, const struct vg_reader *reader)
+{
+    enum { SHOWN = 20, TIME_COLUMNS = 14 };
+    const uint32_t count = reader->header->mark_count;
+    const unsigned columns =
+        arguments->style.columns ? arguments->style.columns : VG_REPORT_COLUMNS;
+    size_t first = 0;
+    if (count == 0)
+        return;
+    printf("\n  %u mark%s\n", count, count == 1 ? "" : "s");
+    if (!arguments->all && reader->mark_count > SHOWN)
+        first = reader->mark_count - SHOWN;
+    if (first > 0)
+        printf("    (%zu earlier ones: --all)\n", first);
+    for (size_t i = first; i < reader->mark_count; i++) {
+        struct vg_mark_record record;
+        char line[4096], time[32];
+        struct vg_text text = vg_text_over(time, sizeof time);
+        if (vg_mark_record_read(reader->marks[i].bytes, reader->marks[i].size_bytes, &record) != 0)
+            continue;
+        vg_moment_add_time(&text, record.realtime_ns);
+        printf("    %s  ", time);
+        text = vg_text_over(line, sizeof line);
+        vg_mark_record_render(&record, &text);
+        text = vg_text_over(text_data, sizeof text_data);
+        vg_wrap_add(&text, line, TIME_COLUMNS, columns, VG_WRAP_WORDS);
+        fputs(text_data, stdout);
+    }
+    if (count > reader->mark_count)
+        printf("    (%zu further ones were only counted)\n", count - reader->mark_count);
+}
+
 /* ---- what was live ---- */
 
 static void add_host_title(struct vg_text *title)
@@ -391,6 +427,7 @@ static int print_report(const struct report_arguments *arguments, struct vg_read
     print_run(&arguments->style, reader, path);
     int code = print_failures(arguments, reader, symbols);
     print_rescues(arguments, reader, symbols);
+    print_marks(arguments, reader);
     if (code == 0)
         code = print_live(arguments, reader, symbols);
     vg_symbols_close(symbols);

@@ -51,16 +51,23 @@ static const char *lacks_elsewhere(enum vg_function_id function)
     }
 }
 
-/* Who calls is asked for even when no stacks are wanted. */
-static enum vg_caller classify(const struct vg_call *call)
+static void classify_stack(struct vg_failure *failure, const struct vg_stack *stack)
 {
-    if (vg_thread.small_stack)
-        return VG_CALLER_OTHER;
-    if (call->stack.depth > 0)
-        return vg_caller_classify(call->stack.frames, call->stack.depth);
-    struct vg_stack stack;
+    failure->caller = vg_caller_classify(stack->frames, stack->depth);
+    failure->below_pytorch =
+        stack->depth == 0 || vg_caller_is_below(VG_CALLER_PYTORCH, stack->frames, stack->depth);
+}
+
+/* Who calls is asked for even when no stacks are wanted. */
+static void classify(const struct vg_call *call, struct vg_failure *failure)
+{
+    struct vg_stack stack = { .depth = 0 };
+    if (call->stack.depth > 0 || vg_thread.small_stack) {
+        classify_stack(failure, &call->stack);
+        return;
+    }
     vg_stack_capture(&stack);
-    return vg_caller_classify(stack.frames, stack.depth);
+    classify_stack(failure, &stack);
 }
 
 /* ---- failures that are passed on ---- */
@@ -146,6 +153,7 @@ static void give_memory_back(struct vg_call *call)
 {
     struct vg_failing *const failing = call->failing;
     call->failing = NULL;
+    atomic_fetch_sub(&call->state->history.failing_calls, 1);
     if (failing == &spare)
         atomic_flag_clear(&spare_taken);
     else
@@ -178,12 +186,12 @@ static void describe(struct vg_call *call)
         .refused_by = call->refused_by,
         .injected_rule = injected ? call->injected_by->text : NULL,
         .injected_number = injected ? call->allocation_number : 0,
-        .caller = classify(call),
         .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
         .capturing = vg_captures_live(),
         .twice = is_made_twice(call->function),
         .lacks_elsewhere = lacks_elsewhere(call->function),
     };
+    classify(call, &failing->failure);
     measure_device(&failing->failure);
     vg_failing_measure_limit(state, &failing->failure);
     failing->rescue = (struct vg_rescue){
@@ -267,6 +275,7 @@ static bool answer(struct vg_call *call, const struct vg_request *request)
                           "tried for it and it is not reported");
             return false;
         }
+        atomic_fetch_add(&call->state->history.failing_calls, 1);
         describe(call);
     }
     if (request) {

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "guard/failing.h"
+#include "guard/listener.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
 static uint64_t coarse_now_ns(void)
@@ -46,8 +47,13 @@ static void publish_held(struct vg_process_state *state, int device)
     const uint64_t live = atomic_load_explicit(&state->recorder.header->devices[device].live_bytes,
                                                memory_order_relaxed);
     const uint64_t told = atomic_load_explicit(held, memory_order_relaxed);
-    if (live - told >= VG_MIB && told - live >= VG_MIB)
+    if (live - told >= VG_MIB && told - live >= VG_MIB) {
         atomic_store_explicit(held, live, memory_order_relaxed);
+        if (__builtin_expect(
+                live >= atomic_load_explicit(&state->listen_at_bytes[device], memory_order_relaxed),
+                0))
+            vg_listener_consider(state, device, live);
+    }
 }
 
 bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes)

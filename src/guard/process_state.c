@@ -14,6 +14,7 @@
 #include "base/stderr.h"
 #include "driver/driver.h"
 #include "guard/fork_mark.h"
+#include "guard/listener.h"
 #include "policy/spill.h"
 
 struct vg_process_state *_Atomic vg_process_current;
@@ -85,6 +86,7 @@ static void at_exit(int status, void *argument)
     struct vg_process_state *const state = argument;
     if (atomic_load(&vg_process_current) != state || !vg_fork_mark_intact())
         return; /* a forked child that inherited the handler */
+    vg_listener_close();
     report_passed(state);
     vg_spill_finish(&state->spilled);
     vg_recorder_finish(&state->recorder, status);
@@ -117,6 +119,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->options = from;
     state->history.distributed = from->distributed;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
+    vg_listener_init(state);
     if (vg_policy_wait_ms(&state->policy) > 0)
         state->gates |= VG_GATE_QUEUE;
     if (from->inject.text[0] &&

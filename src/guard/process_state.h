@@ -43,6 +43,8 @@ struct vg_process_state {
     struct vg_passed passed;
     _Atomic uint32_t device_stage[VG_FILE_DEVICES]; /* enum vg_device_stage */
     struct vg_registration registrations[VG_FILE_DEVICES];
+    _Atomic uint64_t
+        listen_at_bytes[VG_FILE_DEVICES]; /* who holds so much may listen (listener.h) */
 };
 
 struct vg_tables vg_process_tables(struct vg_process_state *state);

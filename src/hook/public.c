@@ -6,6 +6,7 @@
 #include "hook/wrappers.h"
 #include "policy/trim_hooks.h"
 #include "report/emit.h"
+#include "report/mark_record.h"
 #define VRAMGUARD_BUILDING
 #include "vramguard.h"
 
@@ -39,6 +40,20 @@ VG_EXPORT int vramguard_write_report(int fd)
         error = vg_report_write(&present, fd);
     }
     vg_guard_leave();
+    return error;
+}
+
+VG_EXPORT int vramguard_mark(const char *text)
+{
+    const int saved_errno = errno; /* the file may grow */
+    if (!text)
+        return -EINVAL;
+    struct vg_process_state *const state = vg_driver_bind() ? vg_guard_enter() : NULL;
+    if (!state)
+        return -ENODEV;
+    const int error = vg_mark_record(&state->recorder, vg_thread.thread_id, text);
+    vg_guard_leave();
+    errno = saved_errno;
     return error;
 }
 

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "base/stderr.h"
 #include "driver/driver.h"
+#include "policy/asking.h"
 #include "policy/line.h"
 #include "policy/neighbours.h"
 
@@ -101,12 +102,15 @@ static void stay_in_line(const struct manner *manner, struct view *view, struct 
                                        .since_ns = coming->since_ns,
                                        .kind = manner->kind,
                                        .priority = coming->priority };
+    struct vg_asking asking = { .asked = 0 };
     out->told = false;
     vg_line_enter(&out->line, coming->registration->queue, &request, coming->wait_ms);
     for (;;) {
         out->end = vg_line_step(&out->line, measure, view);
         if (out->end == VG_LINE_TRY && manner->goes_on(view))
             break;
+        if (out->end == VG_LINE_TRY && manner->kind == VG_WAIT_NEED)
+            vg_asking_step(&asking, coming->registration, coming->bytes);
         if (out->end != VG_LINE_TRY && out->end != VG_LINE_SLEPT)
             break;
         if (!out->told && is_long(&out->line)) {

@@ -107,6 +107,14 @@ uint64_t vg_policy_wait_ms(const struct vg_policy *policy)
     return ms;
 }
 
+bool vg_policy_has_trim(const struct vg_policy *policy)
+{
+    for (size_t i = 0; i < policy->count; i++)
+        if (policy->steps[i].action == &vg_action_trim)
+            return true;
+    return false;
+}
+
 static int check_policy(const char *text, char *why, size_t why_cap)
 {
     struct vg_policy ignored;

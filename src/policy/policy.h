@@ -77,6 +77,9 @@ int vg_policy_parse(const char *text, struct vg_policy *out, char *why, size_t w
 /* How long the policy waits for other processes, in milliseconds; 0: it does not. */
 uint64_t vg_policy_wait_ms(const struct vg_policy *policy);
 
+/* Is "trim" one of its actions? */
+bool vg_policy_has_trim(const struct vg_policy *policy);
+
 /* Makes the option parser check the options that this layer understands. Before options are read.
  */
 void vg_policy_check_options(void);

@@ -20,8 +20,9 @@ struct vg_history {
     /* No time of the program's own: */
     _Atomic uint64_t in_waits_ns; /* when somebody waited, however many at once */
     _Atomic uint64_t wait_start_ns;
-    _Atomic uint32_t waiting; /* threads that wait now */
-    bool distributed;         /* one of several processes of a distributed job (WORLD_SIZE) */
+    _Atomic uint32_t waiting;       /* threads that wait now */
+    _Atomic uint32_t failing_calls; /* calls of the program that lack memory at this moment */
+    bool distributed;               /* one of several processes of a distributed job (WORLD_SIZE) */
 };
 
 /* What one thread's last failure was. */

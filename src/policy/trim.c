@@ -1,7 +1,7 @@
 /* The action "trim": asks everything that may keep memory without need to give it back, the
  * cheapest first: the driver's pools and finished graphs, hooks that the program has registered,
- * the user's library, the user's command. After each that has brought enough the call is made
- * again; should that not help, the next one is asked. */
+ * the user's library, the caches of Python's frameworks, the user's command. After each that has
+ * brought enough the call is made again; should that not help, the next one is asked. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +12,7 @@
 #include "driver/driver.h"
 #include "policy/helper.h"
 #include "policy/policy.h"
+#include "policy/python_trim.h"
 #include "policy/trim_command.h"
 #include "policy/trim_hooks.h"
 #include "policy/trim_library.h"
@@ -48,6 +49,7 @@ static struct {
     struct vg_trim_facts facts;
     uint64_t timeout_ms;
     struct vg_trim_command_result result;
+    struct vg_python_trim python;
 } work;
 
 /* ---- measuring and telling ---- */
@@ -304,6 +306,73 @@ static bool ask_library(struct trim *t)
     return true;
 }
 
+/* The only call of the program that lacks memory is the one that all this is about. */
+static bool is_alone(void *argument)
+{
+    const struct vg_history *const history = argument;
+    return atomic_load(&history->failing_calls) <= 1;
+}
+
+static void call_python(void *unused)
+{
+    (void)unused;
+    vg_python_trim(&work.python);
+}
+
+/* Why Python's caches must not be emptied now; NULL when they may. */
+static const char *reason_to_leave_python(const struct trim *t)
+{
+    if (t->rescue->failure->below_pytorch)
+        return "not emptied (PyTorch's allocator is in the call)";
+    if (vg_python_trim_holds_gil())
+        return "not emptied (the failing thread holds the GIL)";
+    if (!is_alone(t->rescue->history))
+        return "not emptied (another thread lacks memory, too)";
+    return NULL;
+}
+
+static void conclude_python(struct trim *t)
+{
+    t->at.asked = 1;
+    if (work.python.end != VG_PYTHON_TRIM_DONE)
+        note_state(t, "not emptied");
+    else
+        note_gain(t, t->what, take_stock(t));
+    if (work.python.why[0])
+        vg_fault_line(VG_FAULT_PYTHON_TRIM, "trim: emptying Python's caches: %s", work.python.why);
+}
+
+static bool ask_python(struct trim *t)
+{
+    const uint64_t until_ns = deadline(t);
+    uint64_t ignored;
+    snprintf(t->what, sizeof t->what, "Python's caches");
+    /* PyTorch has emptied its own cache by now, and there is no need to say so. */
+    if (t->rescue->options->python_trim.number == VG_PYTHON_TRIM_OFF ||
+        t->rescue->failure->caller == VG_CALLER_PYTORCH || !vg_python_trim_is_possible())
+        return true;
+    const char *const reason = reason_to_leave_python(t);
+    if (reason) {
+        note_state(t, reason);
+        return true;
+    }
+    if (!claim(t, until_ns))
+        return true;
+    prepare(t);
+    work.python = (struct vg_python_trim){
+        .collect = t->rescue->options->python_trim.number == VG_PYTHON_TRIM_FULL,
+        .until_ns = until_ns,
+        .may_begin = is_alone,
+        .argument = t->rescue->history,
+    };
+    const enum vg_helper_end end = help(t, call_python, NULL, until_ns, &ignored);
+    if (end == VG_HELPER_RETURNED)
+        conclude_python(t);
+    else
+        conclude(t, end, 0);
+    return true;
+}
+
 static void call_command(void *unused)
 {
     (void)unused;
@@ -376,7 +445,8 @@ static bool ask_command(struct trim *t)
     return true;
 }
 
-static bool (*const stages[])(struct trim *t) = { ask_pools, ask_hooks, ask_library, ask_command };
+static bool (*const stages[])(struct trim *t) = { ask_pools, ask_hooks, ask_library, ask_python,
+                                                  ask_command };
 
 enum { STAGES = sizeof stages / sizeof stages[0], STAGES_OF_ARENAS = 1 };
 
@@ -470,7 +540,9 @@ static void end_trim(struct vg_rescue *rescue, struct vg_snapshot_action *told, 
 
 const struct vg_action vg_action_trim = {
     .name = "trim",
-    .help = "ask the driver's pools, hooks, a library and a command to give memory back",
+    .help =
+        "ask the driver's pools, hooks, a library, Python's caches and a command to give memory "
+        "back",
     .run = trim,
     .end = end_trim,
 };

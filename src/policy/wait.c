@@ -8,11 +8,13 @@
 #include "base/size.h"
 #include "base/text.h"
 #include "driver/driver.h"
+#include "policy/asking.h"
 #include "policy/deadlock.h"
 #include "policy/line.h"
 #include "policy/need.h"
 #include "policy/neighbours.h"
 #include "policy/policy.h"
+#include "policy/python_trim.h"
 
 enum {
     DEFAULT_MS = 30000,
@@ -29,6 +31,7 @@ enum {
 struct waiting {
     struct vg_line line;
     struct vg_deadlock_watch watch;
+    struct vg_asking asking;
     bool started;
     int32_t holder_pid; /* who held the most at the start, 0 unknown */
     char holder[NAME_CAP];
@@ -240,16 +243,17 @@ static void tell_waiting(struct vg_rescue *rescue)
         what_for(rescue, wanted), vg_size_format(have, waiting->free_bytes), who);
 }
 
-/* What became of who held the most: "pid 4711 (python train.py) freed 3.20 GiB"; "" if not known.
- */
+/* Where the memory came from: who was asked and gave back, or else what became of who held the
+ * most: "pid 4711 (python train.py) freed 3.20 GiB"; "" if not known. */
 static void describe_holder(const struct vg_rescue *rescue, char *out, size_t cap)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
     const struct vg_failure *const failure = rescue->failure;
     struct vg_neighbours others;
     char amount[VG_SIZE_TEXT_CAP];
-    out[0] = '\0';
-    if (!waiting->holder_pid)
+    const struct vg_registration *const registration =
+        &failure->tables.registrations[failure->device];
+    if (vg_asking_describe(&waiting->asking, registration, out, cap) || !waiting->holder_pid)
         return;
     vg_neighbours_measure(device_of(rescue)->uuid,
                           failure->tables.registrations[failure->device].file, &others);
@@ -296,12 +300,24 @@ static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_snapshot_acti
     return VG_VERDICT_PASS;
 }
 
+static void ask_others(struct vg_rescue *rescue)
+{
+    struct waiting *const waiting = (void *)rescue->memory;
+    const struct vg_failure *const failure = rescue->failure;
+    vg_asking_step(&waiting->asking, &failure->tables.registrations[failure->device],
+                   vg_triage_wanted_bytes(failure));
+}
+
 static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told)
 {
     struct waiting *const waiting = (void *)rescue->memory;
-    if (!waiting->started && !start(rescue, told))
+    if (waiting->started)
+        ask_others(rescue); /* it was its turn, and there was not enough */
+    else if (!start(rescue, told))
         return VG_VERDICT_PASS;
     for (;;) {
+        if (rescue->failure->below_pytorch && vg_python_trim_is_stuck())
+            return give_up(rescue, told, "emptying PyTorch's cache waits for this very call");
         switch (vg_line_step(&waiting->line, measure_free, rescue->failure)) {
         case VG_LINE_TRY: return VG_VERDICT_REPEAT;
         case VG_LINE_TIMEOUT: return give_up(rescue, told, NULL);
@@ -322,7 +338,7 @@ static void end_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told, 
     char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP + 64] = "", what[VG_SIZE_TEXT_CAP];
     const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / MS_NS;
     finish(rescue);
-    if (rescue->told)
+    if (rescue->told || waiting->asking.asked)
         describe_holder(rescue, holder, sizeof holder);
     note_outcome(told, succeeded ? "got it" : "another error", holder);
     vg_policy_tell_end(rescue, "%s %s after %s%s%s%s", succeeded ? "got" : "another error for",

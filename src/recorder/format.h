@@ -92,6 +92,9 @@ struct vg_file_header {
     /* Memory that was spilled to the host: the most at a time, and the last cap; 0: none was. (At
      * the end: files of the same version from before have zeros here.) */
     _Atomic uint64_t spill_peak_bytes, spill_cap_bytes;
+
+    _Atomic uint32_t mark_count; /* set by the program; likewise at the end */
+    uint32_t reserved2;
 };
 
 _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");
@@ -123,6 +126,7 @@ enum vg_journal_type {
     VG_JOURNAL_FAILURE, /* struct vg_snapshot of the report layer */
     VG_JOURNAL_CODE,    /* struct vg_journal_code */
     VG_JOURNAL_RESCUE,  /* struct vg_rescue_record of the report layer */
+    VG_JOURNAL_MARK,    /* struct vg_mark_record of the report layer */
 };
 
 struct vg_journal_record {

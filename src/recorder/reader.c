@@ -295,6 +295,7 @@ void vg_reader_close(struct vg_reader *reader)
     free(reader->codes);
     free(reader->failures);
     free(reader->rescues);
+    free(reader->marks);
     free(reader->header);
     close(reader->fd);
 }

@@ -45,6 +45,8 @@ struct vg_reader {
     size_t failure_count;
     struct vg_reader_payload *rescues; /* rescue records of the report layer, likewise */
     size_t rescue_count;
+    struct vg_reader_payload *marks; /* mark records of the report layer, likewise */
+    size_t mark_count;
 };
 
 /* Opens `path` and reads its header. Returns 0, or -errno with a reason for people in `why`

@@ -128,6 +128,8 @@ static int take_record(struct vg_reader *reader, uint32_t type, const char *payl
         return take_payload(&reader->failures, &reader->failure_count, payload, size_bytes);
     case VG_JOURNAL_RESCUE:
         return take_payload(&reader->rescues, &reader->rescue_count, payload, size_bytes);
+    case VG_JOURNAL_MARK:
+        return take_payload(&reader->marks, &reader->mark_count, payload, size_bytes);
     default: return -ENOTSUP;
     }
 }

@@ -3,19 +3,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/shield.h"
+#include "base/size.h"
 #include "base/stderr.h"
+#include "registry/ask.h"
 
 #define MAGIC "VRAMREG\n"
 
-enum { VERSION = 2, SLOT_COUNT = 1023 };
+enum { VERSION = 3, SLOT_COUNT = 1023 };
 
 /* `owner` is 0 for a free slot, else vg_process_owner: one word, so that a slot is claimed and
  * identified by a single compare-and-swap. */
@@ -24,7 +29,7 @@ struct slot {
     _Atomic uint64_t held_bytes;
     _Atomic uint64_t reserved_bytes;    /* promised to it, what it holds included */
     _Atomic uint64_t reserved_until_ns; /* CLOCK_MONOTONIC */
-    uint64_t unused[4];
+    struct vg_ask ask;
 };
 
 struct vg_registry_file {
@@ -44,6 +49,15 @@ static const struct vg_shared_layout layout = { .magic = MAGIC,
 static _Atomic uint64_t nobody_reads_this;
 static struct vg_queue own_queue;
 
+/* What was asked of the slot's last owner. */
+static void forget_questions(struct vg_ask *ask)
+{
+    atomic_store(&ask->listens, 0);
+    atomic_store(&ask->asker, 0);
+    atomic_store(&ask->gave_mib, 0);
+    atomic_store(&ask->answered, atomic_load(&ask->asked));
+}
+
 /* Takes the first slot that `may_take` allows. */
 static struct slot *claim_first(struct vg_registry_file *file, uint64_t own,
                                 bool (*may_take)(uint64_t owner, uint64_t own))
@@ -53,6 +67,7 @@ static struct slot *claim_first(struct vg_registry_file *file, uint64_t own,
         uint64_t owner = atomic_load(&slot->owner);
         if (may_take(owner, own) && atomic_compare_exchange_strong(&slot->owner, &owner, own)) {
             atomic_store(&slot->held_bytes, 0);
+            forget_questions(&slot->ask);
             if (owner != own) /* `vramguard run` reserves for the program that it becomes */
                 atomic_store(&slot->reserved_bytes, 0);
             return slot;
@@ -130,6 +145,7 @@ void vg_registry_leave(struct vg_registration *registration)
     struct slot *const slot = slot_of(registration);
     /* Another exit handler may still free memory; by then the slot may be another process's. */
     registration->file = NULL;
+    atomic_store(&slot->ask.listens, 0);
     __atomic_store_n(&registration->held_bytes, &nobody_reads_this, __ATOMIC_RELEASE);
     atomic_store(&slot->held_bytes, 0);
     atomic_store(&slot->reserved_bytes, 0);
@@ -207,6 +223,60 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
         out[count++] = read_slot(file, i, owner, now_ns);
     }
     return count;
+}
+
+/* ---- asking others to give back ---- */
+
+struct vg_ask *vg_registry_ask_of(const struct vg_registration *registration)
+{
+    return registration->file ? &slot_of(registration)->ask : NULL;
+}
+
+static void put_question(struct vg_ask *ask, uint64_t wanted_bytes)
+{
+    atomic_store(&ask->asker, vg_process_owner_self());
+    atomic_store(&ask->wanted_bytes, wanted_bytes);
+    if (atomic_load(&ask->answered) != atomic_load(&ask->asked))
+        return; /* it is at it */
+    atomic_store(&ask->gave_mib, 0);
+    atomic_fetch_add(&ask->asked, 1);
+    syscall(SYS_futex, &ask->asked, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+unsigned vg_registry_ask(struct vg_registry_file *file, uint64_t wanted_bytes)
+{
+    const uint64_t self = vg_process_owner_self();
+    unsigned count = 0;
+    for (int i = 0; file && i < SLOT_COUNT; i++) {
+        struct slot *const slot = &file->slots[i];
+        const uint64_t owner = atomic_load(&slot->owner);
+        if (owner == 0 || owner == self || !atomic_load(&slot->ask.listens) ||
+            !vg_process_owner_alive(owner))
+            continue;
+        put_question(&slot->ask, wanted_bytes);
+        count++;
+    }
+    return count;
+}
+
+void vg_registry_given(const struct vg_registry_file *file, struct vg_registry_given *out)
+{
+    const uint64_t self = vg_process_owner_self();
+    *out = (struct vg_registry_given){ .bytes = 0 };
+    for (int i = 0; file && i < SLOT_COUNT; i++) {
+        const struct slot *const slot = &file->slots[i];
+        const uint64_t owner = atomic_load(&slot->owner);
+        if (owner == 0 || owner == self || atomic_load(&slot->ask.asker) != self)
+            continue;
+        const uint64_t bytes = atomic_load(&slot->ask.gave_mib) * VG_MIB;
+        out->pending += atomic_load(&slot->ask.listens) &&
+                        atomic_load(&slot->ask.answered) != atomic_load(&slot->ask.asked);
+        out->bytes += bytes;
+        if (bytes > out->largest_bytes) {
+            out->largest_bytes = bytes;
+            out->largest_pid = (int32_t)vg_process_owner_pid(owner);
+        }
+    }
 }
 
 struct vg_queue *vg_registry_queue(struct vg_registry_file *file)

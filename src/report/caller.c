@@ -40,6 +40,14 @@ static bool is_between(const char *name)
            strncmp(name, "libvramguard", 12) == 0;
 }
 
+static enum vg_caller caller_of(const char *name)
+{
+    for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
+        if (strncmp(name, modules[k].prefix, strlen(modules[k].prefix)) == 0)
+            return modules[k].caller;
+    return VG_CALLER_OTHER;
+}
+
 enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
 {
     struct vg_elf_object object;
@@ -48,14 +56,46 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
         if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
             return VG_CALLER_OTHER;
         const char *const name = file_name(object.path);
-        if (is_between(name))
-            continue;
-        for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
-            if (strncmp(name, modules[k].prefix, strlen(modules[k].prefix)) == 0)
-                return modules[k].caller;
-        return VG_CALLER_OTHER;
+        if (!is_between(name))
+            return caller_of(name);
     }
     return VG_CALLER_OTHER;
+}
+
+struct below {
+    enum vg_caller caller;
+    const uint64_t *frames;
+    uint32_t count;
+};
+
+static bool contains(const struct dl_phdr_info *info, uint64_t address)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD &&
+            address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz)
+            return true;
+    }
+    return false;
+}
+
+/* One look at all objects instead of one for each frame: few have such a name. */
+static int look_below(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    const struct below *const below = argument;
+    (void)size;
+    if (!info->dlpi_name || caller_of(file_name(info->dlpi_name)) != below->caller)
+        return 0;
+    for (uint32_t i = 0; i < below->count; i++)
+        if (contains(info, below->frames[i] - 1))
+            return 1;
+    return 0;
+}
+
+bool vg_caller_is_below(enum vg_caller caller, const uint64_t *frames, uint32_t count)
+{
+    struct below below = { .caller = caller, .frames = frames, .count = count };
+    return dl_iterate_phdr(look_below, &below) != 0;
 }
 
 /* Ends of the files that hold the loop, and what its function's qualified name begins with: in

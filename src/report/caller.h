@@ -26,4 +26,8 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count);
  */
 bool vg_caller_searches_batch_size(struct vg_recorder *recorder, uint32_t stack_id);
 
+/* Is any of the frames in a module of that kind? Where PyTorch's is one, its allocator may hold its
+ * mutex although it was an allocator plugged into it that called the driver. */
+bool vg_caller_is_below(enum vg_caller caller, const uint64_t *frames, uint32_t count);
+
 #endif

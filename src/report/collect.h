@@ -48,6 +48,7 @@ struct vg_failure {
     enum vg_refusal refused_by;
     enum vg_caller caller;
     bool searches_batch_size;    /* vg_caller_searches_batch_size */
+    bool below_pytorch;          /* PyTorch's allocator may hold its mutex around the call */
     bool capturing;              /* a stream of the process is being captured into a graph */
     bool twice;                  /* PyTorch makes this call a second time when it fails */
     bool retry;                  /* and this is the second time */

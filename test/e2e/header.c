@@ -14,7 +14,7 @@ int main(void)
     const char *const version = vramguard_version();
     const int added = vramguard_add_trim_hook("hook", 0, hook, (void *)0);
     const int removed = vramguard_remove_trim_hook(hook, (void *)0);
-    printf("version %s, add %d, remove %d, report %d\n", version ? version : "none", added, removed,
-           vramguard_write_report(1));
+    printf("version %s, add %d, remove %d, report %d, mark %d\n", version ? version : "none", added,
+           removed, vramguard_write_report(1), vramguard_mark("start"));
     return 0;
 }

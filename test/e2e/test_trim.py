@@ -380,8 +380,8 @@ def test_what_cannot_fit_is_not_asked_for(machine):
 @pytest.mark.parametrize("program", ["header", "header_no_pie", "header_cpp"])
 def test_the_header_works_with_and_without_the_library(machine, program):
     bare, guarded = machine.both([PROGRAMS / program])
-    assert bare.stdout == "version none, add -38, remove -38, report -38\n"
-    assert guarded.stdout == "version 0.1.0, add 0, remove 0, report -19\n"
+    assert bare.stdout == "version none, add -38, remove -38, report -38, mark -38\n"
+    assert guarded.stdout == "version 0.1.0, add 0, remove 0, report -19, mark -19\n"
     assert bare.stderr == guarded.stderr == ""
 
 

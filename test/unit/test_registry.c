@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include "base/size.h"
 #include "core_fixture.h"
+#include "registry/ask.h"
 #include "registry/registry.h"
 
 #define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
@@ -145,6 +147,114 @@ static void patch_file(off_t offset, uint32_t value)
     const int fd = open(file_path(), O_RDWR);
     assert_int_equal(pwrite(fd, &value, sizeof value, offset), sizeof value);
     close(fd);
+}
+
+/* A process that listens, answers each question with its number of MiB, and is killed in the end.
+ */
+static _Noreturn void answer_questions(const struct vg_registration *own)
+{
+    struct vg_ask *const ask = vg_registry_ask_of(own);
+    for (;;) {
+        const uint32_t asked = atomic_load(&ask->asked);
+        if (asked == atomic_load(&ask->answered)) {
+            vg_queue_sleep(&ask->asked, asked, UINT64_C(60) * 1000000000);
+            continue;
+        }
+        atomic_store(&ask->gave_mib, (uint32_t)(atomic_load(&ask->wanted_bytes) / VG_MIB));
+        atomic_store(&ask->answered, asked);
+    }
+}
+
+static pid_t start_listener(uint64_t held_bytes)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        struct vg_registration own;
+        alarm(CHILD_TIMEOUT_S);
+        vg_registry_join(GPU, &own);
+        atomic_store(&vg_registry_ask_of(&own)->listens, 1);
+        atomic_store(own.held_bytes, held_bytes);
+        if (write(ready[1], "y", 1) != 1)
+            _exit(1);
+        answer_questions(&own);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void await_answers(const struct vg_registration *own, struct vg_registry_given *out)
+{
+    for (int i = 0; i < 5000; i++) {
+        vg_registry_given(own->file, out);
+        if (out->pending == 0)
+            return;
+        usleep(1000);
+    }
+    fail_msg("no answer");
+}
+
+static void who_listens_is_asked_and_answers(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    struct vg_registry_given given;
+    vg_registry_join(GPU, &own);
+    const struct neighbour deaf = start_neighbour(500 * VG_MIB);
+    assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 0);
+    const pid_t listener = start_listener(64 * VG_MIB);
+    for (uint64_t mib = 100; mib < 103; mib++) {
+        assert_int_equal(vg_registry_ask(own.file, mib * VG_MIB), 1);
+        await_answers(&own, &given);
+        assert_int_equal(given.bytes, mib * VG_MIB);
+        assert_int_equal(given.largest_bytes, mib * VG_MIB);
+        assert_int_equal(given.largest_pid, listener);
+    }
+    const pid_t second = start_listener(64 * VG_MIB);
+    assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 2);
+    await_answers(&own, &given);
+    assert_int_equal(given.bytes, 200 * VG_MIB);
+    assert_int_equal(given.largest_bytes, 100 * VG_MIB);
+    kill(listener, SIGKILL);
+    kill(second, SIGKILL);
+    waitpid(listener, NULL, 0);
+    waitpid(second, NULL, 0);
+    assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 0);
+    end_neighbour(deaf);
+    vg_registry_leave(&own);
+    assert_null(vg_registry_ask_of(&own));
+}
+
+/* A slot's next owner has not been asked what its last one was, and has given nothing. */
+static void questions_die_with_who_was_asked(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    struct vg_registry_given given;
+    vg_registry_join(GPU, &own);
+    const pid_t listener = start_listener(64 * VG_MIB);
+    assert_int_equal(kill(listener, SIGSTOP), 0);
+    assert_int_equal(vg_registry_ask(own.file, VG_MIB), 1);
+    assert_int_equal(vg_registry_ask(own.file, 2 * VG_MIB), 1); /* it is still at the first one */
+    vg_registry_given(own.file, &given);
+    assert_int_equal(given.pending, 1);
+    kill(listener, SIGCONT);
+    await_answers(&own, &given);
+    assert_true(given.bytes == VG_MIB || given.bytes == 2 * VG_MIB);
+    kill(listener, SIGKILL);
+    waitpid(listener, NULL, 0);
+    vg_registry_given(own.file, &given);
+    assert_true(given.bytes > 0); /* it has given, though it is gone */
+    /* All slots are taken once, that of the dead one among the last. */
+    for (int i = 0; i < KILLS; i++)
+        kill_neighbour(start_neighbour(1));
+    vg_registry_given(own.file, &given);
+    assert_int_equal(given.bytes, KILLS > 1000 ? 0 : given.bytes);
+    vg_registry_leave(&own);
 }
 
 /* A slot of a dead process whose pid another one has now. */
@@ -427,6 +537,8 @@ int main(void)
         REGISTRY_TEST(two_processes_see_each_other),
         REGISTRY_TEST(every_gpu_has_its_own_file),
         REGISTRY_TEST(killed_owner_is_gone_and_its_slot_reused),
+        REGISTRY_TEST(who_listens_is_asked_and_answers),
+        REGISTRY_TEST(questions_die_with_who_was_asked),
         REGISTRY_TEST(reused_pid_is_not_the_owner),
         REGISTRY_TEST(counting_after_leaving_hurts_nobody),
         REGISTRY_TEST(folder_open_to_others_is_refused),

@@ -1,0 +1,332 @@
+#include "guard/listener.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+#include "base/stderr.h"
+#include "driver/driver.h"
+#include "guard/captures.h"
+#include "guard/guard.h"
+#include "policy/helper.h"
+#include "policy/neighbours.h"
+#include "policy/python_trim.h"
+#include "registry/ask.h"
+
+enum {
+    STACK_BYTES = 256 << 10, /* thread-local storage of the program's libraries included */
+    SPACING_MS = 2000,       /* between two answers */
+    TELL_MS = 200,
+    NAME_CAP = 96,
+};
+
+#define MS_NS        UINT64_C(1000000)
+#define DAY_NS       (86400000 * MS_NS)
+#define FIRST_BYTES  (64 * VG_MIB)
+#define NEVER        UINT64_MAX
+#define WORTH_A_LINE (64 * VG_MIB)
+
+/* What one thread works with. Static: the helper may outlive its patience. */
+struct listener {
+    struct vg_process_state *state;
+    struct vg_ask *ask;
+    struct vg_queue *queue;
+    int device;
+    uint64_t asker, wanted_bytes;      /* of the question that is being answered */
+    char asker_name[NAME_CAP];         /* it may be gone in the end */
+    uint64_t live_bytes, pooled_bytes; /* before the answer */
+};
+
+static struct listener listeners[VG_FILE_DEVICES];
+
+/* Of the thread that has claimed the helper. */
+static struct vg_python_trim work;
+
+/* Caches have been emptied, and the user does not know yet. */
+static atomic_bool untold;
+
+void vg_listener_init(struct vg_process_state *state)
+{
+    const bool listens = state->options->python_trim.number != VG_PYTHON_TRIM_OFF &&
+                         vg_policy_has_trim(&state->policy);
+    for (int i = 0; i < VG_FILE_DEVICES; i++)
+        state->listen_at_bytes[i] = listens && i != VG_FILE_HOST ? FIRST_BYTES : NEVER;
+}
+
+/* ---- one answer ---- */
+
+static uint64_t live_bytes(const struct listener *l)
+{
+    return atomic_load(&l->state->recorder.header->devices[l->device].live_bytes);
+}
+
+/* By the record of this process: what is free on the device, others change, too. */
+static uint64_t given_bytes(const struct listener *l)
+{
+    const uint64_t live = live_bytes(l);
+    return l->live_bytes > live ? l->live_bytes - live : 0;
+}
+
+static uint64_t reserved_by(CUmemoryPool pool)
+{
+    uint64_t bytes = 0;
+    if (!vg_driver.cuMemPoolGetAttribute ||
+        vg_driver.cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &bytes) !=
+            CUDA_SUCCESS)
+        return 0;
+    return bytes;
+}
+
+/* What the driver's pools of the device hold, in use or not: the cache of PyTorch's backend
+ * cudaMallocAsync. */
+static uint64_t pooled_bytes(const struct listener *l)
+{
+    uint64_t pools[VG_POOLS_MAX];
+    CUmemoryPool pool;
+    uint64_t bytes = 0;
+    if (vg_driver.cuDeviceGetDefaultMemPool &&
+        vg_driver.cuDeviceGetDefaultMemPool(&pool, l->device) == CUDA_SUCCESS)
+        bytes = reserved_by(pool);
+    const size_t count = vg_pools_on_device(&l->state->pools, l->device, pools, VG_POOLS_MAX);
+    for (size_t i = 0; i < count; i++)
+        bytes += reserved_by((CUmemoryPool)(uintptr_t)pools[i]);
+    return bytes;
+}
+
+/* With what pools have given back; at the end. */
+static uint64_t all_given_bytes(const struct listener *l)
+{
+    const uint64_t pooled = pooled_bytes(l), given = given_bytes(l);
+    const uint64_t by_pools = l->pooled_bytes > pooled ? l->pooled_bytes - pooled : 0;
+    return by_pools > given ? by_pools : given;
+}
+
+static bool is_still_wanted(const struct listener *l)
+{
+    return vg_queue_is_waited_for(l->queue) && vg_process_owner_alive(l->asker);
+}
+
+/* Asked in the helper, with the GIL: only what changes in the meantime. */
+static bool may_begin(void *argument)
+{
+    const struct listener *const l = argument;
+    return atomic_load(&l->state->history.failing_calls) == 0 && !vg_captures_live() &&
+           is_still_wanted(l);
+}
+
+static void tell_so_far(void *argument)
+{
+    const struct listener *const l = argument;
+    atomic_store(&l->ask->gave_mib, (uint32_t)(given_bytes(l) / VG_MIB));
+}
+
+/* The device's primary context, retained; NULL when it is not in use. Without a current context the
+ * CUDA runtime would make one on GPU 0 to free memory of another (CUDA Runtime API, "Interactions
+ * with the CUDA Driver API"). */
+static CUcontext retain_context(int device)
+{
+    unsigned flags;
+    int active = 0;
+    CUcontext context = NULL;
+    if (!vg_driver.cuDevicePrimaryCtxGetState || !vg_driver.cuDevicePrimaryCtxRetain ||
+        vg_driver.cuDevicePrimaryCtxGetState(device, &flags, &active) != CUDA_SUCCESS || !active ||
+        vg_driver.cuDevicePrimaryCtxRetain(&context, device) != CUDA_SUCCESS)
+        return NULL;
+    return context;
+}
+
+/* In the helper, afterwards. If the program has given its context up meanwhile, it ends here. */
+static void release_context(void *argument)
+{
+    const struct listener *const l = argument;
+    CUcontext context = NULL;
+    unsigned flags;
+    int active = 1;
+    vg_driver.cuCtxGetCurrent(&context);
+    vg_driver.cuCtxSetCurrent(NULL);
+    if (vg_driver.cuDevicePrimaryCtxRelease_v2)
+        vg_driver.cuDevicePrimaryCtxRelease_v2(l->device);
+    else if (vg_driver.cuDevicePrimaryCtxRelease)
+        vg_driver.cuDevicePrimaryCtxRelease(l->device);
+    if (vg_driver.cuDevicePrimaryCtxGetState(l->device, &flags, &active) == CUDA_SUCCESS && !active)
+        vg_guard_drop_context(context);
+}
+
+static void run_work(void *argument)
+{
+    (void)argument;
+    vg_python_trim(&work);
+    atomic_store(&untold, work.end == VG_PYTHON_TRIM_DONE);
+}
+
+/* Runs the claimed helper, and releases it. */
+static enum vg_helper_end ask_python(struct listener *l, uint64_t until_ns,
+                                     struct vg_python_trim *out)
+{
+    struct vg_helper_task task = { .run = run_work, .done = release_context, .argument = l };
+    work = (struct vg_python_trim){
+        .collect = l->state->options->python_trim.number == VG_PYTHON_TRIM_FULL,
+        .until_ns = until_ns,
+        .may_begin = may_begin,
+        .argument = l,
+    };
+    task.context = retain_context(l->device);
+    if (!task.context) {
+        vg_helper_release();
+        return VG_HELPER_EXITED;
+    }
+    const enum vg_helper_end end = vg_helper_run(&task, until_ns, tell_so_far, l);
+    if (end == VG_HELPER_NO_THREAD)
+        release_context(l);
+    if (end != VG_HELPER_TIMED_OUT) {
+        *out = work;
+        vg_helper_release();
+    }
+    return end;
+}
+
+static void tell_given(const struct listener *l, uint64_t bytes)
+{
+    char gave[VG_SIZE_TEXT_CAP], wanted[VG_SIZE_TEXT_CAP];
+    if (bytes < WORTH_A_LINE)
+        return;
+    vg_stderr_line("GPU %d: gave back %s of cached memory: %s asked for %s", l->device,
+                   vg_size_format(gave, bytes), l->asker_name,
+                   vg_size_format(wanted, l->wanted_bytes));
+}
+
+static void conclude(struct listener *l, enum vg_helper_end end, const struct vg_python_trim *done)
+{
+    char time[VG_DURATION_TEXT_CAP];
+    const uint64_t bytes = all_given_bytes(l);
+    atomic_store(&l->ask->gave_mib, (uint32_t)(bytes / VG_MIB));
+    if (end == VG_HELPER_TIMED_OUT)
+        vg_fault_line(VG_FAULT_PYTHON_TRIM,
+                      "GPU %d: another process asked for memory, but Python's caches could not be "
+                      "emptied within %s (VRAMGUARD_TRIM_TIMEOUT): it goes without",
+                      l->device, vg_duration_format(time, l->state->options->trim_timeout.number));
+    else if (end == VG_HELPER_NO_THREAD)
+        vg_fault_line(VG_FAULT_TRIM_THREAD,
+                      "cannot make a thread to empty Python's caches in: another process goes "
+                      "without");
+    if (done->why[0])
+        vg_fault_line(VG_FAULT_PYTHON_TRIM, "GPU %d: emptying Python's caches: %s", l->device,
+                      done->why);
+    tell_given(l, bytes);
+    atomic_store(&untold, false);
+}
+
+/* No more often than that, whichever GPU is asked for: a cache that has just been emptied is worth
+ * more to the program than to others. */
+static void keep_distance(void)
+{
+    static _Atomic uint64_t last_ns; /* a forked child's may be its parent's: it waits a little */
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    const uint64_t next_ns = atomic_load(&last_ns) + SPACING_MS * MS_NS;
+    if (now_ns < next_ns) {
+        const struct timespec pause = { .tv_sec = (time_t)((next_ns - now_ns) / (1000 * MS_NS)),
+                                        .tv_nsec = (long)((next_ns - now_ns) % (1000 * MS_NS)) };
+        nanosleep(&pause, NULL);
+    }
+    atomic_store(&last_ns, vg_clock_monotonic_ns());
+}
+
+static void answer(struct listener *l)
+{
+    struct vg_python_trim done = { .why = "" };
+    keep_distance();
+    l->asker = atomic_load(&l->ask->asker);
+    l->wanted_bytes = atomic_load(&l->ask->wanted_bytes);
+    if (!may_begin(l) || !vg_python_trim_is_possible())
+        return;
+    const uint64_t until_ns =
+        vg_clock_monotonic_ns() + l->state->options->trim_timeout.number * MS_NS;
+    if (vg_helper_claim(until_ns) != 0)
+        return;
+    vg_neighbours_name(l->asker_name, sizeof l->asker_name,
+                       (int32_t)vg_process_owner_pid(l->asker));
+    l->live_bytes = live_bytes(l);
+    l->pooled_bytes = pooled_bytes(l);
+    conclude(l, ask_python(l, until_ns, &done), &done);
+    vg_queue_tell_freed(l->queue); /* what pools of the driver gave back, nobody has told */
+}
+
+/* ---- the thread ---- */
+
+static void *listen(void *argument)
+{
+    struct listener *const l = argument;
+    pthread_setname_np(pthread_self(), "vramguard-give");
+    /* `listens` is cleared when the process leaves the registry: the words are another's then. */
+    while (atomic_load(&l->ask->listens)) {
+        const uint32_t asked = atomic_load(&l->ask->asked);
+        if (atomic_load(&l->ask->answered) == asked) {
+            vg_queue_sleep(&l->ask->asked, asked, DAY_NS);
+            continue;
+        }
+        answer(l);
+        if (atomic_load(&l->ask->listens))
+            atomic_store(&l->ask->answered, asked);
+    }
+    return NULL;
+}
+
+static int start(struct listener *l)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return -error;
+    sigfillset(&all);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    error = pthread_attr_setsigmask_np(&attributes, &all);
+    if (!error)
+        error = pthread_create(&thread, &attributes, listen, l);
+    pthread_attr_destroy(&attributes);
+    return -error;
+}
+
+static void begin(struct vg_process_state *state, int device)
+{
+    struct listener *const l = &listeners[device];
+    struct vg_ask *const ask = vg_registry_ask_of(&state->registrations[device]);
+    if (!ask)
+        return; /* unregistered: nobody can ask */
+    *l = (struct listener){
+        .state = state, .ask = ask, .queue = state->registrations[device].queue, .device = device
+    };
+    atomic_store(&ask->answered, atomic_load(&ask->asked));
+    atomic_store(&ask->listens, 1);
+    if (start(l) == 0)
+        return;
+    atomic_store(&ask->listens, 0);
+    vg_fault_line(VG_FAULT_TRIM_THREAD,
+                  "cannot make a thread that gives Python's caches back when other processes ask");
+}
+
+/* Frameworks may be loaded later than the first memory is taken: it is looked for again whenever
+ * what the process holds has doubled. */
+void vg_listener_consider(struct vg_process_state *state, int device, uint64_t live_bytes)
+{
+    uint64_t at = state->listen_at_bytes[device];
+    if (live_bytes < at || at == NEVER)
+        return;
+    const bool possible = vg_python_trim_is_possible();
+    const uint64_t next = possible ? NEVER : 2 * live_bytes;
+    if (atomic_compare_exchange_strong(&state->listen_at_bytes[device], &at, next) && possible)
+        begin(state, device);
+}
+
+void vg_listener_close(void)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    vg_python_trim_close();
+    for (int i = 0; i < TELL_MS && atomic_load(&untold); i++)
+        nanosleep(&pause, NULL);
+}
