@@ -2,9 +2,9 @@
 # all, data races for those that use threads.
 
 SANITIZE_OUT     := $(BUILD)/sanitize
-SANITIZE_ADDRESS := elf_symbol guard guard_python_code lock option policy process recorder registry \
-                    shield size text track
-SANITIZE_THREAD  := guard lock recorder registry track
+SANITIZE_ADDRESS := elf_symbol guard guard_python_code knot line lock option policy process queue \
+                    recorder registry shield size text track
+SANITIZE_THREAD  := guard line lock queue recorder registry track
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
 SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
