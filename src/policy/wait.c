@@ -183,7 +183,7 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     waiting->free_bytes = failure->free_bytes;
     struct vg_wait_request request = {
         .wanted_bytes = wanted_bytes(failure),
-        .since_ns = vg_newcomer_came_ns(failure->asked_bytes),
+        .came_ns = vg_newcomer_came_ns(failure->asked_bytes),
         .kind = VG_WAIT_ALLOCATION,
         .priority = (uint16_t)rescue->options->priority.number,
         .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,

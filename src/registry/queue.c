@@ -110,8 +110,8 @@ static struct vg_waiter *take_free(struct vg_queue *queue, uint64_t owner)
 
 static int64_t order_of(const struct vg_wait_request *request)
 {
-    const uint64_t since_ns = request->since_ns ? request->since_ns : request->now_ns;
-    int64_t order_ns = (int64_t)since_ns - (int64_t)request->priority * SECOND_NS;
+    const uint64_t came_ns = request->came_ns ? request->came_ns : request->now_ns;
+    int64_t order_ns = (int64_t)came_ns - (int64_t)request->priority * SECOND_NS;
     if (request->holds_memory)
         order_ns -= VG_QUEUE_HOLDER_BONUS_MS * MS_NS;
     return order_ns;

@@ -73,7 +73,7 @@ struct vg_wait_request {
     uint64_t owner;
     uint64_t wanted_bytes;
     uint64_t now_ns, deadline_ns; /* CLOCK_MONOTONIC */
-    uint64_t since_ns;            /* it has waited in line since then, before; 0: it is new */
+    uint64_t came_ns;             /* when it came, if it has been in line for this before; else 0 */
     enum vg_wait_kind kind;
     uint16_t priority; /* 0 to 100 */
     bool holds_memory;

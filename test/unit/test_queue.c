@@ -118,7 +118,7 @@ static void a_rank_can_be_kept(void **state)
     const struct vg_place first = enter(1, SECONDS(100), 50, false);
     const struct vg_wait_request request = { .owner = 2,
                                              .now_ns = SECONDS(110),
-                                             .since_ns = SECONDS(99),
+                                             .came_ns = SECONDS(99),
                                              .deadline_ns = SECONDS(200),
                                              .priority = 50 };
     assert_int_equal(vg_queue_enter(&queue, &request, &again), 0);
