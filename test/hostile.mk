@@ -27,9 +27,8 @@ check-hostile: all $(HOSTILE_PROGRAMS)
 	@BUILD=$(BUILD) test/hostile/run
 
 # What takes minutes.
-.PHONY: check-long check-long-kills
-check-long: check-long-kills
-check-long-kills: $(BUILD)/test/unit/test_registry
+.PHONY: check-long
+check-long: $(BUILD)/test/unit/test_registry
 	@VG_TEST_KILLS=5000 $(BUILD)/test/unit/test_registry
 
 check: check-hostile

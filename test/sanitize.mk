@@ -2,13 +2,17 @@
 # all, data races for those that use threads.
 
 SANITIZE_OUT     := $(BUILD)/sanitize
-SANITIZE_ADDRESS := elf_symbol guard guard_python_code knot line lock option policy process queue \
-                    recorder registry shield size text track
-SANITIZE_THREAD  := guard line lock queue recorder registry track
+SANITIZE_ADDRESS := elf_symbol guard guard_python_code lock option policy process recorder registry \
+                    shield size text track
+SANITIZE_THREAD  := guard lock recorder registry track
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
 SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_FLAGS_thread  := -fsanitize=thread
+
+# Waiting in line.
+SANITIZE_ADDRESS += knot line queue
+SANITIZE_THREAD  += line queue
 
 sanitize_programs = $(patsubst %,$(SANITIZE_OUT)/$1/test_%,$2)
 sanitize_objects  = $(patsubst src/%.c,$(SANITIZE_OUT)/$1/obj/%.o,$2)

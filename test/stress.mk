@@ -12,7 +12,7 @@ check-stress: all $(STRESS_PROGRAMS)
 	@BUILD=$(BUILD) test/stress/run
 
 .PHONY: check-long-stress
-check-long: check-long-stress
+check-long: | check-long-stress
 check-long-stress: all $(STRESS_PROGRAMS) $(BUILD)/test/unit/test_queue_model
 	@VG_TEST_SEEDS=1000000 $(BUILD)/test/unit/test_queue_model
 	@VG_STRESS_S=60 BUILD=$(BUILD) test/stress/run test_load.py
