@@ -10,6 +10,10 @@ SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_FLAGS_thread  := -fsanitize=thread
 
+# Waiting in line.
+SANITIZE_ADDRESS += knot line queue
+SANITIZE_THREAD  += line queue
+
 sanitize_programs = $(patsubst %,$(SANITIZE_OUT)/$1/test_%,$2)
 sanitize_objects  = $(patsubst src/%.c,$(SANITIZE_OUT)/$1/obj/%.o,$2)
 

@@ -1,7 +1,7 @@
 # Processes that fight for memory, and the tests that run them.
 
 STRESS_OUT := $(BUILD)/test/stress
-STRESS_PROGRAMS := $(addprefix $(STRESS_OUT)/,actor)
+STRESS_PROGRAMS := $(addprefix $(STRESS_OUT)/,actor load)
 
 $(STRESS_OUT)/%: test/stress/%.c test/stress/cuda.h $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
@@ -10,5 +10,11 @@ $(STRESS_OUT)/%: test/stress/%.c test/stress/cuda.h $(BUILD)/simgpu/libcuda.so.1
 .PHONY: check-stress
 check-stress: all $(STRESS_PROGRAMS)
 	@BUILD=$(BUILD) test/stress/run
+
+.PHONY: check-long-stress
+check-long: | check-long-stress
+check-long-stress: all $(STRESS_PROGRAMS) $(BUILD)/test/unit/test_queue_model
+	@VG_TEST_SEEDS=1000000 $(BUILD)/test/unit/test_queue_model
+	@VG_STRESS_S=60 BUILD=$(BUILD) test/stress/run test_load.py
 
 check: check-stress

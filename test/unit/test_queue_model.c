@@ -470,6 +470,7 @@ static bool model_mutates_exchange(volatile void *word, const uint64_t *expected
         !is_clearing && word != &m.queue.waiting && *expected != 0 && desired == model_owner_self();
     if (m.mutant == MUTANT_CLEAR_ALWAYS && is_clearing) {
         atomic_fetch_and_explicit(at, ~UINT64_C(1), memory_order_seq_cst);
+        *out_result = true;
         return true;
     }
     if (m.mutant == MUTANT_RECLAIM_TWICE && is_reclaiming) {
