@@ -10,7 +10,7 @@
 
 enum {
     STEP_MS = 200,
-    OTHERS_OUT_MS = 50,
+    SLICE_MS = 10, /* for which handlers of other signals may have to wait */
     POLL_FIRST_MS = 50,
     POLL_LAST_MS = 800,
     TRY_SPACING_MS = 50, /* between tries that nothing gives new hope for */
@@ -34,28 +34,65 @@ static bool is_fault(int signal_number)
            signal_number == SIGSYS;
 }
 
-/* Those that may interrupt a sleep without meaning its end. */
-static sigset_t other_handled_signals(bool *out_any)
+/* Those that may interrupt a sleep without meaning its end, added to `to`. Returns whether there
+ * are any. */
+static bool add_other_handled_signals(sigset_t *to)
 {
-    sigset_t others;
-    sigemptyset(&others);
-    *out_any = false;
+    bool any = false;
     for (int i = 1; i <= SIGRTMAX; i++)
         if (i != SIGINT && i != SIGTERM && !is_fault(i) && has_handler(i)) {
-            sigaddset(&others, i);
-            *out_any = true;
+            sigaddset(to, i);
+            any = true;
         }
-    return others;
+    return any;
 }
 
-static void block_ends(sigset_t *out_before)
+/* ---- SIGINT and SIGTERM ---- */
+
+static void mask_ours(const struct vg_line *line, int how)
 {
-    sigset_t both;
-    sigemptyset(&both);
-    sigaddset(&both, SIGINT);
-    sigaddset(&both, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &both, out_before);
+    sigset_t ours;
+    sigemptyset(&ours);
+    if (line->holds_int)
+        sigaddset(&ours, SIGINT);
+    if (line->holds_term)
+        sigaddset(&ours, SIGTERM);
+    pthread_sigmask(how, &ours, NULL);
 }
+
+/* While it is blocked even an ignored signal becomes pending (kernel/signal.c, sig_ignored). */
+static bool is_ignored(int signal_number)
+{
+    struct sigaction action;
+    return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* From now on a signal stays pending, where it can be seen: a handler that ran while the thread did
+ * not sleep would go unnoticed. */
+static void hold_signals(struct vg_line *line)
+{
+    sigset_t before;
+    if (line->holds_int || line->holds_term || pthread_sigmask(SIG_SETMASK, NULL, &before) != 0)
+        return;
+    line->holds_int = sigismember(&before, SIGINT) == 0 && !is_ignored(SIGINT);
+    line->holds_term = sigismember(&before, SIGTERM) == 0 && !is_ignored(SIGTERM);
+    mask_ours(line, SIG_BLOCK);
+}
+
+static void let_signals_through(struct vg_line *line)
+{
+    mask_ours(line, SIG_UNBLOCK);
+    line->holds_int = line->holds_term = false;
+}
+
+static bool has_signal(const struct vg_line *line)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && ((line->holds_int && sigismember(&pending, SIGINT) == 1) ||
+                                         (line->holds_term && sigismember(&pending, SIGTERM) == 1));
+}
+
+/* ---- the wait ---- */
 
 void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_request *request,
                    uint64_t wait_ms)
@@ -70,16 +107,8 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
         .deadline_ns = request->deadline_ns,
         .wanted_bytes = request->wanted_bytes,
     };
+    hold_signals(line);
     line->in_line = vg_queue_enter(queue, request, &line->place) == 0;
-    line->waiting = true;
-    block_ends(&line->mask);
-}
-
-static void end_waiting(struct vg_line *line)
-{
-    if (line->waiting)
-        pthread_sigmask(SIG_SETMASK, &line->mask, NULL);
-    line->waiting = false;
 }
 
 void vg_line_leave(struct vg_line *line)
@@ -87,7 +116,7 @@ void vg_line_leave(struct vg_line *line)
     if (line->in_line)
         vg_queue_leave(line->queue, &line->place);
     line->in_line = false;
-    end_waiting(line);
+    let_signals_through(line);
 }
 
 void vg_line_keep(struct vg_line *line, struct vg_kept_place *out)
@@ -96,14 +125,14 @@ void vg_line_keep(struct vg_line *line, struct vg_kept_place *out)
     out->place = line->place;
     out->since_ns = line->start_ns;
     line->in_line = false;
-    end_waiting(line);
+    let_signals_through(line);
 }
 
-void vg_kept_place_leave(struct vg_kept_place *turn)
+void vg_kept_place_leave(struct vg_kept_place *place)
 {
-    if (turn->queue)
-        vg_queue_leave(turn->queue, &turn->place);
-    turn->queue = NULL;
+    if (place->queue)
+        vg_queue_leave(place->queue, &place->place);
+    place->queue = NULL;
 }
 
 /* Up to a quarter more, so that those who poll do not all come at once. */
@@ -135,33 +164,39 @@ static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t 
            since_ns >= TRY_SPACING_MS * MS_NS;
 }
 
-static bool is_pending(const struct vg_line *line, int signal_number)
+/* The thread's mask while it sleeps: SIGINT and SIGTERM come in, other handlers do not. Returns
+ * whether there are others. */
+static bool mask_of_sleep(const struct vg_line *line, sigset_t *out)
 {
-    sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, signal_number) == 1 &&
-           sigismember(&line->mask, signal_number) != 1 && has_handler(signal_number);
+    pthread_sigmask(SIG_SETMASK, NULL, out);
+    if (line->holds_int)
+        sigdelset(out, SIGINT);
+    if (line->holds_term)
+        sigdelset(out, SIGTERM);
+    return add_other_handled_signals(out);
 }
 
-/* Has one come while the thread did not sleep? Its handler runs when the wait has ended. */
-static bool is_asked_to_end(const struct vg_line *line)
-{
-    return is_pending(line, SIGINT) || is_pending(line, SIGTERM);
-}
-
-/* Sleeps until `word` changes. Returns whether the wait is to end because of a signal. */
+/* Sleeps until `word` changes. Returns whether the wait is to end because of a signal.
+ *
+ * The two must not stay blocked meanwhile: sent to the process, they would go to another thread, as
+ * PyTorch has many, and the handler that ran there would not end this wait. Which handler has ended
+ * a sleep the kernel does not tell; so others have to wait, for SLICE_MS at the most. */
 static bool sleep_on(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
                      uint64_t timeout_ns)
 {
-    bool any;
-    const sigset_t others = other_handled_signals(&any);
-    sigset_t during, blocked;
-    if (any && timeout_ns > OTHERS_OUT_MS * MS_NS)
-        timeout_ns = OTHERS_OUT_MS * MS_NS;
-    sigorset(&during, &line->mask, &others);
-    pthread_sigmask(SIG_SETMASK, &during, &blocked);
-    const bool ends = vg_queue_sleep(word, seen, timeout_ns) == -EINTR;
-    pthread_sigmask(SIG_SETMASK, &blocked, NULL);
-    return ends;
+    sigset_t during, held;
+    const bool others = mask_of_sleep(line, &during);
+    const uint64_t slice_ns = others ? SLICE_MS * MS_NS : timeout_ns;
+    while (!has_signal(line)) {
+        const uint64_t ns = timeout_ns < slice_ns ? timeout_ns : slice_ns;
+        pthread_sigmask(SIG_SETMASK, &during, &held);
+        const int error = vg_queue_sleep(word, seen, ns);
+        pthread_sigmask(SIG_SETMASK, &held, NULL);
+        timeout_ns -= ns;
+        if (error != -ETIMEDOUT || timeout_ns == 0)
+            return error == -EINTR || has_signal(line);
+    }
+    return true;
 }
 
 static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint32_t freed,
@@ -182,8 +217,8 @@ static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint3
     return ends ? VG_LINE_SIGNAL : VG_LINE_SLEPT;
 }
 
-enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
-                               void *argument)
+static enum vg_line_step next_step(struct vg_line *line, uint64_t (*measure)(void *argument),
+                                   void *argument)
 {
     const uint64_t now_ns = vg_clock_monotonic_ns();
     struct vg_queue *const queue = line->queue;
@@ -196,8 +231,6 @@ enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *a
         line->last_try = true;
         return VG_LINE_TRY;
     }
-    if (is_asked_to_end(line))
-        return VG_LINE_SIGNAL;
     if (now_ns >= line->deadline_ns)
         return VG_LINE_TIMEOUT;
     const uint64_t free_bytes = measure(argument);
@@ -209,4 +242,16 @@ enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *a
         return VG_LINE_TRY;
     }
     return sleep_a_while(line, turn == VG_TURN_HEAD, freed, turns, now_ns);
+}
+
+enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
+                               void *argument)
+{
+    hold_signals(line);
+    enum vg_line_step step = next_step(line, measure, argument);
+    if (step == VG_LINE_TRY && has_signal(line))
+        step = VG_LINE_SIGNAL;
+    if (step != VG_LINE_SLEPT)
+        let_signals_through(line);
+    return step;
 }

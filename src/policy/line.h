@@ -3,7 +3,6 @@
 #ifndef VRAMGUARD_POLICY_LINE_H
 #define VRAMGUARD_POLICY_LINE_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,12 +11,11 @@
 struct vg_line {
     struct vg_queue *queue;
     struct vg_place place;
-    bool in_line;        /* false: the line is full, it waits without a place */
-    bool last_try;       /* it was chosen as the victim and has tried for the last time */
-    bool waiting;        /* not left and not kept yet: signals are blocked */
-    sigset_t mask;       /* of the thread, before */
-    uint32_t poll_ms;    /* time between tries without news; grows */
-    uint32_t freed_seen; /* of queue->freed, before the last try */
+    bool in_line;               /* false: the line is full, it waits without a place */
+    bool last_try;              /* it was chosen as the victim and has tried for the last time */
+    bool holds_int, holds_term; /* SIGINT and SIGTERM are blocked, and were not before */
+    uint32_t poll_ms;           /* time between tries without news; grows */
+    uint32_t freed_seen;        /* of queue->freed, before the last try */
     uint64_t start_ns, deadline_ns, next_poll_ns, last_try_ns; /* CLOCK_MONOTONIC */
     uint64_t wanted_bytes;
 };
@@ -32,8 +30,7 @@ enum vg_line_step {
 };
 
 /* Takes a place for at most `wait_ms`. The request's owner and times are filled in here. Never
- * blocks. Until vg_line_leave or vg_line_keep, SIGINT and SIGTERM are blocked in this thread while
- * it does not sleep. */
+ * blocks. */
 void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_request *request,
                    uint64_t wait_ms);
 
@@ -41,16 +38,15 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
  * (VG_BYTES_UNKNOWN if it cannot); a try is made when it is this place's turn and enough is free,
  * and otherwise now and then, as not everybody tells what they free. No lock of ours may be held.
  *
- * Signals: a handler for SIGINT or SIGTERM that runs in this thread ends the wait. The two may come
- * in while the thread sleeps, or are found pending; other signals that have handlers, a profiler's
- * for example, are kept out meanwhile, for 50 ms at the most, since the sleep does not tell which
- * handler interrupted it. A handler that runs in another thread goes unnoticed: that thread can act
- * on it.
- */
+ * Signals: from entering on SIGINT and SIGTERM are blocked in this thread but for the tries and the
+ * sleep, where they come in and handlers of other signals have to wait for 10 ms at the most: so a
+ * handler that interrupts the sleep is theirs. Else they are found pending. The program's handler
+ * runs in the sleep, or when the wait has ended. A handler that runs in another thread meanwhile,
+ * or during a try, goes unnoticed. When this returns VG_LINE_SLEPT they are still blocked. */
 enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
                                void *argument);
 
-/* Gives the place up. Safe to call twice. */
+/* Gives the place up, and lets signals through. Safe to call twice. */
 void vg_line_leave(struct vg_line *line);
 
 /* A place that is kept while the driver is asked: others do not overtake meanwhile. */
@@ -61,9 +57,9 @@ struct vg_kept_place {
     bool interrupted;  /* a signal has ended that */
 };
 
-/* Ends the waiting, and keeps the place for `out`. */
+/* Ends the waiting, lets signals through, and keeps the place for `out`. */
 void vg_line_keep(struct vg_line *line, struct vg_kept_place *out);
 
-void vg_kept_place_leave(struct vg_kept_place *turn);
+void vg_kept_place_leave(struct vg_kept_place *place);
 
 #endif
