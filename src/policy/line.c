@@ -10,6 +10,7 @@
 
 enum {
     STEP_MS = 200,
+    SLICE_MS = 10, /* for which handlers of other signals may have to wait */
     POLL_FIRST_MS = 50,
     POLL_LAST_MS = 800,
     TRY_SPACING_MS = 50, /* between tries that nothing gives new hope for */
@@ -33,12 +34,17 @@ static bool is_fault(int signal_number)
            signal_number == SIGSYS;
 }
 
-static bool others_have_handlers(void)
+/* Those that may interrupt a sleep without meaning its end, added to `to`. Returns whether there
+ * are any. */
+static bool add_other_handled_signals(sigset_t *to)
 {
+    bool any = false;
     for (int i = 1; i <= SIGRTMAX; i++)
-        if (i != SIGINT && i != SIGTERM && !is_fault(i) && has_handler(i))
-            return true;
-    return false;
+        if (i != SIGINT && i != SIGTERM && !is_fault(i) && has_handler(i)) {
+            sigaddset(to, i);
+            any = true;
+        }
+    return any;
 }
 
 /* ---- SIGINT and SIGTERM ---- */
@@ -96,7 +102,6 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
     request->deadline_ns = request->now_ns + wait_ms * MS_NS;
     *line = (struct vg_line){
         .queue = queue,
-        .watch_pending = others_have_handlers(),
         .poll_ms = POLL_FIRST_MS,
         .start_ns = request->now_ns,
         .deadline_ns = request->deadline_ns,
@@ -123,11 +128,11 @@ void vg_line_keep(struct vg_line *line, struct vg_kept_place *out)
     let_signals_through(line);
 }
 
-void vg_kept_place_leave(struct vg_kept_place *kept)
+void vg_kept_place_leave(struct vg_kept_place *place)
 {
-    if (kept->queue)
-        vg_queue_leave(kept->queue, &kept->place);
-    kept->queue = NULL;
+    if (place->queue)
+        vg_queue_leave(place->queue, &place->place);
+    place->queue = NULL;
 }
 
 /* Up to a quarter more, so that those who poll do not all come at once. */
@@ -159,20 +164,39 @@ static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t 
            since_ns >= TRY_SPACING_MS * MS_NS;
 }
 
-/* Sleeps until `word` changes. Returns whether the wait is to end because of a signal. */
+/* The thread's mask while it sleeps: SIGINT and SIGTERM come in, other handlers do not. Returns
+ * whether there are others. */
+static bool mask_of_sleep(const struct vg_line *line, sigset_t *out)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, out);
+    if (line->holds_int)
+        sigdelset(out, SIGINT);
+    if (line->holds_term)
+        sigdelset(out, SIGTERM);
+    return add_other_handled_signals(out);
+}
+
+/* Sleeps until `word` changes. Returns whether the wait is to end because of a signal.
+ *
+ * The two must not stay blocked meanwhile: sent to the process, they would go to another thread, as
+ * PyTorch has many, and the handler that ran there would not end this wait. Which handler has ended
+ * a sleep the kernel does not tell; so others have to wait, for SLICE_MS at the most. */
 static bool sleep_on(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
                      uint64_t timeout_ns)
 {
-    if (has_signal(line))
-        return true;
-    if (line->watch_pending) {
-        vg_queue_sleep(word, seen, timeout_ns);
-        return has_signal(line);
+    sigset_t during, held;
+    const bool others = mask_of_sleep(line, &during);
+    const uint64_t slice_ns = others ? SLICE_MS * MS_NS : timeout_ns;
+    while (!has_signal(line)) {
+        const uint64_t ns = timeout_ns < slice_ns ? timeout_ns : slice_ns;
+        pthread_sigmask(SIG_SETMASK, &during, &held);
+        const int error = vg_queue_sleep(word, seen, ns);
+        pthread_sigmask(SIG_SETMASK, &held, NULL);
+        timeout_ns -= ns;
+        if (error != -ETIMEDOUT || timeout_ns == 0)
+            return error == -EINTR || has_signal(line);
     }
-    mask_ours(line, SIG_UNBLOCK);
-    const int error = vg_queue_sleep(word, seen, timeout_ns);
-    mask_ours(line, SIG_BLOCK);
-    return error == -EINTR;
+    return true;
 }
 
 static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint32_t freed,

@@ -13,7 +13,6 @@ struct vg_line {
     struct vg_place place;
     bool in_line;               /* false: the line is full, it waits without a place */
     bool last_try;              /* it was chosen as the victim and has tried for the last time */
-    bool watch_pending;         /* other signals have handlers: see vg_line_step */
     bool holds_int, holds_term; /* SIGINT and SIGTERM are blocked, and were not before */
     uint32_t poll_ms;           /* time between tries without news; grows */
     uint32_t freed_seen;        /* of queue->freed, before the last try */
@@ -39,13 +38,11 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
  * (VG_BYTES_UNKNOWN if it cannot); a try is made when it is this place's turn and enough is free,
  * and otherwise now and then, as not everybody tells what they free. No lock of ours may be held.
  *
- * Signals: from entering on SIGINT and SIGTERM are blocked in this thread but for the tries,
- * and for the sleep if no other signal has a handler: then a handler that interrupts the sleep was
- * theirs. Otherwise it could be a profiler's, and the thread looks after each sleep whether one of
- * them is pending. The program's handler runs when the wait has ended. A handler that runs in
- * another thread meanwhile, or during a try, goes unnoticed. When this returns VG_LINE_SLEPT they
- * are still blocked.
- */
+ * Signals: from entering on SIGINT and SIGTERM are blocked in this thread but for the tries and the
+ * sleep, where they come in and handlers of other signals have to wait for 10 ms at the most: so a
+ * handler that interrupts the sleep is theirs. Else they are found pending. The program's handler
+ * runs in the sleep, or when the wait has ended. A handler that runs in another thread meanwhile,
+ * or during a try, goes unnoticed. When this returns VG_LINE_SLEPT they are still blocked. */
 enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
                                void *argument);
 
@@ -63,7 +60,6 @@ struct vg_kept_place {
 /* Ends the waiting, lets signals through, and keeps the place for `out`. */
 void vg_line_keep(struct vg_line *line, struct vg_kept_place *out);
 
-/* Gives a kept place up. Safe to call twice. */
-void vg_kept_place_leave(struct vg_kept_place *kept);
+void vg_kept_place_leave(struct vg_kept_place *place);
 
 #endif

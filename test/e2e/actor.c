@@ -6,6 +6,7 @@
  *   thread NAME MIB        allocates in a thread of its own, answered when it is done
  *   join                   waits for all threads
  *   handle NUMBER          installs a handler with SA_RESTART that says "signal NUMBER"
+ *   idle                   starts a thread that does nothing
  *   tick                   a timer's handler interrupts the process every 5 ms
  *   fork                   "child PID CODE": a child frees an address of the parent's and exits
  *   load SEED              until the end of the input: takes and frees at random, with pauses
@@ -117,6 +118,21 @@ static void give_back(const char *name)
     pthread_mutex_unlock(&mutex);
 }
 
+static void *do_nothing(void *argument)
+{
+    for (;;)
+        pause();
+    return argument;
+}
+
+static void start_idler(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, do_nothing, NULL) != 0)
+        exit(1);
+    puts("idling");
+}
+
 static void say_signal(int number)
 {
     char text[] = "signal 00\n";
@@ -209,6 +225,8 @@ int main(void)
             give_back(name);
         else if (strcmp(verb, "handle") == 0)
             handle(atoi(name), say_signal), puts("handled");
+        else if (strcmp(verb, "idle") == 0)
+            start_idler();
         else if (strcmp(verb, "tick") == 0)
             tick();
         else if (strcmp(verb, "fork") == 0)

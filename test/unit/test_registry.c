@@ -107,8 +107,15 @@ static void two_processes_see_each_other(void **state)
     assert_int_equal(others_of(&own, &entry), 1);
     assert_int_equal(vg_process_owner_pid(entry.owner), neighbour.pid);
     assert_int_equal(entry.held_bytes, 123456);
+    entry = (struct vg_registry_entry){ .owner = 0 };
+    assert_true(vg_registry_member(own.file, neighbour.pid, &entry));
+    assert_int_equal(vg_process_owner_pid(entry.owner), neighbour.pid);
+    assert_int_equal(entry.held_bytes, 123456);
+    assert_false(vg_registry_member(own.file, 1, &entry));
+    assert_false(vg_registry_member(NULL, neighbour.pid, &entry));
     end_neighbour(neighbour);
     assert_int_equal(others_of(&own, &entry), 0);
+    assert_false(vg_registry_member(own.file, neighbour.pid, &entry));
     vg_registry_leave(&own);
 }
 
@@ -138,6 +145,7 @@ static void killed_owner_is_gone_and_its_slot_reused(void **state)
         assert_int_equal(others_of(&own, &entry), 1);
         kill_neighbour(neighbour);
         assert_int_equal(others_of(&own, &entry), 0);
+        assert_false(vg_registry_member(own.file, neighbour.pid, &entry));
     }
     vg_registry_leave(&own);
 }
