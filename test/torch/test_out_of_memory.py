@@ -62,7 +62,8 @@ def test_same_error_and_a_report(machine, bert_large, way, policy):
     assert where[-1].endswith("cudaMalloc"), where
     assert len(guard_lines(guarded, " out of memory: asked ")) == 1
     why = guarded.guard_text.split("\n  why ")[1].split("\n  do ")[0]
-    assert "pid %d " % neighbour.pid in why and "hold_memory.py" in why
+    if not (REAL_GPU and "not visible here" in why):  # in a container
+        assert "pid %d " % neighbour.pid in why and "hold_memory.py" in why
     assert bool(guard_lines(guarded, "gave up waiting")) == (policy != "off")
 
 
