@@ -84,14 +84,14 @@ def test_real_demo_without_a_gpu_is_one_line(tree):
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "install-deps"])
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch"])
 def test_unknown_argument_is_one_line(script):
     result = run_script(SCRIPTS / script, "--frobnicate")
     assert result.returncode == 1
     assert "--frobnicate" in result.stderr and result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "install-deps"])
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch"])
 def test_help(script):
     result = run_script(SCRIPTS / script, "--help")
     assert result.returncode == 0
@@ -180,3 +180,39 @@ def test_install_says_when_apt_failed(fresh):
 def test_install_is_silent_where_nothing_is_missing():
     result = run_script(SCRIPTS / "install-deps")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def install_torch(folder, **environment):
+    """Run scripts/install-torch for a build folder of its own; return what it said and what the tests
+    of PyTorch say then."""
+    own = {"BUILD": str(folder), "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", **environment}
+    done = run_script(SCRIPTS / "install-torch", **own)
+    assert done.returncode == 0, done.stderr
+    tests = run_script(ROOT / "test" / "torch" / "run", **own)
+    assert tests.returncode == 0, tests.stderr
+    return done.stdout, tests.stdout
+
+
+def test_torch_without_pypi_is_one_line(tmp_path):
+    said, tests = install_torch(tmp_path, PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    assert said == "scripts/install-torch: skipped: PyTorch: PyPI cannot be reached\n"
+    assert tests == "SKIPPED [1] test/torch: PyTorch is not installed: PyPI cannot be reached\n"
+
+
+def test_torch_without_disk_space_is_one_line(tmp_path):
+    df = tmp_path / "bin" / "df"
+    df.parent.mkdir()
+    df.write_text("#!/bin/sh\necho; echo disk 100000000 90000000 10000000 90% /\n")
+    df.chmod(0o755)
+    said, tests = install_torch(tmp_path, PATH="%s:%s" % (df.parent, os.environ["PATH"]))
+    assert said == "scripts/install-torch: skipped: PyTorch: it needs 14 GB of disk, 9 GB are free\n"
+    assert "it needs 14 GB of disk" in tests
+
+
+def test_torch_that_is_there_is_left_alone(tmp_path):
+    venv = tmp_path / "torch-venv"
+    venv.mkdir()
+    shutil.copy(ROOT / "test" / "torch" / "requirements.txt", venv / "installed")
+    done = run_script(SCRIPTS / "install-torch", BUILD=str(tmp_path), PATH="/nowhere:/bin:/usr/bin")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(venv.iterdir()) == [venv / "installed"]

@@ -326,10 +326,33 @@ def check_demo(machine):
     return [Row(title, "both", "both", "FAILS", ended(result), lines[-5:])]
 
 
+def check_torch(machine):
+    """The suite of test/torch. Takes longer than all others together: run on demand."""
+    title = "PyTorch, a model load"
+    python = python_with(machine, "transformers")
+    if python is None or machine.run([python, "-c", "import torch, accelerate"], False, 120).code:
+        return [skipped(title, "no Python has torch, transformers and accelerate (--python)")]
+    extra = {"BUILD": str(machine.build), "TORCH_PYTHON": python}
+    if not machine.simulate:
+        extra["VG_REAL_GPU"] = "1"
+    result = machine.run([ROOT / "test" / "torch" / "run"], False, machine.left(), extra)
+    last = (result.out.splitlines() or [""])[-1].strip("= ")
+    if result.code == 1 and "no python3 with pytest" in result.err:
+        return [skipped(title, "no python3 with pytest")]
+    details = [] if result.code == 0 else (result.out + result.err).splitlines()[-20:]
+    verdict = "same" if result.code == 0 else "DIFFERS"
+    last = "no end in its time" if result.code is None else last
+    return [Row(title, "both", "both", verdict, last, details)]
+
+
+# Those that run on demand only.
+LONG = ["torch"]
+
 CHECKS = {
     "behaviour": check_behaviour,
     "transparency": check_transparency,
     "runtime": check_runtime,
     "frameworks": check_frameworks,
     "demo": check_demo,
+    "torch": check_torch,
 }

@@ -104,21 +104,6 @@ def guard_lines(result, pattern):
     return [line for line in result.guard_lines if re.search(pattern, line)]
 
 
-def pytest_sessionstart(session):
-    reason = None
-    if not Path(TORCH_PYTHON).exists():
-        recorded = VENV / "skipped"
-        reason = recorded.read_text().strip() if recorded.exists() else "scripts/install-torch"
-    if reason:
-        pytest.exit("SKIPPED: PyTorch is not installed: " + reason, returncode=0)
-
-
-def pytest_report_header():
-    if REAL_GPU:
-        return "PyTorch on this machine's GPU"
-    return "PyTorch on a SIMULATED GPU: KERNELS DO NOT RUN there, so nothing that one would compute is tested"
-
-
 @pytest.fixture(scope="session", autouse=True)
 def built_tree():
     missing = [n for n in ("libvramguard.so", "vramguard") if not (BUILD / n).exists()]

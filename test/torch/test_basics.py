@@ -1,12 +1,21 @@
 """What programs do with PyTorch first, bare and guarded, with each of its allocators."""
 
+import re
+
 import pytest
-from conftest import plain
+from conftest import guard_lines, plain
 
 ALLOCATORS = {
     "native": {},
     "expandable_segments": {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"},
     "cudaMallocAsync": {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"},
+}
+
+# What it asks the driver for to get a PiB, each time that it gives up. cudaMallocAsync: twice in a row.
+ASKED = {
+    "native": ["1048576.00 GiB"],
+    "expandable_segments": ["20.0 MiB"],
+    "cudaMallocAsync": ["1048576.00 GiB"] * 2,
 }
 
 NATIVE = """\
@@ -55,8 +64,9 @@ def test_basics(machine, allocator):
     )
     if allocator == "native":
         assert bare.stdout == NATIVE
-    reports = [line for line in guarded.guard_lines if " out of memory: asked " in line]
-    assert len(reports) == 1 and "1048576.00 GiB" in reports[0], guarded.stderr
+    asked = re.findall(r"GPU 0 out of memory: asked (.*), free", guarded.guard_text)
+    assert asked == ASKED[allocator], guarded.stderr
+    assert guarded.guard_text.count("Recorded ") == 1
     assert len(machine.records()) == 1
 
 
@@ -78,3 +88,33 @@ def test_multiprocessing(machine, method):
         "",
     )
     assert guarded.guard_lines == []
+
+
+def test_graph(machine):
+    """While a graph is captured nothing is waited for and nothing freed."""
+    machine.neighbour("--leave", "3GiB")
+    bare, guarded = machine.both(machine.program("graph"))
+    assert bare.code == 0 and bare.stdout == (
+        "replayed True\nOutOfMemoryError CUDA out of memory\nworks on True\n"
+    ), bare.stderr
+    assert (guarded.code, guarded.stdout) == (bare.code, bare.stdout), guarded.stderr
+    assert plain(guarded.own_stderr) == plain(bare.own_stderr)
+    assert len(guard_lines(guarded, " out of memory: asked 256 MiB")) == 1
+    assert not guard_lines(guarded, "waiting|got ")
+
+
+FRACTION = """
+import torch
+torch.cuda.set_per_process_memory_fraction(0.01)
+try:
+    torch.empty(2 << 30, dtype=torch.uint8, device="cuda")
+except torch.cuda.OutOfMemoryError as error:
+    print(error)
+"""
+
+
+def test_limit_of_pytorch_itself(machine):
+    """It fails without asking the driver: nothing for the guard."""
+    bare, guarded = machine.both(machine.code(FRACTION))
+    assert "MiB allowed" in bare.stdout or "GiB allowed" in bare.stdout, bare.stderr
+    assert bare.own == guarded.own and guarded.guard_lines == []
