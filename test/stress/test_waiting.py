@@ -93,9 +93,28 @@ def test_who_runs_may_end_and_its_context_with_it(stage):
         assert [event.what for event in events] == ["alloc", "free", "free"], result.stderr
 
 
+def test_unguarded_holder_is_seen_on_every_gpu(stage):
+    """The third one that waits does not use the GPU of which an unguarded process holds memory."""
+    gpus = {"SIMGPU_DEVICES": "256MiB,256MiB"}
+    first = stage.actor("gpu=1", "gpu=0", "alloc=100", "await", "gpu=1", "alloc=120", **gpus)
+    second = stage.actor("gpu=0", "gpu=1", "alloc=60", "await", "gpu=0", "alloc=100", **gpus)
+    third = stage.actor("gpu=0", "alloc=1", "await", "alloc=100", **gpus)
+    other = stage.actor("gpu=1", "alloc=80", "await", guarded=False, **gpus)
+    for actor in (first, second, third, other):
+        assert read_event(actor).what == "alloc"
+    for actor in (first, second, third):
+        go_on(actor)
+    time.sleep(1.5)
+    go_on(other)
+    stage.exit(other)
+    for actor in (first, second, third):
+        (event,), result = stage.exit(actor)
+        assert event.what == "alloc", result.stderr
+
+
 def test_ring_over_three_gpus_is_broken_within_a_second(stage):
     took = []
-    for _ in range(5):
+    for _ in range(10):
         actors = []
         for gpu in range(3):
             other = (gpu + 1) % 3
