@@ -35,7 +35,8 @@ static void ask_nvml(const char *uuid, struct vg_neighbours *out)
     const int index = vg_nvml_find(&nvml, uuid, "");
     int count = -1;
     if (index >= 0) {
-        /* In this order what a process holds that ends meanwhile is seen twice rather than never. */
+        /* In this order what a process holds that ends meanwhile is seen twice rather than never.
+         */
         count = vg_nvml_processes(&nvml, (unsigned)index, list, VG_NEIGHBOURS_MAX);
         if (vg_nvml_device(&nvml, (unsigned)index, &device) == 0) {
             out->total_bytes = device.total_bytes;
