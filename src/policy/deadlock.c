@@ -94,6 +94,16 @@ static void add_contexts(void)
                 picture.processes[i].held_bytes[gpu] += context_bytes[i][gpu];
 }
 
+/* Does NVML tell pids that are ours? Seen by this process, or, on a GPU that it does not use, by
+ * any other of the guarded ones. */
+static bool knows_pids(const struct vg_neighbours *others)
+{
+    bool known = others->self_seen;
+    for (size_t i = 0; i < others->count && !known; i++)
+        known = others->list[i].guarded && others->list[i].bytes > 0;
+    return known;
+}
+
 /* What unguarded processes hold. Where NVML tells other pids than ours (containers), the guarded
  * ones cannot be told from others: then all that is used and not tracked by a guarded one, less
  * what contexts may take. Without NVML it is unknown, which is as good as all. */
@@ -103,7 +113,7 @@ static uint64_t outside_bytes(const struct vg_neighbours *others,
     uint64_t bytes = 0;
     if (!others->known || others->free_bytes == VG_BYTES_UNKNOWN)
         return VG_BYTES_UNKNOWN;
-    if (others->self_seen) {
+    if (knows_pids(others)) {
         for (size_t i = 0; i < others->count; i++)
             if (!others->list[i].guarded)
                 bytes += others->list[i].bytes == VG_BYTES_UNKNOWN ? 0 : others->list[i].bytes;

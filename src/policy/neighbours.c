@@ -35,11 +35,13 @@ static void ask_nvml(const char *uuid, struct vg_neighbours *out)
     const int index = vg_nvml_find(&nvml, uuid, "");
     int count = -1;
     if (index >= 0) {
+        /* In this order what a process holds that ends meanwhile is seen twice rather than never.
+         */
+        count = vg_nvml_processes(&nvml, (unsigned)index, list, VG_NEIGHBOURS_MAX);
         if (vg_nvml_device(&nvml, (unsigned)index, &device) == 0) {
             out->total_bytes = device.total_bytes;
             out->free_bytes = device.free_bytes;
         }
-        count = vg_nvml_processes(&nvml, (unsigned)index, list, VG_NEIGHBOURS_MAX);
     }
     vg_nvml_close(&nvml);
     out->known = count >= 0;

@@ -13,6 +13,14 @@ static CUdeviceptr held[HELD_MAX];
 static long held_mib[HELD_MAX];
 static int held_count;
 
+static long linger_ms;
+
+/* Runs after the handlers of those who come later, the guard's among them. */
+static void linger(void)
+{
+    sleep_us((uint64_t)linger_ms * 1000);
+}
+
 static void use_gpu(long ordinal)
 {
     CUcontext context;
@@ -68,6 +76,8 @@ static void step(const char *text)
         give_back();
     else if (strncmp(text, "sleep=", 6) == 0)
         sleep_us((uint64_t)number * 1000);
+    else if (strncmp(text, "linger=", 7) == 0)
+        MUST((linger_ms = number) > 0 && atexit(linger) == 0);
     else if (strncmp(text, "trade=", 6) == 0)
         trade(equals + 1);
     else
