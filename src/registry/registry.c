@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -300,6 +301,15 @@ static bool is_waited_for(int directory, const char *name)
     return is_so;
 }
 
+/* Copies the UUID out of the name of a GPU's file of this version. Returns whether it is one. */
+static bool is_gpu_file(const char *name, char *out_uuid, size_t cap)
+{
+    char expected[128];
+    snprintf(out_uuid, cap, "%.*s", (int)strcspn(name, "."), name);
+    vg_shared_file_name(out_uuid, &layout, expected, sizeof expected);
+    return strncmp(name, "GPU-", 4) == 0 && strcmp(name, expected) == 0;
+}
+
 static int visit_files(vg_registry_visit *visit, void *argument, bool only_waited_for)
 {
     const int fd = vg_shared_directory();
@@ -311,12 +321,13 @@ static int visit_files(vg_registry_visit *visit, void *argument, bool only_waite
         return -ENOMEM;
     }
     for (const struct dirent *entry; (entry = readdir(directory));) {
+        char uuid[64];
         void *mapped;
-        if (strncmp(entry->d_name, "GPU-", 4) != 0 ||
+        if (!is_gpu_file(entry->d_name, uuid, sizeof uuid) ||
             (only_waited_for && !is_waited_for(fd, entry->d_name)) ||
-            vg_shared_map(entry->d_name, &layout, &mapped) != 0)
+            vg_shared_map(uuid, &layout, &mapped) != 0)
             continue;
-        visit(entry->d_name, mapped, argument);
+        visit(uuid, mapped, argument);
         munmap(mapped, sizeof(struct vg_registry_file));
     }
     closedir(directory);

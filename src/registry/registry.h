@@ -1,10 +1,10 @@
 /* The guarded processes of this user on this machine, GPU by GPU: who they are and what they hold.
  *
- * One file per GPU, /dev/shm/vramguard-<uid>/<uuid>, mapped by every guarded process that uses the
- * GPU. A process owns one slot, named by pid and start time; slots of dead processes are reused.
- * The file also holds the line of those who wait for the GPU's memory (queue.h). A directory or
- * file that is not ours, or of another version, means "run unregistered": waiting is then a matter
- * of this process's own threads, and reports say less of others. */
+ * One file per GPU, /dev/shm/vramguard-<uid>/<uuid>.<version>, mapped by every guarded process that
+ * uses the GPU. A process owns one slot, named by pid and start time; slots of dead processes are
+ * reused. The file also holds the line of those who wait for the GPU's memory (queue.h). A
+ * directory or file that is not ours, or of another version, means "run unregistered": waiting is
+ * then a matter of this process's own threads, and reports say less of others. */
 #ifndef VRAMGUARD_REGISTRY_REGISTRY_H
 #define VRAMGUARD_REGISTRY_REGISTRY_H
 

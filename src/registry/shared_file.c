@@ -68,13 +68,21 @@ static int open_file(int directory, const char *name, const struct vg_shared_lay
     return fd >= 0 ? fd : -errno;
 }
 
+void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout, char *out,
+                         size_t cap)
+{
+    snprintf(out, cap, "%s.%u", name, layout->version);
+}
+
 int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void **out)
 {
     struct stat status;
+    char file_name[128];
     const int directory = vg_shared_directory();
     if (directory < 0)
         return directory;
-    const int fd = open_file(directory, name, layout);
+    vg_shared_file_name(name, layout, file_name, sizeof file_name);
+    const int fd = open_file(directory, file_name, layout);
     close(directory);
     if (fd < 0)
         return fd;
@@ -101,7 +109,7 @@ int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void 
 const char *vg_shared_reason(int error)
 {
     if (error == -EPROTO)
-        return "a file there is of another version";
+        return "a file there is not what it should be";
     if (error == -EPERM)
         return "it must belong to this user alone, mode 0700";
     return error == -ENOSPC ? "no room" : strerror(-error);

@@ -6,6 +6,7 @@
 #ifndef VRAMGUARD_REGISTRY_SHARED_FILE_H
 #define VRAMGUARD_REGISTRY_SHARED_FILE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Where the files live; tests set another place. NULL = /dev/shm/vramguard-<uid>. */
@@ -29,6 +30,11 @@ struct vg_shared_layout {
  * so it must be a real directory and nobody else's. Returns a descriptor, which the caller closes,
  * or -errno; -EPERM when it is open to others. */
 int vg_shared_directory(void);
+
+/* How the file of that layout called `name` is called in the directory: each version has its own,
+ * so that a file which an older one has left is in nobody's way. `out` holds 128 bytes at least. */
+void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout, char *out,
+                         size_t cap);
 
 /* Maps the file `name` of the directory, which is made, all zero but its head, when there is none.
  * To be called under a shield (base/shield.h). Returns 0, or -errno; -EPROTO for a file that is not

@@ -169,7 +169,7 @@ class Machine:
         """The guard's shared file of this machine's GPU 0."""
         uuid = self.run([sys.executable, "-c", UUID_PROGRAM]).stdout.strip()
         assert uuid.startswith("GPU-")
-        return Path("/dev/shm/vramguard-%d" % os.geteuid(), uuid)
+        return Path("/dev/shm/vramguard-%d" % os.geteuid(), uuid + ".3")
 
     def close(self):
         for process in self._running:

@@ -373,7 +373,7 @@ static void killed_at_random(void **state)
     for (int round = 0; round < rounds; round++) {
         bool charged;
         if (round % 10 == 0)
-            unlink(in_scratch("registry/limits-" GPU));
+            unlink(in_scratch("registry/limits-" GPU ".1"));
         for (int i = 0; i < 3; i++)
             children[i] = start_child(live_on, NULL);
         usleep((useconds_t)(rand() % 4000));
@@ -479,7 +479,7 @@ static void file_of_another_version_is_refused(void **state)
     (void)state;
     struct vg_ledger ledger = joined(1);
     const uint32_t version = 99;
-    const int fd = open(in_scratch("registry/limits-" GPU), O_RDWR);
+    const int fd = open(in_scratch("registry/limits-" GPU ".1"), O_RDWR);
     assert_int_equal(pwrite(fd, &version, sizeof version, 8), sizeof version);
     close(fd);
     assert_int_equal(vg_ledger_join(GPU, 1, &ledger), -EPROTO);
