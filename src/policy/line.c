@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/single_threaded.h>
 
 #include "base/clock.h"
 #include "base/size.h"
@@ -11,6 +12,7 @@
 enum {
     STEP_MS = 200,
     SLICE_MS = 10, /* for which handlers of other signals may have to wait */
+    LOOK_MS = 20,  /* after which a thread that is alone looks for signals */
     POLL_FIRST_MS = 50,
     POLL_LAST_MS = 800,
     TRY_SPACING_MS = 50, /* between tries that nothing gives new hope for */
@@ -176,24 +178,44 @@ static bool mask_of_sleep(const struct vg_line *line, sigset_t *out)
     return add_other_handled_signals(out);
 }
 
-/* Sleeps until `word` changes. Returns whether the wait is to end because of a signal.
- *
- * The two must not stay blocked meanwhile: sent to the process, they would go to another thread, as
- * PyTorch has many, and the handler that ran there would not end this wait. Which handler has ended
- * a sleep the kernel does not tell; so others have to wait, for SLICE_MS at the most. */
-static bool sleep_on(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
-                     uint64_t timeout_ns)
+/* Sleeps until `word` changes. Returns whether the wait is to end because of a signal. */
+typedef bool sleep_function(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
+                            uint64_t until_ns);
+
+/* Where there is only this thread, a signal can but stay pending: none is missed. Other handlers
+ * run as ever. */
+static bool sleep_alone(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
+                        uint64_t until_ns)
+{
+    while (!has_signal(line)) {
+        const uint64_t now_ns = vg_clock_monotonic_ns();
+        const uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+        const uint64_t ns = left_ns < LOOK_MS * MS_NS ? left_ns : LOOK_MS * MS_NS;
+        if (left_ns == 0 || vg_queue_sleep(word, seen, ns) == 0)
+            return has_signal(line);
+    }
+    return true;
+}
+
+/* Among other threads the two must not stay blocked: sent to the process, they would go to another
+ * thread, as PyTorch has many, and the handler that ran there would not end this wait. Which
+ * handler has ended a sleep the kernel does not tell; so others have to wait, for SLICE_MS at the
+ * most. */
+static bool sleep_among_threads(const struct vg_line *line, _Atomic uint32_t *word, uint32_t seen,
+                                uint64_t until_ns)
 {
     sigset_t during, held;
     const bool others = mask_of_sleep(line, &during);
-    const uint64_t slice_ns = others ? SLICE_MS * MS_NS : timeout_ns;
     while (!has_signal(line)) {
-        const uint64_t ns = timeout_ns < slice_ns ? timeout_ns : slice_ns;
+        const uint64_t now_ns = vg_clock_monotonic_ns();
+        const uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+        const uint64_t ns = others && left_ns > SLICE_MS * MS_NS ? SLICE_MS * MS_NS : left_ns;
+        if (left_ns == 0)
+            return false;
         pthread_sigmask(SIG_SETMASK, &during, &held);
         const int error = vg_queue_sleep(word, seen, ns);
         pthread_sigmask(SIG_SETMASK, &held, NULL);
-        timeout_ns -= ns;
-        if (error != -ETIMEDOUT || timeout_ns == 0)
+        if (error != -ETIMEDOUT)
             return error == -EINTR || has_signal(line);
     }
     return true;
@@ -211,9 +233,9 @@ static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint3
     if (is_head && freed != line->freed_seen && now_ns + NEWS_SPACING_MS * MS_NS < until_ns &&
         now_ns - line->last_try_ns < NEWS_SPACING_MS * MS_NS)
         until_ns = now_ns + NEWS_SPACING_MS * MS_NS;
-    const uint64_t timeout_ns = until_ns > now_ns ? until_ns - now_ns : 1;
-    const bool ends = is_head ? sleep_on(line, &line->queue->freed, freed, timeout_ns)
-                              : sleep_on(line, &line->queue->turns, turns, timeout_ns);
+    sleep_function *const sleep = __libc_single_threaded ? sleep_alone : sleep_among_threads;
+    const bool ends = is_head ? sleep(line, &line->queue->freed, freed, until_ns)
+                              : sleep(line, &line->queue->turns, turns, until_ns);
     return ends ? VG_LINE_SIGNAL : VG_LINE_SLEPT;
 }
 

@@ -38,11 +38,12 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
  * (VG_BYTES_UNKNOWN if it cannot); a try is made when it is this place's turn and enough is free,
  * and otherwise now and then, as not everybody tells what they free. No lock of ours may be held.
  *
- * Signals: from entering on SIGINT and SIGTERM are blocked in this thread but for the tries and the
- * sleep, where they come in and handlers of other signals have to wait for 10 ms at the most: so a
- * handler that interrupts the sleep is theirs. Else they are found pending. The program's handler
- * runs in the sleep, or when the wait has ended. A handler that runs in another thread meanwhile,
- * or during a try, goes unnoticed. When this returns VG_LINE_SLEPT they are still blocked. */
+ * Signals: from entering on SIGINT and SIGTERM are blocked in this thread but for the tries, and
+ * one that is pending ends the wait; the program's handler runs then. Where there are other
+ * threads, which would get them instead, they come in while this one sleeps, and handlers of other
+ * signals have to wait for 10 ms at the most: so a handler that interrupts the sleep is theirs. One
+ * that runs in another thread, during a try, or in the instant before the sleep, goes unnoticed.
+ * When this returns VG_LINE_SLEPT they are still blocked. */
 enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
                                void *argument);
 
