@@ -71,7 +71,13 @@ static int open_file(int directory, const char *name, const struct vg_shared_lay
 void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout, char *out,
                          size_t cap)
 {
-    snprintf(out, cap, "%s.%u", name, layout->version);
+    struct stat namespace;
+    /* Containers may share /dev/shm and yet not see each other's processes, which then all look
+     * dead. PROC_PID_INIT_INO of linux/proc_ns.h is the first namespace of a machine. */
+    if (stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino != 0xEFFFFFFC)
+        snprintf(out, cap, "%s.%u-%lu", name, layout->version, (unsigned long)namespace.st_ino);
+    else
+        snprintf(out, cap, "%s.%u", name, layout->version);
 }
 
 int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void **out)

@@ -169,7 +169,9 @@ class Machine:
         """The guard's shared file of this machine's GPU 0."""
         uuid = self.run([sys.executable, "-c", UUID_PROGRAM]).stdout.strip()
         assert uuid.startswith("GPU-")
-        return Path("/dev/shm/vramguard-%d" % os.geteuid(), uuid + ".3")
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+        suffix = "" if namespace == 0xEFFFFFFC else "-%d" % namespace
+        return Path("/dev/shm/vramguard-%d" % os.geteuid(), uuid + ".3" + suffix)
 
     def close(self):
         for process in self._running:

@@ -26,6 +26,15 @@ enum { RANDOM_KILLS = 60, MANY = VG_LEDGER_SLOTS + 20, CHURN = 20000 };
 
 static char folder[128];
 
+static const char *account_path(void)
+{
+    static const struct vg_shared_layout layout = { .version = 1 };
+    char name[128], path[160];
+    vg_shared_file_name("limits-" GPU, &layout, name, sizeof name);
+    snprintf(path, sizeof path, "registry/%s", name);
+    return in_scratch(path);
+}
+
 static int setup(void **state)
 {
     if (make_scratch(state) != 0)
@@ -373,7 +382,7 @@ static void killed_at_random(void **state)
     for (int round = 0; round < rounds; round++) {
         bool charged;
         if (round % 10 == 0)
-            unlink(in_scratch("registry/limits-" GPU ".1"));
+            unlink(account_path());
         for (int i = 0; i < 3; i++)
             children[i] = start_child(live_on, NULL);
         usleep((useconds_t)(rand() % 4000));
@@ -479,7 +488,7 @@ static void file_of_another_version_is_refused(void **state)
     (void)state;
     struct vg_ledger ledger = joined(1);
     const uint32_t version = 99;
-    const int fd = open(in_scratch("registry/limits-" GPU ".1"), O_RDWR);
+    const int fd = open(account_path(), O_RDWR);
     assert_int_equal(pwrite(fd, &version, sizeof version, 8), sizeof version);
     close(fd);
     assert_int_equal(vg_ledger_join(GPU, 1, &ledger), -EPROTO);

@@ -12,6 +12,7 @@
 #include "core_fixture.h"
 #include "registry/ask.h"
 #include "registry/registry.h"
+#include "registry/shared_file.h"
 
 #define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
 
@@ -34,7 +35,11 @@ static int setup(void **state)
 
 static const char *file_path(void)
 {
-    return in_scratch("registry/" GPU ".3");
+    static const struct vg_shared_layout layout = { .version = 3 };
+    char name[128], path[160];
+    vg_shared_file_name(GPU, &layout, name, sizeof name);
+    snprintf(path, sizeof path, "registry/%s", name);
+    return in_scratch(path);
 }
 
 /* A process that holds memory until it is told to end. */
