@@ -87,7 +87,7 @@ static inline int vramguard_write_report(int fd)
 }
 
 /* Sets a mark: "epoch 3". `vramguard report` shows it with its time and what was live and the peak
- * then. Takes well under a microsecond, no system call as a rule and no memory. Of `text` 127 bytes
+ * then. Takes half a microsecond, no system call as a rule and no memory. Of `text` 127 bytes
  * are kept, made safe to print; of a run 10000 marks. Any thread. Returns 0, or a negative errno:
  * -EINVAL (no text), -ENODEV when the library is switched off or the program has not loaded the CUDA
  * driver yet, -ENOSPC (there are 10000), -ENOMEM, -ENOSYS without the library. */
