@@ -43,7 +43,8 @@ static void tell_freed(const struct vg_process_state *state, int device)
  * than the news is worth, so only changes of a megabyte are told. */
 static void publish_held(struct vg_process_state *state, int device)
 {
-    _Atomic uint64_t *const held = state->registrations[device].held_bytes;
+    _Atomic uint64_t *const held =
+        __atomic_load_n(&state->registrations[device].held_bytes, __ATOMIC_RELAXED);
     const uint64_t live = atomic_load_explicit(&state->recorder.header->devices[device].live_bytes,
                                                memory_order_relaxed);
     const uint64_t told = atomic_load_explicit(held, memory_order_relaxed);

@@ -106,8 +106,15 @@ void vg_stack_capture(struct vg_stack *out)
 {
     out->depth = 0;
     out->truncated = false;
-    open_unwinder();
-    capture_native(out);
+    if (atomic_load_explicit(&unwinder, memory_order_acquire)) {
+        capture_native(out);
+        return;
+    }
+    /* No stacks are wanted, so libunwind and its cache for each thread are not. */
+    void *raw[VG_STACK_FRAMES];
+    const int captured = backtrace(raw, VG_STACK_FRAMES);
+    out->depth = captured > 0 ? (uint32_t)captured : 0;
+    memcpy(out->frames, raw, out->depth * sizeof out->frames[0]);
 }
 
 static uint32_t record_native(const struct vg_stack *stack, struct vg_recorder *recorder)

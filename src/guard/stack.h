@@ -24,8 +24,8 @@ struct vg_stack_choice {
  * libunwind glibc's backtrace() serves, slower, and one line says so. */
 void vg_stack_open(struct vg_stack_choice choice);
 
-/* Captures the caller's native stack, whatever is chosen; records nothing. Makes an unwinder ready
- * if there is none yet. */
+/* Captures the caller's native stack, whatever is chosen; records nothing. Where none has been
+ * opened, glibc's backtrace() does it, and the frames of this library come first. */
 void vg_stack_capture(struct vg_stack *out);
 
 /* Captures the caller's stack, without the frames of this library, and returns its id in
