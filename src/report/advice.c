@@ -60,6 +60,7 @@ static void limit_advice(const struct vg_snapshot *s, struct vg_text *out)
                     "weights");
     else
         vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+    vg_advice_add_halving(out, s);
 }
 
 /* ---- the request alone is too large ---- */

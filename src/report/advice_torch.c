@@ -54,13 +54,15 @@ static uint64_t obtainable_bytes(const struct vg_snapshot *s)
     return vg_advice_or_zero(s->live_bytes) + vg_advice_or_zero(vg_report_available(s));
 }
 
-/* What this process could have of a GPU that it has for itself. */
+/* What this process could have of a GPU that it has for itself. More than a GiB is no context that
+ * any process would have. */
 static uint64_t whole_bytes(const struct vg_snapshot *s)
 {
     const struct vg_report_account a = vg_advice_account(s);
     const uint64_t total_bytes = vg_advice_or_zero(a.total_bytes);
     const uint64_t context_bytes = vg_advice_or_zero(a.context_bytes);
-    return total_bytes > context_bytes ? total_bytes - context_bytes : total_bytes;
+    return total_bytes > context_bytes && context_bytes <= VG_GIB ? total_bytes - context_bytes
+                                                                  : total_bytes;
 }
 
 /* Its weights, 4-byte numbers as 2-byte ones. */
