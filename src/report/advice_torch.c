@@ -34,18 +34,12 @@ static bool is_half(const struct vg_snapshot *s)
     return is_most(vg_advice_or_zero(s->checkpoint.half_bytes), weights_bytes(s));
 }
 
-/* Live bytes, those asked for included. */
-static uint64_t wanted_bytes(const struct vg_snapshot *s)
-{
-    return vg_advice_or_zero(s->live_bytes) + vg_advice_or_zero(s->asked_bytes);
-}
-
 /* Is what this process holds, for the most part, weights that take `bytes` when all are there? A
  * quarter more: PyTorch rounds, and a model has buffers. */
 static bool is_near(const struct vg_snapshot *s, uint64_t bytes)
 {
-    return bytes > 0 && wanted_bytes(s) >= bytes / 2 &&
-           vg_advice_or_zero(s->live_bytes) <= bytes + bytes / 4;
+    const uint64_t live_bytes = vg_advice_or_zero(s->live_bytes);
+    return bytes > 0 && live_bytes >= bytes / 2 && live_bytes <= bytes + bytes / 4;
 }
 
 /* What this process has and what is free: the most that its allocations could take. */
@@ -86,7 +80,7 @@ static bool model_size_applies(const struct vg_snapshot *s)
     uint64_t deficit;
     const uint64_t whole = whole_bytes(s);
     return vg_advice_lacks_memory(s, &deficit) && whole > 0 && weights_bytes(s) > whole &&
-           wanted_bytes(s) >= whole / 2;
+           vg_advice_or_zero(s->live_bytes) >= whole / 2;
 }
 
 static void model_size_cause(const struct vg_snapshot *s, struct vg_text *out)
@@ -121,13 +115,12 @@ static bool is_wide_load(const struct vg_snapshot *s)
     return is_wide(s) && is_near(s, weights_bytes(s)) && halved_bytes(s) <= obtainable_bytes(s);
 }
 
-/* A file of 2-byte numbers of which the process holds well more than there are: half of the second
- * half at least is there, or asked for. */
+/* A file of 2-byte numbers, and the process holds well more than these take. */
 static bool is_widened_load(const struct vg_snapshot *s)
 {
     const uint64_t bytes = weights_bytes(s);
-    return is_half(s) && is_near(s, 2 * bytes) && wanted_bytes(s) >= bytes + bytes / 2 &&
-           bytes <= obtainable_bytes(s);
+    return is_half(s) && is_near(s, 2 * bytes) &&
+           vg_advice_or_zero(s->live_bytes) >= bytes + bytes / 4 && bytes <= obtainable_bytes(s);
 }
 
 static bool wide_load_applies(const struct vg_snapshot *s)
@@ -204,7 +197,7 @@ static void growing_site_cause(const struct vg_snapshot *s, struct vg_text *out)
                  VG_AMOUNT(site->bytes), (unsigned long long)site->count);
     vg_amount_add_duration(out, site->span_ns);
     vg_text_add(out, ", evenly until now: ");
-    vg_advice_add_label(out, site->label);
+    vg_advice_add_label(out, site->line[0] ? site->line : site->label);
     vg_text_add(out, ".");
 }
 

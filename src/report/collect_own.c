@@ -214,6 +214,23 @@ static uint32_t largest_site(const struct sums *sums)
  * time (emit.c). */
 static struct vg_snapshot_frame site_frames[VG_SNAPSHOT_FRAMES];
 
+/* Of `frames`, innermost first, those of the program's own Python code: the first and the second.
+ */
+static void name_line(const struct vg_snapshot_frame *frames, uint32_t count, char *out, size_t cap)
+{
+    const struct vg_snapshot_frame *own[2] = { NULL, NULL };
+    for (uint32_t i = 0; i < count && !own[1]; i++)
+        if (frames[i].is_python && !frames[i].is_library)
+            own[own[0] != NULL] = &frames[i];
+    out[0] = '\0';
+    if (own[1])
+        snprintf(out, cap, "%s %s" VG_LABEL_SEPARATOR "%s %s", own[1]->location,
+                 vg_python_frame_short_name(own[1]), own[0]->location,
+                 vg_python_frame_short_name(own[0]));
+    else if (own[0])
+        snprintf(out, cap, "%s %s", own[0]->location, vg_python_frame_short_name(own[0]));
+}
+
 static void fill_site(const struct sums *sums, uint32_t stack_id, struct vg_snapshot_site *out)
 {
     struct vg_recorder *const recorder = sums->recorder;
@@ -224,9 +241,11 @@ static void fill_site(const struct sums *sums, uint32_t stack_id, struct vg_snap
                                       .stack_id = stack_id,
                                       .steady = stack && is_steady(sum),
                                       .span_ns = sums->now_ns - sum->first_ns };
-    if (stack)
-        vg_label_from_frames(site_frames, name_stack(recorder, stack, site_frames), out->label,
-                             sizeof out->label);
+    if (stack) {
+        const uint32_t count = name_stack(recorder, stack, site_frames);
+        vg_label_from_frames(site_frames, count, out->label, sizeof out->label);
+        name_line(site_frames, count, out->line, sizeof out->line);
+    }
     if (!out->label[0])
         snprintf(out->label, sizeof out->label, "%s",
                  stack ? "(stack without names)" : "(no stack recorded)");

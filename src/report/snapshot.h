@@ -43,6 +43,8 @@ struct vg_snapshot_site {
     uint32_t steady;   /* 1: they were made evenly over all the time since the first of them */
     uint64_t span_ns;  /* from the first of them to the failure */
     char label[VG_LABEL_CAP]; /* "main (train.c:12) > load > cudaMalloc", outermost first */
+    char line[128]; /* of the program's own Python code, the innermost line and its caller's:
+                       "train.py:40 main > train.py:14 step"; "" without one */
 };
 
 /* Who said that there is no memory. */

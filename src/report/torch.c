@@ -22,9 +22,11 @@ uint64_t vg_torch_reserved_bytes(const struct vg_snapshot *s)
 
 bool vg_torch_flushed(const struct vg_snapshot *s, uint64_t *out_bytes)
 {
+    /* Expandable segments take pieces of what the flush has brought before one fails. */
+    const bool is_piece = strcmp(s->api, "cuMemCreate") == 0;
     for (uint32_t i = 0; i < s->action_count; i++)
         if (strcmp(s->actions[i].name, "flush") == 0) {
-            *out_bytes = s->actions[i].recovered_bytes;
+            *out_bytes = is_piece ? VG_BYTES_UNKNOWN : s->actions[i].recovered_bytes;
             return true;
         }
     return false;

@@ -119,7 +119,8 @@ int vg_snapshot_validate(struct vg_snapshot *s)
                   repair_count(&s->device_count, VG_SNAPSHOT_DEVICES) +
                   repair_count(&s->action_count, VG_SNAPSHOT_ACTIONS);
     for (uint32_t i = 0; i < s->site_count; i++)
-        repairs += REPAIR_TEXT(s->sites[i].label) + repair_amount(&s->sites[i].bytes);
+        repairs += REPAIR_TEXT(s->sites[i].label) + REPAIR_TEXT(s->sites[i].line) +
+                   repair_amount(&s->sites[i].bytes);
     for (uint32_t i = 0; i < s->process_count; i++)
         repairs += REPAIR_TEXT(s->processes[i].command) + repair_amount(&s->processes[i].bytes);
     for (uint32_t i = 0; i < s->device_count; i++)

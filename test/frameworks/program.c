@@ -2,6 +2,7 @@
  *   native=NAME:SIZE expandable=... async=... uncached=...   allocates with PyTorch, as NAME
  *   free=NAME                gives it back to PyTorch
  *   own=SIZE                 takes and frees through the driver: this program's own code
+ *   keep=SIZE                takes and keeps: likewise
  *   xla=WANTED:NEEDED onnxruntime=NEEDED rmm=WANTED:NEEDED ggml=SIZE
  *   cudnn=SIZE,SIZE,...      searches
  *   capture=global|relaxed   begins to capture; PyTorch's calls are made in relaxed mode anyway
@@ -67,6 +68,12 @@ static void own(const char *value)
         traced_free(address);
 }
 
+static void take(const char *value)
+{
+    CUdeviceptr address;
+    traced_alloc(&address, strtoull(value, NULL, 10) * MIB);
+}
+
 static void search(const char *value)
 {
     size_t sizes[SEARCH];
@@ -119,6 +126,8 @@ static void step(const char *text)
         torch_free(value);
     else if (IS("own"))
         own(value);
+    else if (IS("keep"))
+        take(value);
     else if (IS("xla"))
         printf("got %zu\n", xla_extend(first_bytes, strtoull(second, NULL, 10) * MIB));
     else if (IS("onnxruntime"))

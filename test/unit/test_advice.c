@@ -385,7 +385,7 @@ static void weights_of_two_bytes_loaded_as_four(void **state)
                 "model.safetensors: its weights are 6.00 GiB of 2-byte numbers, and this process "
                 "holds 10.00 GiB and asks for more, as if");
     expect_text(advice, "which saves 6.00 GiB");
-    s.checkpoint.half_bytes = 9 * VG_GIB; /* 12 GiB are not one and a half times as much */
+    s.checkpoint.half_bytes = 9 * VG_GIB; /* 10 GiB are not much more */
     expect_row("own-total");
     s.checkpoint.half_bytes = 3 * VG_GIB; /* 10 GiB are more than 3 GiB can become */
     expect_row("own-total");
@@ -434,6 +434,9 @@ static void a_place_that_keeps_more_and_more(void **state)
     SET(s.sites[1].label, "train.py:14 step > libcudart.so.13 cudaMalloc");
     expect_row("growing-site");
     expect_text(cause, "3.00 GiB in 12 pieces over 42.0 s, evenly until now: train.py:14 step");
+    SET(s.sites[1].line, "train.py:40 main > train.py:14 step");
+    expect_row("growing-site");
+    expect_text(cause, "evenly until now: train.py:40 main > train.py:14 step.");
     expect_text(advice, ".detach()");
     expect_text(advice, "loss.item()");
     expect_text(advice, "torch.no_grad()");
