@@ -119,19 +119,20 @@ int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg
     return 0;
 }
 
-/* Recent PyTorch reads PYTORCH_ALLOC_CONF and, where that is not set, the name that older ones know
- * (c10/core/AllocatorConfig.cpp). */
+/* The first of them that is set counts, even empty; recent PyTorch alone knows the second one
+ * (c10/core/AllocatorConfig.cpp, AcceleratorAllocatorConfig::instance). */
 static void read_torch_settings(struct vg_options *out)
 {
-    static const char *const names[] = { "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF" };
+    static const char *const names[] = { "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF" };
     char value[VG_TORCH_SETTINGS_CAP - 32];
     out->torch_settings[0] = '\0';
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *const text = secure_getenv(names[i]);
-        if (!text || !*text)
+        if (!text)
             continue;
         vg_text_sanitize(value, sizeof value, text, strlen(text));
-        snprintf(out->torch_settings, sizeof out->torch_settings, "%s=%s", names[i], value);
+        if (*text)
+            snprintf(out->torch_settings, sizeof out->torch_settings, "%s=%s", names[i], value);
         return;
     }
 }

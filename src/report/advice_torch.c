@@ -242,7 +242,7 @@ static void fragments_advice(const struct vg_snapshot *s, struct vg_text *out)
         vg_text_addf(out, "add to %s: expandable_segments:True", vg_torch_variable(s));
     else
         vg_text_add(out,
-                    "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (PYTORCH_ALLOC_CONF in "
+                    "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in "
                     "recent PyTorch)");
     vg_text_add(out, "; or a smaller batch");
     vg_advice_add_larger_gpu(out, s);

@@ -210,3 +210,26 @@ def test_cache_that_was_of_no_use_is_fragmentation(frameworks):
     assert "do add to PYTORCH_ALLOC_CONF: expandable_segments:True" in report, report
     report = advice(PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True")
     assert "fragmentation" not in report
+
+
+def test_allocator_that_is_plugged_in_waits_at_its_first_failure(crowded):
+    """Nobody empties a cache and asks again: the first failure is the last. What that library holds is not
+    PyTorch's."""
+    steps = ["native=a:20", "free=a", "plugged=b:4", "plugged=c:120", "line=done"]
+    result, seconds = finish_after(crowded, steps, 2)
+    assert result.code == 0 and "c allocated" in result.stdout, result.stdout + result.stderr
+    assert 2 <= seconds < 4
+    assert "= 2\n" not in result.stdout
+    assert len(waits(result)) == 2 and len(result.guard_lines) == 2, result.stderr
+
+
+def test_allocator_that_is_plugged_in_is_as_bare_in_vain(crowded):
+    steps = ["native=a:20", "free=a", "plugged=b:4", "plugged=c:160", "plugged=d:2"]
+    bare = crowded.run(crowded.command(*steps))
+    guarded = crowded.run(crowded.command(*steps), guarded=True, VRAMGUARD_POLICY="trim,wait=1500ms")
+    assert "c OutOfMemoryError" in bare.stdout and "d allocated" in bare.stdout
+    assert guarded.own == bare.own
+    report = e2e.report_of(guarded)
+    assert "flush" not in report
+    assert pytorch_of(report).startswith("reserved 20.0 MiB in 1 segment (native allocator;"), report
+    assert re.search(r"wait: .*pid %d .*still holds" % crowded.holder.pid, " ".join(report.split()))

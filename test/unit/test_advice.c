@@ -466,7 +466,8 @@ static void a_cache_that_was_of_no_use(void **state)
     expect_row("fragments");
     expect_text(cause, "PyTorch had 3.00 GiB cached that no tensor used");
     expect_text(cause, "1.00 GiB are still missing.");
-    expect_text(advice, "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (PYTORCH_ALLOC_CONF in");
+    expect_text(advice,
+                "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in");
     SET(s.torch.settings, "PYTORCH_ALLOC_CONF=max_split_size_mb:64");
     expect_row("fragments");
     expect_text(advice, "add to PYTORCH_ALLOC_CONF: expandable_segments:True");

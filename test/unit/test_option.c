@@ -180,9 +180,13 @@ static void torch_child(void *argument)
     vg_option_read_environment(&options);
     CHECK(options.torch_settings[0] == '\0');
     setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:64\033[31m", 1);
-    setenv("PYTORCH_ALLOC_CONF", "", 1);
+    setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:32", 1);
     vg_option_read_environment(&options);
     CHECK(strcmp(options.torch_settings, "PYTORCH_CUDA_ALLOC_CONF=max_split_size_mb:64?[31m") == 0);
+    setenv("PYTORCH_CUDA_ALLOC_CONF", "", 1);
+    vg_option_read_environment(&options);
+    CHECK(options.torch_settings[0] == '\0');
+    unsetenv("PYTORCH_CUDA_ALLOC_CONF");
     memset(lengthy, 'x', sizeof lengthy - 1);
     lengthy[sizeof lengthy - 1] = '\0';
     setenv("PYTORCH_ALLOC_CONF", lengthy, 1);
