@@ -7,11 +7,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Both end with the call that they are passed to. */
 struct vg_mapping {
+    const char *path; /* as /proc tells it */
+    const char *line; /* all that /proc tells of it */
+};
+
+/* Which file it is, whatever its path. */
+struct vg_mapped_file {
     uint64_t inode;
     unsigned device_major, device_minor;
-    const char *path; /* as /proc tells it; ends with the call it is passed to */
 };
+
+/* Reads the file's identity from the mapping's line. Returns whether it has one. */
+bool vg_maps_identify(const struct vg_mapping *mapping, struct vg_mapped_file *out);
 
 /* Calls `visit` for each mapping of a file in process `pid` (0: the caller), neighbours of the same
  * file each for itself, until it returns false or VG_MAPS_BYTES of text have been read. Lines

@@ -191,10 +191,7 @@ int vg_checkpoint_parse(const char *text, uint64_t length, uint64_t data_bytes,
 
 struct search {
     struct vg_snapshot_checkpoint *out;
-    struct {
-        uint64_t inode;
-        unsigned device_major, device_minor;
-    } seen[FILES_MAX];
+    struct vg_mapped_file seen[FILES_MAX];
     uint32_t count;        /* of them */
     uint64_t header_bytes; /* read so far */
     uint64_t largest_bytes;
@@ -278,16 +275,15 @@ static bool read_file(struct search *search, const struct vg_mapping *mapping)
 
 static bool is_new(struct search *search, const struct vg_mapping *mapping)
 {
-    const uint32_t count = search->count;
-    for (uint32_t i = 0; i < count; i++)
-        if (search->seen[i].inode == mapping->inode &&
-            search->seen[i].device_major == mapping->device_major &&
-            search->seen[i].device_minor == mapping->device_minor)
+    struct vg_mapped_file file;
+    if (!vg_maps_identify(mapping, &file))
+        return false;
+    for (uint32_t i = 0; i < search->count; i++)
+        if (search->seen[i].inode == file.inode &&
+            search->seen[i].device_major == file.device_major &&
+            search->seen[i].device_minor == file.device_minor)
             return false;
-    search->seen[count].inode = mapping->inode;
-    search->seen[count].device_major = mapping->device_major;
-    search->seen[count].device_minor = mapping->device_minor;
-    search->count++;
+    search->seen[search->count++] = file;
     return true;
 }
 
