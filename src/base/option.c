@@ -119,6 +119,24 @@ int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg
     return 0;
 }
 
+/* The first of them that is set counts, even empty; recent PyTorch alone knows the second one
+ * (c10/core/AllocatorConfig.cpp, AcceleratorAllocatorConfig::instance). */
+static void read_torch_settings(struct vg_options *out)
+{
+    static const char *const names[] = { "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF" };
+    char value[VG_TORCH_SETTINGS_CAP - 32];
+    out->torch_settings[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *const text = secure_getenv(names[i]);
+        if (!text)
+            continue;
+        vg_text_sanitize(value, sizeof value, text, strlen(text));
+        if (*text)
+            snprintf(out->torch_settings, sizeof out->torch_settings, "%s=%s", names[i], value);
+        return;
+    }
+}
+
 void vg_option_read_environment(struct vg_options *out)
 {
     const int saved_errno = errno;
@@ -142,5 +160,6 @@ void vg_option_read_environment(struct vg_options *out)
     }
     const char *const world_size = secure_getenv("WORLD_SIZE");
     out->distributed = world_size && strtol(world_size, NULL, 10) > 1;
+    read_torch_settings(out);
     errno = saved_errno;
 }

@@ -23,7 +23,7 @@ enum vg_option_id {
     VG_OPTION_IDS
 };
 
-enum { VG_OPTION_TEXT_CAP = 1024 };
+enum { VG_OPTION_TEXT_CAP = 1024, VG_TORCH_SETTINGS_CAP = 128 };
 
 struct vg_option_value {
     uint64_t number;               /* CHOICE: index of the word; COUNT: the number; SIZE: bytes;
@@ -37,6 +37,9 @@ struct vg_options {
 #undef VG_OPTION
     bool distributed; /* WORLD_SIZE, by which torchrun and others tell a process that it is one of
                          several of a job, is more than 1 */
+    /* What the user has told PyTorch's allocator, "NAME=VALUE" with the name that PyTorch reads
+     * first, safe to print and cut where it is long; "" when neither is set. */
+    char torch_settings[VG_TORCH_SETTINGS_CAP];
 };
 
 /* Words of the CHOICE options, in the order of their `allowed` column. */

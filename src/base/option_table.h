@@ -13,7 +13,8 @@
  *
  * Derived from it: struct vg_options, the parser, `vramguard run --help`, the README's table, the
  * fuzzed inputs of test/unit. getenv appears nowhere else but for the conventions NO_COLOR,
- * XDG_STATE_HOME and HOME; the parser also reads WORLD_SIZE. */
+ * XDG_STATE_HOME and HOME; the parser also reads WORLD_SIZE, PYTORCH_ALLOC_CONF and
+ * PYTORCH_CUDA_ALLOC_CONF. */
 /* clang-format off */
 /* First: what is wrong with the others is not told when the library is off. */
 VG_OPTION(enabled, CHOICE, VRAMGUARD, "on", 0, 0, "on|off",

@@ -61,7 +61,8 @@ struct vg_tables vg_process_tables(struct vg_process_state *state)
                                .track = &state->track,
                                .pools = &state->pools,
                                .spilled = &state->spilled,
-                               .registrations = state->registrations };
+                               .registrations = state->registrations,
+                               .torch_settings = state->options->torch_settings };
 }
 
 /* First failures that nobody has asked again after: perhaps the program ends because of them. */

@@ -3,6 +3,7 @@
 #include "report/account.h"
 #include "report/advice_own.h"
 #include "report/advice_text.h"
+#include "report/advice_torch.h"
 #include "report/amount.h"
 #include "report/collect.h"
 
@@ -59,6 +60,7 @@ static void limit_advice(const struct vg_snapshot *s, struct vg_text *out)
                     "weights");
     else
         vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+    vg_advice_add_halving(out, s);
 }
 
 /* ---- the request alone is too large ---- */
@@ -248,6 +250,7 @@ static void co_tenant_advice(const struct vg_snapshot *s, struct vg_text *out)
                  one ? "it" : "some of them", one ? "it" : "them");
     vg_advice_add_other_gpu(out, s);
     vg_advice_add_framework(out, one ? one : largest_process(s));
+    vg_advice_add_halving(out, s);
 }
 
 /* ---- used, but by whom? ---- */
@@ -358,17 +361,22 @@ static const struct vg_advice_row headroom = { "no-headroom", headroom_applies, 
                                                headroom_advice };
 static const struct vg_advice_row unknown = { "unknown", always, unknown_cause, unknown_advice };
 
-/* load_race comes before its general case, co_tenant, which would hide it. */
+/* load_race comes before its general case, co_tenant, which would hide it; model_size before all
+ * that would let the program get a little further only. */
 static const struct vg_advice_row *const rows[] = {
     &injected,
     &limit,
     &impossible,
     &other_limit,
+    &vg_advice_model_size,
     &vg_advice_idle_pool,
     &load_race,
     &co_tenant,
     &unknown_owner,
     &headroom,
+    &vg_advice_wide_load,
+    &vg_advice_growing_site,
+    &vg_advice_fragments,
     &vg_advice_own_context,
     &vg_advice_own_site,
     &vg_advice_own_total,

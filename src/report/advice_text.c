@@ -4,6 +4,7 @@
 
 #include "report/command.h"
 #include "report/label.h"
+#include "report/torch.h"
 #include "report/wrap.h"
 
 enum { COMMAND_WIDTH = 48, LABEL_WIDTH = 120 };
@@ -29,7 +30,7 @@ bool vg_advice_lacks_memory(const struct vg_snapshot *s, uint64_t *out_deficit)
 
 bool vg_advice_runs_python(const struct vg_snapshot *s)
 {
-    return strstr(s->command, "python") || strstr(s->command, ".py");
+    return vg_torch_runs_python(s);
 }
 
 void vg_advice_add_process(struct vg_text *out, const struct vg_snapshot *s,
@@ -113,6 +114,13 @@ void vg_advice_add_framework(struct vg_text *out, const struct vg_snapshot_proce
         vg_text_add(out, "; or start vLLM there with a lower --gpu-memory-utilization");
     else if (strstr(process->command, "jax"))
         vg_text_add(out, "; or start JAX there with XLA_PYTHON_CLIENT_PREALLOCATE=false");
+    else if (process->flags & VG_PROCESS_PYTORCH)
+        vg_text_addf(out,
+                     "; or have PyTorch there give back what it caches: "
+                     "torch.cuda.empty_cache()%s",
+                     process->flags & VG_PROCESS_GUARDED
+                         ? ""
+                         : " (under vramguard it does when asked by this process)");
 }
 
 void vg_advice_add_label(struct vg_text *out, const char *label)

@@ -18,7 +18,7 @@ uint64_t vg_advice_or_zero(uint64_t bytes);
 /* Is less free than was asked for, as far as both are known? Then stores by how much. */
 bool vg_advice_lacks_memory(const struct vg_snapshot *snapshot, uint64_t *out_deficit);
 
-/* Is the failing program a Python program, as far as its command line tells? */
+/* Is the failing program a Python program, as far as can be told (vg_torch_runs_python)? */
 bool vg_advice_runs_python(const struct vg_snapshot *snapshot);
 
 /* "pid 4711 (python train.py, uid 1001)": the user only when it is another one's. */
@@ -32,8 +32,8 @@ void vg_advice_add_other_gpu(struct vg_text *out, const struct vg_snapshot *snap
 /* "; or GPU 1, ...", only when that GPU is larger than the one of the failure. */
 void vg_advice_add_larger_gpu(struct vg_text *out, const struct vg_snapshot *snapshot);
 
-/* How the framework that `process` (may be NULL) runs can be made to hold less, when its command
- * line names one. */
+/* How the framework that `process` (may be NULL) runs can be made to hold less, when one is
+ * known to be there. */
 void vg_advice_add_framework(struct vg_text *out, const struct vg_snapshot_process *process);
 
 /* The label of a site, short enough for a sentence. */

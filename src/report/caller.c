@@ -62,6 +62,56 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
     return VG_CALLER_OTHER;
 }
 
+static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    struct vg_caller_map *const map = argument;
+    (void)size;
+    if (!info->dlpi_name || map->count == sizeof map->ranges / sizeof map->ranges[0])
+        return 0;
+    const char *const name = file_name(info->dlpi_name);
+    const enum vg_caller caller = caller_of(name);
+    const bool between = is_between(name);
+    if (caller != VG_CALLER_PYTORCH && !between)
+        return 0;
+    uint64_t start = UINT64_MAX, end = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
+        const uint64_t at = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type != PT_LOAD)
+            continue;
+        start = at < start ? at : start;
+        end = at + header->p_memsz > end ? at + header->p_memsz : end;
+    }
+    map->ranges[map->count].start = start;
+    map->ranges[map->count].end = end;
+    map->ranges[map->count].caller = caller;
+    map->ranges[map->count].between = between;
+    map->count++;
+    map->pytorch = map->pytorch || caller == VG_CALLER_PYTORCH;
+    return 0;
+}
+
+void vg_caller_map(struct vg_caller_map *out)
+{
+    *out = (struct vg_caller_map){ .count = 0 };
+    dl_iterate_phdr(add_to_map, out);
+}
+
+bool vg_caller_is_pytorch(const struct vg_caller_map *map, const uint64_t *frames, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = 0;
+        while (at < map->count &&
+               (frames[i] - 1 < map->ranges[at].start || frames[i] - 1 >= map->ranges[at].end))
+            at++;
+        if (at == map->count)
+            return false;
+        if (!map->ranges[at].between)
+            return map->ranges[at].caller == VG_CALLER_PYTORCH;
+    }
+    return false;
+}
+
 struct below {
     enum vg_caller caller;
     const uint64_t *frames;

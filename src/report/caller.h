@@ -26,6 +26,24 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count);
  */
 bool vg_caller_searches_batch_size(struct vg_recorder *recorder, uint32_t stack_id);
 
+/* Where the modules that tell PyTorch's calls lie, looked up once for many stacks. */
+struct vg_caller_map {
+    struct {
+        uint64_t start, end; /* end exclusive */
+        enum vg_caller caller;
+        bool between; /* the CUDA runtime or driver, or vramguard */
+    } ranges[24];
+    uint32_t count;
+    bool pytorch; /* PyTorch's allocator is loaded */
+};
+
+/* Fills `out`; takes the loader's object-list lock. More runtimes and drivers than fit are left
+ * out. Any thread. */
+void vg_caller_map(struct vg_caller_map *out);
+
+/* Would vg_caller_classify answer VG_CALLER_PYTORCH? Pure. */
+bool vg_caller_is_pytorch(const struct vg_caller_map *map, const uint64_t *frames, uint32_t count);
+
 /* Is any of the frames in a module of that kind? Where PyTorch's is one, its allocator may hold its
  * mutex although it was an allocator plugged into it that called the driver. */
 bool vg_caller_is_below(enum vg_caller caller, const uint64_t *frames, uint32_t count);

@@ -6,13 +6,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/maps.h"
 #include "base/process.h"
 #include "base/size.h"
 #include "base/stderr.h"
 #include "base/text.h"
 #include "driver/driver.h"
 #include "driver/nvml.h"
+#include "report/checkpoint.h"
 #include "report/collect_own.h"
+#include "report/torch.h"
 
 static void collect_call(const struct vg_failure *failure, struct vg_snapshot *out)
 {
@@ -290,6 +293,24 @@ static void collect_nvml(struct vg_snapshot *out)
     keep_facts(out);
 }
 
+/* Of the largest processes so many: the kernel takes some milliseconds to tell what thousands of
+ * mappings are of. */
+enum { LOOKED_INTO = 2 };
+
+static bool look_for_pytorch(const struct vg_mapping *mapping, void *argument)
+{
+    bool *const found = argument;
+    *found = strstr(mapping->path, "/libc10_cuda") != NULL;
+    return !*found;
+}
+
+static bool has_pytorch(pid_t pid)
+{
+    bool found = false;
+    vg_maps_each(pid, look_for_pytorch, &found);
+    return found;
+}
+
 static void describe_processes(const struct vg_failure *failure, struct vg_snapshot *out)
 {
     const struct vg_registry_file *const file =
@@ -308,6 +329,9 @@ static void describe_processes(const struct vg_failure *failure, struct vg_snaps
         vg_process_command(process->pid, process->command, sizeof process->command);
         if (vg_process_uid(process->pid, &uid) == 0)
             process->uid = (uint32_t)uid;
+        if (i < LOOKED_INTO && out->processes[i].uid == out->uid &&
+            strstr(process->command, "python") && has_pytorch(process->pid))
+            process->flags |= VG_PROCESS_PYTORCH;
         struct vg_registry_entry guarded;
         if (vg_registry_member(file, process->pid, &guarded))
             process->flags |= VG_PROCESS_GUARDED | (guarded.waiting ? VG_PROCESS_WAITING : 0);
@@ -321,6 +345,8 @@ void vg_collect(const struct vg_failure *failure, struct vg_snapshot *out)
     collect_device(failure, out);
     vg_collect_own(failure, out);
     collect_reserves(failure, out);
+    if (vg_torch_runs_python(out))
+        vg_checkpoint_find(&out->checkpoint);
     collect_nvml(out);
     describe_processes(failure, out);
     const char *const path = failure->tables.recorder->path;

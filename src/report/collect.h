@@ -21,6 +21,7 @@ struct vg_tables {
     struct vg_pools *pools;
     struct vg_spilled *spilled;
     const struct vg_registration *registrations; /* [device ordinal] */
+    const char *torch_settings;                  /* vg_options.torch_settings */
 };
 
 /* What is known at the failing call. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/elf_symbol.h"
 #include "base/text.h"
 #include "recorder/stack_merge.h"
@@ -72,20 +73,75 @@ _Static_assert((int)VG_SNAPSHOT_FRAMES >= (int)VG_STACK_FRAMES + (int)VG_PYTHON_
                "every recorded stack fits");
 _Static_assert((int)VG_KIND_COUNT <= (int)VG_SNAPSHOT_KINDS, "every kind has a sum");
 
+enum { EIGHTHS = 8 };
+
 struct site_sum {
     uint64_t bytes, count;
+    uint64_t first_ns;      /* CLOCK_MONOTONIC; 0 none */
+    uint32_t made[EIGHTHS]; /* allocations by eighth of the time from first_ns to now */
+    uint8_t by_pytorch;     /* enum judgement */
 };
+
+enum judgement { UNJUDGED, BY_PYTORCH, BY_OTHERS };
 
 struct sums {
     struct vg_snapshot *out;
     struct site_sum *sites; /* [stack id], or NULL when there was no memory for it */
     uint32_t site_cap;
     uint16_t device;
+    uint64_t now_ns;
+    struct vg_recorder *recorder;
+    struct vg_caller_map callers;
 };
+
+/* ---- what is PyTorch's ---- */
+
+static enum judgement judge(const struct sums *sums, uint32_t stack_id)
+{
+    const struct vg_journal_stack *const stack = vg_recorder_stack_record(sums->recorder, stack_id);
+    if (!stack || stack->depth == 0)
+        return UNJUDGED;
+    return vg_caller_is_pytorch(&sums->callers, stack->frames, stack->depth) ? BY_PYTORCH
+                                                                             : BY_OTHERS;
+}
+
+static enum vg_torch_backend backend_of(uint16_t kind)
+{
+    switch (kind) {
+    case VG_KIND_DEVICE: return VG_TORCH_NATIVE;
+    case VG_KIND_VIRTUAL: return VG_TORCH_EXPANDABLE;
+    case VG_KIND_ASYNC: return VG_TORCH_ASYNC;
+    default: return VG_TORCH_BACKENDS;
+    }
+}
+
+static void add_to_pytorch(struct sums *sums, const struct vg_allocation *allocation,
+                           struct site_sum *site)
+{
+    struct vg_snapshot_torch *const torch = &sums->out->torch;
+    const enum vg_torch_backend backend = backend_of(allocation->kind);
+    if (!torch->loaded || backend == VG_TORCH_BACKENDS)
+        return;
+    if (site->count == 0) /* the first of its stack */
+        site->by_pytorch = (uint8_t)judge(sums, allocation->stack_id);
+    if (site->by_pytorch == UNJUDGED)
+        torch->unjudged = 1;
+    if (site->by_pytorch != BY_PYTORCH)
+        return;
+    torch->bytes[backend] += allocation->bytes;
+    torch->count[backend]++;
+}
+
+/* ---- all that is live ---- */
 
 static bool is_spilled(uint16_t kind)
 {
     return kind == VG_KIND_SPILLED || kind == VG_KIND_SPILLED_VIRTUAL;
+}
+
+static struct site_sum *site_of(const struct sums *sums, const struct vg_allocation *allocation)
+{
+    return &sums->sites[allocation->stack_id < sums->site_cap ? allocation->stack_id : 0];
 }
 
 static void add_allocation(const struct vg_allocation *allocation, void *argument)
@@ -108,10 +164,39 @@ static void add_allocation(const struct vg_allocation *allocation, void *argumen
     sums->out->live_count++;
     sums->out->size_class_count[63 - __builtin_clzll(allocation->bytes)]++;
     if (sums->sites) {
-        const uint32_t id = allocation->stack_id < sums->site_cap ? allocation->stack_id : 0;
-        sums->sites[id].bytes += allocation->bytes;
-        sums->sites[id].count++;
+        struct site_sum *const site = site_of(sums, allocation);
+        add_to_pytorch(sums, allocation, site);
+        site->bytes += allocation->bytes;
+        site->count++;
+        if (site->first_ns == 0 || allocation->monotonic_ns < site->first_ns)
+            site->first_ns = allocation->monotonic_ns;
     }
+}
+
+/* With the beginning of each site known: when were its allocations made? */
+static void add_time(const struct vg_allocation *allocation, void *argument)
+{
+    struct sums *const sums = argument;
+    if (allocation->device != sums->device || allocation->bytes == 0)
+        return;
+    struct site_sum *const site = site_of(sums, allocation);
+    const uint64_t made_ns = allocation->monotonic_ns;
+    if (site->first_ns == 0 || made_ns < site->first_ns || made_ns > sums->now_ns)
+        return;
+    const uint64_t part_ns = (sums->now_ns - site->first_ns) / EIGHTHS + 1;
+    site->made[(made_ns - site->first_ns) / part_ns]++;
+}
+
+/* Does every eighth of the time have its share, as where each step of a program keeps some more? A
+ * quarter to three times of it, since steps and eighths do not meet. */
+static bool is_steady(const struct site_sum *site)
+{
+    for (int i = 0; i < EIGHTHS; i++) {
+        const uint64_t made = (uint64_t)site->made[i] * EIGHTHS;
+        if (made * 4 < site->count || made > site->count * 3)
+            return false;
+    }
+    return site->count >= 2 * EIGHTHS;
 }
 
 /* Index of the largest site that is left, or site_cap. */
@@ -129,27 +214,50 @@ static uint32_t largest_site(const struct sums *sums)
  * time (emit.c). */
 static struct vg_snapshot_frame site_frames[VG_SNAPSHOT_FRAMES];
 
-static void fill_site(struct vg_recorder *recorder, uint32_t stack_id, const struct site_sum *sum,
-                      struct vg_snapshot_site *out)
+/* Of `frames`, innermost first, those of the program's own Python code: the first and the second.
+ */
+static void name_line(const struct vg_snapshot_frame *frames, uint32_t count, char *out, size_t cap)
 {
+    const struct vg_snapshot_frame *own[2] = { NULL, NULL };
+    for (uint32_t i = 0; i < count && !own[1]; i++)
+        if (frames[i].is_python && !frames[i].is_library)
+            own[own[0] != NULL] = &frames[i];
+    out[0] = '\0';
+    if (own[1])
+        snprintf(out, cap, "%s %s" VG_LABEL_SEPARATOR "%s %s", own[1]->location,
+                 vg_python_frame_short_name(own[1]), own[0]->location,
+                 vg_python_frame_short_name(own[0]));
+    else if (own[0])
+        snprintf(out, cap, "%s %s", own[0]->location, vg_python_frame_short_name(own[0]));
+}
+
+static void fill_site(const struct sums *sums, uint32_t stack_id, struct vg_snapshot_site *out)
+{
+    struct vg_recorder *const recorder = sums->recorder;
+    const struct site_sum *const sum = &sums->sites[stack_id];
     const struct vg_journal_stack *const stack = vg_recorder_stack_record(recorder, stack_id);
-    *out =
-        (struct vg_snapshot_site){ .bytes = sum->bytes, .count = sum->count, .stack_id = stack_id };
-    if (stack)
-        vg_label_from_frames(site_frames, name_stack(recorder, stack, site_frames), out->label,
-                             sizeof out->label);
+    *out = (struct vg_snapshot_site){ .bytes = sum->bytes,
+                                      .count = sum->count,
+                                      .stack_id = stack_id,
+                                      .steady = stack && is_steady(sum),
+                                      .span_ns = sums->now_ns - sum->first_ns };
+    if (stack) {
+        const uint32_t count = name_stack(recorder, stack, site_frames);
+        vg_label_from_frames(site_frames, count, out->label, sizeof out->label);
+        name_line(site_frames, count, out->line, sizeof out->line);
+    }
     if (!out->label[0])
         snprintf(out->label, sizeof out->label, "%s",
                  stack ? "(stack without names)" : "(no stack recorded)");
 }
 
-static void collect_sites(struct vg_recorder *recorder, struct sums *sums)
+static void collect_sites(struct sums *sums)
 {
     struct vg_snapshot *const out = sums->out;
     for (uint32_t id; (id = largest_site(sums)) != sums->site_cap;) {
         struct site_sum *const sum = &sums->sites[id];
         if (out->site_count < VG_SNAPSHOT_SITES) {
-            fill_site(recorder, id, sum, &out->sites[out->site_count++]);
+            fill_site(sums, id, &out->sites[out->site_count++]);
         } else {
             /* The rest needs no order. */
             for (id = 0; id < sums->site_cap; id++) {
@@ -169,7 +277,13 @@ static void collect_live(const struct vg_failure *failure, struct vg_snapshot *o
     const uint32_t stacks = __atomic_load_n(&recorder->stacks.count, __ATOMIC_RELAXED);
     struct sums sums = { .out = out,
                          .site_cap = stacks + 1,
-                         .device = (uint16_t)(failure->device % VG_FILE_DEVICES) };
+                         .device = (uint16_t)(failure->device % VG_FILE_DEVICES),
+                         .now_ns = vg_clock_monotonic_ns(),
+                         .recorder = recorder };
+    vg_caller_map(&sums.callers);
+    out->torch.loaded = sums.callers.pytorch;
+    snprintf(out->torch.settings, sizeof out->torch.settings, "%s",
+             failure->tables.torch_settings ? failure->tables.torch_settings : "");
     const size_t map_bytes = sums.site_cap * sizeof(struct site_sum);
     void *const map =
         mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -177,7 +291,8 @@ static void collect_live(const struct vg_failure *failure, struct vg_snapshot *o
         sums.sites = map;
     vg_track_each(failure->tables.track, add_allocation, &sums);
     if (sums.sites) {
-        collect_sites(recorder, &sums);
+        vg_track_each(failure->tables.track, add_time, &sums);
+        collect_sites(&sums);
         munmap(map, map_bytes);
     }
 }

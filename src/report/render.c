@@ -10,6 +10,7 @@
 #include "report/histogram.h"
 #include "report/label.h"
 #include "report/render_device.h"
+#include "report/render_torch.h"
 #include "report/wrap.h"
 
 enum {
@@ -367,6 +368,7 @@ void vg_report_render(const struct vg_snapshot *s, struct vg_report_style style,
     vg_text_add(out, "\n");
     add_live(out, s, style);
     add_pools(out, s, columns);
+    vg_render_torch(out, s, EVIDENCE_INDENT, columns);
     vg_text_add(out, "\n");
     add_host(out, s, columns);
     add_actions(out, s, columns);

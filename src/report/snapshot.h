@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    VG_SNAPSHOT_VERSION = 4,
+    VG_SNAPSHOT_VERSION = 5,
     VG_SNAPSHOT_SITES = 12,
     VG_SNAPSHOT_PROCESSES = 24,
     VG_SNAPSHOT_DEVICES = 16,
@@ -40,8 +40,11 @@ struct vg_snapshot_site {
     uint64_t bytes;
     uint64_t count;
     uint32_t stack_id; /* of the recorder's dictionary; 0 = no stack was recorded */
-    uint32_t reserved;
+    uint32_t steady;   /* 1: they were made evenly over all the time since the first of them */
+    uint64_t span_ns;  /* from the first of them to the failure */
     char label[VG_LABEL_CAP]; /* "main (train.c:12) > load > cudaMalloc", outermost first */
+    char line[128]; /* of the program's own Python code, the innermost line and its caller's:
+                       "train.py:40 main > train.py:14 step"; "" without one */
 };
 
 /* Who said that there is no memory. */
@@ -56,6 +59,8 @@ enum vg_snapshot_process_flags {
     VG_PROCESS_GUARDED = 1,   /* runs with vramguard, known from the registry */
     VG_PROCESS_INVISIBLE = 2, /* the pid does not exist in this pid namespace */
     VG_PROCESS_WAITING = 4,
+    VG_PROCESS_PYTORCH = 8, /* PyTorch's allocator is loaded there; only looked for in Python
+                               programs of this user that hold the most */
 };
 
 struct vg_snapshot_process {
@@ -82,6 +87,32 @@ struct vg_snapshot_action {
     char outcome[160];
     uint64_t recovered_bytes;
     uint64_t duration_ns;
+};
+
+/* By which call PyTorch's allocator takes memory. */
+enum vg_torch_backend {
+    VG_TORCH_NATIVE,     /* cudaMalloc */
+    VG_TORCH_EXPANDABLE, /* cuMemCreate: expandable segments */
+    VG_TORCH_ASYNC,      /* cudaMallocAsync */
+    VG_TORCH_BACKENDS
+};
+
+/* What PyTorch's allocator holds of the failing device, as its calls of the driver tell. */
+struct vg_snapshot_torch {
+    uint32_t loaded;   /* 1: PyTorch's allocator is loaded */
+    uint32_t unjudged; /* 1: there are allocations, but no native stacks to tell whose they are */
+    uint64_t bytes[VG_TORCH_BACKENDS], count[VG_TORCH_BACKENDS];
+    char settings[128]; /* vg_options.torch_settings */
+};
+
+/* The tensors of the .safetensors files that the process has mapped. */
+struct vg_snapshot_checkpoint {
+    uint64_t f32_bytes;   /* of 4-byte floating point numbers */
+    uint64_t half_bytes;  /* of 2-byte ones: F16, BF16 */
+    uint64_t other_bytes; /* of all others */
+    uint32_t file_count;  /* 0: none is mapped */
+    uint32_t unread;      /* files that are mapped and could not be read or understood */
+    char name[80]; /* of the largest, without its directory; of a model from the hub its own */
 };
 
 struct vg_snapshot {
@@ -152,6 +183,9 @@ struct vg_snapshot {
     uint32_t action_count;
     struct vg_snapshot_device devices[VG_SNAPSHOT_DEVICES];
     struct vg_snapshot_action actions[VG_SNAPSHOT_ACTIONS];
+
+    struct vg_snapshot_torch torch;
+    struct vg_snapshot_checkpoint checkpoint;
 
     /* The host. */
     uint64_t host_total_bytes, host_available_bytes;

@@ -97,18 +97,30 @@ static int repair_amounts(struct vg_snapshot *s)
     return repairs;
 }
 
+static int repair_pytorch(struct vg_snapshot *s)
+{
+    int repairs = REPAIR_TEXT(s->torch.settings) + REPAIR_TEXT(s->checkpoint.name) +
+                  repair_amount(&s->checkpoint.f32_bytes) +
+                  repair_amount(&s->checkpoint.half_bytes) +
+                  repair_amount(&s->checkpoint.other_bytes);
+    for (uint32_t i = 0; i < VG_TORCH_BACKENDS; i++)
+        repairs += repair_amount(&s->torch.bytes[i]);
+    return repairs;
+}
+
 int vg_snapshot_validate(struct vg_snapshot *s)
 {
     if (s->version != VG_SNAPSHOT_VERSION || s->size_bytes != sizeof *s)
         return -EPROTO;
     int repairs = repair_call(s) + repair_amounts(s) + repair_device(&s->device) +
-                  repair_count(&s->site_count, VG_SNAPSHOT_SITES) +
+                  repair_pytorch(s) + repair_count(&s->site_count, VG_SNAPSHOT_SITES) +
                   repair_count(&s->process_count, VG_SNAPSHOT_PROCESSES) +
                   repair_count(&s->other_process_count, PROCESS_LIMIT) +
                   repair_count(&s->device_count, VG_SNAPSHOT_DEVICES) +
                   repair_count(&s->action_count, VG_SNAPSHOT_ACTIONS);
     for (uint32_t i = 0; i < s->site_count; i++)
-        repairs += REPAIR_TEXT(s->sites[i].label) + repair_amount(&s->sites[i].bytes);
+        repairs += REPAIR_TEXT(s->sites[i].label) + REPAIR_TEXT(s->sites[i].line) +
+                   repair_amount(&s->sites[i].bytes);
     for (uint32_t i = 0; i < s->process_count; i++)
         repairs += REPAIR_TEXT(s->processes[i].command) + repair_amount(&s->processes[i].bytes);
     for (uint32_t i = 0; i < s->device_count; i++)

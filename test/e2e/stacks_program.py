@@ -3,7 +3,7 @@ about the stack: lines of JSON [address, [[file, line, function], ...]], innermo
 
     stacks_program.py FOLDER MODE
 
-MODE: once, threads, fork, deep, exit. Runs on every Python from 3.6 on.
+MODE: once, threads, collected, fork, fork_threads, deep, exit. Runs on every Python from 3.6 on.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ import json
 import os
 import sys
 import threading
+import warnings
+import weakref
 
 BYTES = 512
 ROUNDS = 20
@@ -79,6 +81,17 @@ def generators():
     generator = produce()
     next(generator)
     generator.close()
+    generator = delegate()
+    next(generator)
+    next(generator)
+    try:
+        generator.throw(KeyError)
+    except KeyError:
+        take()
+    generator = produce()
+    next(generator)
+    next(generator)
+    del generator  # closed by its end
     sum(1 for _ in (take() for _ in range(2)))
 
 
@@ -165,11 +178,28 @@ async def tree():
     await asyncio.gather(leaf(), leaf())
     async for _ in items():
         take()
+    async for _ in items():
+        break  # the loop closes it in a task of its own
+    task = asyncio.ensure_future(forever())
+    await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        take()
+
+
+async def forever():
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        take()
 
 
 def coroutines():
     loop = asyncio.new_event_loop()
     loop.run_until_complete(tree())
+    loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
 
 
@@ -198,17 +228,54 @@ def everything():
         step()
 
 
+class Ring:
+    """Garbage that only the collector frees, and that takes memory when it is."""
+
+    def __init__(self):
+        self.itself = self
+        weakref.finalize(self, middle, None)
+
+    def __del__(self):
+        take()
+
+
+def make_garbage(depth):
+    Ring()
+    if depth > 0:
+        make_garbage(depth - 1)
+    return [[], {}, Ring()]
+
+
+def collected():
+    """The collector runs in the midst of whatever happens to make objects, and calls back itself."""
+    def watch(phase, _):
+        take()
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(watch)
+    gc.set_threshold(20, 2, 2)
+    try:
+        for depth in range(8):
+            make_garbage(depth)
+            generators()
+            exceptions()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(watch)
+    gc.collect()
+
+
 def recurse(depth):
     if depth == 0:
         return take()
     return recurse(depth - 1)
 
 
-def in_threads():
+def in_threads(rounds=ROUNDS):
     sys.setswitchinterval(1e-5)
 
     def work():
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             everything()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -216,6 +283,41 @@ def in_threads():
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def collected_in_threads():
+    """What one thread has left behind another one collects."""
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=collected) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+
+
+def with_child_of_threads():
+    """Other threads are in the midst of Python code when the child is made, and are gone in it."""
+    warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on Python warns of just this
+    ended = threading.Event()
+
+    def work():
+        while not ended.is_set():
+            sum(len([i]) for i in range(100))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    child = [os.fork() for _ in range(1)][0]  # within a frame of its own
+    if child:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    load_runtime()
+    in_threads(1)
+    everything()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def with_child():
@@ -248,7 +350,9 @@ def at_exit():
 MODES = {
     "once": everything,
     "threads": in_threads,
+    "collected": collected_in_threads,
     "fork": with_child,
+    "fork_threads": with_child_of_threads,
     "deep": deep,
     "exit": at_exit,
 }
@@ -256,7 +360,7 @@ MODES = {
 
 def main():
     folder, mode = sys.argv[1:]
-    if mode != "fork":
+    if mode not in ("fork", "fork_threads"):
         load_runtime()
     MODES[mode]()
     with open(os.path.join(folder, "%d.json" % os.getpid()), "w") as out:

@@ -136,8 +136,19 @@ def test_threads(machine, python):
 
 
 @each(READABLE)
-def test_fork(machine, python):
-    runs = Runs(machine, python, "fork")
+def test_collector(machine, python):
+    """Finalisers that the collector calls, in any thread and in the midst of anything."""
+    runs = Runs(machine, python, "collected")
+    (pid,) = runs.pids()
+    assert compare(runs, pid) > 4 * 200
+    names = {frames[1][2] for frames in runs.expected(pid).values()}
+    assert {"__del__", "watch", "produce", "fail"} <= names, names
+
+
+@each(READABLE)
+@pytest.mark.parametrize("mode", ["fork", "fork_threads"])
+def test_fork(machine, python, mode):
+    runs = Runs(machine, python, mode)
     assert len(runs.pids()) == 2
     for pid in runs.pids():
         assert compare(runs, pid) > 200

@@ -1,7 +1,9 @@
 /* PyTorch's caching allocator (c10/cuda/CUDACachingAllocator.cpp) as far as the driver sees it:
  * malloc, alloc_block, release_cached_blocks, ExpandableSegment::map and unmapHandles; the
  * cudaMallocAsync backend (CUDAMallocAsyncAllocator.cpp, mallocAsync); and a process with
- * PYTORCH_NO_CUDA_MEMORY_CACHING (uncached_allocate). Blocks are not split. */
+ * PYTORCH_NO_CUDA_MEMORY_CACHING (uncached_allocate); one with an allocator plugged in
+ * (torch/csrc/cuda/CUDAPluggableAllocator.cpp, malloc), here with the mutex held as in a MemPool.
+ * Blocks are not split. */
 #include <pthread.h>
 #include <string.h>
 
@@ -25,6 +27,8 @@ struct block {
 
 static struct block blocks[BLOCKS];
 static bool capture_underway;
+static c10_plugged_malloc plugged_malloc;
+static c10_plugged_free plugged_free;
 static pthread_mutex_t mutex;
 
 static __attribute__((constructor)) void make_mutex(void)
@@ -176,7 +180,8 @@ static struct block *malloc_elsewhere(enum c10_backend backend, size_t bytes)
     const CUresult result = backend == C10_ASYNC
                                 ? trace("cuMemAllocAsync", bytes, start_ns,
                                         cuMemAllocAsync(&block->address, bytes, CU_STREAM_LEGACY))
-                                : traced_alloc(&block->address, bytes);
+                            : backend == C10_PLUGGED ? plugged_malloc(&block->address, bytes)
+                                                     : traced_alloc(&block->address, bytes);
     if (result == CUDA_SUCCESS)
         return block;
     traced_info();
@@ -199,9 +204,11 @@ EXPORT void c10_free(void *pointer)
     struct block *const block = pointer;
     pthread_mutex_lock(&mutex);
     block->in_use = false;
-    if (block->backend == C10_ASYNC || block->backend == C10_UNCACHED) {
+    if (block->backend != C10_NATIVE && block->backend != C10_EXPANDABLE) {
         if (block->backend == C10_ASYNC)
             cuMemFreeAsync(block->address, CU_STREAM_LEGACY);
+        else if (block->backend == C10_PLUGGED)
+            plugged_free(block->address);
         else
             traced_free(block->address);
         block->bytes = 0;
@@ -212,4 +219,10 @@ EXPORT void c10_free(void *pointer)
 EXPORT void c10_capture(bool underway)
 {
     capture_underway = underway;
+}
+
+EXPORT void c10_plug(c10_plugged_malloc allocate, c10_plugged_free give_back)
+{
+    plugged_malloc = allocate;
+    plugged_free = give_back;
 }

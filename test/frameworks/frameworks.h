@@ -6,12 +6,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "driver/cuda_abi.h"
+
 /* PyTorch (libc10_cuda.so). `c10_malloc` returns NULL where PyTorch throws OutOfMemoryError. */
-enum c10_backend { C10_NATIVE, C10_EXPANDABLE, C10_ASYNC, C10_UNCACHED };
+enum c10_backend { C10_NATIVE, C10_EXPANDABLE, C10_ASYNC, C10_UNCACHED, C10_PLUGGED };
 
 void *c10_malloc(enum c10_backend backend, size_t bytes);
 void c10_free(void *block);
 void c10_capture(bool underway); /* a CUDA graph is being captured: nothing may be freed */
+
+/* Plugs an allocator in (torch.cuda.memory.CUDAPluggableAllocator), which C10_PLUGGED asks. */
+typedef CUresult (*c10_plugged_malloc)(CUdeviceptr *address, size_t bytes);
+typedef CUresult (*c10_plugged_free)(CUdeviceptr address);
+void c10_plug(c10_plugged_malloc allocate, c10_plugged_free give_back);
+
+/* A program's own allocator (libown_allocator.so) to be plugged in. */
+CUresult own_malloc(CUdeviceptr *address, size_t bytes);
+CUresult own_free(CUdeviceptr address);
 
 /* XLA (xla_extension.so), ONNX Runtime (libonnxruntime.so), RMM (librmm.so): arenas that grow by a
  * region of at least `bytes`. Return how much they got, 0 nothing. */

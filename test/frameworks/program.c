@@ -1,7 +1,7 @@
 /* program STEP...: a program that uses the emulated frameworks. Sizes are in MiB.
- *   native=NAME:SIZE expandable=... async=... uncached=...   allocates with PyTorch, as NAME
- *   free=NAME                gives it back to PyTorch
- *   own=SIZE                 takes and frees through the driver: this program's own code
+ *   native=NAME:SIZE expandable=... async=... uncached=... plugged=...   allocates with PyTorch, as
+ * NAME free=NAME                gives it back to PyTorch own=SIZE                 takes and frees
+ * through the driver: this program's own code keep=SIZE                takes and keeps: likewise
  *   xla=WANTED:NEEDED onnxruntime=NEEDED rmm=WANTED:NEEDED ggml=SIZE
  *   cudnn=SIZE,SIZE,...      searches
  *   capture=global|relaxed   begins to capture; PyTorch's calls are made in relaxed mode anyway
@@ -67,6 +67,12 @@ static void own(const char *value)
         traced_free(address);
 }
 
+static void take(const char *value)
+{
+    CUdeviceptr address;
+    traced_alloc(&address, strtoull(value, NULL, 10) * MIB);
+}
+
 static void search(const char *value)
 {
     size_t sizes[SEARCH];
@@ -115,10 +121,14 @@ static void step(const char *text)
         torch(C10_ASYNC, value);
     else if (IS("uncached"))
         torch(C10_UNCACHED, value);
+    else if (IS("plugged"))
+        torch(C10_PLUGGED, value);
     else if (IS("free"))
         torch_free(value);
     else if (IS("own"))
         own(value);
+    else if (IS("keep"))
+        take(value);
     else if (IS("xla"))
         printf("got %zu\n", xla_extend(first_bytes, strtoull(second, NULL, 10) * MIB));
     else if (IS("onnxruntime"))
@@ -148,6 +158,7 @@ int main(int argc, char **argv)
     if (cuInit(0) != CUDA_SUCCESS || cuDevicePrimaryCtxRetain(&context, 0) != CUDA_SUCCESS ||
         cuCtxSetCurrent(context) != CUDA_SUCCESS)
         return 1;
+    c10_plug(own_malloc, own_free);
     for (int i = 1; i < argc; i++)
         step(argv[i]);
     return 0;

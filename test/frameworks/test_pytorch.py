@@ -144,3 +144,92 @@ def test_capture_is_neither_waited_for_nor_spoilt(crowded, mode, step):
     assert time.monotonic() - start < 5
     if not refused:
         e2e.report_of(guarded)
+
+
+def pytorch_of(report):
+    """The report's line about PyTorch, "" when there is none."""
+    found = re.search(r"^  PyTorch   (.*(?:\n {12}.*)*)", report, re.M)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+HELD = {
+    "native": "reserved 40.0 MiB in 2 segments (native allocator; expandable_segments off; "
+    "PYTORCH_CUDA_ALLOC_CONF not set); its flush gave back 20.0 MiB",
+    "expandable": "reserved 220 MiB in 11 pieces (expandable segments; "
+    "PYTORCH_CUDA_ALLOC_CONF not set); what its flush gave back is unknown",
+    "async": "allocated 40.0 MiB in 2 pieces (cudaMallocAsync; PYTORCH_CUDA_ALLOC_CONF not set)",
+}
+
+
+@pytest.mark.parametrize("backend", sorted(HELD))
+def test_report_says_what_pytorch_holds(frameworks, backend):
+    """The program's own 4 MiB are not PyTorch's. (At the failure of expandable segments there are 9 pieces
+    of what is asked for.)"""
+    steps = ["keep=4"] + [backend + "=%s:20" % name for name in "abc"] + ["free=c", backend + "=d:200"]
+    result = frameworks.run(frameworks.command(*steps), guarded=True, VRAMGUARD_POLICY="off")
+    assert pytorch_of(e2e.report_of(result)) == HELD[backend], result.stderr
+    assert pytorch_of(frameworks.vramguard("report").stdout) == HELD[backend]
+
+
+def test_report_names_pytorchs_settings(frameworks):
+    steps = ["native=a:20", "native=d:220"]
+    result = frameworks.run(frameworks.command(*steps), guarded=True, VRAMGUARD_POLICY="off",
+                            PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True")
+    assert pytorch_of(e2e.report_of(result)).startswith(
+        "reserved 20.0 MiB in 1 segment (native allocator; expandable_segments on; "
+        "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True)"
+    )
+
+
+def test_nothing_is_said_where_pytorch_holds_nothing(frameworks):
+    report = e2e.report_of(frameworks.run(frameworks.command("keep=4", "keep=230"), guarded=True))
+    assert pytorch_of(report) == ""
+
+
+def test_without_native_stacks_it_is_unknown_what_pytorch_holds(frameworks):
+    steps = ["native=a:20", "native=d:220"]
+    for stacks in ("off", "python"):
+        result = frameworks.run(frameworks.command(*steps), guarded=True, VRAMGUARD_POLICY="off",
+                                VRAMGUARD_STACKS=stacks)
+        held = pytorch_of(e2e.report_of(result))
+        assert held == "what it holds is unknown: no native stacks are recorded"
+
+
+def test_cache_that_was_of_no_use_is_fragmentation(frameworks):
+    """Two thirds of what PyTorch had reserved were cached, in pieces that all were too small."""
+    steps = ["native=a:30", "native=b:30", "native=c:30", "free=a", "free=b", "native=d:210"]
+
+    def advice(**extra):
+        result = frameworks.run(frameworks.command(*steps), guarded=True, VRAMGUARD_POLICY="off", **extra)
+        return " ".join(e2e.report_of(result).split())
+
+    report = advice()
+    assert "why PyTorch had 60.0 MiB cached that no tensor used" in report, report
+    assert "do PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True" in report
+    report = advice(PYTORCH_ALLOC_CONF="max_split_size_mb:64")
+    assert "do add to PYTORCH_ALLOC_CONF: expandable_segments:True" in report, report
+    report = advice(PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True")
+    assert "fragmentation" not in report
+
+
+def test_allocator_that_is_plugged_in_waits_at_its_first_failure(crowded):
+    """Nobody empties a cache and asks again: the first failure is the last. What that library holds is not
+    PyTorch's."""
+    steps = ["native=a:20", "free=a", "plugged=b:4", "plugged=c:120", "line=done"]
+    result, seconds = finish_after(crowded, steps, 2)
+    assert result.code == 0 and "c allocated" in result.stdout, result.stdout + result.stderr
+    assert 2 <= seconds < 4
+    assert "= 2\n" not in result.stdout
+    assert len(waits(result)) == 2 and len(result.guard_lines) == 2, result.stderr
+
+
+def test_allocator_that_is_plugged_in_is_as_bare_in_vain(crowded):
+    steps = ["native=a:20", "free=a", "plugged=b:4", "plugged=c:160", "plugged=d:2"]
+    bare = crowded.run(crowded.command(*steps))
+    guarded = crowded.run(crowded.command(*steps), guarded=True, VRAMGUARD_POLICY="trim,wait=1500ms")
+    assert "c OutOfMemoryError" in bare.stdout and "d allocated" in bare.stdout
+    assert guarded.own == bare.own
+    report = e2e.report_of(guarded)
+    assert "flush" not in report
+    assert pytorch_of(report).startswith("reserved 20.0 MiB in 1 segment (native allocator;"), report
+    assert re.search(r"wait: .*pid %d .*still holds" % crowded.holder.pid, " ".join(report.split()))

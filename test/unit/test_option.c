@@ -169,6 +169,42 @@ static void off_is_silent(void **state)
     assert_string_equal(text, "");
 }
 
+/* PyTorch's settings are shown in reports: printable, cut, under the name that is read. */
+static void torch_child(void *argument)
+{
+    struct vg_options options;
+    char lengthy[400];
+    (void)argument;
+    unsetenv("PYTORCH_ALLOC_CONF");
+    unsetenv("PYTORCH_CUDA_ALLOC_CONF");
+    vg_option_read_environment(&options);
+    CHECK(options.torch_settings[0] == '\0');
+    setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:64\033[31m", 1);
+    setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:32", 1);
+    vg_option_read_environment(&options);
+    CHECK(strcmp(options.torch_settings, "PYTORCH_CUDA_ALLOC_CONF=max_split_size_mb:64?[31m") == 0);
+    setenv("PYTORCH_CUDA_ALLOC_CONF", "", 1);
+    vg_option_read_environment(&options);
+    CHECK(options.torch_settings[0] == '\0');
+    unsetenv("PYTORCH_CUDA_ALLOC_CONF");
+    memset(lengthy, 'x', sizeof lengthy - 1);
+    lengthy[sizeof lengthy - 1] = '\0';
+    setenv("PYTORCH_ALLOC_CONF", lengthy, 1);
+    vg_option_read_environment(&options);
+    CHECK(strncmp(options.torch_settings, "PYTORCH_ALLOC_CONF=xxx", 22) == 0);
+    const size_t length = strlen(options.torch_settings);
+    CHECK(length < sizeof options.torch_settings);
+    CHECK(strcmp(options.torch_settings + length - 4, "x...") == 0);
+}
+
+static void pytorchs_settings_are_read(void **state)
+{
+    (void)state;
+    char text[2048];
+    assert_int_equal(run_child(torch_child, NULL, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
 static void right_values_are_silent(void **state)
 {
     (void)state;
@@ -187,6 +223,7 @@ int main(void)
         cmocka_unit_test(survives_any_text),
         cmocka_unit_test(wrong_values_are_one_line_and_the_default),
         cmocka_unit_test(off_is_silent),
+        cmocka_unit_test(pytorchs_settings_are_read),
         cmocka_unit_test(right_values_are_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

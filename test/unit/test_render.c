@@ -99,6 +99,60 @@ static void a_limit_stands_in_the_headline_and_the_table(void **state)
     expect_no("VRAMGUARD_LIMIT");
 }
 
+static void what_pytorch_holds(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    render(80);
+    expect_no("PyTorch ");
+    s.torch.loaded = 1;
+    render(80);
+    expect_no("PyTorch ");
+    s.torch.bytes[VG_TORCH_NATIVE] = 6 * VG_GIB;
+    s.torch.count[VG_TORCH_NATIVE] = 41;
+    render(200);
+    expect_line(
+        "  PyTorch   reserved 6.00 GiB in 41 segments (native allocator; expandable_segments off; "
+        "PYTORCH_CUDA_ALLOC_CONF not set); how much of it is cached and unused is unknown\n");
+    s.action_count = 1;
+    SET(s.actions[0].name, "flush");
+    s.actions[0].recovered_bytes = VG_GIB + VG_GIB / 5;
+    render(200);
+    expect_line("not set); its flush gave back 1.20 GiB\n");
+    s.actions[0].recovered_bytes = VG_BYTES_UNKNOWN;
+    SET(s.torch.settings, "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True");
+    s.torch.count[VG_TORCH_NATIVE] = 0;
+    s.torch.bytes[VG_TORCH_NATIVE] = 0;
+    s.torch.bytes[VG_TORCH_EXPANDABLE] = VG_GIB;
+    s.torch.count[VG_TORCH_EXPANDABLE] = 1;
+    render(200);
+    expect_line(
+        "  PyTorch   reserved 1.00 GiB in 1 piece (expandable segments; "
+        "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True); what its flush gave back is unknown\n");
+    s.action_count = 0;
+    s.torch.count[VG_TORCH_EXPANDABLE] = 0;
+    s.torch.bytes[VG_TORCH_EXPANDABLE] = 0;
+    s.torch.bytes[VG_TORCH_ASYNC] = 3 * VG_GIB;
+    s.torch.count[VG_TORCH_ASYNC] = 7;
+    SET(s.torch.settings, "PYTORCH_ALLOC_CONF=backend:cudaMallocAsync");
+    render(200);
+    expect_line(
+        "  PyTorch   allocated 3.00 GiB in 7 pieces (cudaMallocAsync; "
+        "PYTORCH_ALLOC_CONF=backend:cudaMallocAsync)\n");
+}
+
+static void pytorch_without_native_stacks(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.torch.unjudged = 1;
+    render(80);
+    expect_no("PyTorch ");
+    s.torch.loaded = 1;
+    render(80);
+    expect_line("  PyTorch   what it holds is unknown: no native stacks are recorded\n");
+}
+
 static void whole_report(void **state)
 {
     (void)state;
@@ -587,6 +641,8 @@ int main(void)
         cmocka_unit_test(headline_says_it_all),
         cmocka_unit_test(headlines_of_other_failures),
         cmocka_unit_test(a_limit_stands_in_the_headline_and_the_table),
+        cmocka_unit_test(what_pytorch_holds),
+        cmocka_unit_test(pytorch_without_native_stacks),
         cmocka_unit_test(whole_report),
         cmocka_unit_test(without_nvml_the_rest_is_unknown),
         cmocka_unit_test(what_is_unknown_is_not_zero),

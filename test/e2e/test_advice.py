@@ -1,0 +1,140 @@
+"""Advice for programs of PyTorch and Hugging Face: what is measured of a run that produces the cause."""
+
+import json
+import re
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import DEVICE, MODEL, report_of
+from test_python_trim import Neighbour, take
+
+PROGRAM = Path(__file__).with_name("advice_program.py")
+CONTEXT_MIB = 32
+
+
+def answers(result):
+    """The report's "why" and "do", each on one line."""
+    text = report_of(result)
+    why, rest = text.split("\n  why ")[1].split("\n  do ")
+    return " ".join(why.split()), " ".join(rest.split("\n  run ")[0].split())
+
+
+def free(mib):
+    """A device that leaves so much to a program that has a context."""
+    return "%dMiB" % (CONTEXT_MIB + mib)
+
+
+def checkpoint(folder, name, dtype, sizes):
+    """A .safetensors file of tensors of these sizes in MiB; zeros, which take no space."""
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for number, mib in enumerate(sizes):
+        shape = [(mib << 20) // {"F32": 4, "F16": 2}[dtype]]
+        header["layer.%d" % number] = {
+            "dtype": dtype, "shape": shape, "data_offsets": [end, end + (mib << 20)]
+        }
+        end += mib << 20
+    text = json.dumps(header).encode()
+    path = folder / name
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    return path
+
+
+@pytest.fixture
+def wide(machine):
+    return checkpoint(machine.folder, "wide.safetensors", "F32", [2] * 40)
+
+
+@pytest.fixture
+def half(machine):
+    return checkpoint(machine.folder, "half.safetensors", "F16", [2] * 20)
+
+
+def load(path, *arguments):
+    return [sys.executable, MODEL / "run_model.py", path, *arguments]
+
+
+def test_model_of_four_byte_numbers(machine, wide):
+    """It is loaded, and the rest of the GPU is too little for what comes next."""
+    why, do = answers(machine.run(load(wide, "--extra", "64MiB"), True, SIMGPU_DEVICES=free(100)))
+    assert why == (
+        "wide.safetensors: its 80.0 MiB of weights are loaded as 4-byte numbers, and this process "
+        "can have 100 MiB; as 2-byte numbers they take 40.0 MiB."
+    )
+    assert do.startswith("load it with dtype=torch.float16 or torch.bfloat16 (torch_dtype in older")
+    assert "which saves 40.0 MiB" in do
+
+
+def test_model_that_is_larger_than_the_gpu(machine, wide):
+    why, do = answers(machine.run(load(wide), True, SIMGPU_DEVICES=free(30)))
+    assert re.match(r"the weights in wide\.safetensors are 80\.0 MiB, more than the \S+ MiB that one", why), why
+    assert do.startswith('device_map="auto" spreads them over GPUs and host memory')
+    assert "about 20.0 MiB (8 bits) or 10.0 MiB (4 bits)" in do and "dtype" not in do
+
+
+def test_model_that_only_its_halves_fit(machine, wide):
+    why, do = answers(machine.run(load(wide), True, SIMGPU_DEVICES=free(60)))
+    assert why.startswith("the weights in wide.safetensors are 80.0 MiB, more than the 60.0 MiB that one")
+    assert do.startswith("dtype=torch.float16 makes them 40.0 MiB (torch_dtype in older transformers); ")
+
+
+
+def test_neighbour_and_a_model_of_four_byte_numbers(machine, wide):
+    machine.neighbour("120MiB")
+    why, do = answers(machine.run(load(wide), True, SIMGPU_DEVICES=DEVICE))
+    assert "hold_memory.py" in why and "without it this would fit" in why
+    assert "or load wide.safetensors with dtype=torch.float16, which takes 40.0 MiB instead of 80.0" in do
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
+def test_neighbour_with_pytorch(machine, guarded):
+    neighbour = Neighbour(machine, "idle", guarded=guarded, VRAMGUARD_POLICY="off").await_ready()
+    code, _, result = take(machine, VRAMGUARD_POLICY="off")
+    assert code == 2
+    why, do = answers(result)
+    assert "pid %d (" % neighbour.process.pid in why
+    assert "or have PyTorch there give back what it caches: torch.cuda.empty_cache()" in do
+    assert ("(under vramguard it does when asked by this process)" in do) == (not guarded)
+    neighbour.end()
+
+
+def test_neighbour_of_python_without_pytorch(machine):
+    machine.neighbour("160MiB")
+    _, do = answers(machine.run([sys.executable, PROGRAM, "burst"], True))
+    assert "PyTorch" not in do
+
+
+def test_two_byte_model_loaded_as_four(machine, half):
+    command = [sys.executable, PROGRAM, "widened", half]
+    why, do = answers(machine.run(command, True, SIMGPU_DEVICES=free(60)))
+    assert why == (
+        "half.safetensors: its weights are 40.0 MiB of 2-byte numbers, and this process holds 60.0 "
+        "MiB and asks for more, as if they were loaded as 4-byte numbers."
+    )
+    assert "which saves 40.0 MiB" in do
+
+
+def test_same_model_with_two_bytes_is_no_cause(machine, half):
+    why, _ = answers(machine.run(load(half, "--extra", "64MiB"), True, SIMGPU_DEVICES=free(60)))
+    assert "safetensors" not in why, why
+
+
+def test_place_that_keeps_more_with_each_step(machine):
+    result = machine.run([sys.executable, PROGRAM, "growing"], True, SIMGPU_DEVICES=free(100))
+    why, do = answers(result)
+    line = 1 + PROGRAM.read_text().splitlines().index("    history.append(runtime.malloc(4 * MIB))")
+    runtime = (MODEL / "cuda_runtime.py").read_text().splitlines()
+    (line_of_malloc,) = [i for i, text in enumerate(runtime, 1) if "library.cudaMalloc(" in text]
+    assert re.match(r"one place has taken more and more and kept it: 100 MiB in 25 pieces over "
+                    r"[3-9]\.\d s, evenly until now: ", why), why
+    assert why.split(": ")[-1] == "advice_program.py:%d step > cuda_runtime.py:%d malloc." % (
+        line, line_of_malloc)
+    assert ".detach()" in do and ".item()" in do and "torch.no_grad()" in do
+
+
+def test_burst_is_no_growth(machine):
+    why, do = answers(machine.run([sys.executable, PROGRAM, "burst"], True, SIMGPU_DEVICES=free(100)))
+    assert "this process itself holds" in why and ".detach()" not in do
