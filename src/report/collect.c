@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "driver/driver.h"
 #include "driver/nvml.h"
+#include "report/account.h"
+#include "report/amount.h"
 #include "report/checkpoint.h"
 #include "report/collect_own.h"
 #include "report/torch.h"
@@ -293,9 +295,18 @@ static void collect_nvml(struct vg_snapshot *out)
     keep_facts(out);
 }
 
-/* Of the largest processes so many: the kernel takes some milliseconds to tell what thousands of
- * mappings are of. */
-enum { LOOKED_INTO = 2 };
+/* The process that advice will name: the smallest that has what is missing, else the largest. Only
+ * there is it worth a millisecond to ask the kernel for thousands of mappings. */
+static uint32_t named_process(const struct vg_snapshot *s)
+{
+    const uint64_t deficit = vg_report_deficit(s);
+    uint32_t named = 0; /* they are sorted, the largest first */
+    for (uint32_t i = 0; i < s->process_count; i++)
+        if (deficit != VG_BYTES_UNKNOWN && vg_amount_known(s->processes[i].bytes) &&
+            s->processes[i].bytes >= deficit)
+            named = i;
+    return named;
+}
 
 static bool look_for_pytorch(const struct vg_mapping *mapping, void *argument)
 {
@@ -313,6 +324,7 @@ static bool has_pytorch(pid_t pid)
 
 static void describe_processes(const struct vg_failure *failure, struct vg_snapshot *out)
 {
+    const uint32_t named = named_process(out);
     const struct vg_registry_file *const file =
         failure->device >= 0 ? failure->tables.registrations[failure->device % VG_FILE_DEVICES].file
                              : NULL;
@@ -329,8 +341,8 @@ static void describe_processes(const struct vg_failure *failure, struct vg_snaps
         vg_process_command(process->pid, process->command, sizeof process->command);
         if (vg_process_uid(process->pid, &uid) == 0)
             process->uid = (uint32_t)uid;
-        if (i < LOOKED_INTO && out->processes[i].uid == out->uid &&
-            strstr(process->command, "python") && has_pytorch(process->pid))
+        if (i == named && out->processes[i].uid == out->uid && strstr(process->command, "python") &&
+            has_pytorch(process->pid))
             process->flags |= VG_PROCESS_PYTORCH;
         struct vg_registry_entry guarded;
         if (vg_registry_member(file, process->pid, &guarded))

@@ -59,8 +59,8 @@ enum vg_snapshot_process_flags {
     VG_PROCESS_GUARDED = 1,   /* runs with vramguard, known from the registry */
     VG_PROCESS_INVISIBLE = 2, /* the pid does not exist in this pid namespace */
     VG_PROCESS_WAITING = 4,
-    VG_PROCESS_PYTORCH = 8, /* PyTorch's allocator is loaded there; only looked for in Python
-                               programs of this user that hold the most */
+    VG_PROCESS_PYTORCH = 8, /* PyTorch's allocator is loaded there; only looked for where advice
+                               names the process, and it is a Python program of this user */
 };
 
 struct vg_snapshot_process {

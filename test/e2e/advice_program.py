@@ -2,7 +2,7 @@
 
     advice_program.py widened FILE   loads a .safetensors file, each number in twice its bytes
     advice_program.py growing        keeps 4 MiB with each step, of which it makes some six a second
-    advice_program.py burst          takes as much as fast as it can
+    advice_program.py burst          takes nearly all at once, and after 3.5 seconds what is left
 """
 
 import sys
@@ -32,13 +32,23 @@ def growing(runtime, pause_s):
         time.sleep(pause_s)
 
 
+def burst(runtime):
+    history = []
+    for _ in range(20):
+        step(runtime, history)
+    time.sleep(3.5)
+    growing(runtime, 0)
+
+
 def main():
     runtime = Runtime()
     runtime.set_device(0)
     if sys.argv[1] == "widened":
         widened(runtime, sys.argv[2])
+    elif sys.argv[1] == "burst":
+        burst(runtime)
     else:
-        growing(runtime, 0.16 if sys.argv[1] == "growing" else 0)
+        growing(runtime, 0.16)
 
 
 if __name__ == "__main__":

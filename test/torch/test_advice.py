@@ -1,6 +1,7 @@
 """What the report says of real PyTorch, and of models that transformers loads."""
 
 import re
+import subprocess
 
 import pytest
 from conftest import REAL_GPU
@@ -154,3 +155,22 @@ def test_line_that_keeps_more_with_each_step(machine):
     assert re.search(r": 1\.\d+ GiB in 4\d pieces over \d\.\d s, evenly until now: "
                      r"train\.py:10 train > train\.py:5 step\.$", why), why
     assert ".detach()" in parts(result)["do"]
+
+
+HOLD = """
+import torch
+kept = torch.empty(1200 << 20, dtype=torch.uint8, device="cuda")
+print("ready", flush=True)
+input()
+"""
+
+
+@simulated
+def test_neighbour_with_pytorch(machine):
+    neighbour = machine.start(machine.code(HOLD), stdin=subprocess.PIPE, SIMGPU_DEVICES=ROOM)
+    assert neighbour.stdout.readline() == "ready\n"
+    code = 'import torch; torch.empty(600 << 20, dtype=torch.uint8, device="cuda")'
+    found = parts(machine.run(machine.code(code), True, VRAMGUARD_POLICY="off", SIMGPU_DEVICES=ROOM))
+    assert "pid %d (" % neighbour.pid in found["why"]
+    assert ("or have PyTorch there give back what it caches: torch.cuda.empty_cache() (under vramguard "
+            "it does when asked by this process)") in found["do"]
