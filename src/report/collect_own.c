@@ -19,9 +19,18 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The frames named for this report: the loader walks through all symbols of a module for each (up
+ * to 1 ms in PyTorch's), and the stacks of a program have most of their frames in common. Emptied
+ * at the start of each report, as a module can be unloaded between two. */
+struct named {
+    uint32_t count;
+    uint64_t addresses[128];
+    struct vg_snapshot_frame frames[128];
+};
+
 /* Names one address with what the dynamic loader knows: exported symbols only. The tool names the
  * rest later from symbol tables and line tables. */
-static void name_frame(uint64_t address, struct vg_snapshot_frame *out)
+static void look_up(uint64_t address, struct vg_snapshot_frame *out)
 {
     Dl_info info;
     *out = (struct vg_snapshot_frame){ .address = address, .module_offset = address };
@@ -42,19 +51,37 @@ static void name_frame(uint64_t address, struct vg_snapshot_frame *out)
         vg_symbol_name(out->function, sizeof out->function, info.dli_sname);
 }
 
-static uint32_t name_frames(const uint64_t *addresses, uint32_t count,
+/* Like look_up; `named` may be NULL: then nothing is remembered. */
+static void name_frame(uint64_t address, struct named *named, struct vg_snapshot_frame *out)
+{
+    uint32_t i = 0;
+    while (named && i < named->count && named->addresses[i] != address)
+        i++;
+    if (named && i < named->count) {
+        *out = named->frames[i];
+        return;
+    }
+    look_up(address, out);
+    if (named && i < sizeof named->addresses / sizeof *named->addresses) {
+        named->addresses[i] = address;
+        named->frames[i] = *out;
+        named->count++;
+    }
+}
+
+static uint32_t name_frames(const uint64_t *addresses, uint32_t count, struct named *named,
                             struct vg_snapshot_frame *out)
 {
     if (count > VG_SNAPSHOT_FRAMES)
         count = VG_SNAPSHOT_FRAMES;
     for (uint32_t i = 0; i < count; i++)
-        name_frame(addresses[i], &out[i]);
+        name_frame(addresses[i], named, &out[i]);
     return count;
 }
 
 /* Names the frames of a recorded stack, native and Python. Returns how many. */
 static uint32_t name_stack(struct vg_recorder *recorder, const struct vg_journal_stack *stack,
-                           struct vg_snapshot_frame *out)
+                           struct named *named, struct vg_snapshot_frame *out)
 {
     struct vg_stack_cursor cursor = { 0 };
     struct vg_stack_item item;
@@ -64,7 +91,7 @@ static uint32_t name_stack(struct vg_recorder *recorder, const struct vg_journal
             vg_python_frame_describe(vg_recorder_code_record(recorder, item.python->code_id),
                                      item.python->line, &out[used++]);
         else
-            name_frame(item.address, &out[used++]);
+            name_frame(item.address, named, &out[used++]);
     }
     return used;
 }
@@ -213,6 +240,7 @@ static uint32_t largest_site(const struct sums *sums)
 /* Frames of the site being labelled; too large for a thread's small stack. One report is made at a
  * time (emit.c). */
 static struct vg_snapshot_frame site_frames[VG_SNAPSHOT_FRAMES];
+static struct named named_frames;
 
 /* Of `frames`, innermost first, those of the program's own Python code: the first and the second.
  */
@@ -242,7 +270,7 @@ static void fill_site(const struct sums *sums, uint32_t stack_id, struct vg_snap
                                       .steady = stack && is_steady(sum),
                                       .span_ns = sums->now_ns - sum->first_ns };
     if (stack) {
-        const uint32_t count = name_stack(recorder, stack, site_frames);
+        const uint32_t count = name_stack(recorder, stack, &named_frames, site_frames);
         vg_label_from_frames(site_frames, count, out->label, sizeof out->label);
         name_line(site_frames, count, out->line, sizeof out->line);
     }
@@ -307,8 +335,8 @@ void vg_collect_where(const struct vg_failure *failure, char *out, size_t cap)
     out[0] = '\0';
     if (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
         return;
-    const uint32_t count = stack ? name_stack(recorder, stack, frames)
-                                 : name_frames(failure->frames, failure->frame_count, frames);
+    const uint32_t count = stack ? name_stack(recorder, stack, NULL, frames)
+                                 : name_frames(failure->frames, failure->frame_count, NULL, frames);
     vg_label_from_frames(frames, count, out, cap);
     atomic_flag_clear_explicit(&busy, memory_order_release);
 }
@@ -318,8 +346,10 @@ void vg_collect_own(const struct vg_failure *failure, struct vg_snapshot *out)
     struct vg_recorder *const recorder = failure->tables.recorder;
     const struct vg_journal_stack *const stack =
         vg_recorder_stack_record(recorder, failure->stack_id);
-    out->frame_count = stack ? name_stack(recorder, stack, out->frames)
-                             : name_frames(failure->frames, failure->frame_count, out->frames);
+    named_frames.count = 0;
+    out->frame_count =
+        stack ? name_stack(recorder, stack, &named_frames, out->frames)
+              : name_frames(failure->frames, failure->frame_count, &named_frames, out->frames);
     out->stack_truncated = failure->stack_truncated;
     out->stack_id = failure->stack_id;
     vg_label_from_frames(out->frames, out->frame_count, out->where, sizeof out->where);

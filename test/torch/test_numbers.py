@@ -81,6 +81,16 @@ def test_a_failure_that_no_policy_can_help(machine, say):
     assert later["guarded"] - later["bare"] < 1000
 
 
+def test_a_report_of_many_lines(machine, say):
+    """The frames that the lines have in common are looked up once: 20 lines cost next to nothing more, not 30 ms."""
+    first = [
+        int(re.search(r"first (\d+) us", machine.run(machine.program("failing", 1, 20), True).stdout)[1])
+        for _ in range(TURNS)
+    ]
+    say("a failing allocation, with a report of 20 lines that hold memory: %d us" % min(first))
+    assert min(first) < 20000
+
+
 def test_an_allocation_with_its_stack(machine, say):
     off = {"VRAMGUARD_STACKS": "off"}
     command = machine.program("allocate", 20)

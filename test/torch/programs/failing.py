@@ -1,5 +1,5 @@
-"""How long an allocation takes that no policy can help: more than the GPU has. Prints the median in µs of
-many, and how many failed."""
+"""How long an allocation takes that no policy can help: more than the GPU has. Prints the first and the
+median in µs of many, and how many failed: failing.py COUNT [LINES]. Before, LINES lines allocate 20 MiB each."""
 
 import sys
 import time
@@ -9,6 +9,9 @@ import torch
 COUNT = int(sys.argv[1])
 times = []
 torch.empty(1, device="cuda")
+lines = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+kept = []
+exec(compile("kept.append(torch.empty(20 << 20, dtype=torch.uint8, device='cuda'))\n" * lines, "lines.py", "exec"))
 for _ in range(COUNT):
     begin = time.perf_counter()
     try:
