@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 TURNS = 4
-PAIRS = 18
+ROUNDS = 5
 
 
 @pytest.fixture
@@ -34,33 +34,36 @@ def take_turns(machine, command, turns=TURNS, **variants):
 
 
 def test_loading_a_model(machine, bert_large, say):
-    """Two bare processes, too: how far they differ is how far one can measure."""
+    """Two processes of the same program differ for all of their lives, by up to 10 %: where their memory
+    lies, how their hashes fall. So each round starts new ones, two of them bare: how far these differ is
+    how far one can measure."""
     command = machine.program("load_time", bert_large)
     names = ("bare", "guarded", "bare again")
-    loaders = {n: machine.start(command, n == "guarded", stdin=subprocess.PIPE) for n in names}
 
     def load(loader):
         loader.stdin.write("\n")
         loader.stdin.flush()
         return tuple(map(float, loader.stdout.readline().split()))
 
-    for loader in loaders.values():
-        load(loader)  # warms the caches of files and of the allocator
-    turns = []
-    for turn in range(PAIRS):
-        order = names[turn % 3 :] + names[: turn % 3]  # none is always the first
-        turns.append({name: load(loaders[name]) for name in order})
-    for loader in loaders.values():
-        assert machine.stop(loader).code == 0
+    rounds = []
+    for _ in range(ROUNDS):
+        loaders = {n: machine.start(command, n == "guarded", stdin=subprocess.PIPE) for n in names}
+        for loader in loaders.values():
+            load(loader)  # warms the caches of files and of the allocator
+        turns = [{n: load(loaders[n]) for n in names[i:] + names[:i]} for i in range(len(names))]
+        for loader in loaders.values():
+            assert machine.stop(loader).code == 0
+        rounds.append({n: [min(turn[n][what] for turn in turns) for what in (0, 1)] for n in names})
     found = []
     for index, what in enumerate(("ms", "ms of processor time")):
-        ratio = {n: statistics.median(t[n][index] / t["bare"][index] for t in turns) for n in names}
-        median = statistics.median(turn["bare"][index] for turn in turns)
-        found.append(ratio["guarded"])
-        say(
-            "loading bert-large: %.0f %s; median of %d pairs: guarded %+.2f %%, bare once more %+.2f %%"
-            % (median, what, PAIRS, ratio["guarded"] * 100 - 100, ratio["bare again"] * 100 - 100)
-        )
+        best = {n: min(r[n][index] for r in rounds) for n in names}
+        middle = {n: statistics.median(r[n][index] for r in rounds) for n in names}
+        found.append(middle["guarded"] / middle["bare"])
+        for which, of in (("median", middle), ("best", best)):
+            say(
+                "loading bert-large, %s of %d processes: %.0f %s; guarded %+.2f %%, bare again %+.2f %%"
+                % (which, ROUNDS, of["bare"], what, *(of[n] / of["bare"] * 100 - 100 for n in names[1:]))
+            )
     # The aim is 1.01. On a machine that others use, two bare processes differ by several percent; what
     # the guard adds by itself is in the test of a single allocation, and a load makes 69 of them.
     assert min(found) < 1.2
