@@ -85,7 +85,7 @@ def test_a_failure_that_no_policy_can_help(machine, say):
 
 
 def test_a_report_of_many_lines(machine, say):
-    """The frames that the lines have in common are looked up once: 20 lines cost next to nothing more, not 30 ms."""
+    """Frames that the lines have in common are looked up once: 20 lines do not cost 30 ms more."""
     first = [
         int(re.search(r"first (\d+) us", machine.run(machine.program("failing", 1, 20), True).stdout)[1])
         for _ in range(TURNS)
