@@ -285,22 +285,26 @@ def python_with(machine, module):
     return None
 
 
-# Module, title, further environment, whether the deliberate failure reaches the driver for sure,
-# and whether it brings NVIDIA's runtime.
+# Program (use_*.py), title, further environment, whether the deliberate failure reaches the driver for
+# sure, and whether it brings NVIDIA's runtime.
 FRAMEWORKS = [
     ("torch", "PyTorch", {}, True, True),
     ("torch", "PyTorch, expandable segments",
      {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}, True, True),
     ("torch", "PyTorch, cudaMallocAsync",
      {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}, True, True),
+    ("graphs", "PyTorch, CUDA graphs", {}, True, True),
+    ("triton", "Triton", {}, True, True),
     ("cupy", "CuPy", {}, True, True),
     ("numba", "numba", {}, True, False),
     ("jax", "JAX", {}, False, True),
 ]  # fmt: skip
+MODULES = {"graphs": "torch"}  # where it is not the program's name
 
 
 def check_frameworks(machine):
-    for module, title, extra, wants_report, own_runtime in FRAMEWORKS:
+    for program, title, extra, wants_report, own_runtime in FRAMEWORKS:
+        module = MODULES.get(program, program)
         if machine.simulate and own_runtime:
             yield skipped(title, "it brings NVIDIA's runtime, which works with NVIDIA's driver only")
             continue
@@ -308,7 +312,7 @@ def check_frameworks(machine):
         if python is None:
             yield skipped(title, "no Python has the module %s (--python)" % module)
             continue
-        command = [python, HERE / ("use_%s.py" % module)]
+        command = [python, HERE / ("use_%s.py" % program)]
         yield check_program(machine, Program(title, command, extra, wants_report, []))
 
 
