@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#define VG_MS_NS UINT64_C(1000000) /* nanoseconds in a millisecond */
+
 static inline uint64_t vg_clock_ns(clockid_t clock)
 {
     struct timespec now;

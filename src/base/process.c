@@ -185,8 +185,7 @@ void vg_process_exe_name(char *out, size_t cap)
         return;
     }
     path[length] = '\0';
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
+    const char *const name = vg_text_base_name(path);
     vg_text_sanitize(out, cap, name, strlen(name));
 }
 

@@ -129,6 +129,20 @@ int vg_size_parse(const char *text, uint64_t *out_bytes)
     return 0;
 }
 
+int vg_percent_parse(const char *text, unsigned *out)
+{
+    unsigned percent = 0;
+    const size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || strcmp(text + digits, "%") != 0)
+        return -EINVAL;
+    for (size_t i = 0; i < digits && percent <= 100; i++)
+        percent = percent * 10 + (unsigned)(text[i] - '0');
+    if (percent < 1 || percent > 100)
+        return -ERANGE;
+    *out = percent;
+    return 0;
+}
+
 int vg_duration_parse(const char *text, uint64_t *out_ms)
 {
     static const struct {

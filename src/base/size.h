@@ -28,6 +28,10 @@ const char *vg_size_format_gib(char *out, uint64_t bytes);
  * trailing characters) or -ERANGE (does not fit). `out` is untouched on error. */
 int vg_size_parse(const char *text, uint64_t *out_bytes);
 
+/* Reads "25%", a whole number from 1 to 100. Returns 0, -EINVAL (no percentage) or -ERANGE (another
+ * number); `out` is untouched on error. */
+int vg_percent_parse(const char *text, unsigned *out);
+
 /* Reads "30s", "1.5s", "10m", "2h", "7d", "250ms"; a number without a unit is seconds. Returns 0
  * and stores milliseconds, or -EINVAL or -ERANGE; `out` is untouched on error. */
 int vg_duration_parse(const char *text, uint64_t *out_ms);

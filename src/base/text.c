@@ -3,6 +3,23 @@
 #include <stdio.h>
 #include <string.h>
 
+bool vg_text_starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+bool vg_text_ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+const char *vg_text_base_name(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 struct vg_text vg_text_over(char *data, size_t cap)
 {
     data[0] = '\0';

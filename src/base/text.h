@@ -27,6 +27,12 @@ void vg_text_addv(struct vg_text *text, const char *format, va_list arguments)
 /* Appends `count` times `c`; nothing for a count <= 0. */
 void vg_text_pad(struct vg_text *text, char c, long count);
 
+bool vg_text_starts_with(const char *text, const char *start);
+bool vg_text_ends_with(const char *text, const char *end);
+
+/* What of `path` stands behind its last slash: all of it when there is none. */
+const char *vg_text_base_name(const char *path);
+
 /* Copies `source` (any bytes, `length` of them) to `out` (`cap` >= 1 bytes) so that it is safe to
  * print on a terminal: control characters become '?', the result is NUL terminated and, when cut,
  * ends in "...". Returns the length of the result. */

@@ -117,12 +117,6 @@ static void open_module(const struct vg_reader *reader, const struct vg_journal_
     close(fd);
 }
 
-static const char *base_name(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static void add_function(Dwfl_Module *module, uint64_t at, struct vg_snapshot_frame *out)
 {
     GElf_Off offset;
@@ -143,7 +137,7 @@ static void add_location(Dwfl_Module *module, uint64_t at, struct vg_snapshot_fr
         line ? dwfl_lineinfo(line, NULL, &line_number, NULL, NULL, NULL) : NULL;
     if (!file || line_number <= 0)
         return;
-    snprintf(out->location, sizeof out->location, "%.32s:%d", base_name(file), line_number);
+    snprintf(out->location, sizeof out->location, "%.32s:%d", vg_text_base_name(file), line_number);
     vg_text_repair(out->location, sizeof out->location);
 }
 
@@ -157,7 +151,7 @@ void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_sna
         return;
     const struct vg_journal_module *const recorded = reader->modules[index];
     out->module_offset = address - recorded->bias;
-    snprintf(out->module, sizeof out->module, "%s", base_name(recorded->path));
+    snprintf(out->module, sizeof out->module, "%s", vg_text_base_name(recorded->path));
     vg_text_repair(out->module, sizeof out->module);
     struct symbol_module *const module = &symbols->modules[index];
     if (!module->tried)

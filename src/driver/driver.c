@@ -68,6 +68,28 @@ int vg_driver_memory(CUdevice device, uint64_t *out_free_bytes, uint64_t *out_to
     return 0;
 }
 
+uint64_t vg_driver_pool_value(CUmemoryPool pool, CUmemPool_attribute attribute)
+{
+    uint64_t value = 0;
+    if (!vg_driver.cuMemPoolGetAttribute ||
+        vg_driver.cuMemPoolGetAttribute(pool, attribute, &value) != CUDA_SUCCESS)
+        return 0;
+    return value;
+}
+
+int vg_driver_relax(CUstreamCaptureMode *out_before)
+{
+    *out_before = CU_STREAM_CAPTURE_MODE_RELAXED;
+    if (!vg_driver.cuThreadExchangeStreamCaptureMode)
+        return -ENOSYS;
+    return vg_driver.cuThreadExchangeStreamCaptureMode(out_before) == CUDA_SUCCESS ? 0 : -EIO;
+}
+
+void vg_driver_restore(CUstreamCaptureMode before)
+{
+    vg_driver.cuThreadExchangeStreamCaptureMode(&before);
+}
+
 void vg_driver_device_uuid(CUdevice device, char *out, size_t cap)
 {
     CUuuid uuid;

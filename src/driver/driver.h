@@ -63,6 +63,36 @@ bool vg_driver_owns(const void *address);
  * allocate on another. Returns 0, or -ENODEV when it is not or the driver does not tell. */
 int vg_driver_memory(CUdevice device, uint64_t *out_free_bytes, uint64_t *out_total_bytes);
 
+/* The current context as a number, 0 when there is none. */
+static inline uint64_t vg_driver_context(void)
+{
+    CUcontext context = NULL;
+    if (!vg_driver.cuCtxGetCurrent || vg_driver.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
+        return 0;
+    return (uint64_t)(uintptr_t)context;
+}
+
+/* The driver's question whether a stream is being captured, for one meaning of the default stream:
+ * cuStreamIsCapturing or cuStreamIsCapturing_ptsz, NULL where it has none. */
+typedef CUresult (*vg_driver_capture_question)(CUstream stream, CUstreamCaptureStatus *status);
+
+/* Is `stream` being captured, as far as the driver tells? */
+static inline bool vg_driver_is_capturing(vg_driver_capture_question ask, CUstream stream)
+{
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+    return ask && ask(stream, &status) == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+/* A number that the driver keeps of `pool`, 0 when it does not tell. */
+uint64_t vg_driver_pool_value(CUmemoryPool pool, CUmemPool_attribute attribute);
+
+/* From now on calls of this thread do not spoil a stream capture, be it another thread's (CUDA
+ * Driver API, cuThreadExchangeStreamCaptureMode). Returns 0, -ENOSYS when this driver has no such
+ * mode, or -EIO when it refuses; only after 0 is it to be undone by vg_driver_restore, with the
+ * mode left in `out_before`. */
+int vg_driver_relax(CUstreamCaptureMode *out_before);
+void vg_driver_restore(CUstreamCaptureMode before);
+
 /* Reads the device's UUID in NVML's textual form ("GPU-5f3c2a10-....", "" when the driver does not
  * tell) into `out`, `cap` >= 42. */
 void vg_driver_device_uuid(CUdevice device, char *out, size_t cap);

@@ -16,7 +16,7 @@ enum vg_nvml_id {
 };
 
 struct vg_nvml_real {
-#define VG_NVML(symbol, parameters, arguments) nvmlReturn_t(*symbol) parameters;
+#define VG_NVML(symbol, parameters) nvmlReturn_t(*symbol) parameters;
 #include "driver/nvml_table.h"
 #undef VG_NVML
     nvmlReturn_t (*nvmlDeviceGetUUID)(nvmlDevice_t, char *, unsigned int);

@@ -21,6 +21,12 @@ static struct vg_coming coming_to(const struct vg_process_state *state, int devi
                                .priority = (uint16_t)state->options->priority.number };
 }
 
+/* The process is no newcomer any more. */
+static void close_queue_gate(struct vg_process_state *state)
+{
+    atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+}
+
 /* While this process holds next to nothing, others may be before it. Once it has been held back, or
  * holds something, it is a holder, and holders are never held back. */
 static void ask_queue(struct vg_call *call)
@@ -31,7 +37,7 @@ static void ask_queue(struct vg_call *call)
         return;
     vg_process_use_device(state, device);
     if (state->recorder.header->devices[device].live_bytes >= VG_NEWCOMER_BYTES) {
-        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+        close_queue_gate(state);
         return;
     }
     if (!vg_newcomer_concerns(&state->registrations[device]) || vg_captures_live() ||
@@ -42,7 +48,7 @@ static void ask_queue(struct vg_call *call)
     /* The second try of what failed a moment ago. */
     coming.since_ns = vg_thread.last_failure.passed ? vg_thread.turn_since_ns : 0;
     if (!vg_newcomer_hold_back(&coming, &call->turn))
-        atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+        close_queue_gate(state);
 }
 
 void vg_gates_end_turn(struct vg_call *call)
@@ -105,7 +111,7 @@ void vg_gates_before_context(int device)
             coming_to(state, device, options->need.number, options->need_wait.number);
         /* Who has been promised memory has had its turn. */
         if (vg_need_await(&coming))
-            atomic_fetch_and(&state->gates, ~(unsigned)VG_GATE_QUEUE);
+            close_queue_gate(state);
     }
     errno = saved_errno;
 }

@@ -57,6 +57,20 @@ static void publish_held(struct vg_process_state *state, int device)
     }
 }
 
+/* Not the stack, which is large and filled in when it is needed. */
+static inline void set_up(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes,
+                          int device)
+{
+    call->function = function;
+    call->asked_bytes = asked_bytes;
+    call->device = device;
+    call->failing = NULL;
+    call->placed = call->weightless = call->charge.held = false;
+    call->turn.queue = NULL;
+    call->turn.since_ns = 0;
+    call->refused_by = VG_REFUSED_BY_DRIVER;
+}
+
 bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes)
 {
     if (!vg_driver_has(function))
@@ -64,15 +78,7 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     call->state = vg_guard_enter();
     if (!call->state)
         return false;
-    call->function = function;
-    call->asked_bytes = asked_bytes;
-    call->device = -1;
-    call->failing = NULL;
-    call->placed = false;
-    call->turn.queue = NULL;
-    call->turn.since_ns = 0;
-    call->refused_by = VG_REFUSED_BY_DRIVER;
-    call->weightless = call->charge.held = false;
+    set_up(call, function, asked_bytes, -1);
     return true;
 }
 
@@ -90,15 +96,7 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     if (device >= 0) /* those that make a context name their device */
         vg_gates_before_context(device);
     call->state = NULL;
-    call->function = function;
-    call->asked_bytes = VG_BYTES_UNKNOWN;
-    call->device = device;
-    call->failing = NULL;
-    call->placed = false;
-    call->weightless = call->charge.held = false;
-    call->turn.queue = NULL;
-    call->turn.since_ns = 0;
-    call->refused_by = VG_REFUSED_BY_DRIVER;
+    set_up(call, function, VG_BYTES_UNKNOWN, device);
     return true;
 }
 
@@ -134,15 +132,6 @@ static void put_charged(struct vg_call *call, const struct vg_allocation *alloca
     give_back_dropped(state);
 }
 
-/* The current context as a number, 0 when there is none. */
-static uint64_t current_context(void)
-{
-    CUcontext context = NULL;
-    if (!vg_driver.cuCtxGetCurrent || vg_driver.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
-        return 0;
-    return (uint64_t)(uintptr_t)context;
-}
-
 void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes)
 {
     struct vg_process_state *const state = call->state;
@@ -165,7 +154,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .thread_id = vg_thread.thread_id,
         .device = (uint16_t)device,
         .kind = (uint16_t)kind,
-        .context = traits & VG_TRAIT_OF_CONTEXT ? current_context() : 0,
+        .context = traits & VG_TRAIT_OF_CONTEXT ? vg_driver_context() : 0,
         .stack_id = vg_guard_take_stack(state, &call->stack),
     };
     if (__builtin_expect(state->gates & VG_GATE_LIMIT, 0) && device != VG_FILE_HOST)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "base/stderr.h"
+#include "base/thread.h"
 #include "driver/driver.h"
 #include "guard/captures.h"
 #include "guard/guard.h"
@@ -23,8 +24,7 @@ enum {
     NAME_CAP = 96,
 };
 
-#define MS_NS        UINT64_C(1000000)
-#define DAY_NS       (86400000 * MS_NS)
+#define DAY_NS       (86400000 * VG_MS_NS)
 #define FIRST_BYTES  (64 * VG_MIB)
 #define NEVER        UINT64_MAX
 #define WORTH_A_LINE (64 * VG_MIB)
@@ -70,29 +70,15 @@ static uint64_t given_bytes(const struct listener *l)
     return l->live_bytes > live ? l->live_bytes - live : 0;
 }
 
-static uint64_t reserved_by(CUmemoryPool pool)
-{
-    uint64_t bytes = 0;
-    if (!vg_driver.cuMemPoolGetAttribute ||
-        vg_driver.cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &bytes) !=
-            CUDA_SUCCESS)
-        return 0;
-    return bytes;
-}
-
 /* What the driver's pools of the device hold, in use or not: the cache of PyTorch's backend
  * cudaMallocAsync. */
 static uint64_t pooled_bytes(const struct listener *l)
 {
-    uint64_t pools[VG_POOLS_MAX];
-    CUmemoryPool pool;
+    CUmemoryPool pools[VG_COLLECT_POOLS_MAX];
     uint64_t bytes = 0;
-    if (vg_driver.cuDeviceGetDefaultMemPool &&
-        vg_driver.cuDeviceGetDefaultMemPool(&pool, l->device) == CUDA_SUCCESS)
-        bytes = reserved_by(pool);
-    const size_t count = vg_pools_on_device(&l->state->pools, l->device, pools, VG_POOLS_MAX);
+    const size_t count = vg_collect_pools(&l->state->pools, l->device, pools);
     for (size_t i = 0; i < count; i++)
-        bytes += reserved_by((CUmemoryPool)(uintptr_t)pools[i]);
+        bytes += vg_driver_pool_value(pools[i], CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT);
     return bytes;
 }
 
@@ -225,10 +211,10 @@ static void keep_distance(void)
 {
     static _Atomic uint64_t last_ns; /* a forked child's may be its parent's: it waits a little */
     const uint64_t now_ns = vg_clock_monotonic_ns();
-    const uint64_t next_ns = atomic_load(&last_ns) + SPACING_MS * MS_NS;
+    const uint64_t next_ns = atomic_load(&last_ns) + SPACING_MS * VG_MS_NS;
     if (now_ns < next_ns) {
-        const struct timespec pause = { .tv_sec = (time_t)((next_ns - now_ns) / (1000 * MS_NS)),
-                                        .tv_nsec = (long)((next_ns - now_ns) % (1000 * MS_NS)) };
+        const struct timespec pause = { .tv_sec = (time_t)((next_ns - now_ns) / (1000 * VG_MS_NS)),
+                                        .tv_nsec = (long)((next_ns - now_ns) % (1000 * VG_MS_NS)) };
         nanosleep(&pause, NULL);
     }
     atomic_store(&last_ns, vg_clock_monotonic_ns());
@@ -243,7 +229,7 @@ static void answer(struct listener *l)
     if (!may_begin(l) || !vg_python_trim_is_possible())
         return;
     const uint64_t until_ns =
-        vg_clock_monotonic_ns() + l->state->options->trim_timeout.number * MS_NS;
+        vg_clock_monotonic_ns() + l->state->options->trim_timeout.number * VG_MS_NS;
     if (vg_helper_claim(until_ns) != 0)
         return;
     vg_neighbours_name(l->asker_name, sizeof l->asker_name,
@@ -276,20 +262,9 @@ static void *listen(void *argument)
 
 static int start(struct listener *l)
 {
-    pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t all;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return -error;
     sigfillset(&all);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    error = pthread_attr_setsigmask_np(&attributes, &all);
-    if (!error)
-        error = pthread_create(&thread, &attributes, listen, l);
-    pthread_attr_destroy(&attributes);
-    return -error;
+    return vg_thread_start(listen, l, STACK_BYTES, &all);
 }
 
 static void begin(struct vg_process_state *state, int device)

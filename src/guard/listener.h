@@ -19,8 +19,8 @@ void vg_listener_init(struct vg_process_state *state);
  * thread, or chooses when to look again. May make a thread; no lock of ours may be held. */
 void vg_listener_consider(struct vg_process_state *state, int device, uint64_t live_bytes);
 
-/* At the end of the process: nobody is answered any more. Waits for an answer that is under way,
- * two seconds at the most. */
+/* At the end of the process: nobody is answered any more. Waits for an answer that is under way and
+ * for the line about it, 2.2 seconds at the most. */
 void vg_listener_close(void);
 
 #endif

@@ -26,7 +26,7 @@ static atomic_uint options_state; /* 0 unread, 1 being read, 2 read */
 static struct vg_options options;
 
 /* Once per process image; the environment that counts is the one at the first use of CUDA. */
-static const struct vg_options *read_options(void)
+const struct vg_options *vg_process_options(void)
 {
     unsigned unread = 0;
     if (__builtin_expect(atomic_load_explicit(&options_state, memory_order_acquire) == 2, 1))
@@ -45,14 +45,9 @@ static const struct vg_options *read_options(void)
     return &options;
 }
 
-const struct vg_options *vg_process_options(void)
-{
-    return read_options();
-}
-
 bool vg_process_switched_off(void)
 {
-    return read_options()->enabled.number == VG_ENABLED_OFF;
+    return vg_process_options()->enabled.number == VG_ENABLED_OFF;
 }
 
 struct vg_tables vg_process_tables(struct vg_process_state *state)
@@ -77,8 +72,18 @@ static void report_passed(struct vg_process_state *state)
 
 bool vg_process_limited(void)
 {
-    const struct vg_options *const from = read_options();
+    const struct vg_options *const from = vg_process_options();
     return from->limit.text[0] != '\0' && from->enabled.number != VG_ENABLED_OFF;
+}
+
+bool vg_process_limit_of(int device, uint64_t *out_limit_bytes, uint64_t *out_left_bytes)
+{
+    const int saved_errno = errno;
+    struct vg_process_state *const state = vg_process_start();
+    const bool limited =
+        state && vg_allowance_left(&state->allowance, device, out_limit_bytes, out_left_bytes);
+    errno = saved_errno;
+    return limited;
 }
 
 /* Runs at exit() with the status; glibc's on_exit is the only way to learn it from inside. */
@@ -147,7 +152,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
 static struct vg_process_state *make_current(void)
 {
     const int saved_errno = errno;
-    const struct vg_options *const from = read_options();
+    const struct vg_options *const from = vg_process_options();
     if (from->enabled.number == VG_ENABLED_OFF) {
         atomic_store(&vg_process_current, &inert_state);
         return &inert_state;

@@ -47,6 +47,7 @@ struct vg_process_state {
         listen_at_bytes[VG_FILE_DEVICES]; /* who holds so much may listen (listener.h) */
 };
 
+/* The tables of `state`, as the report and the policy see them. */
 struct vg_tables vg_process_tables(struct vg_process_state *state);
 
 /* Is the library switched off (VRAMGUARD=off)? Reads the options on first use; opens nothing. */
@@ -57,6 +58,11 @@ const struct vg_options *vg_process_options(void);
 
 /* Is there a limit (VRAMGUARD_LIMIT)? Reads the options on first use; opens nothing. */
 bool vg_process_limited(void);
+
+/* The limit of `device` and what it leaves. Returns false when it is not limited. Makes the
+ * process's state if need be, so vg_process_limited is asked first. errno is preserved. No lock of
+ * ours may be held. */
+bool vg_process_limit_of(int device, uint64_t *out_limit_bytes, uint64_t *out_left_bytes);
 
 /* What each thread keeps. Small: thread-local storage is paid for by every thread of the program.
  */

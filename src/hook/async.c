@@ -5,21 +5,11 @@
 #include "guard/spilled.h"
 #include "hook/wrappers.h"
 
-/* `is_capturing` is the driver's function for the caller's meaning of the default stream. */
-static bool captured(CUresult (*is_capturing)(CUstream, CUstreamCaptureStatus *), CUstream stream)
-{
-    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-    return is_capturing && is_capturing(stream, &status) == CUDA_SUCCESS &&
-           status != CU_STREAM_CAPTURE_STATUS_NONE;
-}
-
 /* What stands before an allocation is for memory: one that becomes a node is none yet. */
-static inline void weigh(struct vg_call *call,
-                         CUresult (*is_capturing)(CUstream, CUstreamCaptureStatus *),
-                         CUstream stream)
+static inline void weigh(struct vg_call *call, vg_driver_capture_question ask, CUstream stream)
 {
     if (vg_guard_looks_ahead(call))
-        call->weightless = captured(is_capturing, stream);
+        call->weightless = vg_driver_is_capturing(ask, stream);
 }
 
 CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
@@ -32,7 +22,8 @@ CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
         call.result = vg_guard_admits(&call) ? vg_driver.cuMemAllocAsync(address, bytes, stream)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing, stream))
+    if (call.result == CUDA_SUCCESS &&
+        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
     return vg_guard_end(&call);
 }
@@ -48,7 +39,8 @@ CUresult cuMemAllocAsync_ptsz(CUdeviceptr *address, size_t bytes, CUstream strea
                           ? vg_driver.cuMemAllocAsync_ptsz(address, bytes, stream)
                           : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing_ptsz, stream))
+    if (call.result == CUDA_SUCCESS &&
+        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing_ptsz, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
     return vg_guard_end(&call);
 }
@@ -71,7 +63,8 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPoo
                           ? vg_driver.cuMemAllocFromPoolAsync(address, bytes, pool, stream)
                           : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing, stream))
+    if (call.result == CUDA_SUCCESS &&
+        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
     return vg_guard_end(&call);
 }
@@ -89,7 +82,8 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *address, size_t bytes, CUmemo
                           ? vg_driver.cuMemAllocFromPoolAsync_ptsz(address, bytes, pool, stream)
                           : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS && !captured(vg_driver.cuStreamIsCapturing_ptsz, stream))
+    if (call.result == CUDA_SUCCESS &&
+        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing_ptsz, stream))
         vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
     return vg_guard_end(&call);
 }

@@ -1,27 +1,22 @@
 /* What a program under a limit is told of a device's memory: the driver's own answer, but no more
  * than the limit. Without a limit the driver's answer goes through as it is. */
-#include <errno.h>
 #include <limits.h>
 
 #include "guard/guard.h"
 #include "hook/wrappers.h"
 
-/* The limit of `device` and what it leaves. */
-static bool limit_of(int device, uint64_t *out_limit_bytes, uint64_t *out_left_bytes)
+/* Both: the limit of the device and what it leaves; false when it is not limited. */
+static bool limit_of(CUdevice device, uint64_t *out_limit_bytes, uint64_t *out_left_bytes)
 {
-    const int saved_errno = errno;
-    struct vg_process_state *const state = vg_process_start();
-    const bool limited =
-        state && vg_allowance_left(&state->allowance, device, out_limit_bytes, out_left_bytes);
-    errno = saved_errno;
-    return limited;
+    return vg_process_limited() && vg_process_limit_of(device, out_limit_bytes, out_left_bytes);
 }
 
 static bool limit_of_current(uint64_t *out_limit_bytes, uint64_t *out_left_bytes)
 {
     CUdevice device;
-    return vg_driver.cuCtxGetDevice && vg_driver.cuCtxGetDevice(&device) == CUDA_SUCCESS &&
-           limit_of(device, out_limit_bytes, out_left_bytes);
+    return vg_process_limited() && vg_driver.cuCtxGetDevice &&
+           vg_driver.cuCtxGetDevice(&device) == CUDA_SUCCESS &&
+           vg_process_limit_of(device, out_limit_bytes, out_left_bytes);
 }
 
 static void lower(size_t *bytes, uint64_t most_bytes)
@@ -41,8 +36,7 @@ CUresult cuMemGetInfo(unsigned int *free_bytes, unsigned int *total_bytes)
 {
     uint64_t limit_bytes, left_bytes;
     const CUresult result = VG_PASS(cuMemGetInfo, (free_bytes, total_bytes));
-    if (result == CUDA_SUCCESS && vg_process_limited() &&
-        limit_of_current(&limit_bytes, &left_bytes)) {
+    if (result == CUDA_SUCCESS && limit_of_current(&limit_bytes, &left_bytes)) {
         lower_v1(free_bytes, left_bytes);
         lower_v1(total_bytes, limit_bytes);
     }
@@ -53,8 +47,7 @@ CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
 {
     uint64_t limit_bytes, left_bytes;
     const CUresult result = VG_PASS(cuMemGetInfo_v2, (free_bytes, total_bytes));
-    if (result == CUDA_SUCCESS && vg_process_limited() &&
-        limit_of_current(&limit_bytes, &left_bytes)) {
+    if (result == CUDA_SUCCESS && limit_of_current(&limit_bytes, &left_bytes)) {
         lower(free_bytes, left_bytes);
         lower(total_bytes, limit_bytes);
     }
@@ -65,8 +58,7 @@ CUresult cuDeviceTotalMem(unsigned int *bytes, CUdevice device)
 {
     uint64_t limit_bytes, left_bytes;
     const CUresult result = VG_PASS(cuDeviceTotalMem, (bytes, device));
-    if (result == CUDA_SUCCESS && vg_process_limited() &&
-        limit_of(device, &limit_bytes, &left_bytes))
+    if (result == CUDA_SUCCESS && limit_of(device, &limit_bytes, &left_bytes))
         lower_v1(bytes, limit_bytes);
     return result;
 }
@@ -75,8 +67,7 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
 {
     uint64_t limit_bytes, left_bytes;
     const CUresult result = VG_PASS(cuDeviceTotalMem_v2, (bytes, device));
-    if (result == CUDA_SUCCESS && vg_process_limited() &&
-        limit_of(device, &limit_bytes, &left_bytes))
+    if (result == CUDA_SUCCESS && limit_of(device, &limit_bytes, &left_bytes))
         lower(bytes, limit_bytes);
     return result;
 }

@@ -35,9 +35,7 @@ static bool limit_of(nvmlDevice_t device, uint64_t *out_limit_bytes, uint64_t *o
     bool limited = false;
     if (vg_driver_bind() && vg_process_limited()) {
         const int ordinal = ordinal_of(device);
-        struct vg_process_state *const state = ordinal >= 0 ? vg_process_start() : NULL;
-        limited =
-            state && vg_allowance_left(&state->allowance, ordinal, out_limit_bytes, out_left_bytes);
+        limited = ordinal >= 0 && vg_process_limit_of(ordinal, out_limit_bytes, out_left_bytes);
     }
     errno = saved_errno;
     return limited;

@@ -5,7 +5,7 @@
 #include "driver/nvml_real.h"
 #include "hook/wrappers.h"
 
-#define VG_NVML(symbol, parameters, arguments) VG_EXPORT nvmlReturn_t symbol parameters;
+#define VG_NVML(symbol, parameters) VG_EXPORT nvmlReturn_t symbol parameters;
 #include "driver/nvml_table.h"
 #undef VG_NVML
 

@@ -26,11 +26,7 @@ VG_EXPORT int vramguard_write_report(int fd)
     int error = -ENODEV;
     if (vg_driver.cuCtxGetDevice && vg_driver.cuCtxGetDevice(&device) == CUDA_SUCCESS) {
         struct vg_failure present = {
-            .tables = { .recorder = &state->recorder,
-                        .track = &state->track,
-                        .pools = &state->pools,
-                        .spilled = &state->spilled,
-                        .registrations = state->registrations },
+            .tables = vg_process_tables(state),
             .api = "",
             .device = device,
             .asked_bytes = VG_BYTES_UNKNOWN,

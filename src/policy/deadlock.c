@@ -13,8 +13,6 @@
 /* A second is the promise; the picture takes some tens of milliseconds on a real machine. */
 enum { STILL_MS = 300, LOOK_MS = 150, GUESSED_CONTEXT_MIB = 600 };
 
-#define MS_NS UINT64_C(1000000)
-
 /* Too large for a stack; one thread at a time. */
 static atomic_flag drawing = ATOMIC_FLAG_INIT;
 static struct vg_knot_picture picture;
@@ -204,8 +202,8 @@ void vg_deadlock_watch(struct vg_deadlock_watch *watch, const struct vg_queue *q
         watch->freed_seen = freed;
         watch->still_since_ns = now_ns;
     }
-    if (now_ns - watch->still_since_ns < STILL_MS * MS_NS ||
-        now_ns - watch->looked_ns < LOOK_MS * MS_NS || atomic_flag_test_and_set(&drawing))
+    if (now_ns - watch->still_since_ns < STILL_MS * VG_MS_NS ||
+        now_ns - watch->looked_ns < LOOK_MS * VG_MS_NS || atomic_flag_test_and_set(&drawing))
         return;
     const int decision = vg_registry_lock_decision();
     if (decision >= 0) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "driver/driver.h"
 #include "policy/catch.h"
 
@@ -94,15 +95,12 @@ static void finish(void *unused)
 
 static void *work(void *unused)
 {
-    /* Relaxed: what the hook frees must not spoil a capture of another thread's stream (CUDA Driver
-     * API, cuThreadExchangeStreamCaptureMode). */
-    int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    CUstreamCaptureMode ignored;
     vg_helper_process = getpid();
     pthread_setname_np(pthread_self(), "vramguard-trim");
     if (current.context && vg_driver.cuCtxSetCurrent)
         vg_driver.cuCtxSetCurrent(current.context);
-    if (vg_driver.cuThreadExchangeStreamCaptureMode)
-        vg_driver.cuThreadExchangeStreamCaptureMode(&mode);
+    vg_driver_relax(&ignored); /* for all of the thread's life */
     pthread_cleanup_push(finish, unused);
     const bool returned = vg_catch_call(current.run, current.argument);
     if (vg_helper_is_current())
@@ -125,20 +123,9 @@ static void choose_signals(sigset_t *blocked)
 
 static int start(void)
 {
-    pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t blocked;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return -error;
     choose_signals(&blocked);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    error = pthread_attr_setsigmask_np(&attributes, &blocked);
-    if (!error)
-        error = pthread_create(&thread, &attributes, work, NULL);
-    pthread_attr_destroy(&attributes);
-    return -error;
+    return vg_thread_start(work, NULL, STACK_BYTES, &blocked);
 }
 
 enum vg_helper_end vg_helper_run(const struct vg_helper_task *task, uint64_t until_ns,

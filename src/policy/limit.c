@@ -9,23 +9,14 @@
 
 enum { AMOUNT_CAP = 32 };
 
-/* "50%" at `text`, digits and the sign only. */
-static int parse_percent(const char *text, uint32_t *out, char *why, size_t why_cap)
+static int parse_percent(const char *text, unsigned *out, char *why, size_t why_cap)
 {
-    uint32_t percent = 0;
-    const size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || text[digits] != '%' || text[digits + 1] != '\0') {
-        snprintf(why, why_cap, "\"%s\" is not a share", text);
-        return -EINVAL;
-    }
-    for (size_t i = 0; i < digits && percent <= 100; i++)
-        percent = percent * 10 + (uint32_t)(text[i] - '0');
-    if (percent < 1 || percent > 100) {
-        snprintf(why, why_cap, "\"%s\" is not from 1%% to 100%%", text);
-        return -EINVAL;
-    }
-    *out = percent;
-    return 0;
+    const int error = vg_percent_parse(text, out);
+    if (error)
+        snprintf(why, why_cap,
+                 error == -ERANGE ? "\"%s\" is not from 1%% to 100%%" : "\"%s\" is not a share",
+                 text);
+    return error ? -EINVAL : 0;
 }
 
 /* "8GiB" or "50%", `length` bytes at `amount`. */

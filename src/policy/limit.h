@@ -11,7 +11,7 @@
 /* What one device is limited to. */
 struct vg_limit_rule {
     uint64_t bytes;   /* when `percent` is 0; 0 for both: no limit */
-    uint32_t percent; /* of the device's total, 1 to 100 */
+    unsigned percent; /* of the device's total, 1 to 100 */
 };
 
 /* The rules by the program's device ordinals. */

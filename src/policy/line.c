@@ -19,8 +19,6 @@ enum {
     NEWS_SPACING_MS = 1, /* between tries that news made */
 };
 
-#define MS_NS UINT64_C(1000000)
-
 static bool has_handler(int signal_number)
 {
     struct sigaction action;
@@ -101,7 +99,7 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
 {
     request->owner = vg_process_owner_self();
     request->now_ns = vg_clock_monotonic_ns();
-    request->deadline_ns = request->now_ns + wait_ms * MS_NS;
+    request->deadline_ns = request->now_ns + wait_ms * VG_MS_NS;
     *line = (struct vg_line){
         .queue = queue,
         .poll_ms = POLL_FIRST_MS,
@@ -151,7 +149,7 @@ static void note_try(struct vg_line *line, uint32_t freed, uint64_t now_ns)
         line->poll_ms = POLL_LAST_MS;
     line->freed_seen = freed;
     line->last_try_ns = now_ns;
-    line->next_poll_ns = now_ns + with_jitter(line->poll_ms * MS_NS, now_ns);
+    line->next_poll_ns = now_ns + with_jitter(line->poll_ms * VG_MS_NS, now_ns);
 }
 
 static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t free_bytes,
@@ -160,10 +158,10 @@ static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t 
     if (now_ns >= line->next_poll_ns)
         return true;
     const uint64_t since_ns = now_ns - line->last_try_ns;
-    if (freed != line->freed_seen && since_ns >= NEWS_SPACING_MS * MS_NS)
+    if (freed != line->freed_seen && since_ns >= NEWS_SPACING_MS * VG_MS_NS)
         return free_bytes == VG_BYTES_UNKNOWN || free_bytes >= line->wanted_bytes;
     return free_bytes != VG_BYTES_UNKNOWN && free_bytes >= line->wanted_bytes &&
-           since_ns >= TRY_SPACING_MS * MS_NS;
+           since_ns >= TRY_SPACING_MS * VG_MS_NS;
 }
 
 /* The thread's mask while it sleeps: SIGINT and SIGTERM come in, other handlers do not. Returns
@@ -190,7 +188,7 @@ static bool sleep_alone(const struct vg_line *line, _Atomic uint32_t *word, uint
     while (!has_signal(line)) {
         const uint64_t now_ns = vg_clock_monotonic_ns();
         const uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-        const uint64_t ns = left_ns < LOOK_MS * MS_NS ? left_ns : LOOK_MS * MS_NS;
+        const uint64_t ns = left_ns < LOOK_MS * VG_MS_NS ? left_ns : LOOK_MS * VG_MS_NS;
         if (left_ns == 0 || vg_queue_sleep(word, seen, ns) == 0)
             return has_signal(line);
     }
@@ -209,7 +207,7 @@ static bool sleep_among_threads(const struct vg_line *line, _Atomic uint32_t *wo
     while (!has_signal(line)) {
         const uint64_t now_ns = vg_clock_monotonic_ns();
         const uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-        const uint64_t ns = others && left_ns > SLICE_MS * MS_NS ? SLICE_MS * MS_NS : left_ns;
+        const uint64_t ns = others && left_ns > SLICE_MS * VG_MS_NS ? SLICE_MS * VG_MS_NS : left_ns;
         if (left_ns == 0)
             return false;
         pthread_sigmask(SIG_SETMASK, &during, &held);
@@ -224,15 +222,15 @@ static bool sleep_among_threads(const struct vg_line *line, _Atomic uint32_t *wo
 static enum vg_line_step sleep_a_while(struct vg_line *line, bool is_head, uint32_t freed,
                                        uint32_t turns, uint64_t now_ns)
 {
-    uint64_t until_ns = now_ns + STEP_MS * MS_NS;
+    uint64_t until_ns = now_ns + STEP_MS * VG_MS_NS;
     if (is_head && line->next_poll_ns < until_ns)
         until_ns = line->next_poll_ns;
     if (line->deadline_ns < until_ns)
         until_ns = line->deadline_ns;
     /* News that came too soon after the last try is looked at a little later. */
-    if (is_head && freed != line->freed_seen && now_ns + NEWS_SPACING_MS * MS_NS < until_ns &&
-        now_ns - line->last_try_ns < NEWS_SPACING_MS * MS_NS)
-        until_ns = now_ns + NEWS_SPACING_MS * MS_NS;
+    if (is_head && freed != line->freed_seen && now_ns + NEWS_SPACING_MS * VG_MS_NS < until_ns &&
+        now_ns - line->last_try_ns < NEWS_SPACING_MS * VG_MS_NS)
+        until_ns = now_ns + NEWS_SPACING_MS * VG_MS_NS;
     sleep_function *const sleep = __libc_single_threaded ? sleep_alone : sleep_among_threads;
     const bool ends = is_head ? sleep(line, &line->queue->freed, freed, until_ns)
                               : sleep(line, &line->queue->turns, turns, until_ns);

@@ -18,8 +18,6 @@ enum {
     NAME_CAP = 96,
 };
 
-#define MS_NS UINT64_C(1000000)
-
 /* What is measured while waiting: now and then, and when something has come free. */
 struct view {
     const struct vg_coming *coming;
@@ -60,7 +58,7 @@ static uint64_t measure(void *argument)
     const uint64_t now_ns = vg_clock_monotonic_ns();
     if (view->measured_ns == 0 ||
         atomic_load(&view->coming->registration->queue->freed) != view->freed_seen ||
-        now_ns - view->measured_ns >= MEASURE_MS * MS_NS)
+        now_ns - view->measured_ns >= MEASURE_MS * VG_MS_NS)
         return measure_now(view);
     return available(view);
 }
@@ -92,7 +90,7 @@ struct stay {
 
 static bool is_long(const struct vg_line *line)
 {
-    return vg_clock_monotonic_ns() - line->start_ns >= TELL_MS * MS_NS;
+    return vg_clock_monotonic_ns() - line->start_ns >= TELL_MS * VG_MS_NS;
 }
 
 static void stay_in_line(const struct manner *manner, struct view *view, struct stay *out)
@@ -137,7 +135,7 @@ static void tell_need_ends(const struct view *view, const struct stay *stay)
 {
     char bytes[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
     vg_size_format(bytes, view->coming->bytes);
-    vg_duration_format(time, (vg_clock_monotonic_ns() - stay->line.start_ns) / MS_NS);
+    vg_duration_format(time, (vg_clock_monotonic_ns() - stay->line.start_ns) / VG_MS_NS);
     if (stay->end == VG_LINE_TRY && stay->told)
         vg_stderr_line("GPU %d: %s are free after %s and reserved for this program",
                        view->coming->device, bytes, time);

@@ -40,11 +40,10 @@ static inline bool vg_newcomer_concerns(const struct vg_registration *registrati
 }
 
 /* A process that holds next to nothing is about to allocate `bytes`: waits while others are in line
- * before it or the memory has been promised to somebody
- * else. A smaller request that fits may pass, as
- * queue.h says. Returns whether it had its turn; false: the time is over, or a signal came.
- * Then its place in line is in `out` and to be left when it has the memory, or waits for it in
- * another place: others shall not overtake meanwhile. */
+ * before it or the memory has been promised to somebody else. A smaller request that fits may pass,
+ * as queue.h says. Returns whether it had its turn: then its place in line is in `out`, to be left
+ * when it has the memory or waits for it in another place, since others shall not overtake
+ * meanwhile. False: the time is over, or a signal came. */
 bool vg_newcomer_hold_back(const struct vg_coming *coming, struct vg_kept_place *out);
 
 #endif

@@ -8,12 +8,13 @@
 #include "driver/nvml.h"
 #include "report/command.h"
 
-static struct vg_neighbour *find(struct vg_neighbours *in, int32_t pid)
+/* Its index, `in->count` when it is not there. */
+static size_t index_of(const struct vg_neighbours *in, int32_t pid)
 {
-    for (size_t i = 0; i < in->count; i++)
-        if (in->list[i].pid == pid)
-            return &in->list[i];
-    return NULL;
+    size_t i = 0;
+    while (i < in->count && in->list[i].pid != pid)
+        i++;
+    return i;
 }
 
 static struct vg_neighbour *add(struct vg_neighbours *to, int32_t pid, uint64_t bytes)
@@ -62,8 +63,9 @@ static void ask_registry(const struct vg_registry_file *file, struct vg_neighbou
     const size_t count = vg_registry_members(file, false, entries, VG_NEIGHBOURS_MAX);
     for (size_t i = 0; i < count; i++) {
         const int32_t pid = (int32_t)vg_process_owner_pid(entries[i].owner);
-        struct vg_neighbour *neighbour = find(out, pid);
-        if (!neighbour) /* it has no context yet, or NVML does not know it by this pid */
+        const size_t at = index_of(out, pid);
+        struct vg_neighbour *neighbour = &out->list[at];
+        if (at == out->count) /* it has no context yet, or NVML does not know it by this pid */
             neighbour = add(out, pid, out->known ? 0 : entries[i].held_bytes);
         if (!neighbour)
             continue;
@@ -105,10 +107,8 @@ const struct vg_neighbour *vg_neighbours_largest(const struct vg_neighbours *nei
 
 const struct vg_neighbour *vg_neighbours_find(const struct vg_neighbours *neighbours, int32_t pid)
 {
-    for (size_t i = 0; i < neighbours->count; i++)
-        if (neighbours->list[i].pid == pid)
-            return &neighbours->list[i];
-    return NULL;
+    const size_t at = index_of(neighbours, pid);
+    return at < neighbours->count ? &neighbours->list[at] : NULL;
 }
 
 const char *vg_neighbours_name(char *out, size_t cap, int32_t pid)

@@ -28,7 +28,7 @@ struct vg_policy {
     size_t count;
 };
 
-/* One failing call on its way through the policy. It lives on the calling thread's stack. */
+/* One failing call on its way through the policy; its caller keeps it until the call is over. */
 struct vg_rescue {
     const struct vg_policy *policy;
     const struct vg_options *options;
@@ -89,7 +89,7 @@ const struct vg_action *const *vg_policy_actions(size_t *out_count);
 
 /* After a call lacked memory: runs the actions from the present step on until one says something
  * else than VG_VERDICT_PASS, which it returns; notes them in the failure. VG_VERDICT_PASS: all have
- * been run, and only the running one may be resumed never. Any thread, no locks. */
+ * been run. Any thread, no locks. */
 enum vg_verdict vg_policy_next(struct vg_rescue *rescue);
 
 /* The call made after vg_policy_next did not lack memory. */

@@ -12,8 +12,6 @@
 #include "base/text.h"
 #include "policy/python_api.h"
 
-#define MS_NS UINT64_C(1000000)
-
 enum { STUCK_MS = 1000, PYTHON_EXIT_MS = 10000, EXIT_MS = 2000 };
 
 enum phase { IDLE, ENTERING, WORKING };
@@ -42,13 +40,13 @@ static bool is_closed(void)
 bool vg_python_trim_is_stuck(void)
 {
     return is_working() &&
-           vg_clock_monotonic_ns() - atomic_load(&working_since_ns) >= STUCK_MS * MS_NS;
+           vg_clock_monotonic_ns() - atomic_load(&working_since_ns) >= STUCK_MS * VG_MS_NS;
 }
 
 static void close_for_good(unsigned wait_ms)
 {
     const struct timespec pause = { .tv_nsec = 1000000 };
-    const uint64_t until_ns = vg_clock_monotonic_ns() + wait_ms * MS_NS;
+    const uint64_t until_ns = vg_clock_monotonic_ns() + wait_ms * VG_MS_NS;
     atomic_store(&closed_in, (uint64_t)getpid());
     while (is_working() && vg_clock_monotonic_ns() < until_ns)
         nanosleep(&pause, NULL);

@@ -27,33 +27,24 @@ uint64_t vg_spill_reserve_bytes(uint64_t total_bytes)
     return part_bytes > VG_GIB ? part_bytes : VG_GIB;
 }
 
-/* The percentage in `text`, -1 when it is none. */
-static int parse_percent(const char *text)
-{
-    char *end;
-    if (text[0] < '0' || text[0] > '9')
-        return -1;
-    const unsigned long percent = strtoul(text, &end, 10);
-    return end[0] == '%' && end[1] == '\0' && percent >= 1 && percent <= 100 ? (int)percent : -1;
-}
-
 int vg_spill_check_cap(const char *text, char *why, size_t why_cap)
 {
     uint64_t bytes;
-    const bool percent = strchr(text, '%') != NULL;
-    if (percent ? parse_percent(text) > 0 : vg_size_parse(text, &bytes) == 0)
+    unsigned percent;
+    const bool is_share = strchr(text, '%') != NULL;
+    if (is_share ? vg_percent_parse(text, &percent) == 0 : vg_size_parse(text, &bytes) == 0)
         return 0;
-    snprintf(why, why_cap, percent ? "not a percentage from 1 to 100" : "not a size");
+    snprintf(why, why_cap, is_share ? "not a percentage from 1 to 100" : "not a size");
     return -EINVAL;
 }
 
 uint64_t vg_spill_cap_bytes(const char *text, uint64_t total_bytes)
 {
     uint64_t bytes = 0;
-    const int percent = parse_percent(text);
-    if (percent < 0)
+    unsigned percent;
+    if (vg_percent_parse(text, &percent) != 0)
         return vg_size_parse(text, &bytes) == 0 ? bytes : 0;
-    return total_bytes == VG_BYTES_UNKNOWN ? 0 : total_bytes / 100 * (unsigned)percent;
+    return total_bytes == VG_BYTES_UNKNOWN ? 0 : total_bytes / 100 * percent;
 }
 
 /* What the host has to spare: its available memory, or what the control groups leave. */
@@ -234,14 +225,6 @@ static const char *plan(struct placement *out, const struct vg_failure *failure)
 
 /* ---- taking it ---- */
 
-static uint64_t current_context(void)
-{
-    CUcontext context = NULL;
-    if (!vg_driver.cuCtxGetCurrent || vg_driver.cuCtxGetCurrent(&context) != CUDA_SUCCESS)
-        return 0;
-    return (uint64_t)(uintptr_t)context;
-}
-
 /* Not portable: under unified addressing all devices reach it anyway (CUDA Driver API, section
  * Unified Addressing), and as the device's memory would it ends with its context. */
 static CUresult take_linear(struct placement *place)
@@ -254,7 +237,7 @@ static CUresult take_linear(struct placement *place)
         return result;
     const CUresult mapped = vg_driver.cuMemHostGetDevicePointer_v2(&address, host, 0);
     place->range.address = (uint64_t)(uintptr_t)host;
-    place->range.context = current_context();
+    place->range.context = vg_driver_context();
     if (mapped == CUDA_SUCCESS && address == place->range.address && address % ALIGNMENT_BYTES == 0)
         return CUDA_SUCCESS;
     vg_driver.cuMemFreeHost(host);
@@ -263,17 +246,14 @@ static CUresult take_linear(struct placement *place)
 
 static CUresult take(struct placement *place)
 {
-    /* Relaxed: a stream capture of another thread must not be spoilt by calls of ours (CUDA Driver
-     * API, cuThreadExchangeStreamCaptureMode). */
-    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    const bool exchanged = vg_driver.cuThreadExchangeStreamCaptureMode &&
-                           vg_driver.cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
+    CUstreamCaptureMode mode;
+    const bool relaxed = vg_driver_relax(&mode) == 0;
     const CUresult result =
         place->range.what == VG_SPILLED_LINEAR
             ? take_linear(place)
             : vg_driver.cuMemCreate(&place->handle, place->range.bytes, &place->properties, 0);
-    if (exchanged)
-        vg_driver.cuThreadExchangeStreamCaptureMode(&mode);
+    if (relaxed)
+        vg_driver_restore(mode);
     return result;
 }
 

@@ -29,10 +29,8 @@ bool vg_spill_free(struct vg_spilled *spilled, CUdeviceptr address, CUresult *ou
  * cuMemFreeAsync): then the driver is to say so. */
 static bool is_captured(CUstream stream, bool per_thread)
 {
-    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-    CUresult (*const ask)(CUstream, CUstreamCaptureStatus *) =
-        per_thread ? vg_driver.cuStreamIsCapturing_ptsz : vg_driver.cuStreamIsCapturing;
-    return ask && ask(stream, &status) == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE;
+    return vg_driver_is_capturing(
+        per_thread ? vg_driver.cuStreamIsCapturing_ptsz : vg_driver.cuStreamIsCapturing, stream);
 }
 
 /* An event behind what is queued in the stream now, NULL when none can be had, as for a stream of
@@ -94,16 +92,13 @@ static bool free_if_done(CUevent event, uint64_t address)
 
 void vg_spill_reap(struct vg_spilled *spilled)
 {
-    /* Relaxed: a stream capture of another thread must not be spoilt by calls of ours (CUDA Driver
-     * API, cuThreadExchangeStreamCaptureMode). */
-    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    CUstreamCaptureMode mode;
     struct vg_spilled_node *node;
     uint64_t address;
     void *event;
     if (spilled->deferred_count == 0)
         return;
-    const bool exchanged = vg_driver.cuThreadExchangeStreamCaptureMode &&
-                           vg_driver.cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
+    const bool relaxed = vg_driver_relax(&mode) == 0;
     for (int i = 0; i < REAPED_AT_ONCE; i++) {
         node = vg_spilled_next_deferred(spilled, &event, &address);
         if (!node)
@@ -113,6 +108,6 @@ void vg_spill_reap(struct vg_spilled *spilled)
         else
             vg_spilled_defer(spilled, node, event);
     }
-    if (exchanged)
-        vg_driver.cuThreadExchangeStreamCaptureMode(&mode);
+    if (relaxed)
+        vg_driver_restore(mode);
 }

@@ -2,6 +2,7 @@
  * cheapest first: the driver's pools and finished graphs, hooks that the program has registered,
  * the user's library, the caches of Python's frameworks, the user's command. After each that has
  * brought enough the call is made again; should that not help, the next one is asked. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -224,30 +225,23 @@ static uint64_t deadline(const struct trim *t)
 
 static void trim_pools(const struct vg_failure *failure)
 {
-    CUmemoryPool pool;
-    uint64_t pools[VG_POOLS_MAX];
-    if (vg_driver.cuDeviceGetDefaultMemPool && vg_driver.cuMemPoolTrimTo &&
-        vg_driver.cuDeviceGetDefaultMemPool(&pool, failure->device) == CUDA_SUCCESS)
-        vg_driver.cuMemPoolTrimTo(pool, 0);
-    const size_t count =
-        vg_pools_on_device(failure->tables.pools, failure->device, pools, VG_POOLS_MAX);
+    CUmemoryPool pools[VG_COLLECT_POOLS_MAX];
+    const size_t count = vg_collect_pools(failure->tables.pools, failure->device, pools);
     for (size_t i = 0; vg_driver.cuMemPoolTrimTo && i < count; i++)
-        vg_driver.cuMemPoolTrimTo((CUmemoryPool)(uintptr_t)pools[i], 0);
+        vg_driver.cuMemPoolTrimTo(pools[i], 0);
     if (vg_driver.cuDeviceGraphMemTrim)
         vg_driver.cuDeviceGraphMemTrim(failure->device);
 }
 
 static bool ask_pools(struct trim *t)
 {
-    /* Relaxed: a stream capture of this thread must not be invalidated by calls of ours (CUDA
-     * Driver API, cuThreadExchangeStreamCaptureMode). */
-    int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    if (vg_driver.cuThreadExchangeStreamCaptureMode &&
-        vg_driver.cuThreadExchangeStreamCaptureMode(&mode) != CUDA_SUCCESS)
+    CUstreamCaptureMode mode;
+    const int error = vg_driver_relax(&mode);
+    if (error == -EIO)
         return true;
     trim_pools(t->rescue->failure);
-    if (vg_driver.cuThreadExchangeStreamCaptureMode)
-        vg_driver.cuThreadExchangeStreamCaptureMode(&mode);
+    if (!error)
+        vg_driver_restore(mode);
     note_gain(t, "pools", take_stock(t));
     return true;
 }

@@ -12,11 +12,6 @@ enum { FACTS = 6, FACT_CAP = 96 };
 
 static const char preload[] = "LD_PRELOAD=", own_command[] = "VRAMGUARD_TRIM_CMD=";
 
-static bool starts_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 static size_t count_variables(void)
 {
     size_t count = 0;
@@ -29,7 +24,7 @@ static size_t preload_length(void)
 {
     size_t length = 0;
     for (size_t i = 0; environ && environ[i]; i++)
-        if (starts_with(environ[i], preload))
+        if (vg_text_starts_with(environ[i], preload))
             length += strlen(environ[i]) + 1;
     return length;
 }
@@ -101,7 +96,7 @@ static void write_facts(char facts[FACTS][FACT_CAP], const struct vg_trim_facts 
 /* Is the variable one that is replaced or left out? */
 static bool is_ours(const char *variable, char facts[FACTS][FACT_CAP])
 {
-    if (starts_with(variable, own_command))
+    if (vg_text_starts_with(variable, own_command))
         return true;
     for (int i = 0; i < FACTS; i++)
         if (strncmp(variable, facts[i], strcspn(facts[i], "=") + 1) == 0)
@@ -124,7 +119,7 @@ char **vg_trim_environment_fill(void *memory, size_t cap, const struct vg_trim_f
     for (size_t i = 0; environ && environ[i] && count < limit; i++) {
         if (is_ours(environ[i], own))
             continue;
-        if (!starts_with(environ[i], preload)) {
+        if (!vg_text_starts_with(environ[i], preload)) {
             variables[count++] = environ[i];
             continue;
         }

@@ -24,8 +24,7 @@ enum {
     NAME_CAP = 96,
 };
 
-#define MS_NS   UINT64_C(1000000)
-#define HOUR_NS (3600000 * MS_NS)
+#define HOUR_NS (3600000 * VG_MS_NS)
 
 /* What lies in vg_rescue.memory. */
 struct waiting {
@@ -162,7 +161,7 @@ static uint64_t allowed_ms(const struct vg_rescue *rescue)
     if ((hour == 0 || now_ns - hour > HOUR_NS) &&
         atomic_compare_exchange_strong(&history->hour_start_ns, &hour, now_ns))
         atomic_store(&history->waited_ns, 0);
-    const uint64_t waited_ms = history->waited_ns / MS_NS;
+    const uint64_t waited_ms = history->waited_ns / VG_MS_NS;
     /* The budget is against many waits of a program that goes on after each; who asks for one long
      * wait gets it. */
     const uint64_t budget = rescue->parameter > HOUR_BUDGET_MS ? rescue->parameter : HOUR_BUDGET_MS;
@@ -197,7 +196,7 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
     }
     /* What it waited for its turn counts. */
     const uint64_t since_ns = rescue->turn ? rescue->turn->since_ns : 0;
-    const uint64_t before_ms = since_ns ? (rescue->start_ns - since_ns) / MS_NS : 0;
+    const uint64_t before_ms = since_ns ? (rescue->start_ns - since_ns) / VG_MS_NS : 0;
     const struct vg_neighbour *const holder = vg_neighbours_largest(&others);
     waiting->started = true;
     waiting->holder_pid = holder ? holder->pid : 0;
@@ -239,7 +238,7 @@ static void tell_waiting(struct vg_rescue *rescue)
                  vg_size_format(held, waiting->holder_bytes));
     vg_policy_tell(
         rescue, "waiting up to %s for %s (%s free%s)",
-        vg_duration_format(time, (waiting->line.deadline_ns - waiting->line.start_ns) / MS_NS),
+        vg_duration_format(time, (waiting->line.deadline_ns - waiting->line.start_ns) / VG_MS_NS),
         what_for(rescue, wanted), vg_size_format(have, waiting->free_bytes), who);
 }
 
@@ -291,7 +290,7 @@ static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_snapshot_acti
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
     char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP + 64], what[VG_SIZE_TEXT_CAP];
-    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / MS_NS;
+    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / VG_MS_NS;
     finish(rescue);
     describe_holder(rescue, holder, sizeof holder);
     note_outcome(told, why, holder);
@@ -336,7 +335,7 @@ static void end_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told, 
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
     char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP + 64] = "", what[VG_SIZE_TEXT_CAP];
-    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / MS_NS;
+    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / VG_MS_NS;
     finish(rescue);
     if (rescue->told || waiting->asking.asked)
         describe_holder(rescue, holder, sizeof holder);

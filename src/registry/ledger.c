@@ -31,9 +31,7 @@ static uint64_t image_of(pid_t pid)
     return vg_process_stat(pid, STAT_START_STACK, &start_stack) == 0 ? start_stack : 0;
 }
 
-#define MS UINT64_C(1000000) /* in nanoseconds */
-
-/* `owner` is 0 for a free slot, else pid << 32 | low half of the start time. */
+/* `owner` is 0 for a free slot, else vg_process_owner. */
 struct vg_ledger_slot {
     _Atomic uint64_t owner;
     _Atomic uint64_t image;
@@ -58,24 +56,13 @@ static const struct vg_shared_layout layout = { .magic = "VRAMLIM\n",
                                                 .slot_bytes = sizeof(struct vg_ledger_slot),
                                                 .size_bytes = sizeof(struct vg_ledger_file) };
 
-static uint64_t owner_word(const struct vg_process_id *id)
-{
-    return (uint64_t)(uint32_t)id->pid << 32 | (uint32_t)id->start_ticks;
-}
-
-static bool owner_alive(uint64_t owner)
-{
-    struct vg_process_id id;
-    return vg_process_identify((pid_t)(owner >> 32), &id) == 0 && owner_word(&id) == owner;
-}
-
 /* Does the process that took the slot still run what it ran then? */
 static bool slot_counts(const struct vg_ledger_slot *slot)
 {
     const uint64_t owner = atomic_load(&slot->owner), image = atomic_load(&slot->image);
-    if (owner == 0 || !owner_alive(owner))
+    if (owner == 0 || !vg_process_owner_alive(owner))
         return false;
-    const uint64_t now = image_of((pid_t)(owner >> 32));
+    const uint64_t now = image_of(vg_process_owner_pid(owner));
     return image == 0 || now == 0 || now == image;
 }
 
@@ -105,19 +92,19 @@ struct wait {
 /* May the lock be taken from `holder`: is it dead, or patience at an end? */
 static bool may_take_over(const struct vg_ledger_file *file, uint64_t holder, struct wait *wait)
 {
-    const uint64_t now_ns = vg_clock_monotonic_ns(), patience_ns = VG_LEDGER_PATIENCE_MS * MS;
+    const uint64_t now_ns = vg_clock_monotonic_ns(), patience_ns = VG_LEDGER_PATIENCE_MS * VG_MS_NS;
     if (wait->start_ns == 0)
         wait->start_ns = now_ns;
     if (wait->holder != holder) {
         wait->holder = holder;
         wait->holder_ns = now_ns;
-        wait->look_ns = now_ns + MS;
+        wait->look_ns = now_ns + VG_MS_NS;
     }
     if (now_ns - wait->holder_ns >= patience_ns || now_ns - wait->start_ns >= 4 * patience_ns)
         return true;
     if (now_ns < wait->look_ns)
         return false;
-    wait->look_ns = now_ns + LOOK_EVERY_MS * MS;
+    wait->look_ns = now_ns + LOOK_EVERY_MS * VG_MS_NS;
     return !holder_alive(file, holder);
 }
 
@@ -273,10 +260,9 @@ static struct vg_ledger_slot *claim(struct vg_ledger_file *file, uint64_t own, u
 /* A slot of our own name is left from before an exec. */
 static struct vg_ledger_slot *claim_slot(struct vg_ledger_file *file, uint64_t group)
 {
-    struct vg_process_id id;
-    if (vg_process_identify(0, &id) != 0)
+    const uint64_t own = vg_process_owner_self();
+    if (own == 0)
         return NULL;
-    const uint64_t own = owner_word(&id);
     struct vg_ledger_slot *slot = claim(file, own, group, is_own);
     if (!slot)
         slot = claim(file, own, group, is_free);

@@ -88,8 +88,7 @@ static uint64_t find_group(const char *limit)
         if (started_under((pid_t)parent, limit) && vg_process_identify((pid_t)parent, &id) == 0)
             leader = id;
     }
-    const uint64_t group = (uint64_t)(uint32_t)leader.pid << 32 | (uint32_t)leader.start_ticks;
-    return group ? group : 1;
+    return vg_process_owner(&leader);
 }
 
 uint64_t vg_ledger_group(const char *limit_text)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/elf_symbol.h"
+#include "base/text.h"
 
 /* Modules by the beginning of their file name; the first that fits counts. What each does at a
  * failure was read in its source: PyTorch c10/cuda/CUDACachingAllocator.cpp; XLA and TensorFlow
@@ -27,12 +28,6 @@ static const struct {
     { "libllama", VG_CALLER_ABORTING },
 };
 
-static const char *file_name(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* The CUDA runtime and driver stand between the caller and us. */
 static bool is_between(const char *name)
 {
@@ -55,7 +50,7 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
         /* A return address may lie behind the end of its function. */
         if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
             return VG_CALLER_OTHER;
-        const char *const name = file_name(object.path);
+        const char *const name = vg_text_base_name(object.path);
         if (!is_between(name))
             return caller_of(name);
     }
@@ -68,7 +63,7 @@ static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
     (void)size;
     if (!info->dlpi_name || map->count == sizeof map->ranges / sizeof map->ranges[0])
         return 0;
-    const char *const name = file_name(info->dlpi_name);
+    const char *const name = vg_text_base_name(info->dlpi_name);
     const enum vg_caller caller = caller_of(name);
     const bool between = is_between(name);
     if (caller != VG_CALLER_PYTORCH && !between)
@@ -134,7 +129,7 @@ static int look_below(struct dl_phdr_info *info, size_t size, void *argument)
 {
     const struct below *const below = argument;
     (void)size;
-    if (!info->dlpi_name || caller_of(file_name(info->dlpi_name)) != below->caller)
+    if (!info->dlpi_name || caller_of(vg_text_base_name(info->dlpi_name)) != below->caller)
         return 0;
     for (uint32_t i = 0; i < below->count; i++)
         if (contains(info, below->frames[i] - 1))
@@ -159,16 +154,10 @@ static const struct {
     { "/tuner/batch_size_scaling.py", "_run_" },
 };
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
 static bool is_search(const struct vg_journal_code *code)
 {
     for (size_t i = 0; i < sizeof searches / sizeof searches[0]; i++)
-        if (ends_with(code->texts, searches[i].file) &&
+        if (vg_text_ends_with(code->texts, searches[i].file) &&
             strncmp(vg_journal_code_name(code), searches[i].function,
                     strlen(searches[i].function)) == 0)
             return true;

@@ -287,16 +287,10 @@ static bool is_new(struct search *search, const struct vg_mapping *mapping)
     return true;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
 static bool look_at(const struct vg_mapping *mapping, void *argument)
 {
     struct search *const search = argument;
-    const bool by_name = ends_with(mapping->path, ".safetensors");
+    const bool by_name = vg_text_ends_with(mapping->path, ".safetensors");
     if ((!by_name && !is_blob(mapping->path)) || !is_new(search, mapping))
         return true;
     if (read_file(search, mapping))

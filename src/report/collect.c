@@ -90,30 +90,30 @@ static void collect_device(const struct vg_failure *failure, struct vg_snapshot 
                                       failure->device);
 }
 
-static uint64_t pool_value(uint64_t pool, CUmemPool_attribute attribute)
+size_t vg_collect_pools(struct vg_pools *made, int device, CUmemoryPool *out)
 {
-    uint64_t value = 0;
-    if (!vg_driver.cuMemPoolGetAttribute ||
-        vg_driver.cuMemPoolGetAttribute((CUmemoryPool)(uintptr_t)pool, attribute, &value) !=
-            CUDA_SUCCESS)
-        return 0;
-    return value;
+    uint64_t handles[VG_POOLS_MAX];
+    size_t used = 0;
+    const size_t count = vg_pools_on_device(made, device, handles, VG_POOLS_MAX);
+    if (vg_driver.cuDeviceGetDefaultMemPool &&
+        vg_driver.cuDeviceGetDefaultMemPool(&out[used], device) == CUDA_SUCCESS)
+        used++;
+    for (size_t i = 0; i < count; i++)
+        out[used++] = (CUmemoryPool)(uintptr_t)handles[i];
+    return used;
 }
 
 /* What pools and graphs keep. These calls neither allocate nor synchronise. */
 static void collect_reserves(const struct vg_failure *failure, struct vg_snapshot *out)
 {
-    uint64_t pools[VG_POOLS_MAX + 1];
-    CUmemoryPool default_pool;
+    CUmemoryPool pools[VG_COLLECT_POOLS_MAX];
     if (failure->device < 0)
         return;
-    size_t count = vg_pools_on_device(failure->tables.pools, failure->device, pools, VG_POOLS_MAX);
-    if (vg_driver.cuDeviceGetDefaultMemPool &&
-        vg_driver.cuDeviceGetDefaultMemPool(&default_pool, failure->device) == CUDA_SUCCESS)
-        pools[count++] = (uint64_t)(uintptr_t)default_pool;
+    const size_t count = vg_collect_pools(failure->tables.pools, failure->device, pools);
     for (size_t i = 0; i < count; i++) {
-        out->pool_reserved_bytes += pool_value(pools[i], CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT);
-        out->pool_used_bytes += pool_value(pools[i], CU_MEMPOOL_ATTR_USED_MEM_CURRENT);
+        out->pool_reserved_bytes +=
+            vg_driver_pool_value(pools[i], CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT);
+        out->pool_used_bytes += vg_driver_pool_value(pools[i], CU_MEMPOOL_ATTR_USED_MEM_CURRENT);
     }
     if (!vg_driver.cuDeviceGetGraphMemAttribute)
         return;

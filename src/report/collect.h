@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "driver/cuda_abi.h"
 #include "recorder/recorder.h"
 #include "registry/registry.h"
 #include "report/caller.h"
@@ -61,6 +62,11 @@ struct vg_failure {
     bool limit_shared;       /* by several processes */
     const char *why_no_wait; /* waiting is out of the question because of this; else NULL */
 };
+
+/* The device's default pool, if it has one, and those that the program has made (`made`), into
+ * `out`, which holds VG_COLLECT_POOLS_MAX. Returns their number. Any thread. */
+enum { VG_COLLECT_POOLS_MAX = VG_POOLS_MAX + 1 };
+size_t vg_collect_pools(struct vg_pools *made, int device, CUmemoryPool *out);
 
 /* Fills `out` completely. Calls the driver, NVML (dlopen) and the dynamic loader, reads /proc, maps
  * memory; takes milliseconds. No lock of ours may be held, the caller may hold any of its own. */

@@ -13,12 +13,6 @@
 #include "report/python_frame.h"
 #include "report/symbol_name.h"
 
-static const char *base_name(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* The frames named for this report: the loader walks through all symbols of a module for each (up
  * to 1 ms in PyTorch's), and the stacks of a program have most of their frames in common. Emptied
  * at the start of each report, as a module can be unloaded between two. */
@@ -45,7 +39,7 @@ static void look_up(uint64_t address, struct vg_snapshot_frame *out)
         vg_process_exe_name(exe, sizeof exe); /* argv[0] may be anything */
         module = exe;
     }
-    module = base_name(module);
+    module = vg_text_base_name(module);
     vg_text_sanitize(out->module, sizeof out->module, module, strlen(module));
     if (info.dli_sname)
         vg_symbol_name(out->function, sizeof out->function, info.dli_sname);

@@ -20,14 +20,9 @@ enum {
 static const char ellipsis[] = "...";
 static const char omission[] = VG_LABEL_SEPARATOR "..." VG_LABEL_SEPARATOR;
 
-static bool starts_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 static bool is_libc(const char *module)
 {
-    return starts_with(module, "libc.so.") || starts_with(module, "libpthread.so.");
+    return vg_text_starts_with(module, "libc.so.") || vg_text_starts_with(module, "libpthread.so.");
 }
 
 /* Frames in which every stack of a program or a thread begins. */
@@ -60,26 +55,26 @@ static bool has_python(const struct vg_snapshot_frame *frames, size_t count)
 
 static bool is_dropped(const struct vg_snapshot_frame *frame)
 {
-    return is_startup(frame) || starts_with(frame->module, "libcuda.so") ||
-           starts_with(frame->module, "libvramguard.so");
+    return is_startup(frame) || vg_text_starts_with(frame->module, "libcuda.so") ||
+           vg_text_starts_with(frame->module, "libvramguard.so");
 }
 
 /* An interpreter's insides say nothing, however much is known about them. */
 static bool is_machinery(const struct vg_snapshot_frame *frame)
 {
-    return vg_python_frame_hides(frame) || starts_with(frame->module, "libffi.");
+    return vg_python_frame_hides(frame) || vg_text_starts_with(frame->module, "libffi.");
 }
 
 static bool is_runtime(const struct vg_snapshot_frame *frame)
 {
-    return starts_with(frame->module, "libcudart.so");
+    return vg_text_starts_with(frame->module, "libcudart.so");
 }
 
 /* Is `inner`, called from `outer` in the same module, the better of the two? */
 static bool tells_more(const struct vg_snapshot_frame *inner, const struct vg_snapshot_frame *outer)
 {
-    if (is_runtime(inner) && starts_with(outer->function, "cuda"))
-        return starts_with(inner->function, "cuda");
+    if (is_runtime(inner) && vg_text_starts_with(outer->function, "cuda"))
+        return vg_text_starts_with(inner->function, "cuda");
     return inner->function[0] != '\0' || outer->function[0] == '\0';
 }
 
@@ -329,10 +324,10 @@ void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
         return;
     }
     /* One ellipsis is enough. */
-    if (starts_with(label + tail, omission))
+    if (vg_text_starts_with(label + tail, omission))
         tail += SEPARATOR_LENGTH + sizeof ellipsis - 1;
     if (head > SEPARATOR_LENGTH + sizeof ellipsis - 1 &&
-        starts_with(label + head - (SEPARATOR_LENGTH + sizeof ellipsis - 1), omission))
+        vg_text_starts_with(label + head - (SEPARATOR_LENGTH + sizeof ellipsis - 1), omission))
         head -= SEPARATOR_LENGTH + sizeof ellipsis - 1;
     if (head > 0) {
         vg_text_add_bytes(&text, label, head);

@@ -5,12 +5,6 @@
 
 #include "base/text.h"
 
-static const char *base_name(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* The end of a text tells more than its beginning. */
 static const char *end_of(const char *text, size_t most_bytes)
 {
@@ -37,7 +31,7 @@ void vg_python_frame_describe(const struct vg_journal_code *code, uint32_t line,
     char location[sizeof out->location];
     *out =
         (struct vg_snapshot_frame){ .is_python = 1, .is_library = code && is_library(code->texts) };
-    const char *const file = code ? end_of(base_name(code->texts), 35) : "unknown file";
+    const char *const file = code ? end_of(vg_text_base_name(code->texts), 35) : "unknown file";
     const char *const name = code ? vg_journal_code_name(code) : "unknown";
     if (line > 0)
         snprintf(location, sizeof location, "%s:%u", file, line);
