@@ -230,6 +230,7 @@ static bool follow_course(struct vg_call *call)
         measure_device(&failing->failure);
         if (vg_triage_is_enough(&failing->failure))
             return false;
+        failing->course = VG_COURSE_POLICY; /* whatever is measured while an action runs */
     } else if (failing->course != VG_COURSE_POLICY) {
         return false;
     }

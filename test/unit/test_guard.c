@@ -20,6 +20,7 @@ static struct {
     CUresult free_result;
     bool has_context;
     CUdevice device;
+    const int *free_mib; /* after each allocating call, from the first on */
     _Atomic uint64_t next_address;
     _Atomic int alloc_calls, free_calls;
     _Atomic CUdeviceptr last_freed;
@@ -55,7 +56,7 @@ static CUresult fake_get_device(CUdevice *device)
 
 static CUresult fake_mem_info(size_t *free_bytes, size_t *total_bytes)
 {
-    *free_bytes = 10 << 20;
+    *free_bytes = (size_t)(driver.free_mib ? driver.free_mib[driver.alloc_calls] : 10) << 20;
     *total_bytes = 256 << 20;
     return driver.has_context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
@@ -498,6 +499,29 @@ static void switched_off_child(void *argument)
     CHECK(guarded_free(5) == CUDA_SUCCESS);
 }
 
+/* Enough seems to be free, then it does not, so it is waited; and while it is, enough seems to be
+ * free again: the wait goes on, and comes to an end as any other. */
+static void again_then_waiting_child(void *argument)
+{
+    static const int free_mib[] = { 10, 200, 10, 200, 200, 200 };
+    CUdeviceptr address;
+    (void)argument;
+    setenv("VRAMGUARD_POLICY", "wait=5s", 1);
+    driver.free_mib = free_mib;
+    driver.failures = 4;
+    CHECK(guarded_alloc(&address, 100 << 20) == CUDA_SUCCESS);
+    CHECK(driver.alloc_calls == 5);
+    CHECK(vg_process_current->history.waiting == 0);
+    CHECK(vg_process_current->history.in_waits_ns > 0);
+    CHECK(!vg_queue_is_waited_for(vg_process_current->registrations[0].queue));
+}
+
+static void a_wait_outlasts_that_enough_seems_free(void **state)
+{
+    (void)state;
+    in_child(again_then_waiting_child);
+}
+
 static void switched_off_is_silent(void **state)
 {
     (void)state;
@@ -772,6 +796,7 @@ int main(void)
         GUARD_TEST(device_numbers_beyond_the_table),
         GUARD_TEST(nested_calls_bypass),
         GUARD_TEST(policy_makes_the_call_again),
+        GUARD_TEST(a_wait_outlasts_that_enough_seems_free),
         GUARD_TEST(switched_off_is_silent),
         GUARD_TEST(function_the_driver_lacks_is_not_guarded),
         GUARD_TEST(child_of_fork_has_its_own_state),
