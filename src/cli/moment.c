@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 static bool local(uint64_t realtime_ns, struct tm *out)
 {
     const time_t seconds = (time_t)(realtime_ns / 1000000000);
@@ -21,9 +23,7 @@ static void add(struct vg_text *out, uint64_t realtime_ns, const char *format)
 
 uint64_t vg_moment_now_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return vg_clock_ns(CLOCK_REALTIME);
 }
 
 void vg_moment_add_day(struct vg_text *out, uint64_t realtime_ns, uint64_t now_ns)

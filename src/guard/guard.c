@@ -2,17 +2,15 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "guard/failing.h"
 #include "guard/listener.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
 static uint64_t coarse_now_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return vg_clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
 /* Ordinal of the current context's device, -1 when there is none (or beyond our table). */

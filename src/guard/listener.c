@@ -21,7 +21,6 @@ enum {
     STACK_BYTES = 256 << 10, /* thread-local storage of the program's libraries included */
     SPACING_MS = 2000,       /* between two answers */
     TELL_MS = 200,
-    NAME_CAP = 96,
 };
 
 #define DAY_NS       (86400000 * VG_MS_NS)
@@ -35,9 +34,9 @@ struct listener {
     struct vg_ask *ask;
     struct vg_queue *queue;
     int device;
-    uint64_t asker, wanted_bytes;      /* of the question that is being answered */
-    char asker_name[NAME_CAP];         /* it may be gone in the end */
-    uint64_t live_bytes, pooled_bytes; /* before the answer */
+    uint64_t asker, wanted_bytes;            /* of the question that is being answered */
+    char asker_name[VG_NEIGHBOURS_NAME_CAP]; /* it may be gone in the end */
+    uint64_t live_bytes, pooled_bytes;       /* before the answer */
 };
 
 static struct listener listeners[VG_FILE_DEVICES];
@@ -165,8 +164,6 @@ static enum vg_helper_end ask_python(struct listener *l, uint64_t until_ns,
         return VG_HELPER_EXITED;
     }
     const enum vg_helper_end end = vg_helper_run(&task, until_ns, tell_so_far, l);
-    if (end == VG_HELPER_NO_THREAD)
-        release_context(l);
     if (end != VG_HELPER_TIMED_OUT) {
         *out = work;
         vg_helper_release();

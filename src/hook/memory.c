@@ -94,7 +94,6 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch_bytes, size_t wi
     while (vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_PITCHED,
                                                            .width_bytes = width_bytes,
                                                            .height = height,
-                                                           .element_bytes = element_bytes,
                                                            .answer = address,
                                                            .pitch_bytes = pitch_bytes }));
     if (call.result == CUDA_SUCCESS)

@@ -8,7 +8,7 @@
 #include "policy/neighbours.h"
 #include "registry/ask.h"
 
-enum { NAME_CAP = 96, ANSWER_MS = 20 };
+enum { ANSWER_MS = 20 };
 
 /* A cache that was given back grows again, at a price: who waits long does not ask often. */
 static const uint64_t first_pause_ns = UINT64_C(5) * 1000000000;
@@ -41,7 +41,7 @@ bool vg_asking_describe(const struct vg_asking *asking, const struct vg_registra
                         char *out, size_t cap)
 {
     struct vg_registry_given given = { .bytes = 0 };
-    char name[NAME_CAP], gave[VG_SIZE_TEXT_CAP];
+    char name[VG_NEIGHBOURS_NAME_CAP], gave[VG_SIZE_TEXT_CAP];
     out[0] = '\0';
     if (asking->asked)
         read_answers(registration, &given);

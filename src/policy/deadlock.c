@@ -1,6 +1,7 @@
 #include "policy/deadlock.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,12 +20,8 @@ static struct vg_knot_picture picture;
 /* What each process's context takes, which comes free when it ends. */
 static uint64_t context_bytes[VG_KNOT_PROCESSES][VG_KNOT_GPUS];
 static uint32_t freed_seen[VG_KNOT_GPUS]; /* of each queue, when it was drawn */
-static struct place {
-    char uuid[48];
-    uint32_t index; /* of the waiter */
-    uint64_t ticket;
-    uint16_t process;
-} places[VG_KNOT_WAITS];
+static char uuids[VG_KNOT_GPUS][64];
+static struct vg_place places[VG_KNOT_WAITS]; /* of each wait */
 
 /* The process's place in the picture, new if need be; -1 when there is no room. */
 static int process_index(uint64_t owner)
@@ -40,7 +37,7 @@ static int process_index(uint64_t owner)
 }
 
 /* Returns whether there was room. */
-static bool draw_wait(const char *uuid, const struct vg_queue *queue, uint32_t index, uint16_t gpu)
+static bool draw_wait(const struct vg_queue *queue, uint32_t index, uint16_t gpu)
 {
     const struct vg_waiter *const waiter = &queue->waiters[index];
     const uint64_t ticket = atomic_load(&waiter->ticket);
@@ -56,9 +53,7 @@ static bool draw_wait(const char *uuid, const struct vg_queue *queue, uint32_t i
         drawn->since_ns = since_ns;
     drawn->priority = atomic_load(&waiter->priority);
     drawn->chosen = drawn->chosen || atomic_load(&waiter->victim_ticket) == ticket;
-    struct place *const place = &places[picture.wait_count];
-    *place = (struct place){ .index = index, .ticket = ticket, .process = (uint16_t)process };
-    strncpy(place->uuid, uuid, sizeof place->uuid - 1);
+    places[picture.wait_count] = (struct vg_place){ .index = index, .ticket = ticket };
     picture.waits[picture.wait_count++] = (struct vg_knot_wait){
         .process = (uint16_t)process, .gpu = gpu, .wanted_bytes = atomic_load(&waiter->wanted_bytes)
     };
@@ -136,10 +131,11 @@ static void draw_gpu(const char *uuid, struct vg_registry_file *file, void *argu
     if (gpu == VG_KNOT_GPUS || !vg_queue_is_waited_for(queue))
         return;
     freed_seen[gpu] = atomic_load(&queue->freed);
+    snprintf(uuids[gpu], sizeof uuids[gpu], "%s", uuid);
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++)
         if (vg_queue_in_line(&queue->waiters[i], now_ns) &&
             vg_queue_owner_alive(atomic_load(&queue->waiters[i].owner)))
-            is_whole = draw_wait(uuid, queue, i, gpu) && is_whole;
+            is_whole = draw_wait(queue, i, gpu) && is_whole;
     if (picture.wait_count == waits_before)
         return;
     const size_t count = vg_registry_members(file, true, members, VG_KNOT_PROCESSES);
@@ -158,7 +154,7 @@ static void tell_victims(const char *uuid, struct vg_registry_file *file, void *
     const bool *const chosen = argument;
     struct vg_queue *const queue = vg_registry_queue(file);
     for (size_t i = 0; i < picture.wait_count; i++)
-        if (chosen[i] && strcmp(places[i].uuid, uuid) == 0 &&
+        if (chosen[i] && strcmp(uuids[picture.waits[i].gpu], uuid) == 0 &&
             atomic_load(&queue->freed) == freed_seen[picture.waits[i].gpu])
             vg_queue_choose_victim(queue, places[i].index, places[i].ticket);
 }
@@ -177,7 +173,7 @@ static void look(uint64_t now_ns)
     for (size_t v = 0; v < count; v++) {
         size_t last = picture.wait_count;
         for (size_t i = 0; i < picture.wait_count; i++)
-            if (places[i].process == victims[v] &&
+            if (picture.waits[i].process == victims[v] &&
                 (last == picture.wait_count || places[i].ticket > places[last].ticket))
                 last = i;
         if (last < picture.wait_count)

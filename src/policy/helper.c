@@ -22,7 +22,8 @@ enum stage { FREE, CLAIMED, RUNNING, ENDED, ABANDONED };
  * stage, but no helper. */
 static _Atomic uint64_t helper;
 
-_Thread_local pid_t vg_helper_process;
+/* Process of which the present thread is the helper; 0 in all other threads. */
+static _Thread_local pid_t helper_process;
 
 /* What the helper works on, valid while it is claimed. */
 static struct vg_helper_task current;
@@ -41,7 +42,7 @@ static bool move(enum stage from, enum stage to)
 
 bool vg_helper_is_current(void)
 {
-    return vg_helper_process != 0 && vg_helper_process == getpid();
+    return helper_process != 0 && helper_process == getpid();
 }
 
 /* Sleeps a little, longer each time up to two milliseconds. */
@@ -96,7 +97,7 @@ static void finish(void *unused)
 static void *work(void *unused)
 {
     CUstreamCaptureMode ignored;
-    vg_helper_process = getpid();
+    helper_process = getpid();
     pthread_setname_np(pthread_self(), "vramguard-trim");
     if (current.context && vg_driver.cuCtxSetCurrent)
         vg_driver.cuCtxSetCurrent(current.context);
@@ -137,6 +138,8 @@ enum vg_helper_end vg_helper_run(const struct vg_helper_task *task, uint64_t unt
     move(CLAIMED, RUNNING);
     if (start() != 0) {
         move(RUNNING, CLAIMED);
+        if (current.done)
+            current.done(current.argument);
         return VG_HELPER_NO_THREAD;
     }
     while (atomic_load(&helper) == state(RUNNING)) {

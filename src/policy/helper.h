@@ -1,6 +1,7 @@
-/* The thread in which code of others runs that is asked to free memory: hooks and the plug-in
- * library. It is made for each call and ends with it, so that none exists before a failure; what
- * runs in it may do anything, and is waited for only so long. One call at a time in a process.
+/* The thread in which others are asked to free memory: hooks, the plug-in library, Python's caches,
+ * the user's command. It is made for each call and ends with it, so that none exists before a
+ * failure; what runs in it may do anything, and is waited for only so long. One call at a time in a
+ * process.
  *
  * A caller claims the helper, prepares what the call works on (static memory: the call may outlive
  * its caller's patience), runs it, reads what came out and releases it. */
@@ -9,13 +10,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "driver/cuda_abi.h"
 
 struct vg_helper_task {
     void (*run)(void *argument);  /* the work; may be code of the program */
-    void (*done)(void *argument); /* afterwards, in the helper, however `run` ended; may be NULL */
+    void (*done)(void *argument); /* afterwards, however `run` ended, in the helper; in the caller
+                                     when no thread could be made; may be NULL */
     void *argument;
     CUcontext context; /* made current for the work; NULL: none */
 };
@@ -27,9 +28,6 @@ enum vg_helper_end {
     VG_HELPER_TIMED_OUT, /* it goes on by itself; the helper is not the caller's any more */
     VG_HELPER_NO_THREAD, /* none could be made; nothing has run */
 };
-
-/* Process of which the present thread is the helper; 0 in all other threads. */
-extern _Thread_local pid_t vg_helper_process;
 
 /* Is this the helper's thread? Allocations made here are tracked, but their failures are not
  * answered. In a child that was forked from it: no. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/single_threaded.h>
 
 #include "base/clock.h"
@@ -109,6 +108,11 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
     };
     hold_signals(line);
     line->in_line = vg_queue_enter(queue, request, &line->place) == 0;
+}
+
+uint64_t vg_line_waited_ms(const struct vg_line *line)
+{
+    return (vg_clock_monotonic_ns() - line->start_ns) / VG_MS_NS;
 }
 
 void vg_line_leave(struct vg_line *line)

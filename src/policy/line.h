@@ -47,6 +47,9 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
 enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
                                void *argument);
 
+/* How long it has been waiting. */
+uint64_t vg_line_waited_ms(const struct vg_line *line);
+
 /* Gives the place up, and lets signals through. Safe to call twice. */
 void vg_line_leave(struct vg_line *line);
 

@@ -15,7 +15,6 @@
 enum {
     MEASURE_MS = 500,
     TELL_MS = 1000,
-    NAME_CAP = 96,
 };
 
 /* What is measured while waiting: now and then, and when something has come free. */
@@ -66,7 +65,7 @@ static uint64_t measure(void *argument)
 /* "; pid 4711 (python train.py) holds 3.20 GiB", "" when nobody is known to. */
 static void add_holder(const struct view *view, char *out, size_t cap)
 {
-    char name[NAME_CAP], held[VG_SIZE_TEXT_CAP];
+    char name[VG_NEIGHBOURS_NAME_CAP], held[VG_SIZE_TEXT_CAP];
     const struct vg_neighbour *const holder = vg_neighbours_largest(&view->others);
     out[0] = '\0';
     if (holder)
@@ -88,11 +87,6 @@ struct stay {
     enum vg_line_step end; /* VG_LINE_TRY: it had its turn and goes on */
 };
 
-static bool is_long(const struct vg_line *line)
-{
-    return vg_clock_monotonic_ns() - line->start_ns >= TELL_MS * VG_MS_NS;
-}
-
 static void stay_in_line(const struct manner *manner, struct view *view, struct stay *out)
 {
     const struct vg_coming *const coming = view->coming;
@@ -111,7 +105,7 @@ static void stay_in_line(const struct manner *manner, struct view *view, struct 
             vg_asking_step(&asking, coming->registration, coming->bytes);
         if (out->end != VG_LINE_TRY && out->end != VG_LINE_SLEPT)
             break;
-        if (!out->told && is_long(&out->line)) {
+        if (!out->told && vg_line_waited_ms(&out->line) >= TELL_MS) {
             out->told = true;
             manner->tell(view);
         }
@@ -122,7 +116,7 @@ static void stay_in_line(const struct manner *manner, struct view *view, struct 
 
 static void tell_need_waits(const struct view *view)
 {
-    char holder[NAME_CAP + 64], bytes[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
+    char holder[VG_NEIGHBOURS_NAME_CAP + 64], bytes[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
     char time[VG_DURATION_TEXT_CAP];
     add_holder(view, holder, sizeof holder);
     vg_stderr_line("GPU %d: waiting up to %s until %s are free (VRAMGUARD_NEED; now %s%s)",
@@ -135,7 +129,7 @@ static void tell_need_ends(const struct view *view, const struct stay *stay)
 {
     char bytes[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
     vg_size_format(bytes, view->coming->bytes);
-    vg_duration_format(time, (vg_clock_monotonic_ns() - stay->line.start_ns) / VG_MS_NS);
+    vg_duration_format(time, vg_line_waited_ms(&stay->line));
     if (stay->end == VG_LINE_TRY && stay->told)
         vg_stderr_line("GPU %d: %s are free after %s and reserved for this program",
                        view->coming->device, bytes, time);

@@ -70,10 +70,6 @@ static void ask_registry(const struct vg_registry_file *file, struct vg_neighbou
         if (!neighbour)
             continue;
         neighbour->guarded = true;
-        neighbour->waiting = entries[i].waiting;
-        neighbour->owner = entries[i].owner;
-        neighbour->tracked_bytes = entries[i].held_bytes;
-        neighbour->reserved_bytes = entries[i].reserved_bytes;
         if (!out->known)
             out->others_bytes += entries[i].held_bytes;
         const uint64_t held_bytes =

@@ -9,15 +9,12 @@
 
 #include "registry/registry.h"
 
-enum { VG_NEIGHBOURS_MAX = 64 };
+enum { VG_NEIGHBOURS_MAX = 64, VG_NEIGHBOURS_NAME_CAP = 96 };
 
 struct vg_neighbour {
     int32_t pid;
-    bool guarded, waiting;
-    uint64_t bytes;          /* as NVML tells; VG_BYTES_UNKNOWN if it does not */
-    uint64_t tracked_bytes;  /* of a guarded one: its allocations */
-    uint64_t reserved_bytes; /* of a guarded one: promised to it */
-    uint64_t owner;          /* of a guarded one: vg_process_owner */
+    bool guarded;
+    uint64_t bytes; /* as NVML tells; VG_BYTES_UNKNOWN if it does not */
 };
 
 struct vg_neighbours {
@@ -41,7 +38,8 @@ const struct vg_neighbour *vg_neighbours_largest(const struct vg_neighbours *nei
 /* The one with this pid, NULL when it is not there. */
 const struct vg_neighbour *vg_neighbours_find(const struct vg_neighbours *neighbours, int32_t pid);
 
-/* "pid 4711 (python train.py)", the command shortened. Returns `out`. */
+/* "pid 4711 (python train.py)", the command shortened; VG_NEIGHBOURS_NAME_CAP bytes hold all of it.
+ * Returns `out`. */
 const char *vg_neighbours_name(char *out, size_t cap, int32_t pid);
 
 #endif

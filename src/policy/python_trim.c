@@ -1,5 +1,6 @@
 #include "policy/python_trim.h"
 
+#include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,28 +9,19 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/elf_symbol.h"
 #include "base/text.h"
 #include "policy/python_api.h"
 
 enum { STUCK_MS = 1000, PYTHON_EXIT_MS = 10000, EXIT_MS = 2000 };
 
-enum phase { IDLE, ENTERING, WORKING };
-
-/* The phase in the lower half, its process in the upper: a forked child inherits the number, but
- * not the thread. */
-static _Atomic uint64_t phase;
+/* Processes, and not flags: a forked child inherits them, but not the thread. */
+static _Atomic uint64_t working_in; /* in which one is inside Python's functions; 0: none */
+static _Atomic uint64_t closed_in;  /* in which no trim begins any more */
 static _Atomic uint64_t working_since_ns;
-static _Atomic uint64_t closed_in; /* the process in which no trim begins any more */
-
-static uint64_t in_this_process(enum phase value)
-{
-    return (uint64_t)getpid() << 32 | value;
-}
 
 static bool is_working(void)
 {
-    return atomic_load(&phase) == in_this_process(WORKING);
+    return atomic_load(&working_in) == (uint64_t)getpid();
 }
 
 static bool is_closed(void)
@@ -59,28 +51,18 @@ void vg_python_trim_close(void)
 
 /* ---- whether ---- */
 
-struct search {
-    bool torch, cupy;
-};
-
 /* PyTorch's allocator is in libc10_cuda.so; CuPy's extension modules lie in a folder of its name.
  */
-static int look_at(struct dl_phdr_info *info, size_t size, void *argument)
+static int is_framework(struct dl_phdr_info *info, size_t size, void *unused)
 {
-    struct search *const search = argument;
-    (void)size;
-    if (!info->dlpi_name)
-        return 0;
-    search->torch = search->torch || strstr(info->dlpi_name, "/libc10_cuda");
-    search->cupy = search->cupy || strstr(info->dlpi_name, "/cupy/");
-    return search->torch && search->cupy;
+    (void)size, (void)unused;
+    return info->dlpi_name &&
+           (strstr(info->dlpi_name, "/libc10_cuda") || strstr(info->dlpi_name, "/cupy/"));
 }
 
 bool vg_python_trim_is_possible(void)
 {
-    struct search search = { .torch = false };
-    dl_iterate_phdr(look_at, &search);
-    if (!search.torch && !search.cupy)
+    if (!dl_iterate_phdr(is_framework, NULL))
         return false;
     const struct vg_python_api *const python = vg_python_api();
     return python && python->is_initialized() && !python->is_finalizing() && !is_closed();
@@ -233,7 +215,7 @@ static void work(const struct vg_python_api *python, struct vg_python_trim *task
         return;
     atomic_store(&working_since_ns, vg_clock_monotonic_ns());
     /* Before the question: whoever begins to lack memory after it sees this. */
-    atomic_store(&phase, in_this_process(WORKING));
+    atomic_store(&working_in, (uint64_t)getpid());
     if (!is_closed() && task->may_begin(task->argument))
         empty_caches(python, task);
 }
@@ -244,7 +226,7 @@ static void work(const struct vg_python_api *python, struct vg_python_trim *task
 static void leave(void *unused)
 {
     (void)unused;
-    atomic_store(&phase, in_this_process(IDLE));
+    atomic_store(&working_in, 0);
 }
 
 void vg_python_trim(void *argument)
@@ -258,7 +240,6 @@ void vg_python_trim(void *argument)
         return;
     }
     pthread_cleanup_push(leave, NULL);
-    atomic_store(&phase, in_this_process(ENTERING));
     const int state = python->ensure();
     work(python, task);
     /* Still with the GIL, so that Python's end cannot come in between. */

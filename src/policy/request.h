@@ -9,7 +9,7 @@
 /* How the memory is to look. */
 enum vg_request_shape {
     VG_REQUEST_LINEAR,   /* cuMemAlloc: bytes */
-    VG_REQUEST_PITCHED,  /* cuMemAllocPitch: width, height, element size */
+    VG_REQUEST_PITCHED,  /* cuMemAllocPitch: width, height */
     VG_REQUEST_PHYSICAL, /* cuMemCreate: bytes with properties */
 };
 
@@ -19,7 +19,6 @@ struct vg_request {
     enum vg_request_shape shape;
     uint64_t bytes;
     uint64_t width_bytes, height;
-    unsigned element_bytes;
     const CUmemAllocationProp *properties;
     unsigned long long flags;
     uint64_t key;               /* of physical memory, in the record */

@@ -43,10 +43,15 @@ static bool is_probing(const struct vg_history *history, uint64_t now_ns)
     return count >= SURVIVED && own_ns < oldest_ns + survived_window_ns;
 }
 
+static bool is_same(const struct vg_last_failure *last, uint16_t function, uint64_t asked_bytes)
+{
+    return last->function == function + 1 && last->asked_bytes == asked_bytes;
+}
+
 /* Is the failed call the second one of a caller that was given its first failure untouched? */
 static bool is_retry(const struct vg_last_failure *last, uint16_t function, uint64_t asked_bytes)
 {
-    return last->passed && last->function == function + 1 && last->asked_bytes == asked_bytes;
+    return last->passed && is_same(last, function, asked_bytes);
 }
 
 static const char *reason_not_to_wait(const struct vg_failure *failure,
@@ -86,8 +91,7 @@ enum vg_course vg_triage(struct vg_failure *failure, uint16_t function,
 {
     const bool retry = is_retry(last, function, failure->asked_bytes);
     failure->retry = retry;
-    const bool tried =
-        last->tried && last->function == function + 1 && last->asked_bytes == failure->asked_bytes;
+    const bool tried = last->tried && is_same(last, function, failure->asked_bytes);
     const bool steps_down =
         last->function == function + 1 && is_step_down(last->asked_bytes, failure->asked_bytes);
     const uint16_t shrinking = steps_down ? (uint16_t)(last->shrinking + (last->shrinking < 1000))

@@ -37,6 +37,10 @@ struct trim {
     struct progress at;
     uint64_t free_bytes; /* now */
     char what[WHAT_CAP]; /* is being asked */
+    /* What came out of the helper: another thread's work once it is released. */
+    uint64_t claimed_bytes;
+    struct vg_trim_command_result result;
+    struct vg_python_trim python;
 };
 
 /* What the helper works on; of the thread that has claimed it. */
@@ -174,29 +178,29 @@ static void prepare(const struct trim *t)
 
 /* Runs the claimed helper. Afterwards it is released, unless it did not end in time. */
 static enum vg_helper_end help(struct trim *t, void (*run)(void *), void (*done)(void *),
-                               uint64_t until_ns, uint64_t *claimed_bytes)
+                               uint64_t until_ns)
 {
     struct vg_helper_task task = { .run = run, .done = done };
     if (!vg_driver.cuCtxGetCurrent || vg_driver.cuCtxGetCurrent(&task.context) != CUDA_SUCCESS)
         task.context = NULL;
     const enum vg_helper_end end = vg_helper_run(&task, until_ns, tick, t);
+    t->at.asked = 1;
     if (end == VG_HELPER_TIMED_OUT)
         return end;
-    *claimed_bytes = work.claimed_bytes;
-    if (end == VG_HELPER_NO_THREAD && done)
-        done(NULL);
+    t->claimed_bytes = work.claimed_bytes;
+    t->result = work.result;
+    t->python = work.python;
     vg_helper_release();
     return end;
 }
 
 /* What is to be told of a hook or the library. Returns whether others may be called. */
-static bool conclude(struct trim *t, enum vg_helper_end end, uint64_t claimed_bytes)
+static bool conclude(struct trim *t, enum vg_helper_end end)
 {
     char time[VG_DURATION_TEXT_CAP];
     const uint64_t gained = take_stock(t);
-    t->at.asked = 1;
     switch (end) {
-    case VG_HELPER_RETURNED: note_claim(t, gained, claimed_bytes); return true;
+    case VG_HELPER_RETURNED: note_claim(t, gained, t->claimed_bytes); return true;
     case VG_HELPER_THREW:
         vg_fault_line(VG_FAULT_TRIM_HOOK, "trim: %s threw an exception, which ends here", t->what);
         note_state(t, "threw an exception");
@@ -263,7 +267,6 @@ static void leave_hook(void *unused)
 static bool ask_hooks(struct trim *t)
 {
     const uint64_t until_ns = deadline(t);
-    uint64_t claimed = 0;
     snprintf(t->what, sizeof t->what, "hooks");
     if (!vg_trim_hooks_exist() || !claim(t, until_ns))
         return true;
@@ -273,8 +276,7 @@ static bool ask_hooks(struct trim *t)
     }
     snprintf(t->what, sizeof t->what, "hook \"%s\"", work.hook.name);
     prepare(t);
-    const enum vg_helper_end end = help(t, call_hook, leave_hook, until_ns, &claimed);
-    return !conclude(t, end, claimed);
+    return !conclude(t, help(t, call_hook, leave_hook, until_ns));
 }
 
 static void call_library(void *unused)
@@ -289,14 +291,12 @@ static bool ask_library(struct trim *t)
 {
     const char *const text = t->rescue->options->trim_library.text;
     const uint64_t until_ns = deadline(t);
-    uint64_t claimed = 0;
     snprintf(t->what, sizeof t->what, "library");
     if (!text[0] || !claim(t, until_ns))
         return true;
     prepare(t);
     work.library = text;
-    const enum vg_helper_end end = help(t, call_library, NULL, until_ns, &claimed);
-    conclude(t, end, claimed);
+    conclude(t, help(t, call_library, NULL, until_ns));
     return true;
 }
 
@@ -327,19 +327,17 @@ static const char *reason_to_leave_python(const struct trim *t)
 
 static void conclude_python(struct trim *t)
 {
-    t->at.asked = 1;
-    if (work.python.end != VG_PYTHON_TRIM_DONE)
+    if (t->python.end != VG_PYTHON_TRIM_DONE)
         note_state(t, "not emptied");
     else
         note_gain(t, t->what, take_stock(t));
-    if (work.python.why[0])
-        vg_fault_line(VG_FAULT_PYTHON_TRIM, "trim: emptying Python's caches: %s", work.python.why);
+    if (t->python.why[0])
+        vg_fault_line(VG_FAULT_PYTHON_TRIM, "trim: emptying Python's caches: %s", t->python.why);
 }
 
 static bool ask_python(struct trim *t)
 {
     const uint64_t until_ns = deadline(t);
-    uint64_t ignored;
     snprintf(t->what, sizeof t->what, "Python's caches");
     /* PyTorch has emptied its own cache by now, and there is no need to say so. */
     if (t->rescue->options->python_trim.number == VG_PYTHON_TRIM_OFF ||
@@ -352,18 +350,17 @@ static bool ask_python(struct trim *t)
     }
     if (!claim(t, until_ns))
         return true;
-    prepare(t);
     work.python = (struct vg_python_trim){
         .collect = t->rescue->options->python_trim.number == VG_PYTHON_TRIM_FULL,
         .until_ns = until_ns,
         .may_begin = is_alone,
         .argument = t->rescue->history,
     };
-    const enum vg_helper_end end = help(t, call_python, NULL, until_ns, &ignored);
+    const enum vg_helper_end end = help(t, call_python, NULL, until_ns);
     if (end == VG_HELPER_RETURNED)
         conclude_python(t);
     else
-        conclude(t, end, 0);
+        conclude(t, end);
     return true;
 }
 
@@ -386,11 +383,11 @@ static void prepare_command(const struct trim *t)
     vg_driver_device_uuid(work.device, work.facts.uuid, sizeof work.facts.uuid);
 }
 
-static void conclude_command(struct trim *t, const struct vg_trim_command_result *result)
+static void conclude_command(struct trim *t)
 {
+    const struct vg_trim_command_result *const result = &t->result;
     char time[VG_DURATION_TEXT_CAP], state[NOTE_CAP] = "";
     const uint64_t gained = take_stock(t);
-    t->at.asked = 1;
     if (result->error) {
         vg_fault_line(VG_FAULT_TRIM_COMMAND, "VRAMGUARD_TRIM_CMD: cannot start it: %s",
                       strerrordesc_np(-result->error));
@@ -414,7 +411,6 @@ static bool ask_command(struct trim *t)
     const char *const text = t->rescue->options->trim_command.text;
     const uint64_t until_ns = deadline(t) + COMMAND_GRACE_MS * UINT64_C(1000000);
     char why[WHAT_CAP], state[NOTE_CAP];
-    uint64_t ignored;
     snprintf(t->what, sizeof t->what, "command");
     if (!text[0])
         return true;
@@ -431,11 +427,11 @@ static bool ask_command(struct trim *t)
         return true;
     }
     prepare_command(t);
-    const enum vg_helper_end end = help(t, call_command, NULL, until_ns, &ignored);
+    const enum vg_helper_end end = help(t, call_command, NULL, until_ns);
     if (end == VG_HELPER_RETURNED)
-        conclude_command(t, &work.result);
+        conclude_command(t);
     else
-        conclude(t, end, 0);
+        conclude(t, end);
     return true;
 }
 

@@ -23,7 +23,7 @@ int vg_trim_command_split(const char *text, struct vg_trim_words *out, char *why
 struct vg_trim_facts {
     int device;
     char uuid[48];
-    uint64_t wanted_bytes, freed_bytes, free_bytes; /* VG_BYTES_UNKNOWN: not told */
+    uint64_t wanted_bytes, freed_bytes, free_bytes; /* VG_BYTES_UNKNOWN: an empty value */
 };
 
 struct vg_trim_command_result {
@@ -37,7 +37,7 @@ struct vg_trim_command_result {
  * handlers and the signal mask are not passed on. It does not outlive the program. To the program
  * it is invisible: it is the child of a process between that raises no SIGCHLD and is not seen by
  * wait(2), and all that is left of both is gone on return. Blocks all of it in this thread, which
- * must have all signals blocked; only for the helper. */
+ * must have all signals but those of faults blocked; only for the helper. */
 void vg_trim_command_run(const struct vg_trim_words *words, const struct vg_trim_facts *facts,
                          uint64_t timeout_ms, struct vg_trim_command_result *out);
 

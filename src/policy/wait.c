@@ -21,7 +21,6 @@ enum {
     DISTRIBUTED_MS =
         60000, /* the peers of a distributed job spin meanwhile, and give up in the end */
     HOUR_BUDGET_MS = 600000,
-    NAME_CAP = 96,
 };
 
 #define HOUR_NS (3600000 * VG_MS_NS)
@@ -33,7 +32,7 @@ struct waiting {
     struct vg_asking asking;
     bool started;
     int32_t holder_pid; /* who held the most at the start, 0 unknown */
-    char holder[NAME_CAP];
+    char holder[VG_NEIGHBOURS_NAME_CAP];
     uint64_t holder_bytes;
     uint64_t free_bytes; /* at the start */
 };
@@ -67,6 +66,11 @@ static uint64_t measure_free(void *argument)
 static const struct vg_file_device *device_of(const struct vg_rescue *rescue)
 {
     return &rescue->failure->tables.recorder->header->devices[rescue->failure->device];
+}
+
+static const struct vg_registration *registration_of(const struct vg_rescue *rescue)
+{
+    return &rescue->failure->tables.registrations[rescue->failure->device];
 }
 
 /* Why waiting cannot help, as far as the process itself knows: into `out`. Returns whether it can.
@@ -181,8 +185,7 @@ static bool start(struct vg_rescue *rescue, struct vg_snapshot_action *told)
         snprintf(told->outcome, sizeof told->outcome, "not waited: %s", why);
         return false;
     }
-    const struct vg_registration *const registration =
-        &failure->tables.registrations[failure->device];
+    const struct vg_registration *const registration = registration_of(rescue);
     vg_neighbours_measure(device_of(rescue)->uuid, registration->file, &others);
     if (!others_can_help(rescue, &others, why, sizeof why)) {
         snprintf(told->outcome, sizeof told->outcome, "not waited: %s", why);
@@ -232,7 +235,7 @@ static void tell_waiting(struct vg_rescue *rescue)
 {
     const struct waiting *const waiting = (void *)rescue->memory;
     char wanted[VG_SIZE_TEXT_CAP], held[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
-    char time[VG_DURATION_TEXT_CAP], who[NAME_CAP + 64] = "";
+    char time[VG_DURATION_TEXT_CAP], who[VG_NEIGHBOURS_NAME_CAP + 64] = "";
     if (waiting->holder_pid)
         snprintf(who, sizeof who, "; %s holds %s", waiting->holder,
                  vg_size_format(held, waiting->holder_bytes));
@@ -247,15 +250,12 @@ static void tell_waiting(struct vg_rescue *rescue)
 static void describe_holder(const struct vg_rescue *rescue, char *out, size_t cap)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
-    const struct vg_failure *const failure = rescue->failure;
+    const struct vg_registration *const registration = registration_of(rescue);
     struct vg_neighbours others;
     char amount[VG_SIZE_TEXT_CAP];
-    const struct vg_registration *const registration =
-        &failure->tables.registrations[failure->device];
     if (vg_asking_describe(&waiting->asking, registration, out, cap) || !waiting->holder_pid)
         return;
-    vg_neighbours_measure(device_of(rescue)->uuid,
-                          failure->tables.registrations[failure->device].file, &others);
+    vg_neighbours_measure(device_of(rescue)->uuid, registration->file, &others);
     const struct vg_neighbour *const now = vg_neighbours_find(&others, waiting->holder_pid);
     if (others.known && !now)
         snprintf(out, cap, "%s ended", waiting->holder);
@@ -289,8 +289,8 @@ static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_snapshot_acti
                                const char *why)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
-    char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP + 64], what[VG_SIZE_TEXT_CAP];
-    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / VG_MS_NS;
+    char time[VG_DURATION_TEXT_CAP], holder[VG_NEIGHBOURS_NAME_CAP + 64], what[VG_SIZE_TEXT_CAP];
+    const uint64_t ms = vg_line_waited_ms(&waiting->line);
     finish(rescue);
     describe_holder(rescue, holder, sizeof holder);
     note_outcome(told, why, holder);
@@ -302,9 +302,8 @@ static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_snapshot_acti
 static void ask_others(struct vg_rescue *rescue)
 {
     struct waiting *const waiting = (void *)rescue->memory;
-    const struct vg_failure *const failure = rescue->failure;
-    vg_asking_step(&waiting->asking, &failure->tables.registrations[failure->device],
-                   vg_triage_wanted_bytes(failure));
+    vg_asking_step(&waiting->asking, registration_of(rescue),
+                   vg_triage_wanted_bytes(rescue->failure));
 }
 
 static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told)
@@ -334,8 +333,9 @@ static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_snapshot_act
 static void end_wait(struct vg_rescue *rescue, struct vg_snapshot_action *told, bool succeeded)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
-    char time[VG_DURATION_TEXT_CAP], holder[NAME_CAP + 64] = "", what[VG_SIZE_TEXT_CAP];
-    const uint64_t ms = (vg_clock_monotonic_ns() - waiting->line.start_ns) / VG_MS_NS;
+    char time[VG_DURATION_TEXT_CAP], holder[VG_NEIGHBOURS_NAME_CAP + 64] = "",
+                                                                     what[VG_SIZE_TEXT_CAP];
+    const uint64_t ms = vg_line_waited_ms(&waiting->line);
     finish(rescue);
     if (rescue->told || waiting->asking.asked)
         describe_holder(rescue, holder, sizeof holder);

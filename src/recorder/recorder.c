@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hashing.h"
 #include "base/process.h"
 #include "base/shield.h"
@@ -18,13 +18,6 @@
 
 static const uint64_t largest_live_bytes = UINT64_C(4) << 30;    /* 64 Mi allocations */
 static const uint64_t largest_journal_bytes = UINT64_C(1) << 30; /* some millions of stacks */
-
-static uint64_t now_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Maps header and first extents of the empty file `fd`. */
 static int map_file(struct vg_recorder *recorder, int fd)
@@ -121,7 +114,7 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
     header->uid = (uint32_t)getuid();
     header->writer_version = VG_VERSION_NUMBER;
     header->start_realtime_ns = start_realtime_ns;
-    header->start_monotonic_ns = now_ns(CLOCK_MONOTONIC);
+    header->start_monotonic_ns = vg_clock_ns(CLOCK_MONOTONIC);
     gethostname(header->host, sizeof header->host - 1);
     vg_process_exe_name(header->exe, sizeof header->exe);
     vg_process_command(0, header->command, sizeof header->command);
@@ -136,7 +129,7 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
 
 int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_config *config)
 {
-    const uint64_t start_realtime_ns = now_ns(CLOCK_REALTIME);
+    const uint64_t start_realtime_ns = vg_clock_ns(CLOCK_REALTIME);
     recorder->file.lock.rank = VG_LOCK_AREA;
     recorder->journal_lock.rank = VG_LOCK_JOURNAL;
     recorder->stacks.lock.rank = VG_LOCK_STACKS;
@@ -221,6 +214,6 @@ int vg_recorder_append(struct vg_recorder *recorder, enum vg_journal_type type, 
 void vg_recorder_finish(struct vg_recorder *recorder, int exit_status)
 {
     recorder->header->exit_status = exit_status;
-    recorder->header->end_realtime_ns = now_ns(CLOCK_REALTIME);
+    recorder->header->end_realtime_ns = vg_clock_ns(CLOCK_REALTIME);
     atomic_store_explicit(&recorder->header->end, VG_END_EXIT, memory_order_release);
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/process.h"
 #include "base/text.h"
 #include "recorder/format.h"
@@ -192,10 +193,8 @@ static bool may_live_elsewhere(const struct writer *writer)
 {
     const uint64_t month_ns = UINT64_C(30) * 24 * 3600 * 1000000000;
     char host[sizeof writer->host] = "";
-    struct timespec now;
     gethostname(host, sizeof host - 1);
-    clock_gettime(CLOCK_REALTIME, &now);
-    const uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    const uint64_t now_ns = vg_clock_ns(CLOCK_REALTIME);
     return strncmp(host, writer->host, sizeof host) != 0 &&
            writer->start_realtime_ns + month_ns > now_ns;
 }

@@ -1,7 +1,7 @@
 /* One guarded process asks another to give back what it only keeps: four words in the other's slot
  * of the GPU's registry file. Whoever asks counts `asked` up and wakes those who sleep on it
- * (futex(2)); the process asked answers in its own time, or never. Nobody waits for an answer, so
- * nobody is harmed by one who was killed in the middle. Of two who ask at the same time the last
+ * (futex(2)); the process asked answers in its own time, or never. Nobody waits long for an answer,
+ * so nobody is harmed by one who was killed in the middle. Of two who ask at the same time the last
  * one is named; both see memory come free. */
 #ifndef VRAMGUARD_REGISTRY_ASK_H
 #define VRAMGUARD_REGISTRY_ASK_H

@@ -1,10 +1,10 @@
 /* The account of a limit that several processes share: what each of them is charged on one GPU.
  *
- * One file per GPU, limits-<uuid> in the directory of shared_file.h, mapped by every process of
- * this user that shares a limit on it. A process owns one slot, named by pid and start time, which
- * says what group it belongs to and what it is charged; what a group is charged is the sum over the
- * slots of its processes that still run. Nothing is to be repaired when a process is killed: its
- * slot alone held its charge, and no longer counts.
+ * One file per GPU, limits-<uuid>.<version> in the directory of shared_file.h, mapped by every
+ * process of this user that shares a limit on it. A process owns one slot, named by pid and start
+ * time, which says what group it belongs to and what it is charged; what a group is charged is the
+ * sum over the slots of its processes that still run. Nothing is to be repaired when a process is
+ * killed: its slot alone held its charge, and no longer counts.
  *
  * Charging takes a lock, so that of two processes that race for the last bytes one gets them. It
  * names its holder: whoever finds the holder dead takes it over, and so does who has waited for it

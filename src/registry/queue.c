@@ -15,8 +15,7 @@
 
 bool (*vg_queue_owner_alive)(uint64_t owner) = vg_process_owner_alive;
 
-/* Returns how many were woken. */
-static long wake(_Atomic uint32_t *word)
+long vg_queue_wake(_Atomic uint32_t *word)
 {
     atomic_fetch_add(word, 1);
     return syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -72,7 +71,7 @@ static void release(struct vg_queue *queue, struct vg_waiter *waiter)
     atomic_store(&waiter->ticket, 0);
     atomic_store(&waiter->owner, 0);
     clear_waiting(queue);
-    wake(&queue->turns);
+    vg_queue_wake(&queue->turns);
 }
 
 /* Frees the entry of a dead process. Of several who find it only one may, or the second would free
@@ -238,8 +237,8 @@ void vg_queue_choose_victim(struct vg_queue *queue, uint32_t index, uint64_t tic
         return;
     /* A later ticket of the same entry does not equal this one: nothing comes of it then. */
     atomic_store(&waiter->victim_ticket, ticket);
-    wake(&queue->turns);
-    wake(&queue->freed);
+    vg_queue_wake(&queue->turns);
+    vg_queue_wake(&queue->freed);
 }
 
 bool vg_queue_is_victim(const struct vg_queue *queue, const struct vg_place *place)
@@ -251,7 +250,7 @@ void vg_queue_tell_freed(struct vg_queue *queue)
 {
     enum { IN_VAIN = 64 };
     static _Atomic uint32_t in_vain;
-    if (wake(&queue->freed) > 0) {
+    if (vg_queue_wake(&queue->freed) > 0) {
         atomic_store(&in_vain, 0);
     } else if (atomic_fetch_add(&in_vain, 1) + 1 >= IN_VAIN) {
         /* Perhaps all who waited were killed: then nobody else says that nobody waits. */

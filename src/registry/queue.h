@@ -121,7 +121,10 @@ void vg_queue_choose_victim(struct vg_queue *queue, uint32_t index, uint64_t tic
 /* Has the place been chosen as the victim? */
 bool vg_queue_is_victim(const struct vg_queue *queue, const struct vg_place *place);
 
-/* Sleeps until `word` (queue->freed or queue->turns) is no longer `seen`, at most `timeout_ns`.
+/* Counts `word` up and wakes all who sleep on it (futex(2)). Returns how many those were. */
+long vg_queue_wake(_Atomic uint32_t *word);
+
+/* Sleeps until `word`, which vg_queue_wake counts up, is no longer `seen`, at most `timeout_ns`.
  * Returns 0 when it has changed, -ETIMEDOUT, or -EINTR when a signal handler ran in this thread
  * (whether or not it was installed with SA_RESTART: futex(2) with a timeout is not restarted then).
  */

@@ -3,14 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -177,9 +174,9 @@ bool vg_registry_has_reserved(const struct vg_registration *registration)
     return registration->file && open_promise(slot_of(registration), vg_clock_monotonic_ns()) > 0;
 }
 
-/* Does the process wait in line of this GPU? */
-static bool is_waiting(const struct vg_registry_file *file, uint64_t owner, uint64_t now_ns)
+bool vg_registry_waits(const struct vg_registry_file *file, uint64_t owner)
 {
+    const uint64_t now_ns = vg_clock_monotonic_ns();
     for (int i = 0; i < VG_QUEUE_WAITERS; i++)
         if (atomic_load(&file->queue.waiters[i].owner) == owner &&
             vg_queue_in_line(&file->queue.waiters[i], now_ns))
@@ -195,7 +192,6 @@ static struct vg_registry_entry read_slot(const struct vg_registry_file *file, i
         .owner = owner,
         .held_bytes = atomic_load(&slot->held_bytes),
         .reserved_bytes = open_promise(slot, now_ns),
-        .waiting = is_waiting(file, owner, now_ns),
     };
 }
 
@@ -240,8 +236,7 @@ static void put_question(struct vg_ask *ask, uint64_t wanted_bytes)
     if (atomic_load(&ask->answered) != atomic_load(&ask->asked))
         return; /* it is at it */
     atomic_store(&ask->gave_mib, 0);
-    atomic_fetch_add(&ask->asked, 1);
-    syscall(SYS_futex, &ask->asked, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    vg_queue_wake(&ask->asked);
 }
 
 unsigned vg_registry_ask(struct vg_registry_file *file, uint64_t wanted_bytes)
@@ -305,9 +300,11 @@ static bool is_waited_for(int directory, const char *name)
 static bool is_gpu_file(const char *name, char *out_uuid, size_t cap)
 {
     char expected[128];
+    if (strncmp(name, "GPU-", 4) != 0)
+        return false;
     snprintf(out_uuid, cap, "%.*s", (int)strcspn(name, "."), name);
     vg_shared_file_name(out_uuid, &layout, expected, sizeof expected);
-    return strncmp(name, "GPU-", 4) == 0 && strcmp(name, expected) == 0;
+    return strcmp(name, expected) == 0;
 }
 
 static int visit_files(vg_registry_visit *visit, void *argument, bool only_waited_for)

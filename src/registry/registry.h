@@ -44,7 +44,6 @@ struct vg_registry_entry {
     uint64_t owner; /* vg_process_owner */
     uint64_t held_bytes;
     uint64_t reserved_bytes; /* 0: nothing */
-    bool waiting;
 };
 
 /* The live guarded processes of a GPU's file, with or without this one, at most `cap`. Returns
@@ -56,6 +55,9 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
  * once, however many have died without leaving. */
 bool vg_registry_member(const struct vg_registry_file *file, int32_t pid,
                         struct vg_registry_entry *out);
+
+/* Does the process wait in line of the file's GPU? */
+bool vg_registry_waits(const struct vg_registry_file *file, uint64_t owner);
 
 struct vg_queue *vg_registry_queue(struct vg_registry_file *file);
 

@@ -346,7 +346,8 @@ static void describe_processes(const struct vg_failure *failure, struct vg_snaps
             process->flags |= VG_PROCESS_PYTORCH;
         struct vg_registry_entry guarded;
         if (vg_registry_member(file, process->pid, &guarded))
-            process->flags |= VG_PROCESS_GUARDED | (guarded.waiting ? VG_PROCESS_WAITING : 0);
+            process->flags |= VG_PROCESS_GUARDED |
+                              (vg_registry_waits(file, guarded.owner) ? VG_PROCESS_WAITING : 0);
     }
 }
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/shield.h"
 #include "base/size.h"
 #include "base/stderr.h"
@@ -26,13 +26,6 @@ static _Atomic uint64_t window_start_ns, window_count, silent_count;
 /* Start of the window that a report was made in full for; only who makes a report touches it. */
 static uint64_t whole_window_ns;
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* A forked child inherits what its parent has told, and perhaps a report that a thread of the
  * parent was making: it starts anew. */
 static void forget_parent(void)
@@ -50,7 +43,7 @@ static void forget_parent(void)
 static uint64_t place_in_window(void)
 {
     forget_parent();
-    const uint64_t now = now_ns();
+    const uint64_t now = vg_clock_monotonic_ns();
     uint64_t start = window_start_ns;
     if ((start == 0 || now - start > window_ns) &&
         atomic_compare_exchange_strong(&window_start_ns, &start, now))

@@ -107,16 +107,21 @@ static struct vg_spilled_node *find_ceiling(struct vg_spilled_node *node, uint64
 
 /* ---- entries; the lock is held ---- */
 
+static void forget_locked(struct vg_spilled *spilled, struct vg_spilled_node *node)
+{
+    atomic_fetch_sub(&spilled->bytes, charged_bytes(&node->range));
+    atomic_fetch_sub(&vg_spilled_entries, 1);
+    node->next = spilled->free_nodes;
+    spilled->free_nodes = node;
+}
+
 static void add_locked(struct vg_spilled *spilled, struct vg_spilled_node *node)
 {
     /* An older entry of the same address is one whose end nobody saw. */
     struct vg_spilled_node *const stale = find_floor(spilled->root, node->range.address);
     if (stale && stale->range.address == node->range.address) {
         remove_node(&spilled->root, stale);
-        atomic_fetch_sub(&spilled->bytes, charged_bytes(&stale->range));
-        stale->next = spilled->free_nodes;
-        spilled->free_nodes = stale;
-        atomic_fetch_sub(&vg_spilled_entries, 1);
+        forget_locked(spilled, stale);
     }
     insert(&spilled->root, node);
 }
@@ -135,14 +140,6 @@ static struct vg_spilled_node *make_locked(struct vg_spilled *spilled,
     atomic_fetch_add(&vg_spilled_entries, 1);
     add_locked(spilled, node);
     return node;
-}
-
-static void forget_locked(struct vg_spilled *spilled, struct vg_spilled_node *node)
-{
-    atomic_fetch_sub(&spilled->bytes, charged_bytes(&node->range));
-    atomic_fetch_sub(&vg_spilled_entries, 1);
-    node->next = spilled->free_nodes;
-    spilled->free_nodes = node;
 }
 
 /* ---- reservations ---- */

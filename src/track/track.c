@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 #define VG_HASH_ARENA (&shard->arena)
 #include "base/hashing.h"
@@ -119,10 +120,7 @@ static void raise_peak(struct vg_file_device *device, uint64_t live_bytes)
            !atomic_compare_exchange_weak_explicit(&device->peak_bytes, &peak, live_bytes,
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    atomic_store_explicit(&device->peak_realtime_ns,
-                          (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
+    atomic_store_explicit(&device->peak_realtime_ns, vg_clock_ns(CLOCK_REALTIME_COARSE),
                           memory_order_relaxed);
 }
 
@@ -240,18 +238,24 @@ static void clear_locked(struct vg_track *track, struct vg_track_shard *shard,
     shard->take_count++;
 }
 
+/* The record ends without being taken. The shard's lock is held. */
+static __attribute__((noinline)) void
+drop_locked(struct vg_track *track, struct vg_track_shard *shard, struct vg_track_node *node)
+{
+    count_locked(track, shard, node_device(node), -(int64_t)node_bytes(node));
+    note_dropped(track, node);
+    index_remove(shard, node);
+    clear_locked(track, shard, node);
+}
+
 int vg_track_put(struct vg_track *track, const struct vg_allocation *allocation)
 {
     const uint64_t hash = vg_hash_u64(allocation->address);
     struct vg_track_shard *const shard = shard_of(track, hash);
     vg_lock_take(&shard->lock);
     struct vg_track_node *const stale = index_find(shard, allocation->address, (unsigned)hash);
-    if (__builtin_expect(stale != NULL, 0)) {
-        count_locked(track, shard, node_device(stale), -(int64_t)node_bytes(stale));
-        note_dropped(track, stale);
-        index_remove(shard, stale);
-        clear_locked(track, shard, stale);
-    }
+    if (__builtin_expect(stale != NULL, 0))
+        drop_locked(track, shard, stale);
     const bool fits = allocation->bytes >> DEVICE_SHIFT == 0; /* no GPU has 256 TiB */
     const bool added = fits && add_locked(track, shard, allocation, (unsigned)hash);
     vg_lock_release(&shard->lock);
@@ -307,12 +311,8 @@ static void drop_one(struct vg_track *track, uint64_t address, uint64_t context)
     struct vg_track_shard *const shard = shard_of(track, hash);
     vg_lock_take(&shard->lock);
     struct vg_track_node *const node = index_find(shard, address, (unsigned)hash);
-    if (node && slot_of(track, node)->context == context) {
-        count_locked(track, shard, node_device(node), -(int64_t)node_bytes(node));
-        note_dropped(track, node);
-        index_remove(shard, node);
-        clear_locked(track, shard, node);
-    }
+    if (node && slot_of(track, node)->context == context)
+        drop_locked(track, shard, node);
     vg_lock_release(&shard->lock);
 }
 

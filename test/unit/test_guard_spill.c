@@ -247,7 +247,6 @@ static CUresult guarded_pitch(CUdeviceptr *address, size_t *pitch_bytes, size_t 
     vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_PITCHED,
                                                     .width_bytes = width_bytes,
                                                     .height = height,
-                                                    .element_bytes = 4,
                                                     .answer = address,
                                                     .pitch_bytes = pitch_bytes });
     if (call.result == CUDA_SUCCESS)
