@@ -13,8 +13,8 @@
  *
  * Derived from it: struct vg_options, the parser, `vramguard run --help`, the README's table, the
  * fuzzed inputs of test/unit. getenv appears nowhere else but for the conventions NO_COLOR,
- * XDG_STATE_HOME and HOME; the parser also reads WORLD_SIZE, PYTORCH_ALLOC_CONF and
- * PYTORCH_CUDA_ALLOC_CONF. */
+ * XDG_STATE_HOME and HOME, and in `vramguard run`, which passes the environment on; the parser also
+ * reads WORLD_SIZE, PYTORCH_ALLOC_CONF and PYTORCH_CUDA_ALLOC_CONF. */
 /* clang-format off */
 /* First: what is wrong with the others is not told when the library is off. */
 VG_OPTION(enabled, CHOICE, VRAMGUARD, "on", 0, 0, "on|off",
@@ -25,7 +25,7 @@ VG_OPTION(log_path, PATH, VRAMGUARD_LOG, "", 0, 0,
           "a path; %p pid, %h host, %e executable, %t start time, %% a percent sign",
           "where this run's recorder file goes instead of the state directory")
 VG_OPTION(keep_runs, COUNT, VRAMGUARD_KEEP, "200", 0, 1000000, "0 to 1000000",
-          "how many recorded runs stay in the state directory; 0 keeps all")
+          "about how many recorded runs stay in the state directory; 0 keeps all")
 VG_OPTION(policy, CHECKED, VRAMGUARD_POLICY, "trim,wait=30s", 0, 0, "trim, wait[=TIME], spill, off",
           "what is tried, in this order, before an allocation fails; off: report only")
 VG_OPTION(trim_library, PATH, VRAMGUARD_TRIM_LIB, "", 0, 0, "path[:symbol]",

@@ -41,9 +41,38 @@ static char text_data[VG_REPORT_TEXT_CAP];
 static void print_keyed(const struct vg_report_style *style, const char *key, const char *text)
 {
     struct vg_text out = vg_text_over(text_data, sizeof text_data);
-    vg_wrap_add_keyed(&out, key, text, INDENT, style->columns ? style->columns : VG_REPORT_COLUMNS,
-                      VG_WRAP_WORDS);
+    vg_wrap_add_keyed(&out, key, text, INDENT, style->columns, VG_WRAP_WORDS);
     fputs(text_data, stdout);
+}
+
+static void print_time(uint64_t realtime_ns)
+{
+    char time[32];
+    struct vg_text text = vg_text_over(time, sizeof time);
+    vg_moment_add_time(&text, realtime_ns);
+    printf("    %s  ", time);
+}
+
+/* One thing that happened: a paragraph behind its time. */
+static void print_event(const struct vg_report_style *style, uint64_t realtime_ns, const char *what)
+{
+    enum { TIME_COLUMNS = 14 };
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    print_time(realtime_ns);
+    vg_wrap_add(&text, what, TIME_COLUMNS, style->columns, VG_WRAP_WORDS);
+    fputs(text_data, stdout);
+}
+
+/* The first one of `count` to print: the last `most` are, unless all are asked for. */
+static size_t first_printed(const struct report_arguments *arguments, size_t count, size_t most)
+{
+    return arguments->all || count <= most ? 0 : count - most;
+}
+
+static void print_left_out(size_t count)
+{
+    if (count > 0)
+        printf("    (%zu earlier ones: --all)\n", count);
 }
 
 /* ---- the run ---- */
@@ -193,12 +222,11 @@ static void print_failure(const struct report_arguments *arguments, struct vg_sy
 static void print_failure_line(void)
 {
     static const char name[] = "vramguard: ";
-    char time[32], line[512];
-    struct vg_text text = vg_text_over(time, sizeof time);
-    vg_moment_add_time(&text, snapshot.realtime_ns);
-    text = vg_text_over(line, sizeof line);
+    char line[512];
+    struct vg_text text = vg_text_over(line, sizeof line);
     vg_report_render_first_line(&snapshot, &text);
-    printf("    %s  %s", time, line + strlen(name));
+    print_time(snapshot.realtime_ns);
+    fputs(line + strlen(name), stdout);
 }
 
 /* Returns 0, or VG_EXIT_FAILED when the wanted failure is not there. */
@@ -235,73 +263,51 @@ static int print_failures(const struct report_arguments *arguments, const struct
 
 /* ---- rescues ---- */
 
-/* One paragraph each: when, what, how, and the place in the program. */
+/* When, what, how, and the place in the program; the latest ones. */
 static void print_rescues(const struct report_arguments *arguments, const struct vg_reader *reader,
                           struct vg_symbols *symbols)
 {
-    enum { SHOWN = 10, TIME_COLUMNS = 14 };
     const uint32_t count = reader->header->rescue_count;
-    const unsigned columns =
-        arguments->style.columns ? arguments->style.columns : VG_REPORT_COLUMNS;
-    size_t first = 0;
+    const size_t first = first_printed(arguments, reader->rescue_count, 10);
     if (count == 0)
         return;
     printf("\n  %u allocation%s lacked memory at first and succeeded after all\n", count,
            count == 1 ? "" : "s");
-    if (!arguments->all && reader->rescue_count > SHOWN)
-        first = reader->rescue_count - SHOWN;
     for (size_t i = first; i < reader->rescue_count; i++) {
         struct vg_rescue_record record;
-        char line[2048], time[32];
-        const struct vg_reader_payload *const payload = &reader->rescues[i];
-        struct vg_text text = vg_text_over(time, sizeof time);
-        if (vg_rescue_record_read(payload->bytes, payload->size_bytes, &record) != 0)
+        char line[2048], where[VG_LABEL_CAP];
+        struct vg_text text = vg_text_over(line, sizeof line);
+        if (vg_rescue_record_read(reader->rescues[i].bytes, reader->rescues[i].size_bytes,
+                                  &record) != 0)
             continue;
-        vg_moment_add_time(&text, record.realtime_ns);
-        printf("    %s  ", time);
-        text = vg_text_over(line, sizeof line);
         vg_rescue_record_render(&record, &text);
-        vg_symbols_label(symbols, record.stack_id, snapshot.where, sizeof snapshot.where);
-        if (snapshot.where[0])
-            vg_text_addf(&text, "; in %s", snapshot.where);
-        text = vg_text_over(text_data, sizeof text_data);
-        vg_wrap_add(&text, line, TIME_COLUMNS, columns, VG_WRAP_WORDS);
-        fputs(text_data, stdout);
+        vg_symbols_label(symbols, record.stack_id, where, sizeof where);
+        if (where[0])
+            vg_text_addf(&text, "; in %s", where);
+        print_event(&arguments->style, record.realtime_ns, line);
     }
-    if (first > 0)
-        printf("    (%zu earlier ones: --all)\n", first);
+    print_left_out(first);
 }
 
 /* ---- marks ---- */
 
-/* The latest ones; a line each. */
+/* The latest ones. */
 static void print_marks(const struct report_arguments *arguments, const struct vg_reader *reader)
 {
-    enum { SHOWN = 20, TIME_COLUMNS = 14 };
     const uint32_t count = reader->header->mark_count;
-    const unsigned columns =
-        arguments->style.columns ? arguments->style.columns : VG_REPORT_COLUMNS;
-    size_t first = 0;
+    const size_t first = first_printed(arguments, reader->mark_count, 20);
     if (count == 0)
         return;
     printf("\n  %u mark%s\n", count, count == 1 ? "" : "s");
-    if (!arguments->all && reader->mark_count > SHOWN)
-        first = reader->mark_count - SHOWN;
-    if (first > 0)
-        printf("    (%zu earlier ones: --all)\n", first);
+    print_left_out(first);
     for (size_t i = first; i < reader->mark_count; i++) {
         struct vg_mark_record record;
-        char line[4096], time[32];
-        struct vg_text text = vg_text_over(time, sizeof time);
+        char line[4096];
+        struct vg_text text = vg_text_over(line, sizeof line);
         if (vg_mark_record_read(reader->marks[i].bytes, reader->marks[i].size_bytes, &record) != 0)
             continue;
-        vg_moment_add_time(&text, record.realtime_ns);
-        printf("    %s  ", time);
-        text = vg_text_over(line, sizeof line);
         vg_mark_record_render(&record, &text);
-        text = vg_text_over(text_data, sizeof text_data);
-        vg_wrap_add(&text, line, TIME_COLUMNS, columns, VG_WRAP_WORDS);
-        fputs(text_data, stdout);
+        print_event(&arguments->style, record.realtime_ns, line);
     }
     if (count > reader->mark_count)
         printf("    (%zu further ones were only counted)\n", count - reader->mark_count);
@@ -460,7 +466,9 @@ static int run(int argc, char **argv)
             "ended, why it ran out of memory, and what it held. For runs that were killed, "
             "too.",
     };
-    struct report_arguments arguments = { .style = { .columns = vg_console_columns(),
+    const unsigned columns = vg_console_columns();
+    struct report_arguments arguments = { .style = { .columns =
+                                                         columns ? columns : VG_REPORT_COLUMNS,
                                                      .color = vg_console_wants_color() } };
     struct vg_reader reader;
     char path[4096], why[160];

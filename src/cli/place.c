@@ -125,16 +125,19 @@ static void add_promises(const char *uuid, struct vg_registry_file *file, void *
 {
     static struct vg_registry_entry members[1024];
     struct gpus *const gpus = argument;
+    unsigned at = 0;
+    while (at < gpus->count && strcmp(gpus->list[at].uuid, uuid) != 0)
+        at++;
+    if (at == gpus->count)
+        return;
+    struct gpu *const gpu = &gpus->list[at];
     const size_t count =
         vg_registry_members(file, false, members, sizeof members / sizeof members[0]);
-    for (unsigned i = 0; i < gpus->count; i++) {
-        struct gpu *const gpu = &gpus->list[i];
-        for (size_t k = 0; strcmp(gpu->uuid, uuid) == 0 && k < count; k++) {
-            if (members[k].reserved_bytes <= members[k].held_bytes)
-                continue;
-            gpu->promised_bytes += members[k].reserved_bytes - members[k].held_bytes;
-            gpu->pending += members[k].held_bytes == 0;
-        }
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].reserved_bytes <= members[i].held_bytes)
+            continue;
+        gpu->promised_bytes += members[i].reserved_bytes - members[i].held_bytes;
+        gpu->pending += members[i].held_bytes == 0;
     }
 }
 

@@ -1,6 +1,5 @@
 #include "cli/waiting.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +7,11 @@
 #include "base/clock.h"
 #include "base/process.h"
 #include "base/size.h"
-#include "base/text.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/table.h"
 #include "registry/registry.h"
-#include "report/amount.h"
 #include "report/command.h"
 
 enum column { GPU, PLACE, PID, COMMAND, WANTS, FOR, SINCE, LEFT, HOLDS, COLUMNS };
@@ -89,19 +86,15 @@ static void add_row(struct listing *listing, const char *uuid, size_t place,
                     const struct entry *entry, const char *command)
 {
     struct vg_table_row *const row = vg_table_add(&listing->table);
-    char brief[VG_TABLE_CELL_CAP], size[VG_SIZE_TEXT_CAP], time[VG_DURATION_TEXT_CAP];
-    vg_command_short(brief, sizeof brief, command);
     snprintf(row->cells[GPU], VG_TABLE_CELL_CAP, "%.12s", uuid);
     snprintf(row->cells[PLACE], VG_TABLE_CELL_CAP, "%zu", place);
     snprintf(row->cells[PID], VG_TABLE_CELL_CAP, "%d", vg_process_owner_pid(entry->owner));
-    snprintf(row->cells[COMMAND], VG_TABLE_CELL_CAP, "%s", brief);
-    snprintf(row->cells[WANTS], VG_TABLE_CELL_CAP, "%s", vg_size_format(size, entry->wanted_bytes));
+    vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, command);
+    vg_size_format(row->cells[WANTS], entry->wanted_bytes);
     snprintf(row->cells[FOR], VG_TABLE_CELL_CAP, "%s", kind_text(entry->kind));
-    snprintf(row->cells[SINCE], VG_TABLE_CELL_CAP, "%s",
-             vg_duration_format(time, ms_between(entry->since_ns, listing->now_ns)));
-    snprintf(row->cells[LEFT], VG_TABLE_CELL_CAP, "%s",
-             vg_duration_format(time, ms_between(listing->now_ns, entry->deadline_ns)));
-    snprintf(row->cells[HOLDS], VG_TABLE_CELL_CAP, "%s", vg_size_format(size, entry->held_bytes));
+    vg_duration_format(row->cells[SINCE], ms_between(entry->since_ns, listing->now_ns));
+    vg_duration_format(row->cells[LEFT], ms_between(listing->now_ns, entry->deadline_ns));
+    vg_size_format(row->cells[HOLDS], entry->held_bytes);
 }
 
 static void print_json(const struct listing *listing, const char *uuid, size_t place,

@@ -1,4 +1,4 @@
-/* `vramguard list --waiting`: who waits for which GPU's memory, in the order of being served. */
+/* `vramguard list --waiting`: who waits for which GPU's memory, in the order of their places. */
 #ifndef VRAMGUARD_CLI_WAITING_H
 #define VRAMGUARD_CLI_WAITING_H
 

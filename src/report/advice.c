@@ -5,7 +5,7 @@
 #include "report/advice_text.h"
 #include "report/advice_torch.h"
 #include "report/amount.h"
-#include "report/collect.h"
+#include "report/torch.h"
 
 /* A context takes some hundred MiB, loaded modules and libraries come on top: calls that name no
  * amount and fail with less free than this failed for lack of it. */
@@ -54,7 +54,7 @@ static void limit_cause(const struct vg_snapshot *s, struct vg_text *out)
 static void limit_advice(const struct vg_snapshot *s, struct vg_text *out)
 {
     vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
-    if (vg_advice_runs_python(s))
+    if (vg_torch_runs_python(s))
         vg_text_add(out,
                     "a smaller batch, dtype=torch.float16 (halves 4-byte weights) or quantised "
                     "weights");
@@ -92,7 +92,7 @@ static void impossible_cause(const struct vg_snapshot *s, struct vg_text *out)
 
 static void impossible_advice(const struct vg_snapshot *s, struct vg_text *out)
 {
-    if (vg_advice_runs_python(s))
+    if (vg_torch_runs_python(s))
         vg_text_add(out,
                     "ask for less: a smaller batch, dtype=torch.float16 (halves 4-byte weights) "
                     "or quantised weights; or spread the model over GPUs and host memory: "
@@ -143,7 +143,7 @@ static void other_limit_advice(const struct vg_snapshot *s, struct vg_text *out)
         return;
     }
     vg_text_add(out, "look at `ulimit -v` and CUDA_MPS_PINNED_DEVICE_MEM_LIMIT; ");
-    if (vg_advice_runs_python(s))
+    if (vg_torch_runs_python(s))
         vg_text_add(out, "against small pieces PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True");
     else
         vg_text_add(out, "against small pieces allocate large blocks first");

@@ -3,6 +3,7 @@
 #include "report/account.h"
 #include "report/advice_text.h"
 #include "report/amount.h"
+#include "report/torch.h"
 
 /* ---- pools keep what nothing uses ---- */
 
@@ -107,7 +108,7 @@ static void own_cause(const struct vg_snapshot *s, struct vg_text *out)
 
 static void own_advice(const struct vg_snapshot *s, struct vg_text *out)
 {
-    if (vg_advice_runs_python(s))
+    if (vg_torch_runs_python(s))
         vg_text_add(out,
                     "a smaller batch; dtype=torch.float16 halves 4-byte weights; "
                     "device_map=\"auto\" spreads a model over GPUs and host memory");

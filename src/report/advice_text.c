@@ -4,7 +4,6 @@
 
 #include "report/command.h"
 #include "report/label.h"
-#include "report/torch.h"
 #include "report/wrap.h"
 
 enum { COMMAND_WIDTH = 48, LABEL_WIDTH = 120 };
@@ -26,11 +25,6 @@ bool vg_advice_lacks_memory(const struct vg_snapshot *s, uint64_t *out_deficit)
     const uint64_t deficit = vg_report_deficit(s);
     *out_deficit = deficit;
     return deficit != VG_BYTES_UNKNOWN && deficit > 0;
-}
-
-bool vg_advice_runs_python(const struct vg_snapshot *s)
-{
-    return vg_torch_runs_python(s);
 }
 
 void vg_advice_add_process(struct vg_text *out, const struct vg_snapshot *s,

@@ -18,9 +18,6 @@ uint64_t vg_advice_or_zero(uint64_t bytes);
 /* Is less free than was asked for, as far as both are known? Then stores by how much. */
 bool vg_advice_lacks_memory(const struct vg_snapshot *snapshot, uint64_t *out_deficit);
 
-/* Is the failing program a Python program, as far as can be told (vg_torch_runs_python)? */
-bool vg_advice_runs_python(const struct vg_snapshot *snapshot);
-
 /* "pid 4711 (python train.py, uid 1001)": the user only when it is another one's. */
 void vg_advice_add_process(struct vg_text *out, const struct vg_snapshot *snapshot,
                            const struct vg_snapshot_process *process);

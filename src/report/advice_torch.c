@@ -203,7 +203,7 @@ static void growing_site_cause(const struct vg_snapshot *s, struct vg_text *out)
 
 static void growing_site_advice(const struct vg_snapshot *s, struct vg_text *out)
 {
-    if (vg_advice_runs_python(s))
+    if (vg_torch_runs_python(s))
         vg_text_add(out,
                     "if each step keeps some of it: keep numbers (loss.item()) and tensors without "
                     "their graph (.detach()), and evaluate under torch.no_grad()");

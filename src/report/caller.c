@@ -64,9 +64,8 @@ static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
     if (!info->dlpi_name || map->count == sizeof map->ranges / sizeof map->ranges[0])
         return 0;
     const char *const name = vg_text_base_name(info->dlpi_name);
-    const enum vg_caller caller = caller_of(name);
-    const bool between = is_between(name);
-    if (caller != VG_CALLER_PYTORCH && !between)
+    const bool pytorch = caller_of(name) == VG_CALLER_PYTORCH, between = is_between(name);
+    if (!pytorch && !between)
         return 0;
     uint64_t start = UINT64_MAX, end = 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -79,10 +78,9 @@ static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
     }
     map->ranges[map->count].start = start;
     map->ranges[map->count].end = end;
-    map->ranges[map->count].caller = caller;
     map->ranges[map->count].between = between;
     map->count++;
-    map->pytorch = map->pytorch || caller == VG_CALLER_PYTORCH;
+    map->pytorch = map->pytorch || pytorch;
     return 0;
 }
 
@@ -102,7 +100,7 @@ bool vg_caller_is_pytorch(const struct vg_caller_map *map, const uint64_t *frame
         if (at == map->count)
             return false;
         if (!map->ranges[at].between)
-            return map->ranges[at].caller == VG_CALLER_PYTORCH;
+            return true; /* the others are PyTorch's */
     }
     return false;
 }

@@ -15,7 +15,8 @@ int vg_checkpoint_parse(const char *text, uint64_t length, uint64_t data_bytes,
                         struct vg_snapshot_checkpoint *out);
 
 /* Fills `out` from the files that this process has mapped: at most 64 of them, headers of at most
- * 1 MiB each and 4 MiB together; what is left out is counted in `unread`. Opens and reads them,
+ * 1 MiB each and 4 MiB together. A .safetensors file that is too large or cannot be read is counted
+ * in `unread`; what lies behind the 64th file is not looked at. Opens and reads them,
  * which the program did just now. errno is preserved. Any thread; no lock of ours may be held. */
 void vg_checkpoint_find(struct vg_snapshot_checkpoint *out);
 

@@ -6,7 +6,6 @@
 #include "report/account.h"
 #include "report/advice.h"
 #include "report/amount.h"
-#include "report/collect.h"
 #include "report/histogram.h"
 #include "report/label.h"
 #include "report/render_device.h"

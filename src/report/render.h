@@ -30,9 +30,9 @@ void vg_report_render(const struct vg_snapshot *snapshot, struct vg_report_style
 void vg_report_render_first_line(const struct vg_snapshot *snapshot, struct vg_text *out);
 
 /* Appends the part of the report about live allocations: totals, largest sites, sizes. Uses
- * `live_*`, `peak_bytes`, `size_class_count`, `kind_*` and the sites of the snapshot only;
- * `title` begins the first line, which goes on "N live allocations, peak ...". Sites with the same
- * label are shown as one. */
+ * `live_*`, `peak_bytes`, `size_class_count`, `kind_*`, `spill*` and the sites of the snapshot
+ * only; `title` begins the first line, which goes on "N live allocations, peak ...". Sites with the
+ * same label are shown as one. */
 void vg_report_render_live(const struct vg_snapshot *snapshot, const char *title,
                            struct vg_report_style style, struct vg_text *out);
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "report/amount.h"
-#include "report/collect.h"
 
 enum { PROCESS_LIMIT = 1 << 22 }; /* Linux has no more pids (PID_MAX_LIMIT) */
 

@@ -160,6 +160,7 @@ def way(name):
     assert code == 0 and memory()[0] == 0, (code, memory())
     assert plain(0)[0] == 1  # the driver's own answer
     assert result("cuMemAlloc_v2", byref(u64()), size(1)) == 2
+    assert result("cuMemAlloc_v2", None, size(1)) == 2  # too large before it is wrong
     first()
     assert memory()[0] == 40 * MIB, memory()
     second()

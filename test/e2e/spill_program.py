@@ -458,6 +458,13 @@ def others():
     check(result("cuMemAlloc", byref(low), BYTES) == OUT_OF_MEMORY, "32-bit addresses")
 
 
+def managed():
+    """Neither is managed memory, which moves by itself and has to be made to fail (SIMGPU_FAIL)."""
+    fill_device()
+    address = u64()
+    check(result("cuMemAllocManaged", byref(address), size(BYTES), 1) == OUT_OF_MEMORY, "managed")
+
+
 def refused():
     """The driver refuses once what spilling needs (SIMGPU_FAIL): the original error, and no trace:
     after it the whole cap of 4 MiB is there."""
@@ -531,7 +538,7 @@ def main():
     current_primary_context()
     parts = {part.__name__: part for part in (
         attributes, copies, boxes, array_copies, memsets, pitch, virtual, special_virtual, frees,
-        contexts, ipc, shareable, cap, others, refused, refused_virtual, runtime)}
+        contexts, ipc, shareable, cap, others, managed, refused, refused_virtual, runtime)}
     parts[sys.argv[1]]()
     guard = ctypes.CDLL(None)
     sys.stdout.flush()

@@ -91,3 +91,13 @@ def test_a_killed_run_has_its_marks(machine):
     code = PYTHON.format(here=str(HERE), epochs=3, fails=False) + "import os; os.kill(os.getpid(), 9)"
     assert machine.run([sys.executable, "-c", code], guarded=True).code == -9
     assert len(marks(machine.vramguard("report").stdout)) == 6
+
+
+@pytest.mark.parametrize("extra, code", [({}, -5), ({"VRAMGUARD": "off"}, -19)])
+def test_a_report_that_cannot_be_written(machine, extra, code):
+    program = PYTHON.format(here=str(HERE), epochs=1, fails=False) + (
+        "import os\n"
+        "print(ctypes.CDLL(None).vramguard_write_report(os.open('/dev/full', os.O_WRONLY)))\n"
+    )
+    result = machine.run([sys.executable, "-c", program], guarded=True, **extra)
+    assert result.code == 0 and result.stdout.splitlines()[-1] == str(code), result.stderr

@@ -170,11 +170,13 @@ def test_a_python_that_asks_is_served_too(machine):
 
 def test_answers_are_seldom(machine):
     neighbour = Neighbour(machine, "refills").await_ready()
+    start = time.monotonic()
     code, ms, _ = take(machine)
     assert code == 0 and ms < 1000
     assert neighbour.process.stdout.readline() == "filled\n"
     code, ms, _ = take(machine)
-    assert code == 0 and 1000 < ms < 3000
+    assert code == 0 and ms < 3000
+    assert time.monotonic() - start >= 2  # the first answer came after the start
     assert len(gave(neighbour.end())) == 2
 
 

@@ -84,14 +84,14 @@ def test_real_demo_without_a_gpu_is_one_line(tree):
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch"])
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch", "install-clients"])
 def test_unknown_argument_is_one_line(script):
     result = run_script(SCRIPTS / script, "--frobnicate")
     assert result.returncode == 1
     assert "--frobnicate" in result.stderr and result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch"])
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch", "install-clients"])
 def test_help(script):
     result = run_script(SCRIPTS / script, "--help")
     assert result.returncode == 0

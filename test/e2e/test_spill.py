@@ -62,9 +62,9 @@ def test_memory_that_is_gone_is_not(machine, name):
     assert "Spilled" not in part(machine, name).stdout
 
 
-@pytest.mark.parametrize("name", ["ipc", "shareable", "special_virtual", "others"])
+@pytest.mark.parametrize("name", ["ipc", "shareable", "special_virtual", "others", "managed"])
 def test_what_cannot_be_spilled_fails_as_it_would(machine, name):
-    result = part(machine, name)
+    result = part(machine, name, SIMGPU_FAIL="cuMemAllocManaged:*")
     assert "out of memory: asked" in result.guard_text
     assert "spill: " in result.guard_text  # the timeline says why not
 

@@ -157,6 +157,16 @@ def test_a_claim_without_memory_is_shown_as_one(machine):
     assert tried(hooks(machine, "boasting")) == 'pools +0 B, hook "boasts" +0 B (says 3.00 GiB)'
 
 
+def test_all_kinds_are_asked_in_their_order(machine):
+    """A library that takes its time is told of, and so is the command that is not run because of it."""
+    library = {"VRAMGUARD_TRIM_LIB": str(PROGRAMS / "libtrim_slow.so")}
+    result = hooks(
+        machine, "boasting", VRAMGUARD_TRIM_CMD="true", VRAMGUARD_TRIM_TIMEOUT="200ms", **library
+    )
+    kinds = re.findall(r"(?:^|, )(pools|hook|library|command)", tried(result))
+    assert kinds == ["pools", "hook", "library", "command"], tried(result)
+
+
 def test_threads_that_fail_together(machine):
     for _ in range(5):
         assert lines(hooks(machine, "threads")) == ["got 24 of 24"]

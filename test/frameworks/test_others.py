@@ -68,3 +68,15 @@ def test_llama_cpp_lives_when_memory_comes_back(crowded):
     result = crowded.finish(process)
     assert result.code == 0 and result.stdout.endswith("lives\n")
     assert result.guard_lines == []
+
+
+@pytest.mark.parametrize("steps", ["xla=200:2", "rmm=200:2", "onnxruntime=130", "cudnn=200"])
+def test_only_the_drivers_pools_are_asked_for_an_arena(crowded, steps):
+    """A library that is not there is a line, and a command leaves a file."""
+    mark = crowded.folder / "asked"
+    extra = {"VRAMGUARD_TRIM_LIB": "/nowhere.so", "VRAMGUARD_TRIM_CMD": "touch %s" % mark}
+    result = crowded.run(crowded.command(steps), guarded=True, VRAMGUARD_POLICY="trim", **extra)
+    assert "= 2\n" in result.stdout and "trim: pools" in result.stderr, result.stderr
+    is_arena = not steps.startswith("cudnn")
+    assert ("VRAMGUARD_TRIM_LIB" in result.stderr) != is_arena, result.stderr
+    assert mark.exists() != is_arena

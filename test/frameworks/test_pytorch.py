@@ -233,3 +233,11 @@ def test_allocator_that_is_plugged_in_is_as_bare_in_vain(crowded):
     assert "flush" not in report
     assert pytorch_of(report).startswith("reserved 20.0 MiB in 1 segment (native allocator;"), report
     assert re.search(r"wait: .*pid %d .*still holds" % crowded.holder.pid, " ".join(report.split()))
+
+
+@pytest.mark.parametrize("rule, ends", [("1", "a allocated"), ("1-2", "a OutOfMemoryError")])
+def test_an_injected_failure_is_answered_with_a_second_try(frameworks, rule, ends):
+    result = frameworks.run(
+        frameworks.command("native=a:20"), guarded=True, VRAMGUARD_INJECT=rule
+    )
+    assert ends in result.stdout, result.stdout + result.stderr

@@ -195,6 +195,12 @@ static void torch_child(void *argument)
     const size_t length = strlen(options.torch_settings);
     CHECK(length < sizeof options.torch_settings);
     CHECK(strcmp(options.torch_settings + length - 4, "x...") == 0);
+    setenv("WORLD_SIZE", "1", 1);
+    vg_option_read_environment(&options);
+    CHECK(!options.distributed);
+    setenv("WORLD_SIZE", "2", 1);
+    vg_option_read_environment(&options);
+    CHECK(options.distributed);
 }
 
 static void pytorchs_settings_are_read(void **state)
