@@ -180,9 +180,9 @@ static void prepare(const struct trim *t)
 static enum vg_helper_end help(struct trim *t, void (*run)(void *), void (*done)(void *),
                                uint64_t until_ns)
 {
-    struct vg_helper_task task = { .run = run, .done = done };
-    if (!vg_driver.cuCtxGetCurrent || vg_driver.cuCtxGetCurrent(&task.context) != CUDA_SUCCESS)
-        task.context = NULL;
+    const struct vg_helper_task task = { .run = run,
+                                         .done = done,
+                                         .context = (CUcontext)(uintptr_t)vg_driver_context() };
     const enum vg_helper_end end = vg_helper_run(&task, until_ns, tick, t);
     t->at.asked = 1;
     if (end == VG_HELPER_TIMED_OUT)
