@@ -48,15 +48,23 @@ static bool add_other_handled_signals(sigset_t *to)
 
 /* ---- SIGINT and SIGTERM ---- */
 
-static void mask_ours(const struct vg_line *line, int how)
+enum { OURS = 2 };
+static const int ours[OURS] = { SIGINT, SIGTERM };
+
+/* `which` and vg_line.held have one bit for each of `ours`. */
+static unsigned bit_of(int i)
 {
-    sigset_t ours;
-    sigemptyset(&ours);
-    if (line->holds_int)
-        sigaddset(&ours, SIGINT);
-    if (line->holds_term)
-        sigaddset(&ours, SIGTERM);
-    pthread_sigmask(how, &ours, NULL);
+    return 1U << i;
+}
+
+static void mask_ours(unsigned which, int how)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (int i = 0; i < OURS; i++)
+        if (which & bit_of(i))
+            sigaddset(&signals, ours[i]);
+    pthread_sigmask(how, &signals, NULL);
 }
 
 /* While it is blocked even an ignored signal becomes pending (kernel/signal.c, sig_ignored). */
@@ -71,24 +79,44 @@ static bool is_ignored(int signal_number)
 static void hold_signals(struct vg_line *line)
 {
     sigset_t before;
-    if (line->holds_int || line->holds_term || pthread_sigmask(SIG_SETMASK, NULL, &before) != 0)
+    if (line->held == bit_of(OURS) - 1 || pthread_sigmask(SIG_SETMASK, NULL, &before) != 0)
         return;
-    line->holds_int = sigismember(&before, SIGINT) == 0 && !is_ignored(SIGINT);
-    line->holds_term = sigismember(&before, SIGTERM) == 0 && !is_ignored(SIGTERM);
-    mask_ours(line, SIG_BLOCK);
+    for (int i = 0; i < OURS; i++)
+        if (sigismember(&before, ours[i]) == 0 && !is_ignored(ours[i]))
+            line->held |= bit_of(i);
+    mask_ours(line->held, SIG_BLOCK);
 }
 
-static void let_signals_through(struct vg_line *line)
+static void let_through(struct vg_line *line, unsigned which)
 {
-    mask_ours(line, SIG_UNBLOCK);
-    line->holds_int = line->holds_term = false;
+    mask_ours(which, SIG_UNBLOCK);
+    line->held &= ~which;
+}
+
+static void let_all_through(struct vg_line *line)
+{
+    let_through(line, line->held);
+}
+
+/* For a try, which may take long: a signal without a handler ends the program in it as ever. */
+static void let_through_what_ends_the_program(struct vg_line *line)
+{
+    unsigned those = 0;
+    for (int i = 0; i < OURS; i++)
+        if ((line->held & bit_of(i)) && !has_handler(ours[i]))
+            those |= bit_of(i);
+    let_through(line, those);
 }
 
 static bool has_signal(const struct vg_line *line)
 {
     sigset_t pending;
-    return sigpending(&pending) == 0 && ((line->holds_int && sigismember(&pending, SIGINT) == 1) ||
-                                         (line->holds_term && sigismember(&pending, SIGTERM) == 1));
+    if (sigpending(&pending) != 0)
+        return false;
+    for (int i = 0; i < OURS; i++)
+        if ((line->held & bit_of(i)) && sigismember(&pending, ours[i]) == 1)
+            return true;
+    return false;
 }
 
 /* ---- the wait ---- */
@@ -120,7 +148,7 @@ void vg_line_leave(struct vg_line *line)
     if (line->in_line)
         vg_queue_leave(line->queue, &line->place);
     line->in_line = false;
-    let_signals_through(line);
+    let_all_through(line);
 }
 
 void vg_line_keep(struct vg_line *line, struct vg_kept_place *out)
@@ -129,7 +157,7 @@ void vg_line_keep(struct vg_line *line, struct vg_kept_place *out)
     out->place = line->place;
     out->since_ns = line->start_ns;
     line->in_line = false;
-    let_signals_through(line);
+    let_all_through(line);
 }
 
 void vg_kept_place_leave(struct vg_kept_place *place)
@@ -173,10 +201,9 @@ static bool is_time_to_try(const struct vg_line *line, uint32_t freed, uint64_t 
 static bool mask_of_sleep(const struct vg_line *line, sigset_t *out)
 {
     pthread_sigmask(SIG_SETMASK, NULL, out);
-    if (line->holds_int)
-        sigdelset(out, SIGINT);
-    if (line->holds_term)
-        sigdelset(out, SIGTERM);
+    for (int i = 0; i < OURS; i++)
+        if (line->held & bit_of(i))
+            sigdelset(out, ours[i]);
     return add_other_handled_signals(out);
 }
 
@@ -275,7 +302,9 @@ enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *a
     enum vg_line_step step = next_step(line, measure, argument);
     if (step == VG_LINE_TRY && has_signal(line))
         step = VG_LINE_SIGNAL;
-    if (step != VG_LINE_SLEPT)
-        let_signals_through(line);
+    if (step == VG_LINE_TRY)
+        let_through_what_ends_the_program(line);
+    else if (step != VG_LINE_SLEPT)
+        let_all_through(line);
     return step;
 }

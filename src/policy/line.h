@@ -11,11 +11,11 @@
 struct vg_line {
     struct vg_queue *queue;
     struct vg_place place;
-    bool in_line;               /* false: the line is full, it waits without a place */
-    bool last_try;              /* it was chosen as the victim and has tried for the last time */
-    bool holds_int, holds_term; /* SIGINT and SIGTERM are blocked, and were not before */
-    uint32_t poll_ms;           /* time between tries without news; grows */
-    uint32_t freed_seen;        /* of queue->freed, before the last try */
+    bool in_line;        /* false: the line is full, it waits without a place */
+    bool last_try;       /* it was chosen as the victim and has tried for the last time */
+    unsigned held;       /* which of SIGINT and SIGTERM are blocked, and were not before */
+    uint32_t poll_ms;    /* time between tries without news; grows */
+    uint32_t freed_seen; /* of queue->freed, before the last try */
     uint64_t start_ns, deadline_ns, next_poll_ns, last_try_ns; /* CLOCK_MONOTONIC */
     uint64_t wanted_bytes;
 };
@@ -38,12 +38,13 @@ void vg_line_enter(struct vg_line *line, struct vg_queue *queue, struct vg_wait_
  * (VG_BYTES_UNKNOWN if it cannot); a try is made when it is this place's turn and enough is free,
  * and otherwise now and then, as not everybody tells what they free. No lock of ours may be held.
  *
- * Signals: from entering on SIGINT and SIGTERM are blocked in this thread but for the tries, and
- * one that is pending ends the wait; the program's handler runs then. Where there are other
- * threads, which would get them instead, they come in while this one sleeps, and handlers of other
- * signals have to wait for 10 ms at the most: so a handler that interrupts the sleep is theirs. One
- * that runs in another thread, during a try, or in the instant before the sleep, goes unnoticed.
- * When this returns VG_LINE_SLEPT they are still blocked. */
+ * Signals: from entering on SIGINT and SIGTERM are blocked in this thread, and one that is pending
+ * ends the wait; the program's handler runs then. In a try only those that have a handler stay
+ * blocked. Where there are other threads, which would get them instead, they come in while this one
+ * sleeps, and handlers of other signals have to wait for 10 ms at the most: so a handler that
+ * interrupts the sleep is theirs. One that runs in another thread, or in the instant before and
+ * after the sleep, goes unnoticed. When this returns VG_LINE_SLEPT or VG_LINE_TRY they are still
+ * blocked, until vg_line_leave or vg_line_keep. */
 enum vg_line_step vg_line_step(struct vg_line *line, uint64_t (*measure)(void *argument),
                                void *argument);
 

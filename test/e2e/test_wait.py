@@ -323,6 +323,29 @@ def test_signal_with_a_handler_ends_the_wait(scene, number, ticking):
     assert "a signal asks the program to end" in tried(waiter.end())
 
 
+def test_signal_during_a_try_ends_the_wait(scene):
+    """The first try begins at once, and takes as long as this driver does."""
+    scene.actor().holding(900)
+    waiter = scene.actor(SIMGPU_LATENCY="cuMemAlloc=500ms")
+    assert waiter.ask("handle %d" % signal.SIGTERM) == "handled"
+    waiter.begin("x", 500)
+    waiter.signal(signal.SIGTERM)
+    heard = [waiter.hear(5), waiter.hear(5)]
+    assert None not in heard, heard
+    assert waiter.allocated("x", max(heard, key=len))[0] == OUT_OF_MEMORY
+    assert "a signal asks the program to end" in tried(waiter.end())
+
+
+def test_signal_without_a_handler_ends_the_program_in_a_try(scene):
+    scene.actor().holding(900)
+    waiter = scene.actor(SIMGPU_LATENCY="cuMemAlloc=3s")
+    waiter.begin("x", 500)
+    start = time.monotonic()
+    waiter.signal(signal.SIGTERM)
+    assert waiter.end().code == -signal.SIGTERM
+    assert time.monotonic() - start < 1
+
+
 def test_signal_ends_the_wait_of_the_main_thread_among_others(scene):
     """As in PyTorch with data loaders: there are other threads, and a handler of SIGCHLD. A signal
     sent to the process reaches the main thread, unless that blocks it, which it does while it does
