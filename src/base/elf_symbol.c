@@ -1,7 +1,6 @@
 #include "base/elf_symbol.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 /* Pointers in a dynamic section are relocated in place by glibc on most architectures, and left as
@@ -11,7 +10,7 @@ static const void *dynamic_pointer(uintptr_t bias, uintptr_t value)
     return (const void *)(value < bias ? value + bias : value);
 }
 
-static bool describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
+bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
 {
     const ElfW(Dyn) *dynamic = NULL;
     *out = (struct vg_elf_object){ .bias = info->dlpi_addr,
@@ -60,7 +59,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *argument)
     (void)size;
     const struct search *const search = argument;
     struct vg_elf_object object;
-    if (!describe(info, &object))
+    if (!vg_elf_describe(info, &object))
         return 0;
     bool found = search->address >= object.start && search->address < object.end;
     if (search->soname)

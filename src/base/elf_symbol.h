@@ -7,6 +7,7 @@
 #define VRAMGUARD_BASE_ELF_SYMBOL_H
 
 #include <link.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ struct vg_elf_object {
     const char *soname;        /* "" when it has none; lives as long as the object is loaded */
     const char *path;          /* likewise */
 };
+
+/* Describes the object that dl_iterate_phdr shows. Returns false when it has no symbols. */
+bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out);
 
 /* Finds the loaded object whose DT_SONAME is `soname`, in the caller's link namespace. Returns 0 or
  * -ENOENT. The answer is valid while the object stays loaded. */

@@ -1,81 +1,36 @@
 #include "report/collect_own.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
-#include "base/elf_symbol.h"
-#include "base/text.h"
 #include "recorder/stack_merge.h"
 #include "report/label.h"
+#include "report/native_names.h"
 #include "report/python_frame.h"
-#include "report/symbol_name.h"
 
-/* The frames named for this report: the loader walks through all symbols of a module for each (up
- * to 1 ms in PyTorch's), and the stacks of a program have most of their frames in common. Emptied
- * at the start of each report, as a module can be unloaded between two. */
-struct named {
-    uint32_t count;
-    uint64_t addresses[128];
-    struct vg_snapshot_frame frames[128];
-};
+/* ---- names of frames ---- */
 
-/* Names one address with what the dynamic loader knows: exported symbols only. The tool names the
- * rest later from symbol tables and line tables. */
-static void look_up(uint64_t address, struct vg_snapshot_frame *out)
+static void note_frames(const uint64_t *addresses, uint32_t count, struct vg_native_names *names)
 {
-    Dl_info info;
-    *out = (struct vg_snapshot_frame){ .address = address, .module_offset = address };
-    /* A return address can lie behind the end of a function that never returns. */
-    if (dladdr((const void *)(uintptr_t)(address - 1), &info) == 0)
-        return;
-    out->module_offset = address - (uintptr_t)info.dli_fbase;
-    const char *module = info.dli_fname ? info.dli_fname : "";
-    char exe[64];
-    struct vg_elf_object object;
-    if (vg_elf_find_address((uintptr_t)(address - 1), &object) == 0 && !object.path[0]) {
-        vg_process_exe_name(exe, sizeof exe); /* argv[0] may be anything */
-        module = exe;
-    }
-    module = vg_text_base_name(module);
-    vg_text_sanitize(out->module, sizeof out->module, module, strlen(module));
-    if (info.dli_sname)
-        vg_symbol_name(out->function, sizeof out->function, info.dli_sname);
+    for (uint32_t i = 0; i < count; i++)
+        vg_native_names_add(names, addresses[i]);
 }
 
-/* Like look_up; `named` may be NULL: then nothing is remembered. */
-static void name_frame(uint64_t address, struct named *named, struct vg_snapshot_frame *out)
-{
-    uint32_t i = 0;
-    while (named && i < named->count && named->addresses[i] != address)
-        i++;
-    if (named && i < named->count) {
-        *out = named->frames[i];
-        return;
-    }
-    look_up(address, out);
-    if (named && i < sizeof named->addresses / sizeof *named->addresses) {
-        named->addresses[i] = address;
-        named->frames[i] = *out;
-        named->count++;
-    }
-}
-
-static uint32_t name_frames(const uint64_t *addresses, uint32_t count, struct named *named,
-                            struct vg_snapshot_frame *out)
+static uint32_t name_frames(const uint64_t *addresses, uint32_t count,
+                            struct vg_native_names *names, struct vg_snapshot_frame *out)
 {
     if (count > VG_SNAPSHOT_FRAMES)
         count = VG_SNAPSHOT_FRAMES;
     for (uint32_t i = 0; i < count; i++)
-        name_frame(addresses[i], named, &out[i]);
+        vg_native_names_get(names, addresses[i], &out[i]);
     return count;
 }
 
 /* Names the frames of a recorded stack, native and Python. Returns how many. */
 static uint32_t name_stack(struct vg_recorder *recorder, const struct vg_journal_stack *stack,
-                           struct named *named, struct vg_snapshot_frame *out)
+                           struct vg_native_names *names, struct vg_snapshot_frame *out)
 {
     struct vg_stack_cursor cursor = { 0 };
     struct vg_stack_item item;
@@ -85,9 +40,33 @@ static uint32_t name_stack(struct vg_recorder *recorder, const struct vg_journal
             vg_python_frame_describe(vg_recorder_code_record(recorder, item.python->code_id),
                                      item.python->line, &out[used++]);
         else
-            name_frame(item.address, named, &out[used++]);
+            vg_native_names_get(names, item.address, &out[used++]);
     }
     return used;
+}
+
+/* The failing call's recorded stack, NULL: it has only `failure->frames`. */
+static const struct vg_journal_stack *failing_stack(const struct vg_failure *failure)
+{
+    return vg_recorder_stack_record(failure->tables.recorder, failure->stack_id);
+}
+
+static void note_failing_call(const struct vg_failure *failure, struct vg_native_names *names)
+{
+    const struct vg_journal_stack *const stack = failing_stack(failure);
+    if (stack)
+        note_frames(stack->frames, stack->depth, names);
+    else
+        note_frames(failure->frames, failure->frame_count, names);
+}
+
+static uint32_t name_failing_call(const struct vg_failure *failure, struct vg_native_names *names,
+                                  struct vg_snapshot_frame *out)
+{
+    const struct vg_journal_stack *const stack = failing_stack(failure);
+    note_failing_call(failure, names);
+    return stack ? name_stack(failure->tables.recorder, stack, names, out)
+                 : name_frames(failure->frames, failure->frame_count, names, out);
 }
 
 _Static_assert((int)VG_SNAPSHOT_FRAMES >= (int)VG_STACK_FRAMES + (int)VG_PYTHON_FRAMES,
@@ -231,10 +210,9 @@ static uint32_t largest_site(const struct sums *sums)
     return best;
 }
 
-/* Frames of the site being labelled; too large for a thread's small stack. One report is made at a
- * time (emit.c). */
-static struct vg_snapshot_frame site_frames[VG_SNAPSHOT_FRAMES];
-static struct named named_frames;
+/* Too large for a thread's small stack. One report is made at a time (emit.c). */
+static struct vg_snapshot_frame site_frames[VG_SNAPSHOT_FRAMES]; /* of the site being labelled */
+static struct vg_native_names report_names;
 
 /* Of `frames`, innermost first, those of the program's own Python code: the first and the second.
  */
@@ -253,18 +231,26 @@ static void name_line(const struct vg_snapshot_frame *frames, uint32_t count, ch
         snprintf(out, cap, "%s %s", own[0]->location, vg_python_frame_short_name(own[0]));
 }
 
+static const struct vg_journal_stack *stack_of(const struct sums *sums, uint32_t stack_id)
+{
+    return vg_recorder_stack_record(sums->recorder, stack_id);
+}
+
 static void fill_site(const struct sums *sums, uint32_t stack_id, struct vg_snapshot_site *out)
 {
-    struct vg_recorder *const recorder = sums->recorder;
     const struct site_sum *const sum = &sums->sites[stack_id];
-    const struct vg_journal_stack *const stack = vg_recorder_stack_record(recorder, stack_id);
     *out = (struct vg_snapshot_site){ .bytes = sum->bytes,
                                       .count = sum->count,
                                       .stack_id = stack_id,
-                                      .steady = stack && is_steady(sum),
+                                      .steady = stack_of(sums, stack_id) && is_steady(sum),
                                       .span_ns = sums->now_ns - sum->first_ns };
+}
+
+static void label_site(const struct sums *sums, struct vg_snapshot_site *out)
+{
+    const struct vg_journal_stack *const stack = stack_of(sums, out->stack_id);
     if (stack) {
-        const uint32_t count = name_stack(recorder, stack, &named_frames, site_frames);
+        const uint32_t count = name_stack(sums->recorder, stack, &report_names, site_frames);
         vg_label_from_frames(site_frames, count, out->label, sizeof out->label);
         name_line(site_frames, count, out->line, sizeof out->line);
     }
@@ -273,24 +259,33 @@ static void fill_site(const struct sums *sums, uint32_t stack_id, struct vg_snap
                  stack ? "(stack without names)" : "(no stack recorded)");
 }
 
+/* Moves the largest sites to `out`, without their labels; the rest is summed up. */
+static void choose_sites(struct sums *sums)
+{
+    struct vg_snapshot *const out = sums->out;
+    uint32_t id;
+    while (out->site_count < VG_SNAPSHOT_SITES && (id = largest_site(sums)) != sums->site_cap) {
+        fill_site(sums, id, &out->sites[out->site_count++]);
+        sums->sites[id] = (struct site_sum){ 0 };
+    }
+    for (id = 0; id < sums->site_cap; id++) {
+        out->other_site_count += sums->sites[id].count > 0;
+        out->other_site_bytes += sums->sites[id].bytes;
+        out->other_site_allocations += sums->sites[id].count;
+    }
+}
+
 static void collect_sites(struct sums *sums)
 {
     struct vg_snapshot *const out = sums->out;
-    for (uint32_t id; (id = largest_site(sums)) != sums->site_cap;) {
-        struct site_sum *const sum = &sums->sites[id];
-        if (out->site_count < VG_SNAPSHOT_SITES) {
-            fill_site(sums, id, &out->sites[out->site_count++]);
-        } else {
-            /* The rest needs no order. */
-            for (id = 0; id < sums->site_cap; id++) {
-                out->other_site_count += sums->sites[id].count > 0;
-                out->other_site_bytes += sums->sites[id].bytes;
-                out->other_site_allocations += sums->sites[id].count;
-            }
-            return;
-        }
-        *sum = (struct site_sum){ 0 };
+    choose_sites(sums);
+    for (uint32_t i = 0; i < out->site_count; i++) {
+        const struct vg_journal_stack *const stack = stack_of(sums, out->sites[i].stack_id);
+        if (stack)
+            note_frames(stack->frames, stack->depth, &report_names);
     }
+    for (uint32_t i = 0; i < out->site_count; i++)
+        label_site(sums, &out->sites[i]);
 }
 
 static void collect_live(const struct vg_failure *failure, struct vg_snapshot *out)
@@ -323,39 +318,37 @@ void vg_collect_where(const struct vg_failure *failure, char *out, size_t cap)
 {
     static atomic_flag busy = ATOMIC_FLAG_INIT;
     static struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES]; /* too large for a thread's stack */
-    struct vg_recorder *const recorder = failure->tables.recorder;
-    const struct vg_journal_stack *const stack =
-        vg_recorder_stack_record(recorder, failure->stack_id);
+    static struct vg_native_names names;
     out[0] = '\0';
     if (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
         return;
-    const uint32_t count = stack ? name_stack(recorder, stack, NULL, frames)
-                                 : name_frames(failure->frames, failure->frame_count, NULL, frames);
+    vg_native_names_clear(&names);
+    const uint32_t count = name_failing_call(failure, &names, frames);
     vg_label_from_frames(frames, count, out, cap);
     atomic_flag_clear_explicit(&busy, memory_order_release);
 }
 
+static void collect_device(const struct vg_failure *failure, struct vg_snapshot *out)
+{
+    const struct vg_file_device *const device =
+        &failure->tables.recorder->header->devices[failure->device % VG_FILE_DEVICES];
+    out->peak_bytes = device->peak_bytes;
+    out->failed_count = device->failed_count;
+    collect_live(failure, out);
+}
+
 void vg_collect_own(const struct vg_failure *failure, struct vg_snapshot *out)
 {
-    struct vg_recorder *const recorder = failure->tables.recorder;
-    const struct vg_journal_stack *const stack =
-        vg_recorder_stack_record(recorder, failure->stack_id);
-    named_frames.count = 0;
-    out->frame_count =
-        stack ? name_stack(recorder, stack, &named_frames, out->frames)
-              : name_frames(failure->frames, failure->frame_count, &named_frames, out->frames);
     out->stack_truncated = failure->stack_truncated;
     out->stack_id = failure->stack_id;
-    vg_label_from_frames(out->frames, out->frame_count, out->where, sizeof out->where);
     vg_track_counts(failure->tables.track, &out->alloc_count, &out->free_count);
     out->untracked_bytes = failure->tables.track->lost_bytes;
     if (failure->tables.spilled)
         out->spill_cap_bytes = failure->tables.spilled->cap_bytes;
-    if (failure->device < 0)
-        return;
-    const struct vg_file_device *const device =
-        &recorder->header->devices[failure->device % VG_FILE_DEVICES];
-    out->peak_bytes = device->peak_bytes;
-    out->failed_count = device->failed_count;
-    collect_live(failure, out);
+    vg_native_names_clear(&report_names);
+    note_failing_call(failure, &report_names); /* to be looked up with the others */
+    if (failure->device >= 0)
+        collect_device(failure, out);
+    out->frame_count = name_failing_call(failure, &report_names, out->frames);
+    vg_label_from_frames(out->frames, out->frame_count, out->where, sizeof out->where);
 }
