@@ -80,18 +80,18 @@ def test_a_failure_that_no_policy_can_help(machine, say):
     later = {name: min(run[1] for run in runs) for name, runs in found.items()}
     say("a failing allocation, with its report: %(bare)d us bare, %(guarded)d us guarded" % first)
     say("the failures after it: %(bare)d us bare, %(guarded)d us guarded" % later)
-    assert first["guarded"] - first["bare"] < 10000  # the aim is 5000
+    assert first["guarded"] - first["bare"] < 5000  # the aim
     assert later["guarded"] - later["bare"] < 1000
 
 
 def test_a_report_of_many_lines(machine, say):
-    """Frames that the lines have in common are looked up once: 20 lines do not cost 30 ms more."""
+    """The frames of all lines are looked up together: 20 lines do not cost 30 ms more."""
     first = [
         int(re.search(r"first (\d+) us", machine.run(machine.program("failing", 1, 20), True).stdout)[1])
         for _ in range(TURNS)
     ]
     say("a failing allocation, with a report of 20 lines that hold memory: %d us" % min(first))
-    assert min(first) < 20000
+    assert min(first) < 5000 + 1000  # bare takes up to 1000
 
 
 def test_an_allocation_with_its_stack(machine, say):
