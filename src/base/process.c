@@ -51,7 +51,8 @@ static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t cap)
     return vg_process_read_file(path, out, cap);
 }
 
-int vg_process_identify(pid_t pid, struct vg_process_id *out)
+/* Like vg_process_identify; `out_state` is the letter of proc(5), of the main thread. */
+static int identify(pid_t pid, struct vg_process_id *out, char *out_state)
 {
     char stat_line[1024];
     const ssize_t length = read_proc(pid, "stat", stat_line, sizeof stat_line);
@@ -65,6 +66,7 @@ int vg_process_identify(pid_t pid, struct vg_process_id *out)
     if (!p || p[1] != ' ' || p[2] == '\0')
         return -EBADMSG;
     p += 2;
+    *out_state = *p;
     const bool ended = *p == 'Z' || *p == 'X' || *p == 'x';
     for (int field = 3; field < 22; field++) {
         /* A "zombie" with more threads has only lost its main thread. */
@@ -78,6 +80,12 @@ int vg_process_identify(pid_t pid, struct vg_process_id *out)
     *out = (struct vg_process_id){ .pid = pid > 0 ? pid : getpid(),
                                    .start_ticks = strtoull(p, NULL, 10) };
     return 0;
+}
+
+int vg_process_identify(pid_t pid, struct vg_process_id *out)
+{
+    char state;
+    return identify(pid, out, &state);
 }
 
 int vg_process_stat(pid_t pid, unsigned field, uint64_t *out)
@@ -122,18 +130,26 @@ uint64_t vg_process_owner_self(void)
     return owner;
 }
 
-bool vg_process_owner_alive(uint64_t owner)
+enum vg_process_activity vg_process_owner_activity(uint64_t owner)
 {
     struct vg_process_id id;
+    char state;
     const int saved_errno = errno;
     /* Most of those asked for are gone, hundreds of them after many kills: that is told without a
      * look into /proc. */
     const bool gone = kill(vg_process_owner_pid(owner), 0) != 0 && errno == ESRCH;
     errno = saved_errno;
     if (gone)
-        return false;
-    const int error = vg_process_identify(vg_process_owner_pid(owner), &id);
-    return error ? error != -ESRCH : vg_process_owner(&id) == owner;
+        return VG_PROCESS_GONE;
+    const int error = identify(vg_process_owner_pid(owner), &id, &state);
+    if (error == -ESRCH || (!error && vg_process_owner(&id) != owner))
+        return VG_PROCESS_GONE;
+    return !error && (state == 'T' || state == 't') ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
+}
+
+bool vg_process_owner_alive(uint64_t owner)
+{
+    return vg_process_owner_activity(owner) != VG_PROCESS_GONE;
 }
 
 int vg_process_command(pid_t pid, char *out, size_t cap)

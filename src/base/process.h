@@ -34,8 +34,17 @@ uint64_t vg_process_owner(const struct vg_process_id *id);
  * /proc cannot be read. */
 uint64_t vg_process_owner_self(void);
 
-/* Does the process of this word live (a zombie does not)? Yes if that cannot be found out, when no
- * descriptor is left, say: what belongs to a living process must not be taken from it. */
+enum vg_process_activity {
+    VG_PROCESS_GONE,    /* a zombie is, too */
+    VG_PROCESS_STOPPED, /* by a signal (SIGSTOP, Ctrl-Z) or a debugger: proc(5), states T and t */
+    VG_PROCESS_RUNS,    /* or sleeps */
+};
+
+/* What the process of this word does. It runs if that cannot be found out, when no descriptor is
+ * left, say: what belongs to a living process must not be taken from it. */
+enum vg_process_activity vg_process_owner_activity(uint64_t owner);
+
+/* Is the process of this word not gone? */
 bool vg_process_owner_alive(uint64_t owner);
 
 static inline pid_t vg_process_owner_pid(uint64_t owner)

@@ -22,6 +22,7 @@ struct entry {
     int64_t order_ns;
     uint64_t since_ns, deadline_ns;
     uint16_t kind, priority;
+    bool stopped;
 };
 
 struct listing {
@@ -58,7 +59,10 @@ static size_t copy_line(struct vg_registry_file *file, uint64_t now_ns, struct e
     for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
         const struct vg_waiter *const waiter = &queue->waiters[i];
         const uint64_t owner = waiter->owner;
-        if (!vg_queue_in_line(waiter, now_ns) || owner == 0 || !vg_process_owner_alive(owner))
+        if (!vg_queue_in_line(waiter, now_ns) || owner == 0)
+            continue;
+        const enum vg_process_activity activity = vg_process_owner_activity(owner);
+        if (activity == VG_PROCESS_GONE)
             continue;
         struct entry *const entry = &out[count++];
         *entry = (struct entry){ .owner = owner,
@@ -68,7 +72,8 @@ static size_t copy_line(struct vg_registry_file *file, uint64_t now_ns, struct e
                                  .since_ns = waiter->since_ns,
                                  .deadline_ns = waiter->deadline_ns,
                                  .kind = waiter->kind,
-                                 .priority = waiter->priority };
+                                 .priority = waiter->priority,
+                                 .stopped = activity == VG_PROCESS_STOPPED };
         for (size_t k = 0; k < member_count; k++)
             if (members[k].owner == owner)
                 entry->held_bytes = members[k].held_bytes;
@@ -87,7 +92,7 @@ static void add_row(struct listing *listing, const char *uuid, size_t place,
 {
     struct vg_table_row *const row = vg_table_add(&listing->table);
     snprintf(row->cells[GPU], VG_TABLE_CELL_CAP, "%.12s", uuid);
-    snprintf(row->cells[PLACE], VG_TABLE_CELL_CAP, "%zu", place);
+    snprintf(row->cells[PLACE], VG_TABLE_CELL_CAP, entry->stopped ? "%zu, stopped" : "%zu", place);
     snprintf(row->cells[PID], VG_TABLE_CELL_CAP, "%d", vg_process_owner_pid(entry->owner));
     vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, command);
     vg_size_format(row->cells[WANTS], entry->wanted_bytes);
@@ -102,8 +107,8 @@ static void print_json(const struct listing *listing, const char *uuid, size_t p
 {
     printf("%s\n  {\"gpu\": ", listing->count == 0 ? "" : ",");
     vg_json_print_string(uuid);
-    printf(", \"place\": %zu, \"pid\": %d, \"command\": ", place,
-           vg_process_owner_pid(entry->owner));
+    printf(", \"place\": %zu, \"stopped\": %s, \"pid\": %d, \"command\": ", place,
+           entry->stopped ? "true" : "false", vg_process_owner_pid(entry->owner));
     vg_json_print_string(command);
     printf(", \"wanted_bytes\": %llu, \"for\": ", (unsigned long long)entry->wanted_bytes);
     vg_json_print_string(kind_text(entry->kind));

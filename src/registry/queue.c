@@ -7,13 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/process.h"
 #include "base/size.h"
 
 #define SECOND_NS INT64_C(1000000000)
 #define MS_NS     INT64_C(1000000)
 
-bool (*vg_queue_owner_alive)(uint64_t owner) = vg_process_owner_alive;
+enum vg_process_activity (*vg_queue_owner_activity)(uint64_t owner) = vg_process_owner_activity;
 
 long vg_queue_wake(_Atomic uint32_t *word)
 {
@@ -90,7 +89,7 @@ unsigned vg_queue_sweep(struct vg_queue *queue)
     unsigned swept = 0;
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
         const uint64_t owner = atomic_load(&queue->waiters[i].owner);
-        if (owner != 0 && !vg_queue_owner_alive(owner))
+        if (owner != 0 && vg_queue_owner_activity(owner) == VG_PROCESS_GONE)
             swept += reclaim(queue, &queue->waiters[i], owner);
     }
     return swept;
@@ -165,19 +164,26 @@ static bool is_coming(const struct vg_waiter *waiter)
     return atomic_load(&waiter->kind) != VG_WAIT_ALLOCATION;
 }
 
+/* Whose turn it may be. */
+struct candidates {
+    bool without_coming;
+    bool stopped[VG_QUEUE_WAITERS]; /* those are passed over until they run again */
+    uint64_t now_ns;
+};
+
 /* First in line as the entries tell, be their owners alive or not. */
-static int first_in_line(const struct vg_queue *queue, bool without_coming, uint64_t now_ns)
+static int first_in_line(const struct vg_queue *queue, const struct candidates *candidates)
 {
     int first = -1;
     int64_t first_order = 0;
     uint64_t first_ticket = 0;
     for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
         const struct vg_waiter *const waiter = &queue->waiters[i];
-        if (!vg_queue_in_line(waiter, now_ns))
+        if (candidates->stopped[i] || !vg_queue_in_line(waiter, candidates->now_ns))
             continue;
         const uint64_t ticket = atomic_load(&waiter->ticket);
         const int64_t order = atomic_load(&waiter->order_ns);
-        const bool counts = !without_coming || !is_coming(waiter);
+        const bool counts = !candidates->without_coming || !is_coming(waiter);
         /* Left meanwhile: the order may be that of somebody who is only about to enter. */
         if (ticket == 0 || atomic_load(&waiter->ticket) != ticket || !counts)
             continue;
@@ -192,15 +198,21 @@ static int first_in_line(const struct vg_queue *queue, bool without_coming, uint
 
 static int find_head(struct vg_queue *queue, bool without_coming, uint64_t now_ns)
 {
+    struct candidates candidates = { .without_coming = without_coming, .now_ns = now_ns };
     for (unsigned tries = 0; tries <= VG_QUEUE_WAITERS; tries++) {
-        const int first = first_in_line(queue, without_coming, now_ns);
+        const int first = first_in_line(queue, &candidates);
         if (first < 0)
             return -1;
         const uint64_t owner = atomic_load(&queue->waiters[first].owner);
-        if (owner == vg_process_owner_self() || (owner != 0 && vg_queue_owner_alive(owner)))
+        if (owner == vg_process_owner_self())
             return first;
-        if (owner != 0)
-            reclaim(queue, &queue->waiters[first], owner);
+        if (owner == 0)
+            continue;
+        switch (vg_queue_owner_activity(owner)) {
+        case VG_PROCESS_RUNS: return first;
+        case VG_PROCESS_STOPPED: candidates.stopped[first] = true; break;
+        case VG_PROCESS_GONE: reclaim(queue, &queue->waiters[first], owner); break;
+        }
     }
     return -1;
 }

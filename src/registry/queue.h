@@ -10,9 +10,9 @@
  * head, at most 4 times and in the first 5 seconds of its wait.
  *
  * Everything is atomic words; there is no lock that a killed process could hold. An entry belongs
- * to pid and start time, and one whose owner is gone, or has overstayed its own deadline (it may be
- * stopped), is not in line. What a step has not finished when its process is killed, the next who
- * looks finishes or undoes.
+ * to pid and start time, and one whose owner is gone, or has overstayed its own deadline, is not in
+ * line; one whose owner is stopped has no turn, and its old place when it runs again. What a step
+ * has not finished when its process is killed, the next who looks finishes or undoes.
  *
  * Two words tell of news (futex(2)): `freed` counts what came free, `turns` changes of the order.
  * They are sampled before the look at the memory or the order whose outcome makes one sleep, so
@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/process.h"
 
 #ifndef VG_QUEUE_PLACES
 #define VG_QUEUE_PLACES 255 /* the model test (test/unit/test_queue_model.c) needs few */
@@ -91,8 +93,8 @@ enum vg_turn {
     VG_TURN_PASS, /* it may ask the driver although it is not the head; counted */
 };
 
-/* Does the process with this owner word live? Tests put their own in. */
-extern bool (*vg_queue_owner_alive)(uint64_t owner);
+/* What does the process with this owner word do? Tests put their own in. */
+extern enum vg_process_activity (*vg_queue_owner_activity)(uint64_t owner);
 
 /* Takes a place. Returns 0 or -ENOSPC. Any thread; never blocks. */
 int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request,
@@ -102,11 +104,13 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
 void vg_queue_leave(struct vg_queue *queue, const struct vg_place *place);
 
 /* Whose turn is it? `free_bytes` as measured now, VG_BYTES_UNKNOWN if not. Removes the dead from
- * the head of the line. A place that has been lost waits for nobody. */
+ * the head of the line, and passes over who is stopped. A place that has been lost waits for
+ * nobody. */
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,
                            uint64_t free_bytes, uint64_t now_ns);
 
-/* Index of the first in line at `now_ns`, -1 for none. Removes the dead before it. */
+/* Index of the first in line at `now_ns` that is not stopped, -1 for none. Removes the dead before
+ * it. */
 int vg_queue_head(struct vg_queue *queue, uint64_t now_ns);
 
 /* Is the entry in line at `now_ns`, as far as it tells itself? */

@@ -409,20 +409,25 @@ def test_python_handlers_run(scene, name):
     assert result.code == (1 if name == "SIGTERM" else -signal.SIGINT)
 
 
-def test_stopped_head_is_passed_a_second_after_its_time(scene):
+def test_stopped_head_is_passed_over(scene):
+    """Until it runs again: then it is the first in line as before."""
     holder = scene.actor().holding(600)
-    head = scene.actor(VRAMGUARD_POLICY="wait=2s")
-    head.begin("x", 600)
-    second = scene.actor()
-    second.begin("x", 600)
+    head, second, third = (scene.actor() for _ in range(3))
+    for waiter in (head, second, third):
+        waiter.begin("x", 600)
     head.signal(signal.SIGSTOP)
+    freed = time.monotonic()
     holder.free()
-    code, ms = second.awaited("x")
-    assert code == 0 and ms < 4500
-    second.free("x")
+    assert second.awaited("x")[0] == 0
+    assert time.monotonic() - freed < 1
+    assert [waiter["stopped"] for waiter in waiters(scene)] == [True, False]
+    assert " 1, stopped " in scene.vramguard("list", "--waiting", guarded=False).stdout
     head.signal(signal.SIGCONT)
-    assert head.awaited("x")[0] in (0, OUT_OF_MEMORY)
-    assert head.end().code == 0
+    second.free("x")
+    assert head.awaited("x")[0] == 0
+    assert third.hear(0.3) is None
+    head.free("x")
+    assert third.awaited("x")[0] == 0
     assert waiters(scene) == []
 
 

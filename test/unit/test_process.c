@@ -288,6 +288,35 @@ static void nobody_is_dead_for_lack_of_descriptors(void **state)
     assert_int_equal(run_child(without_descriptors_child, owners, text, sizeof text), 0);
 }
 
+static void tells_what_a_process_does(void **state)
+{
+    (void)state;
+    struct vg_process_id id;
+    int status;
+    const pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    assert_int_equal(vg_process_identify(pid, &id), 0);
+    const uint64_t owner = vg_process_owner(&id);
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_RUNS);
+    kill(pid, SIGSTOP);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_STOPPED);
+    assert_true(vg_process_owner_alive(owner));
+    kill(pid, SIGCONT);
+    assert_int_equal(waitpid(pid, &status, WCONTINUED), pid);
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_RUNS);
+    assert_int_equal(vg_process_owner_activity(owner + 1), VG_PROCESS_GONE); /* another start */
+    kill(pid, SIGKILL);
+    siginfo_t ended;
+    assert_int_equal(waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT), 0);
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_GONE); /* a zombie */
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_GONE);
+    assert_false(vg_process_owner_alive(owner));
+}
+
 #define REAL(name) cmocka_unit_test_setup(name, real_proc)
 #define FAKE(name) cmocka_unit_test_setup_teardown(name, fake_proc, end_fake_proc)
 
@@ -297,6 +326,7 @@ int main(void)
         REAL(knows_itself_and_a_child),
         REAL(reads_fields_of_stat),
         REAL(nobody_is_dead_for_lack_of_descriptors),
+        REAL(tells_what_a_process_does),
         REAL(nobody_is_not_alive),
         FAKE(hostile_names_do_not_shift_the_fields),
         FAKE(zombies_are_gone_but_not_leaders_of_threads),

@@ -28,12 +28,14 @@ static uint64_t owner_self(void)
 static struct vg_queue queue;
 
 enum { OWNERS = 1100 };
-static _Atomic bool is_dead[OWNERS];
+static _Atomic bool is_dead[OWNERS], is_stopped[OWNERS];
 
-static bool owner_lives(uint64_t owner)
+static enum vg_process_activity activity_of(uint64_t owner)
 {
     errno = ENOENT; /* as a look into /proc leaves it */
-    return !atomic_load(&is_dead[owner]);
+    if (atomic_load(&is_dead[owner]))
+        return VG_PROCESS_GONE;
+    return atomic_load(&is_stopped[owner]) ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
 }
 
 static int setup(void **state)
@@ -41,6 +43,7 @@ static int setup(void **state)
     (void)state;
     memset(&queue, 0, sizeof queue);
     memset(is_dead, 0, sizeof is_dead);
+    memset(is_stopped, 0, sizeof is_stopped);
     own_owner = 1000;
     return 0;
 }
@@ -217,7 +220,35 @@ static void the_dead_are_removed_from_the_head(void **state)
     assert_false(vg_queue_is_waited_for(&queue));
 }
 
-/* It may be stopped: it is no longer in line, and its place stays its own. */
+/* Also several, and in the middle; who is stopped keeps the place for later. */
+static void the_stopped_are_passed_over_until_they_run(void **state)
+{
+    (void)state;
+    const struct vg_place first = enter(1, SECONDS(100), 50, false);
+    const struct vg_place second = enter(2, SECONDS(100), 50, false);
+    const struct vg_place third = enter(3, SECONDS(100), 50, false);
+    const struct vg_place fourth = enter(4, SECONDS(100), 50, false);
+    atomic_store(&is_stopped[1], true);
+    atomic_store(&is_stopped[3], true);
+    assert_turn(&second, VG_TURN_HEAD, SECONDS(101));
+    assert_turn(&fourth, VG_TURN_NONE, SECONDS(101));
+    vg_queue_leave(&queue, &second);
+    assert_turn(&fourth, VG_TURN_HEAD, SECONDS(101));
+    assert_int_equal(vg_queue_head(&queue, SECONDS(101)), fourth.index);
+    assert_int_equal(vg_queue_sweep(&queue), 0);
+    atomic_store(&is_stopped[1], false);
+    assert_turn(&fourth, VG_TURN_NONE, SECONDS(101));
+    assert_turn(&first, VG_TURN_HEAD, SECONDS(101));
+    atomic_store(&is_stopped[1], true);
+    atomic_store(&is_stopped[4], true);
+    assert_int_equal(vg_queue_head(&queue, SECONDS(101)), -1);
+    vg_queue_leave(&queue, &first);
+    vg_queue_leave(&queue, &third);
+    vg_queue_leave(&queue, &fourth);
+    assert_false(vg_queue_is_waited_for(&queue));
+}
+
+/* It is no longer in line, and its place stays its own. */
 static void who_overstays_is_not_in_line(void **state)
 {
     (void)state;
@@ -447,6 +478,7 @@ int main(void)
         QUEUE_TEST(small_requests_pass_four_times),
         QUEUE_TEST(nobody_passes_after_five_seconds),
         QUEUE_TEST(the_dead_are_removed_from_the_head),
+        QUEUE_TEST(the_stopped_are_passed_over_until_they_run),
         QUEUE_TEST(who_overstays_is_not_in_line),
         QUEUE_TEST(a_full_line_is_refused_until_somebody_is_dead),
         QUEUE_TEST(an_entry_that_never_got_in_line_is_no_head),
@@ -456,6 +488,6 @@ int main(void)
         QUEUE_TEST(a_lost_place_does_not_keep_its_owner_waiting),
         QUEUE_TEST(threads_as_processes),
     };
-    vg_queue_owner_alive = owner_lives;
+    vg_queue_owner_activity = activity_of;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

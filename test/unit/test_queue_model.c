@@ -7,7 +7,8 @@
  * violation names its seed, and VG_TEST_SEED=N runs that one alone. VG_TEST_SEEDS=N runs so many.
  *
  * What must hold, checked at every step:
- *   1. Nobody acts as head if somebody before it, alive, was in line for the whole of its decision;
+ *   1. Nobody acts as head if somebody before it, alive and not stopped, was in line for the whole
+ *      of its decision;
  *      who was first for the whole of its decision does act as head. So two heads at a time are
  *      possible only for one decision each, made while the line changed.
  *   2. So those of equal rank who are served at the head are served in the order in which they
@@ -65,6 +66,7 @@ enum mutant {
     MUTANT_WAKE_ONLY,      /* a wake-up without a change of the word that is slept on */
     MUTANT_PASS_UNCOUNTED, /* the head is passed without end */
     MUTANT_TICKET_KEPT,    /* a released entry stays in line */
+    MUTANT_STOPPED_BLOCKS, /* who is stopped keeps the others from their turn */
     MUTANT_NO_AGING,       /* priority alone decides: seen by the test about starvation */
 };
 
@@ -155,6 +157,7 @@ struct thread {
     bool dead;
     uint64_t held_bytes;
     uint64_t stopped_until_ns;       /* 0: runs */
+    uint64_t frozen_until_ns;        /* likewise, for all threads of the process, and all see it */
     const volatile void *sleeps_on;  /* a futex word, NULL for the clock alone */
     uint64_t wakes_ns;               /* UINT64_MAX: never by itself */
     bool woken;                      /* by news, not by time */
@@ -236,12 +239,14 @@ static __attribute__((format(printf, 1, 2))) void violate(const char *format, ..
         to_scheduler(); /* which ends the run */
 }
 
-static bool model_alive(uint64_t owner)
+static enum vg_process_activity activity_now(uint64_t owner)
 {
     for (int i = 0; i < m.count; i++)
-        if (m.threads[i].owner == owner)
-            return !m.threads[i].dead;
-    return owner == UINT64_C(99); /* who sweeps at the end */
+        if (m.threads[i].owner == owner && m.threads[i].dead)
+            return VG_PROCESS_GONE;
+        else if (m.threads[i].owner == owner)
+            return m.threads[i].frozen_until_ns > m.now_ns ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
+    return owner == UINT64_C(99) ? VG_PROCESS_RUNS : VG_PROCESS_GONE; /* who sweeps at the end */
 }
 
 static uint64_t model_owner_self(void)
@@ -261,12 +266,12 @@ static uint64_t peek(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* Is there somebody, alive and in line, at this place, who is before `mine`? */
+/* Is there somebody, alive, not stopped, and in line, at this place, who is before `mine`? */
 static bool is_before(const struct vg_waiter *place, const struct vg_waiter *mine,
                       uint64_t my_ticket)
 {
     const uint64_t ticket = peek(&place->ticket), owner = peek(&place->owner);
-    if (place == mine || ticket == 0 || owner == 0 || !model_alive(owner) ||
+    if (place == mine || ticket == 0 || owner == 0 || activity_now(owner) != VG_PROCESS_RUNS ||
         m.now_ns >= peek(&place->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MODEL_MS)
         return false;
     if (atomic_load_explicit(&mine->holds_memory, memory_order_relaxed) &&
@@ -317,6 +322,15 @@ static void check_always(void)
         else if (thread->deciding)
             watch_decision(thread);
     }
+}
+
+/* What a thread that decides is told counts for its decision, be it different a moment later. */
+static enum vg_process_activity model_activity(uint64_t owner)
+{
+    check_always();
+    const enum vg_process_activity activity = activity_now(owner);
+    const bool is_hidden = m.mutant == MUTANT_STOPPED_BLOCKS && activity == VG_PROCESS_STOPPED;
+    return is_hidden ? VG_PROCESS_RUNS : activity;
 }
 
 static enum vg_turn model_turn(struct vg_queue *queue, const struct vg_place *place,
@@ -657,7 +671,7 @@ static void stop_process(uint64_t owner)
     const uint64_t until_ns = m.now_ns + draw_below(5000 * MODEL_MS);
     for (int i = 0; i < m.count; i++)
         if (m.threads[i].owner == owner) {
-            m.threads[i].stopped_until_ns = until_ns;
+            m.threads[i].stopped_until_ns = m.threads[i].frozen_until_ns = until_ns;
             m.threads[i].was_stopped = true;
         }
     m.stops_left--;
@@ -846,6 +860,7 @@ static void finds_every_fault(void **state)
         [MUTANT_SAMPLE_TURNS] = "sample `turns` late", [MUTANT_VICTIM_UNTOLD] = "victim untold",
         [MUTANT_LEAVE_UNTOLD] = "leave untold",        [MUTANT_WAKE_ONLY] = "wake only",
         [MUTANT_PASS_UNCOUNTED] = "pass uncounted",    [MUTANT_TICKET_KEPT] = "ticket kept",
+        [MUTANT_STOPPED_BLOCKS] = "stopped blocks",
     };
     for (enum mutant mutant = MUTANT_NONE + 1; mutant < MUTANT_NO_AGING; mutant++) {
         uint64_t seed = 1;
@@ -874,6 +889,6 @@ int main(void)
         cmocka_unit_test(finds_every_fault),
         cmocka_unit_test(the_meek_are_served),
     };
-    vg_queue_owner_alive = model_alive;
+    vg_queue_owner_activity = model_activity;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
