@@ -163,8 +163,10 @@ struct thread {
     bool woken;                      /* by news, not by time */
     const struct vg_line *line;      /* it is in line, from entering to leaving */
     bool deciding;                   /* within a step of the line */
+    uint64_t looked_ns;              /* the time that it goes by */
     unsigned before_all;             /* places that were before its own all the time, as bits */
     uint64_t before_tickets[PLACES]; /* whose they were */
+    uint64_t stopped_before[PLACES]; /* owners that were before it and stopped, 0: none */
     bool ever_preceded, was_stopped; /* in this decision; in this wait */
     bool choosing;                   /* it is choosing a victim */
     uint64_t passed_ticket;          /* the head that it counted itself past */
@@ -256,6 +258,8 @@ static uint64_t model_owner_self(void)
 
 static uint64_t model_now_ns(void)
 {
+    if (m.current >= 0)
+        self()->looked_ns = m.now_ns;
     return m.now_ns;
 }
 
@@ -266,13 +270,13 @@ static uint64_t peek(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* Is there somebody, alive, not stopped, and in line, at this place, who is before `mine`? */
+/* Is there somebody, alive and in line at `now_ns`, at this place, who is before `mine`? */
 static bool is_before(const struct vg_waiter *place, const struct vg_waiter *mine,
-                      uint64_t my_ticket)
+                      uint64_t my_ticket, uint64_t now_ns)
 {
     const uint64_t ticket = peek(&place->ticket), owner = peek(&place->owner);
-    if (place == mine || ticket == 0 || owner == 0 || activity_now(owner) != VG_PROCESS_RUNS ||
-        m.now_ns >= peek(&place->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MODEL_MS)
+    if (place == mine || ticket == 0 || owner == 0 || activity_now(owner) == VG_PROCESS_GONE ||
+        now_ns >= peek(&place->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MODEL_MS)
         return false;
     if (atomic_load_explicit(&mine->holds_memory, memory_order_relaxed) &&
         atomic_load_explicit(&place->kind, memory_order_relaxed) != VG_WAIT_ALLOCATION)
@@ -287,20 +291,28 @@ static void watch_decision(struct thread *thread)
     const struct vg_place *const place = &thread->line->place;
     for (unsigned i = 0; i < PLACES; i++) {
         const struct vg_waiter *const other = &m.queue.waiters[i];
-        if (is_before(other, &m.queue.waiters[place->index], place->ticket)) {
+        const struct vg_waiter *const mine = &m.queue.waiters[place->index];
+        /* It goes by the time when it looked at the clock. */
+        const bool before = is_before(other, mine, place->ticket, thread->looked_ns);
+        const bool stopped = activity_now(peek(&other->owner)) == VG_PROCESS_STOPPED;
+        if (before && stopped)
+            thread->stopped_before[i] = peek(&other->owner);
+        /* It may be taken for the first, and leave at once, when it runs again. */
+        if ((before && !stopped) || activity_now(thread->stopped_before[i]) == VG_PROCESS_RUNS)
             thread->ever_preceded = true;
-            if (peek(&other->ticket) == thread->before_tickets[i])
-                continue;
-        }
-        thread->before_all &= ~(1U << i);
+        if (!is_before(other, mine, place->ticket, m.now_ns) || stopped ||
+            peek(&other->ticket) != thread->before_tickets[i])
+            thread->before_all &= ~(1U << i);
     }
 }
 
 static void begin_decision(struct thread *thread)
 {
     thread->deciding = thread->line->in_line;
+    thread->looked_ns = m.now_ns;
     thread->before_all = (1U << PLACES) - 1;
     thread->ever_preceded = false;
+    memset(thread->stopped_before, 0, sizeof thread->stopped_before);
     for (unsigned i = 0; i < PLACES; i++)
         thread->before_tickets[i] = peek(&m.queue.waiters[i].ticket);
     if (thread->deciding)
