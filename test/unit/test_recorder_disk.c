@@ -1,0 +1,238 @@
+/* The recorder file's writer where there is no file, or no room for it to grow: the process goes
+ * on, and is told in one line. In a child each: what is wrong is told once a process. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#include "base/process.h"
+#include "recorder_fixture.h"
+
+static void use_without_a_file(void)
+{
+    CHECK(recorder.path[0] == '\0');
+    CHECK(use_slots(100000));
+    for (uint64_t i = 0; i < 2000; i++)
+        CHECK(stack_of(i, 20) == i + 1);
+    CHECK(recorder.header->live_slots == 100000);
+    vg_recorder_finish(&recorder, 3);
+    CHECK(recorder.header->exit_status == 3);
+}
+
+static void unwritable_folder_child(void *argument)
+{
+    setenv("XDG_STATE_HOME", argument, 1);
+    CHECK(open_at("") == 0);
+    use_without_a_file();
+}
+
+static void unwritable_folder_is_one_line(void **state)
+{
+    (void)state;
+    char text[4096], place[128];
+    fclose(fopen(in_scratch("file"), "w"));
+    snprintf(place, sizeof place, "%s/file/below", scratch);
+    assert_int_equal(run_child(unwritable_folder_child, place, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+    assert_non_null(strstr(text, place));
+    assert_non_null(strstr(text, "Not a directory"));
+}
+
+static void limit_file_size(rlim_t bytes)
+{
+    const struct rlimit limit = { .rlim_cur = bytes, .rlim_max = bytes };
+    signal(SIGXFSZ, SIG_DFL);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void no_room_for_the_header_child(void *argument)
+{
+    limit_file_size(4096);
+    CHECK(open_at(argument) == 0);
+    CHECK(access(argument, F_OK) != 0); /* nothing is left behind */
+    use_without_a_file();
+}
+
+static void no_room_for_the_header(void **state)
+{
+    (void)state;
+    char text[4096], path[128];
+    snprintf(path, sizeof path, "%s/limited", scratch);
+    assert_int_equal(run_child(no_room_for_the_header_child, path, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+    assert_non_null(strstr(text, path));
+    assert_non_null(strstr(text, "File too large"));
+}
+
+/* Goes on beyond what the file can hold: nothing is lost to the process. */
+static void outgrow_the_file(void)
+{
+    enum { SLOTS = 100000 };
+    CHECK(use_slots(SLOTS));
+    for (uint64_t i = 0; i < 3000; i++)
+        CHECK(stack_of(i, 30) == i + 1);
+    for (uint64_t i = 0; i < SLOTS; i++)
+        CHECK(recorder.slots[i].address == (i + 1) * 512);
+    for (uint32_t id = 1; id <= 3000; id++) {
+        const struct vg_journal_stack *const stack = vg_recorder_stack_record(&recorder, id);
+        CHECK(stack && stack->depth == 30);
+        CHECK(stack->frames[29] == 0x400000 + (id - 1) * 64 + 29);
+    }
+    CHECK(recorder.header->memory_only == 1);
+}
+
+static void check_outgrown_record(const char *path, uint64_t most_bytes)
+{
+    struct record record;
+    uint64_t bytes;
+    assert_true(read_record(path, &record));
+    assert_true(record.size_bytes <= most_bytes);
+    assert_int_equal(record.header->memory_only, 1);
+    assert_true(record.header->live_slots >= 100000);
+    assert_int_equal(count_live(&record, &bytes),
+                     record.area_bytes[VG_AREA_LIVE] / sizeof(struct vg_live_slot));
+    free_record(&record);
+}
+
+static void file_size_limit_child(void *argument)
+{
+    limit_file_size(300 * 1024);
+    CHECK(open_at(argument) == 0);
+    outgrow_the_file();
+}
+
+static void file_size_limit_on_growth(void **state)
+{
+    (void)state;
+    char text[4096], path[128];
+    snprintf(path, sizeof path, "%s/limited", scratch);
+    assert_int_equal(run_child(file_size_limit_child, path, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+    assert_non_null(strstr(text, "File too large"));
+    check_outgrown_record(path, 300 * 1024);
+}
+
+static void full_disk_child(void *argument)
+{
+    CHECK(open_at(argument) == 0);
+    outgrow_the_file();
+    /* The file system goes with this process. */
+    struct record record;
+    CHECK(read_record(argument, &record));
+    CHECK(record.header->memory_only == 1 && record.area_bytes[VG_AREA_LIVE] > 0);
+    free_record(&record);
+}
+
+static void mount_small(void *argument)
+{
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", scratch, "tmpfs", 0, "size=512k") != 0)
+        _exit(77);
+    full_disk_child(argument);
+}
+
+static void full_disk_on_growth(void **state)
+{
+    (void)state;
+    char text[4096], path[128];
+    snprintf(path, sizeof path, "%s/full", scratch);
+    const int status = run_child(mount_small, path, text, sizeof text);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("skipped: this machine does not let us mount a file system of our own\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+    assert_int_equal(line_count(text), 1);
+    assert_non_null(strstr(text, "No space left on device"));
+}
+
+static void deleted_file_child(void *argument)
+{
+    CHECK(open_at(argument) == 0);
+    CHECK(use_slots(1));
+    CHECK(unlink(argument) == 0);
+    outgrow_the_file();
+    CHECK(access(argument, F_OK) != 0); /* and not made again */
+}
+
+static void deleted_file_goes_on_in_memory(void **state)
+{
+    (void)state;
+    char text[4096], path[128];
+    snprintf(path, sizeof path, "%s/deleted", scratch);
+    assert_int_equal(run_child(deleted_file_child, path, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+}
+
+static void replaced_file_child(void *argument)
+{
+    CHECK(open_at(argument) == 0);
+    CHECK(use_slots(1));
+    FILE *const other = fopen(in_scratch("other"), "w");
+    fputs("precious", other);
+    fclose(other);
+    CHECK(rename(in_scratch("other"), argument) == 0);
+    outgrow_the_file();
+}
+
+static void file_in_our_place_is_left_alone(void **state)
+{
+    (void)state;
+    char text[4096], path[128], content[32];
+    snprintf(path, sizeof path, "%s/replaced", scratch);
+    assert_int_equal(run_child(replaced_file_child, path, text, sizeof text), 0);
+    assert_int_equal(line_count(text), 1);
+    assert_int_equal(vg_process_read_file(path, content, sizeof content), 8);
+    assert_string_equal(content, "precious");
+}
+
+/* Stands in for the C library's: allocating blocks can be interrupted by a signal on file systems
+ * that take their time (tmpfs before Linux 6.7). */
+static int interruptions;
+
+int posix_fallocate(int fd, off_t offset, off_t length)
+{
+    if (interruptions > 0) {
+        interruptions--;
+        return EINTR;
+    }
+    return fallocate(fd, 0, offset, length) == 0 ? 0 : errno;
+}
+
+static void interrupted_child(void *argument)
+{
+    interruptions = 1;
+    CHECK(open_at(argument) == 0);
+    CHECK(recorder.path[0] != '\0');
+    interruptions = 3;
+    CHECK(use_slots(5000));
+    CHECK(recorder.header->memory_only == 0);
+}
+
+static void growth_survives_a_signal(void **state)
+{
+    (void)state;
+    char text[4096], path[128];
+    snprintf(path, sizeof path, "%s/interrupted", scratch);
+    const int status = run_child(interrupted_child, path, text, sizeof text);
+    assert_string_equal(text, "");
+    assert_int_equal(status, 0);
+}
+
+#define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DISK_TEST(unwritable_folder_is_one_line),  DISK_TEST(no_room_for_the_header),
+        DISK_TEST(file_size_limit_on_growth),      DISK_TEST(full_disk_on_growth),
+        DISK_TEST(deleted_file_goes_on_in_memory), DISK_TEST(file_in_our_place_is_left_alone),
+        DISK_TEST(growth_survives_a_signal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
