@@ -2,11 +2,12 @@
 # all, data races for those that use threads.
 
 SANITIZE_OUT     := $(BUILD)/sanitize
-SANITIZE_ADDRESS := advice checkpoint elf_address elf_symbol guard guard_limit guard_python_code guard_spill \
-                    inject ledger limit lock mark native_names option policy process recorder recorder_disk \
-                    registry run_file shield size spilled text track trim
-SANITIZE_THREAD  := guard guard_limit guard_spill ledger lock recorder recorder_disk registry run_file spilled \
+SANITIZE_ADDRESS := advice checkpoint elf_address elf_symbol guard guard_concurrency guard_limit \
+                    guard_python_code guard_spill guard_spill_free inject ledger limit lock mark native_names \
+                    option policy process recorder recorder_disk registry run_file shield size spilled text \
                     track trim
+SANITIZE_THREAD  := guard guard_concurrency guard_limit guard_spill guard_spill_free ledger lock recorder \
+                    recorder_disk registry run_file spilled track trim
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
 SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -7,9 +7,8 @@
 
 #include <cmocka.h>
 #include <pthread.h>
-#include <sys/syscall.h>
 
-#include "core_fixture.h"
+#include "child.h"
 #include "guard/guard.h"
 
 #define LIMIT UINT64_C(1000000)
@@ -163,16 +162,6 @@ static int own(void **state)
 static int shared(void **state)
 {
     return set_up(state, "shared");
-}
-
-static char told[65536]; /* what the last child wrote to stderr */
-
-static void in_child(void (*run)(void *argument))
-{
-    const int status = run_child(run, NULL, told, sizeof told);
-    if (status != 0)
-        fputs(told, stderr);
-    assert_int_equal(status, 0);
 }
 
 static void to_the_byte_child(void *argument)
@@ -363,16 +352,6 @@ static void a_share_of_an_unknown_total_is_told(void **state)
 
 /* ---- the shared scope ---- */
 
-static pid_t fork_by_call(void)
-{
-    return fork();
-}
-
-static pid_t fork_by_system_call(void)
-{
-    return (pid_t)syscall(SYS_fork);
-}
-
 static pid_t (*make_child)(void);
 
 /* The child of a process that has used CUDA: shares, and is charged for its own only. */
@@ -406,12 +385,8 @@ static void forked_child_shares_the_account(void **state)
 static void child_of_a_system_call_shares_the_account(void **state)
 {
     (void)state;
-#ifdef SYS_fork
     make_child = fork_by_system_call;
     in_child(fork_after_use_child);
-#else
-    skip();
-#endif
 }
 
 static void fork_own_child(void *argument)
