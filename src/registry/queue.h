@@ -28,7 +28,7 @@
 #include "base/process.h"
 
 #ifndef VG_QUEUE_PLACES
-#define VG_QUEUE_PLACES 255 /* the model test (test/unit/test_queue_model.c) needs few */
+#define VG_QUEUE_PLACES 255 /* the model test (test/unit/queue_model.h) needs few */
 #endif
 
 enum {

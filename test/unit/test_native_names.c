@@ -55,7 +55,7 @@ static void an_address_is_where_a_call_returns_to(void **state)
 {
     (void)state;
     Dl_info info;
-    ElfW(Sym) *symbol;
+    ElfW(Sym) * symbol;
     const uint64_t start = function_at("libm.so.6", "nexttoward", &info);
     assert_int_not_equal(dladdr1((void *)(uintptr_t)start, &info, (void **)&symbol, RTLD_DL_SYMENT),
                          0);
