@@ -49,7 +49,7 @@ static struct {
     uint64_t wanted_bytes, freed_bytes;
     uint64_t claimed_bytes; /* what the hook or the library says */
     struct vg_trim_hook hook;
-    const char *library;
+    const char *plug_in;
     struct vg_trim_words words;
     struct vg_trim_facts facts;
     uint64_t timeout_ms;
@@ -282,7 +282,7 @@ static bool ask_hooks(struct trim *t)
 static void call_library(void *unused)
 {
     (void)unused;
-    const vg_trim_function function = vg_trim_library_open(work.library);
+    const vg_trim_function function = vg_trim_library_open(work.plug_in);
     if (function)
         work.claimed_bytes = function(work.device, work.wanted_bytes, work.freed_bytes, NULL);
 }
@@ -295,7 +295,7 @@ static bool ask_library(struct trim *t)
     if (!text[0] || !claim(t, until_ns))
         return true;
     prepare(t);
-    work.library = text;
+    work.plug_in = text;
     conclude(t, help(t, call_library, NULL, until_ns));
     return true;
 }

@@ -77,7 +77,7 @@ class Machine:
         self.folder = folder
         self.state = folder / "state"
         self.simgpu = BUILD / "simgpu"
-        self.library_path = [self.simgpu]
+        self.search_path = [self.simgpu]
         self.preload = BUILD / "libvramguard.so"
         # Report only: tests of what is tried before a failure say what is to be tried. None: the
         # default.
@@ -91,7 +91,7 @@ class Machine:
             HOME=str(self.folder),
             XDG_STATE_HOME=str(self.state),
             TMPDIR=str(self.folder),
-            LD_LIBRARY_PATH=":".join(map(str, self.library_path)),
+            LD_LIBRARY_PATH=":".join(map(str, self.search_path)),
             SIMGPU_DEVICES=DEVICE,
             SIMGPU_CONTEXT=CONTEXT,
             SIMGPU_ID=SIMGPU_ID,

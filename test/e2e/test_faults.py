@@ -149,7 +149,7 @@ def shadow(machine, soname):
     folder = machine.folder / "broken"
     folder.mkdir(exist_ok=True)
     (folder / soname).write_text("not a library")
-    machine.library_path.insert(0, folder)
+    machine.search_path.insert(0, folder)
 
 
 def test_missing_libunwind(machine, load_model):

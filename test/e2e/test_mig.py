@@ -32,7 +32,7 @@ def test_processes_of_the_instance(machine):
                     HERE / "mig_nvml.c"], check=True)
     uuid = machine.run([sys.executable, "-c", UUID_PROGRAM]).stdout.strip()
     pci = machine.run([sys.executable, "-c", PCI_PROGRAM]).stdout.strip()
-    machine.library_path.insert(0, fake)
+    machine.search_path.insert(0, fake)
     result = machine.run([sys.executable, "-c", PROGRAM], guarded=True,
                          FAKE_MIG=uuid.replace("GPU-", "MIG-"), FAKE_PCI=pci,
                          FAKE_PID=str(os.getpid()))

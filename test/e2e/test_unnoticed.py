@@ -62,11 +62,11 @@ def test_program_that_only_asks_for_devices_works(machine):
 
 
 def test_machine_without_a_driver_gives_the_same_error(machine):
-    machine.library_path = [machine.folder / "empty"]
-    machine.library_path[0].mkdir()
-    runtime = machine.library_path[0] / "libcudart.so.13"
+    machine.search_path = [machine.folder / "empty"]
+    machine.search_path[0].mkdir()
+    runtime = machine.search_path[0] / "libcudart.so.13"
     runtime.symlink_to(machine.simgpu / "libcudart.so.13")
-    (machine.library_path[0] / "libcuda.so.1").write_text("not a library")
+    (machine.search_path[0] / "libcuda.so.1").write_text("not a library")
     ask = [sys.executable, MODEL / "cuda_runtime.py"]
     bare, guarded = machine.both(ask)
     assert bare.code == 1

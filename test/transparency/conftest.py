@@ -70,7 +70,7 @@ class Machine:
     def __init__(self, folder):
         self.folder = folder
         self.state = folder / "state"
-        self.library_path = [SIMGPU, PROGRAMS]
+        self.search_path = [SIMGPU, PROGRAMS]
         self.before = []  # preloaded before the guard, and without it
         self.after = []
 
@@ -80,7 +80,7 @@ class Machine:
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "XDG_STATE_HOME": str(self.state),
-            "LD_LIBRARY_PATH": ":".join(map(str, self.library_path)),
+            "LD_LIBRARY_PATH": ":".join(map(str, self.search_path)),
             "SIMGPU_DEVICES": "64MiB",
             "SIMGPU_CONTEXT": "8MiB",
             "SIMGPU_QUIET": "1",

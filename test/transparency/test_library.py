@@ -56,7 +56,7 @@ def test_needs_only_libc():
 
 @pytest.mark.parametrize("age", ["older", "newer"])
 def test_drivers_that_do_not_fit_the_table(machine, driver_names, age):
-    machine.library_path = [PROGRAMS / age, PROGRAMS]
+    machine.search_path = [PROGRAMS / age, PROGRAMS]
     names = [name for name in driver_names if name] + ["cuMemAllocTelepathic"]
     _, guarded = machine.same([PROGRAMS / "odd_client", *names])
     assert "finds itself: 1" in guarded.stdout and guarded.wrapped >= 4

@@ -33,5 +33,5 @@ def test_switched_off(machine):
 
 
 def test_without_a_driver(machine):
-    machine.library_path = [PROGRAMS]
+    machine.search_path = [PROGRAMS]
     machine.same([PROGRAMS / "lookups", "none", OPENED])
