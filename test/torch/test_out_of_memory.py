@@ -2,10 +2,15 @@
 the most. What a program sees must be PyTorch's own error, whatever was tried before it."""
 
 import re
+import signal
+import time
 
 import pytest
 from conftest import PROGRAMS, REAL_GPU, ROOT, guard_lines, plain
 from test_basics import ALLOCATORS
+
+# What a shell starts in the background ignores it, and so would the programs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # bert-large-uncased takes 1.25 GiB, and the context that loads it some 0.3 more.
 TOO_LITTLE = "1000MiB" if not REAL_GPU else "1300MiB"
@@ -92,6 +97,34 @@ def test_waits_for_another_process(machine, bert_large, neighbour, allocator):
     assert result.code == 0, result.stderr
     assert result.stdout == "loaded {'cuda': 1278}\nas saved True\n"
     assert guard_lines(result, r"GPU 0: got \S+ \S+ after ") and "out of memory: " not in result.stderr
+
+
+AMONG_THREADS = """
+import torch
+a = torch.rand(2000, 2000)
+a @ a  # starts PyTorch's threads
+torch.zeros(1, device="cuda")
+print("waiting", flush=True)
+try:
+    torch.empty(4 << 30, dtype=torch.uint8, device="cuda")
+except torch.cuda.OutOfMemoryError:
+    print("never caught: Python comes to its KeyboardInterrupt first")
+"""
+
+
+def test_control_c_ends_the_wait(machine):
+    """Among PyTorch's threads, and at once: the program goes on to its KeyboardInterrupt."""
+    machine.neighbour("--leave", TOO_LITTLE)
+    program = machine.start(machine.code(AMONG_THREADS), True)
+    assert program.stdout.readline() == "waiting\n"
+    time.sleep(1.5)
+    start = time.monotonic()
+    program.send_signal(signal.SIGINT)
+    result = machine.finish(program)
+    assert time.monotonic() - start < 5
+    assert (result.code, result.stdout) == (-signal.SIGINT, "")
+    assert result.own_stderr.splitlines()[-1] == "KeyboardInterrupt", result.stderr
+    assert guard_lines(result, "gave up waiting .*: a signal asks the program to end")
 
 
 def test_falls_back_to_the_cpu(machine, bert_large):
