@@ -81,9 +81,10 @@ static void add_addresses(const struct vg_elf_object *object)
         const uintptr_t span = object->end - object->start;
         const uintptr_t address = object->start + ((uintptr_t)rand() * 4 + i) % span;
         ElfW(Sym) *symbol = NULL;
+        if (dladdr1((const void *)address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0)
+            continue; /* a hole between segments, for which there may be no code */
         add(address);
-        if (dladdr1((const void *)address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
-            !info.dli_saddr)
+        if (!info.dli_saddr)
             continue;
         add((uintptr_t)info.dli_saddr);
         if ((uintptr_t)info.dli_saddr > object->start)

@@ -208,7 +208,7 @@ static void small_stack_child(void *argument)
     CHECK(vg_guard_enter()); /* makes the state, which takes more */
     vg_guard_leave();
     pthread_attr_init(&small);
-    CHECK(pthread_attr_setstacksize(&small, 16384) == 0);
+    CHECK(pthread_attr_setstacksize(&small, (size_t)sysconf(_SC_THREAD_STACK_MIN)) == 0);
     CHECK(pthread_create(&thread, &small, spill_on_a_small_stack, NULL) == 0);
     pthread_join(thread, NULL);
 }
