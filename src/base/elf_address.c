@@ -98,7 +98,8 @@ static int visit(struct dl_phdr_info *info, size_t size, void *argument)
         return 0;
     vg_elf_name_addresses(&object, items, count);
     for (size_t i = 0; i < count; i++)
-        lookup->found(&object, &items[i], lookup->argument);
+        if (vg_elf_covers(info, items[i].address))
+            lookup->found(&object, &items[i], lookup->argument);
     return 0;
 }
 

@@ -48,6 +48,17 @@ bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
     return true;
 }
 
+bool vg_elf_covers(const struct dl_phdr_info *info, uintptr_t address)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD &&
+            address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz)
+            return true;
+    }
+    return false;
+}
+
 struct search {
     const char *soname, *symbol; /* one of the two, or NULL: search by address */
     uintptr_t address;
@@ -61,7 +72,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *argument)
     struct vg_elf_object object;
     if (!vg_elf_describe(info, &object))
         return 0;
-    bool found = search->address >= object.start && search->address < object.end;
+    bool found = vg_elf_covers(info, search->address);
     if (search->soname)
         found = strcmp(object.soname, search->soname) == 0;
     else if (search->symbol)

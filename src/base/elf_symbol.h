@@ -13,7 +13,7 @@
 
 struct vg_elf_object {
     uintptr_t bias;       /* address in memory minus address in the file */
-    uintptr_t start, end; /* mapped range, end exclusive */
+    uintptr_t start, end; /* of the first and of the last segment; others may lie between two */
     const ElfW(Sym) * symbols;
     const char *strings;
     const uint32_t *gnu_hash;  /* DT_GNU_HASH, or NULL */
@@ -24,6 +24,10 @@ struct vg_elf_object {
 
 /* Describes the object that dl_iterate_phdr shows. Returns false when it has no symbols. */
 bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out);
+
+/* Is the address in a segment of that object? Where pages may be larger than here, there are holes
+ * between segments, and the kernel puts other mappings into those of what it loads itself. */
+bool vg_elf_covers(const struct dl_phdr_info *info, uintptr_t address);
 
 /* Finds the loaded object whose DT_SONAME is `soname`, in the caller's link namespace. Returns 0 or
  * -ENOENT. The answer is valid while the object stays loaded. */

@@ -34,6 +34,8 @@ void vg_lock_wait(struct vg_lock *lock)
             nanosleep(&pause, NULL);
 #if defined(__x86_64__)
         __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
 #endif
     }
     errno = saved_errno;

@@ -111,17 +111,6 @@ struct below {
     uint32_t count;
 };
 
-static bool contains(const struct dl_phdr_info *info, uint64_t address)
-{
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
-        if (header->p_type == PT_LOAD &&
-            address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz)
-            return true;
-    }
-    return false;
-}
-
 /* One look at all objects instead of one for each frame: few have such a name. */
 static int look_below(struct dl_phdr_info *info, size_t size, void *argument)
 {
@@ -130,7 +119,7 @@ static int look_below(struct dl_phdr_info *info, size_t size, void *argument)
     if (!info->dlpi_name || caller_of(vg_text_base_name(info->dlpi_name)) != below->caller)
         return 0;
     for (uint32_t i = 0; i < below->count; i++)
-        if (contains(info, below->frames[i] - 1))
+        if (vg_elf_covers(info, below->frames[i] - 1))
             return 1;
     return 0;
 }

@@ -61,48 +61,63 @@ static void add(uintptr_t address)
         compare_batch();
 }
 
-static int add_object(struct dl_phdr_info *info, size_t size, void *argument)
-{
+static struct loaded {
     struct vg_elf_object object;
-    (void)size;
-    struct vg_elf_object *const objects = argument;
-    static size_t count;
-    if (vg_elf_describe(info, &object) && count < BATCH)
-        objects[count++] = object;
+    const ElfW(Phdr) * headers;
+    int header_count;
+} loaded[BATCH];
+static size_t loaded_count;
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    (void)size, (void)argument;
+    struct loaded *const one = &loaded[loaded_count];
+    if (loaded_count < BATCH && vg_elf_describe(info, &one->object)) {
+        one->headers = info->dlpi_phdr;
+        one->header_count = info->dlpi_phnum;
+        loaded_count++;
+    }
     return 0;
+}
+
+/* Between segments there is no code; dladdr counts it as the object's on some systems only. */
+static void add_if_in_segment(const struct loaded *one, uintptr_t address)
+{
+    for (int i = 0; i < one->header_count; i++) {
+        const uintptr_t start = one->object.bias + one->headers[i].p_vaddr;
+        if (one->headers[i].p_type == PT_LOAD && address >= start &&
+            address < start + one->headers[i].p_memsz)
+            add(address);
+    }
 }
 
 /* At random in an object: anything, the start of the symbol there, what is right before it, and the
  * first byte behind. */
-static void add_addresses(const struct vg_elf_object *object)
+static void add_addresses(const struct loaded *one)
 {
     for (uint32_t i = 1; i < 400; i++) {
         Dl_info info;
-        const uintptr_t span = object->end - object->start;
-        const uintptr_t address = object->start + ((uintptr_t)rand() * 4 + i) % span;
+        const uintptr_t span = one->object.end - one->object.start;
+        const uintptr_t address = one->object.start + ((uintptr_t)rand() * 4 + i) % span;
         ElfW(Sym) *symbol = NULL;
-        if (dladdr1((const void *)address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0)
-            continue; /* a hole between segments, for which there may be no code */
-        add(address);
-        if (!info.dli_saddr)
+        add_if_in_segment(one, address);
+        if (dladdr1((const void *)address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
+            !info.dli_saddr)
             continue;
-        add((uintptr_t)info.dli_saddr);
-        if ((uintptr_t)info.dli_saddr > object->start)
-            add((uintptr_t)info.dli_saddr - 1);
-        if ((uintptr_t)info.dli_saddr + symbol->st_size < object->end)
-            add((uintptr_t)info.dli_saddr + symbol->st_size);
+        add_if_in_segment(one, (uintptr_t)info.dli_saddr);
+        add_if_in_segment(one, (uintptr_t)info.dli_saddr - 1);
+        add_if_in_segment(one, (uintptr_t)info.dli_saddr + symbol->st_size);
     }
 }
 
 static void tells_what_dladdr_tells(void **state)
 {
     (void)state;
-    static struct vg_elf_object objects[BATCH];
     assert_non_null(dlopen("libstdc++.so.6", RTLD_NOW)); /* many names, and long ones */
     assert_non_null(dlopen("libm.so.6", RTLD_NOW));
-    dl_iterate_phdr(add_object, objects);
-    for (size_t i = 0; i < BATCH && objects[i].symbols; i++)
-        add_addresses(&objects[i]);
+    dl_iterate_phdr(note_object, NULL);
+    for (size_t i = 0; i < loaded_count; i++)
+        add_addresses(&loaded[i]);
     compare_batch();
     print_message("%lu addresses, %lu of them in a symbol\n", compared, with_symbol);
     assert_true(compared > 1000 && with_symbol > 500);

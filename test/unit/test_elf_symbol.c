@@ -110,6 +110,29 @@ static void reads_the_old_hash_table_too(void **state)
     assert_null(vg_elf_symbol(&bare, "alpha"));
 }
 
+/* Made by hand: segments with a hole between them, and a header that is no segment. */
+static void what_lies_in_a_hole_is_not_the_objects(void **state)
+{
+    (void)state;
+    const ElfW(Phdr) headers[] = {
+        { .p_type = PT_LOAD, .p_vaddr = 0, .p_memsz = 0x1000 },
+        { .p_type = PT_NOTE, .p_vaddr = 0x8000, .p_memsz = 0x1000 },
+        { .p_type = PT_LOAD, .p_vaddr = 0x10000, .p_memsz = 0x800 },
+    };
+    const struct dl_phdr_info info = { .dlpi_addr = 0x500000,
+                                       .dlpi_phdr = headers,
+                                       .dlpi_phnum = 3 };
+    assert_false(vg_elf_covers(&info, 0x4fffff));
+    assert_true(vg_elf_covers(&info, 0x500000));
+    assert_true(vg_elf_covers(&info, 0x500fff));
+    assert_false(vg_elf_covers(&info, 0x501000));
+    assert_false(vg_elf_covers(&info, 0x508000));
+    assert_true(vg_elf_covers(&info, 0x510000));
+    assert_true(vg_elf_covers(&info, 0x5107ff));
+    assert_false(vg_elf_covers(&info, 0x510800));
+    assert_false(vg_elf_covers(&info, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +141,7 @@ int main(void)
         cmocka_unit_test(finds_nothing_that_is_not_there),
         cmocka_unit_test(leaves_dlerror_alone),
         cmocka_unit_test(reads_the_old_hash_table_too),
+        cmocka_unit_test(what_lies_in_a_hole_is_not_the_objects),
     };
     return cmocka_run_group_tests(tests, find_libc, NULL);
 }
