@@ -39,8 +39,10 @@ static void header_says_who_and_when(void **state)
     assert_int_equal(strlen(header->boot_id), 36);
     assert_int_equal(header->end, VG_END_NONE);
     assert_int_equal(header->memory_only, 0);
-    const uint64_t now = (uint64_t)time(NULL) * 1000000000;
-    assert_in_range(header->start_realtime_ns, now - UINT64_C(60000000000), now + 1000000000);
+    struct timespec time; /* not time(2)'s, which is up to a tick behind */
+    clock_gettime(CLOCK_REALTIME, &time);
+    const uint64_t now_ns = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+    assert_in_range(header->start_realtime_ns, now_ns - UINT64_C(60000000000), now_ns);
     free_record(&record);
 }
 
