@@ -64,7 +64,6 @@ static uint32_t name_failing_call(const struct vg_failure *failure, struct vg_na
                                   struct vg_snapshot_frame *out)
 {
     const struct vg_journal_stack *const stack = failing_stack(failure);
-    note_failing_call(failure, names);
     return stack ? name_stack(failure->tables.recorder, stack, names, out)
                  : name_frames(failure->frames, failure->frame_count, names, out);
 }
@@ -323,6 +322,7 @@ void vg_collect_where(const struct vg_failure *failure, char *out, size_t cap)
     if (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
         return;
     vg_native_names_clear(&names);
+    note_failing_call(failure, &names);
     const uint32_t count = name_failing_call(failure, &names, frames);
     vg_label_from_frames(frames, count, out, cap);
     atomic_flag_clear_explicit(&busy, memory_order_release);
