@@ -2,7 +2,7 @@
 # all, data races for those that use threads.
 
 SANITIZE_OUT     := $(BUILD)/sanitize
-SANITIZE_ADDRESS := advice checkpoint elf_address elf_symbol guard guard_concurrency guard_limit \
+SANITIZE_ADDRESS := advice advice_torch checkpoint elf_address elf_symbol guard guard_concurrency guard_limit \
                     guard_python_code guard_spill guard_spill_free inject ledger limit lock mark native_names \
                     option policy process recorder recorder_disk registry run_file shield size spilled text \
                     track trim

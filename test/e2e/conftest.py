@@ -29,6 +29,8 @@ SIMGPU_ID = "e2e-%d-%08x" % (os.getuid(), zlib.crc32(str(BUILD).encode()))
 DEVICE = "256MiB"
 CONTEXT = "32MiB"
 
+# What a shell starts in the background ignores SIGINT, and so would the programs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UUID_PROGRAM = """
 import ctypes, uuid

@@ -14,9 +14,6 @@ from conftest import FIRST_LINE
 OUT_OF_MEMORY = 2
 HERE = str(Path(__file__).parent)
 
-# What a shell starts in the background ignores it, and so would the actors.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 
 @pytest.fixture
 def scene(machine):

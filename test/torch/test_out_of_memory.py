@@ -9,9 +9,6 @@ import pytest
 from conftest import PROGRAMS, REAL_GPU, ROOT, guard_lines, plain
 from test_basics import ALLOCATORS
 
-# What a shell starts in the background ignores it, and so would the programs.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # bert-large-uncased takes 1.25 GiB, and the context that loads it some 0.3 more.
 TOO_LITTLE = "1000MiB" if not REAL_GPU else "1300MiB"
 ENOUGH_FOR_ONE = "2200MiB"

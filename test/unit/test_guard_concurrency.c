@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <pthread.h>
 
 #include "guard_fixture.h"
 
@@ -131,8 +130,6 @@ enum { THREADS = 8, ROUNDS = 500, KEPT = 100 };
 enum { THREADS = 8, ROUNDS = 5000, KEPT = 1000 };
 #endif
 
-static pthread_barrier_t start_line;
-
 static void *allocate_and_free(void *argument)
 {
     static _Thread_local CUdeviceptr kept[KEPT];
@@ -148,12 +145,8 @@ static void *allocate_and_free(void *argument)
 
 static void threads_child(void *argument)
 {
-    pthread_t threads[THREADS];
-    pthread_barrier_init(&start_line, NULL, THREADS);
-    for (int i = 0; i < THREADS; i++)
-        CHECK(pthread_create(&threads[i], NULL, allocate_and_free, argument) == 0);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+    (void)argument;
+    run_threads(THREADS, allocate_and_free);
     CHECK(driver.alloc_calls == THREADS * ROUNDS);
 }
 
@@ -187,13 +180,9 @@ static CUresult always_full(CUdeviceptr *address, size_t bytes)
 
 static void failing_threads_child(void *argument)
 {
-    pthread_t threads[THREADS];
+    (void)argument;
     vg_driver.cuMemAlloc_v2 = always_full;
-    pthread_barrier_init(&start_line, NULL, THREADS);
-    for (int i = 0; i < THREADS; i++)
-        CHECK(pthread_create(&threads[i], NULL, fail_once, argument) == 0);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+    run_threads(THREADS, fail_once);
 }
 
 static void threads_that_fail_together_are_all_told(void **state)

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <pthread.h>
 
 #include "child.h"
 #include "guard/guard.h"
@@ -443,7 +442,6 @@ enum { THREADS = 8, ROUNDS = 1000 };
 enum { THREADS = 8, ROUNDS = 20000 };
 #endif
 
-static pthread_barrier_t start_line;
 static _Atomic uint64_t taken;
 
 /* ThreadSanitizer does not bear libunwind's clean-up at the end of a thread. */
@@ -499,23 +497,13 @@ static void use_up_reports(void)
         CHECK(take(&address, LIMIT + 1) == CUDA_ERROR_OUT_OF_MEMORY);
 }
 
-static void run_threads(void *(*run)(void *))
-{
-    pthread_t threads[THREADS];
-    use_up_reports();
-    pthread_barrier_init(&start_line, NULL, THREADS);
-    for (int i = 0; i < THREADS; i++)
-        CHECK(pthread_create(&threads[i], NULL, run, (void *)(uintptr_t)(i + 1)) == 0);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-}
-
 static void last_byte_child(void *argument)
 {
     CUdeviceptr address;
     (void)argument;
     CHECK(take(&address, LIMIT - 10000) == CUDA_SUCCESS);
-    run_threads(take_the_rest);
+    use_up_reports();
+    run_threads(THREADS, take_the_rest);
     CHECK(taken == 10000 && left_on(0) == 0);
 }
 
@@ -528,7 +516,8 @@ static void threads_race_for_the_last_byte(void **state)
 static void churn_child(void *argument)
 {
     (void)argument;
-    run_threads(take_and_give);
+    use_up_reports();
+    run_threads(THREADS, take_and_give);
     CHECK(driver.most_bytes <= (int64_t)LIMIT && driver.most_bytes > (int64_t)LIMIT / 2);
     CHECK(left_on(0) == LIMIT);
 }

@@ -11,7 +11,23 @@
 #include <sys/resource.h>
 
 #include "base/process.h"
+#include "child.h"
 #include "recorder_fixture.h"
+
+/* Path of `name` in the test's folder, for as long as the test runs. */
+static char *path_of(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", scratch, name);
+    return path;
+}
+
+/* One line was told, and `what` is in it. */
+static void expect_one_line(const char *what)
+{
+    assert_int_equal(line_count(told), 1);
+    assert_non_null(strstr(told, what));
+}
 
 static void use_without_a_file(void)
 {
@@ -34,13 +50,11 @@ static void unwritable_folder_child(void *argument)
 static void unwritable_folder_is_one_line(void **state)
 {
     (void)state;
-    char text[4096], place[128];
+    char *const place = path_of("file/below");
     fclose(fopen(in_scratch("file"), "w"));
-    snprintf(place, sizeof place, "%s/file/below", scratch);
-    assert_int_equal(run_child(unwritable_folder_child, place, text, sizeof text), 0);
-    assert_int_equal(line_count(text), 1);
-    assert_non_null(strstr(text, place));
-    assert_non_null(strstr(text, "Not a directory"));
+    in_child_with(unwritable_folder_child, place);
+    expect_one_line(place);
+    expect_one_line("Not a directory");
 }
 
 static void limit_file_size(rlim_t bytes)
@@ -61,12 +75,10 @@ static void no_room_for_the_header_child(void *argument)
 static void no_room_for_the_header(void **state)
 {
     (void)state;
-    char text[4096], path[128];
-    snprintf(path, sizeof path, "%s/limited", scratch);
-    assert_int_equal(run_child(no_room_for_the_header_child, path, text, sizeof text), 0);
-    assert_int_equal(line_count(text), 1);
-    assert_non_null(strstr(text, path));
-    assert_non_null(strstr(text, "File too large"));
+    char *const path = path_of("limited");
+    in_child_with(no_room_for_the_header_child, path);
+    expect_one_line(path);
+    expect_one_line("File too large");
 }
 
 /* Goes on beyond what the file can hold: nothing is lost to the process. */
@@ -109,11 +121,9 @@ static void file_size_limit_child(void *argument)
 static void file_size_limit_on_growth(void **state)
 {
     (void)state;
-    char text[4096], path[128];
-    snprintf(path, sizeof path, "%s/limited", scratch);
-    assert_int_equal(run_child(file_size_limit_child, path, text, sizeof text), 0);
-    assert_int_equal(line_count(text), 1);
-    assert_non_null(strstr(text, "File too large"));
+    char *const path = path_of("limited");
+    in_child_with(file_size_limit_child, path);
+    expect_one_line("File too large");
     check_outgrown_record(path, 300 * 1024);
 }
 
@@ -139,16 +149,13 @@ static void mount_small(void *argument)
 static void full_disk_on_growth(void **state)
 {
     (void)state;
-    char text[4096], path[128];
-    snprintf(path, sizeof path, "%s/full", scratch);
-    const int status = run_child(mount_small, path, text, sizeof text);
+    const int status = run_child(mount_small, path_of("full"), told, sizeof told);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
         print_message("skipped: this machine does not let us mount a file system of our own\n");
         skip();
     }
     assert_int_equal(status, 0);
-    assert_int_equal(line_count(text), 1);
-    assert_non_null(strstr(text, "No space left on device"));
+    expect_one_line("No space left on device");
 }
 
 static void deleted_file_child(void *argument)
@@ -163,10 +170,8 @@ static void deleted_file_child(void *argument)
 static void deleted_file_goes_on_in_memory(void **state)
 {
     (void)state;
-    char text[4096], path[128];
-    snprintf(path, sizeof path, "%s/deleted", scratch);
-    assert_int_equal(run_child(deleted_file_child, path, text, sizeof text), 0);
-    assert_int_equal(line_count(text), 1);
+    in_child_with(deleted_file_child, path_of("deleted"));
+    assert_int_equal(line_count(told), 1);
 }
 
 static void replaced_file_child(void *argument)
@@ -183,10 +188,9 @@ static void replaced_file_child(void *argument)
 static void file_in_our_place_is_left_alone(void **state)
 {
     (void)state;
-    char text[4096], path[128], content[32];
-    snprintf(path, sizeof path, "%s/replaced", scratch);
-    assert_int_equal(run_child(replaced_file_child, path, text, sizeof text), 0);
-    assert_int_equal(line_count(text), 1);
+    char content[32], *const path = path_of("replaced");
+    in_child_with(replaced_file_child, path);
+    assert_int_equal(line_count(told), 1);
     assert_int_equal(vg_process_read_file(path, content, sizeof content), 8);
     assert_string_equal(content, "precious");
 }
@@ -217,11 +221,8 @@ static void interrupted_child(void *argument)
 static void growth_survives_a_signal(void **state)
 {
     (void)state;
-    char text[4096], path[128];
-    snprintf(path, sizeof path, "%s/interrupted", scratch);
-    const int status = run_child(interrupted_child, path, text, sizeof text);
-    assert_string_equal(text, "");
-    assert_int_equal(status, 0);
+    in_child_with(interrupted_child, path_of("interrupted"));
+    assert_string_equal(told, "");
 }
 
 #define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)

@@ -23,7 +23,7 @@ struct symbol {
     enum symbol_kind kind;
     const char *name;      /* on the device; owned by the program */
     struct module *module; /* NULL for handles */
-    cudaLibrary_t library; /* of a kernel handle */
+    cudaLibrary_t origin;  /* of a kernel handle: the library it is in */
     cudaKernel_t kernel;
     devptr address; /* of a variable, once it has one */
     size_t bytes;
@@ -89,7 +89,7 @@ static cudaError_t add_kernel_handle(cudaKernel_t kernel, cudaLibrary_t library)
 {
     bool known = find(kernel) ||
                  add(&(struct symbol){
-                     .host = kernel, .kind = KERNEL_HANDLE, .kernel = kernel, .library = library });
+                     .host = kernel, .kind = KERNEL_HANDLE, .kernel = kernel, .origin = library });
     return known ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
@@ -155,7 +155,7 @@ void rt_forget_library(cudaLibrary_t library)
     for (int i = 0; i < BUCKET_COUNT; i++)
         for (struct symbol *symbol = buckets[i], *next; symbol; symbol = next) {
             next = symbol->next_in_bucket;
-            if (symbol->kind == KERNEL_HANDLE && symbol->library == library)
+            if (symbol->kind == KERNEL_HANDLE && symbol->origin == library)
                 take_out(symbol);
         }
     pthread_mutex_unlock(&lock);

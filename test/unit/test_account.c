@@ -1,0 +1,221 @@
+/* Amounts in the report add up, to the byte as far as they are known. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "recorder/kind.h"
+#include "render_fixture.h"
+#include "report/account.h"
+#include "report/amount.h"
+
+static uint64_t or_zero(uint64_t bytes)
+{
+    return vg_amount_known(bytes) ? bytes : 0;
+}
+
+static void check_sums(const struct vg_report_account *a)
+{
+    const int64_t parts =
+        (int64_t)(or_zero(a->tracked_bytes) + a->kept_bytes + or_zero(a->context_bytes) +
+                  a->listed_bytes + a->unlisted_bytes + or_zero(a->free_bytes));
+    if (a->total_bytes == VG_BYTES_UNKNOWN)
+        assert_int_equal(a->rest_bytes, 0);
+    else
+        assert_true(parts + a->rest_bytes == (int64_t)a->total_bytes);
+    const uint64_t each[] = { a->tracked_bytes, a->context_bytes, a->free_bytes, a->others_bytes };
+    for (size_t i = 0; i < 4; i++)
+        assert_true(vg_amount_known(each[i]) || each[i] == VG_BYTES_UNKNOWN);
+    assert_true(vg_amount_known(a->listed_bytes) && vg_amount_known(a->unlisted_bytes));
+    assert_int_equal(a->rest == VG_REST_NONE, a->rest_bytes == 0);
+    assert_int_equal(a->rest == VG_REST_OVERLAP, a->rest_bytes < 0);
+    uint64_t listed = 0;
+    uint32_t lines = 0;
+    for (uint32_t i = 0; i < a->listed_end; i++) {
+        if ((int32_t)i == a->self_process)
+            continue;
+        listed += or_zero(s.processes[i].bytes);
+        lines++;
+    }
+    assert_true(listed == a->listed_bytes);
+    assert_true(lines <= VG_ACCOUNT_LISTED);
+    assert_int_equal(lines + a->unlisted_count + (a->self_process >= 0),
+                     s.process_count + s.other_process_count);
+}
+
+/* The sum of the amounts printed in the device's block, in hundredths of a GiB, and the number of
+ * its lines. */
+static long printed_sum(int *out_lines)
+{
+    long sum = 0;
+    const char *line = strstr(report, "\n  GPU");
+    line = strchr(line + 1, '\n') + 1;
+    for (*out_lines = 0; strncmp(line, "    ", 4) == 0; (*out_lines)++) {
+        const char *const end = strchr(line, '\n');
+        for (const char *p = line; p < end; p++) {
+            unsigned long long whole;
+            unsigned cents;
+            char unit[4];
+            if (strncmp(p, "  ", 2) == 0 &&
+                sscanf(p, " %llu.%2u %3[GiB]", &whole, &cents, unit) == 3 &&
+                strcmp(unit, "GiB") == 0) {
+                sum += (long)(whole * 100 + cents);
+                break;
+            }
+        }
+        line = end + 1;
+    }
+    return sum;
+}
+
+static uint64_t random_bytes(uint64_t below)
+{
+    return ((uint64_t)rand() << 31 ^ (uint64_t)rand()) % (below + 1);
+}
+
+/* A device whose bytes are dealt out: whatever is known must come back to the byte. */
+static void deal_out(uint64_t total)
+{
+    sample_alone(&s);
+    uint64_t left = total;
+    s.device.total_bytes = total;
+    left -= s.device.free_bytes = random_bytes(left);
+    left -= s.live_bytes = random_bytes(left);
+    const uint64_t context = random_bytes(left);
+    left -= context;
+    s.self_bytes = s.live_bytes + context;
+    const int processes = rand() % VG_SNAPSHOT_PROCESSES;
+    for (int i = 0; i < processes; i++) {
+        const uint64_t bytes = random_bytes(left / 4);
+        left -= bytes;
+        add_process(&s, 100 + i, bytes, "python x.py");
+    }
+    if (rand() % 3 == 0) {
+        const uint64_t bytes = random_bytes(left / 2);
+        left -= bytes;
+        s.other_process_count = 3;
+        s.others_bytes += bytes;
+    }
+    s.host_total_bytes = left; /* what nobody holds, for the caller */
+}
+
+static void dealt_bytes_add_up(void **state)
+{
+    (void)state;
+    srand(5);
+    for (int round = 0; round < 20000; round++) {
+        struct vg_report_account a;
+        deal_out(random_bytes(80 * VG_GIB) + VG_GIB);
+        vg_report_account(&s, &a);
+        check_sums(&a);
+        assert_int_equal(a.rest_bytes, s.host_total_bytes);
+        assert_true(a.rest == VG_REST_NONE || a.rest == VG_REST_UNACCOUNTED);
+        assert_true(a.listed_bytes + a.unlisted_bytes == s.others_bytes);
+        if (round % 10)
+            continue;
+        int lines;
+        render(80);
+        const long sum = printed_sum(&lines);
+        const long total = (long)((s.device.total_bytes * 100 + VG_GIB / 2) / VG_GIB);
+        /* Amounts below 0.01 GiB are printed in their own unit and not summed here. */
+        assert_in_range(labs(sum - total), 0, lines);
+    }
+}
+
+static void any_numbers_add_up(void **state)
+{
+    (void)state;
+    srand(9);
+    for (int round = 0; round < 20000; round++) {
+        struct vg_report_account a;
+        deal_out(random_bytes(80 * VG_GIB) + 1);
+        uint64_t *const amounts[] = { &s.device.total_bytes,  &s.device.free_bytes,
+                                      &s.live_bytes,          &s.self_bytes,
+                                      &s.others_bytes,        &s.pool_reserved_bytes,
+                                      &s.graph_reserved_bytes };
+        for (size_t i = 0; i < 7; i++)
+            if (rand() % 3 == 0)
+                *amounts[i] = rand() % 2 ? VG_BYTES_UNKNOWN : random_bytes(90 * VG_GIB);
+        for (uint32_t i = 0; i < s.process_count; i++) {
+            s.processes[i].flags = (uint32_t)rand() % 4;
+            if (rand() % 8 == 0)
+                s.processes[i].bytes = VG_BYTES_UNKNOWN;
+        }
+        s.nvml_available = rand() % 4 != 0;
+        vg_report_account(&s, &a);
+        check_sums(&a);
+        if (round % 10 == 0)
+            render(80);
+    }
+}
+
+static void lines_of_live_allocations_add_up(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.live_bytes += VG_GIB / 2; /* half a GiB without a place */
+    s.live_count += 3;
+    char label[] = "main > cudaMalloc?";
+    for (int i = 0; i < 6; i++) {
+        label[sizeof label - 2] = (char)('0' + i);
+        add_site(&s, VG_GIB / 16, 1, label);
+    }
+    s.other_site_bytes -= 6 * (VG_GIB / 16);
+    render(80);
+    expect_line("    0.50 GiB        0x  (place not recorded)");
+    expect_line("    3.81 GiB       19x  (5 more places)");
+}
+
+static void pools_and_kinds_are_shown(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.pool_reserved_bytes = VG_GIB;
+    s.pool_used_bytes = 3 * VG_GIB / 4;
+    s.graph_reserved_bytes = VG_GIB / 8;
+    s.kind_bytes[VG_KIND_DEVICE] = 9 * VG_GIB;
+    s.kind_count[VG_KIND_DEVICE] = 36;
+    render(80);
+    expect_line("    this process, kept in pools   0.38 GiB");
+    expect_line("    this process, context etc.    0.13 GiB");
+    expect_line(
+        "  Pools     stream-ordered memory: 1.00 GiB reserved, 768 MiB used\n"
+        "            graphs: 128 MiB reserved, 0 B used\n");
+    expect_no("By kind"); /* there is one */
+    s.kind_bytes[VG_KIND_ARRAY] = VG_GIB;
+    s.kind_count[VG_KIND_ARRAY] = 4;
+    s.pinned_bytes = 2 * VG_GIB;
+    s.pinned_count = 7;
+    render(80);
+    expect_line("  By kind   cuMemAlloc: 9.00 GiB in 36   arrays: 1.00 GiB in 4 (estimated)\n");
+    expect_line("Host      memory available 50.00 GiB of 64.00 GiB, this process pins 2.00 GiB\n");
+}
+
+static void equal_places_are_one(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    add_site(&s, VG_GIB, 2, s.sites[1].label);
+    s.other_site_bytes -= VG_GIB;
+    s.other_site_allocations -= 2;
+    render(80);
+    expect_line("    4.00 GiB       14x  main (train.c:14) > step (step.c:90)\n");
+    assert_true(strstr(report, "train.c:14") < strstr(report, "train.c:12"));
+    expect_line("    3.00 GiB       14x  (2 more places)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dealt_bytes_add_up),
+        cmocka_unit_test(any_numbers_add_up),
+        cmocka_unit_test(lines_of_live_allocations_add_up),
+        cmocka_unit_test(pools_and_kinds_are_shown),
+        cmocka_unit_test(equal_places_are_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
