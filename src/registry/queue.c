@@ -196,6 +196,7 @@ static int first_in_line(const struct vg_queue *queue, const struct candidates *
     return first;
 }
 
+/* Index of the first in line that is not stopped, -1 for none. Removes the dead before it. */
 static int find_head(struct vg_queue *queue, bool without_coming, uint64_t now_ns)
 {
     struct candidates candidates = { .without_coming = without_coming, .now_ns = now_ns };
@@ -215,11 +216,6 @@ static int find_head(struct vg_queue *queue, bool without_coming, uint64_t now_n
         }
     }
     return -1;
-}
-
-int vg_queue_head(struct vg_queue *queue, uint64_t now_ns)
-{
-    return find_head(queue, false, now_ns);
 }
 
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,

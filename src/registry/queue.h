@@ -109,10 +109,6 @@ void vg_queue_leave(struct vg_queue *queue, const struct vg_place *place);
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_place *place,
                            uint64_t free_bytes, uint64_t now_ns);
 
-/* Index of the first in line at `now_ns` that is not stopped, -1 for none. Removes the dead before
- * it. */
-int vg_queue_head(struct vg_queue *queue, uint64_t now_ns);
-
 /* Is the entry in line at `now_ns`, as far as it tells itself? */
 bool vg_queue_in_line(const struct vg_waiter *waiter, uint64_t now_ns);
 
