@@ -60,8 +60,19 @@ int process_identify(pid_t pid, struct process_identity *identity)
     return 0;
 }
 
+/* This process's own identity, looked up once: queries come in series. */
+static const struct process_identity *own_identity(void)
+{
+    static _Thread_local struct process_identity own;
+    if (own.pid != getpid() && process_identify(getpid(), &own) != 0)
+        own.pid = 0;
+    return &own;
+}
+
 bool process_is_alive(const struct process_identity *identity)
 {
+    if (identity->pid == own_identity()->pid)
+        return identity->start_ticks == own_identity()->start_ticks;
     if (kill(identity->pid, 0) != 0 && errno == ESRCH)
         return false;
     struct process_identity now;
