@@ -1,5 +1,5 @@
 # vramguard: `make` builds everything, `make check` runs all tests, `make bench` measures.
-# Each part of test/simgpu brings its own rules in a *.mk file beside its sources.
+# Each part of src/simgpu brings its own rules in a *.mk file beside its sources.
 
 CC       ?= gcc
 BUILD    ?= build
@@ -14,9 +14,9 @@ ALL_CFLAGS = -std=c11 $(WARN) -fvisibility=hidden -fno-semantic-interposition -M
 .PHONY: all
 all: $(BUILD)/libvramguard.so $(BUILD)/vramguard
 
-# The layers that the preload library, the tool and the unit tests share.
-CORE_SOURCES := $(wildcard $(addprefix src/,$(addsuffix /*.c,base driver registry recorder track \
-                  report policy)))
+# The floors that the preload library, the tool and the unit tests share.
+CORE_FLOORS  := base os driver record shared heap unwind machine limit analyze view wait oom
+CORE_SOURCES := $(wildcard $(CORE_FLOORS:%=src/%/*.c))
 PRELOAD_SOURCES := $(wildcard src/guard/*.c src/hook/*.c)
 CLI_SOURCES := $(wildcard src/cli/*.c)
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -46,7 +46,7 @@ $(BUILD)/libvramguard.so: $(call object,$(PRELOAD_SOURCES)) $(BUILD)/libvramguar
 $(BUILD)/vramguard: $(call object,$(CLI_SOURCES)) $(BUILD)/libvramguard_core.a
 	$(CC) $(CFLAGS) -Wl,--gc-sections $^ -ldw -lelf -o $@
 
-include $(wildcard test/simgpu/*/*.mk) $(wildcard test/*.mk)
+include $(wildcard src/simgpu/*/*.mk) $(wildcard test/*.mk)
 
 .PHONY: install
 install: all

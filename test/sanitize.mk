@@ -3,19 +3,19 @@
 
 SANITIZE_OUT     := $(BUILD)/sanitize
 SANITIZE_ADDRESS := advice advice_torch checkpoint elf_address elf_symbol guard guard_concurrency guard_limit \
-                    guard_python_code guard_spill guard_spill_free inject ledger limit lock mark native_names \
-                    option policy process recorder recorder_disk registry run_file shield size spilled text \
-                    track trim
-SANITIZE_THREAD  := guard guard_concurrency guard_limit guard_spill guard_spill_free ledger lock recorder \
-                    recorder_disk registry run_file spilled track trim
+                    guard_python_code guard_spill guard_spill_free inject shared_quota limit lock mark native_names \
+                    option policy process recorder recorder_disk registry run_file signal_block size spilled text \
+                    live_index trim
+SANITIZE_THREAD  := guard guard_concurrency guard_limit guard_spill guard_spill_free shared_quota lock recorder \
+                    recorder_disk registry run_file spilled live_index trim
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
 SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_FLAGS_thread  := -fsanitize=thread
 
 # Waiting in line.
-SANITIZE_ADDRESS += knot line queue
-SANITIZE_THREAD  += line queue
+SANITIZE_ADDRESS += wait_graph queue_wait queue
+SANITIZE_THREAD  += queue_wait queue
 
 sanitize_programs = $(patsubst %,$(SANITIZE_OUT)/$1/test_%,$2)
 sanitize_objects  = $(patsubst src/%.c,$(SANITIZE_OUT)/$1/obj/%.o,$2)

@@ -9,7 +9,7 @@ enum {
     HUGE_BYTES = 4 * 1024 * 1024, /* from here on huge pages are asked for */
 };
 
-static void *map(size_t size_bytes)
+static void *map_pages(size_t size_bytes)
 {
     const int saved_errno = errno;
     void *const memory =
@@ -24,9 +24,9 @@ void *vg_arena_alloc(struct vg_arena *arena, size_t size_bytes)
 {
     size_bytes = (size_bytes + 15) & ~(size_t)15;
     if (size_bytes >= OWN_MAPPING_BYTES)
-        return map(size_bytes);
+        return map_pages(size_bytes);
     if ((size_t)(arena->end - arena->next) < size_bytes) {
-        char *const chunk = map(CHUNK_BYTES);
+        char *const chunk = map_pages(CHUNK_BYTES);
         if (!chunk)
             return NULL;
         arena->next = chunk;

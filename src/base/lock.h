@@ -13,11 +13,11 @@
  * check this at each acquisition and stop the program when it is broken. */
 enum vg_lock_rank {
     VG_LOCK_START = 1, /* guard: bringing the process state up */
-    VG_LOCK_ALLOWANCE, /* guard: finding the account of a limited device */
+    VG_LOCK_QUOTA,     /* guard: finding the account of a limited device */
     VG_LOCK_HANDLES,   /* track: virtual memory, pools */
     VG_LOCK_STACKS,
     VG_LOCK_MODULES,
-    VG_LOCK_TRACK_SHARD,
+    VG_LOCK_LIVE_SHARD,
     VG_LOCK_JOURNAL,
     VG_LOCK_AREA,
 };

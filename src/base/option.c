@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/size.h"
-#include "base/stderr.h"
 #include "base/text.h"
 
 #define TYPE_CHOICE   VG_OPTION_CHOICE
@@ -152,11 +152,10 @@ void vg_option_read_environment(struct vg_options *out)
             continue;
         vg_text_sanitize(shown, sizeof shown, text, strlen(text));
         if (row->default_text[0])
-            vg_stderr_line("%s=\"%s\": %s (%s); using the default \"%s\"", row->environment, shown,
-                           why, row->allowed, row->default_text);
+            vg_log_line("%s=\"%s\": %s (%s); using the default \"%s\"", row->environment, shown,
+                        why, row->allowed, row->default_text);
         else
-            vg_stderr_line("%s=\"%s\": %s (%s); not used", row->environment, shown, why,
-                           row->allowed);
+            vg_log_line("%s=\"%s\": %s (%s); not used", row->environment, shown, why, row->allowed);
     }
     const char *const world_size = secure_getenv("WORLD_SIZE");
     out->distributed = world_size && strtol(world_size, NULL, 10) > 1;

@@ -10,7 +10,7 @@ __extension__ typedef unsigned __int128 vg_u128; /* products of sizes, before th
 static const char *const unit_names[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 
 /* bytes / 2^(10*power) in hundredths, rounded half up, without overflowing for any uint64_t. */
-static uint64_t hundredths(uint64_t bytes, unsigned power)
+static uint64_t hundredths_of_unit(uint64_t bytes, unsigned power)
 {
     const unsigned shift = 10 * power;
     const uint64_t whole = shift < 64 ? bytes >> shift : 0;
@@ -23,7 +23,7 @@ static uint64_t hundredths(uint64_t bytes, unsigned power)
 
 static const char *format_in(char *out, uint64_t bytes, unsigned power)
 {
-    const uint64_t h = hundredths(bytes, power);
+    const uint64_t h = hundredths_of_unit(bytes, power);
     const char *const unit = unit_names[power];
     if (power == 0)
         snprintf(out, VG_SIZE_TEXT_CAP, "%llu B", (unsigned long long)bytes);
@@ -46,7 +46,7 @@ const char *vg_size_format(char *out, uint64_t bytes)
     while (power < 6 && bytes >> (10 * (power + 1)))
         power++;
     /* 1023.996 MiB would round to "1024 MiB". */
-    if (power > 0 && power < 6 && hundredths(bytes, power) >= 102350)
+    if (power > 0 && power < 6 && hundredths_of_unit(bytes, power) >= 102350)
         power++;
     return format_in(out, bytes, power);
 }
@@ -55,7 +55,7 @@ const char *vg_size_format_gib(char *out, uint64_t bytes)
 {
     if (bytes == VG_BYTES_UNKNOWN)
         return strcpy(out, "unknown");
-    const uint64_t h = hundredths(bytes, 3);
+    const uint64_t h = hundredths_of_unit(bytes, 3);
     if (bytes != 0 && h == 0)
         return vg_size_format(out, bytes);
     snprintf(out, VG_SIZE_TEXT_CAP, "%llu.%02llu GiB", (unsigned long long)(h / 100),

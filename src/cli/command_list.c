@@ -3,16 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/amount.h"
+#include "base/command_name.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/json.h"
-#include "cli/moment.h"
 #include "cli/runs.h"
 #include "cli/table.h"
+#include "cli/time_format.h"
 #include "cli/waiting.h"
-#include "report/amount.h"
-#include "report/command.h"
 
 enum { DEFAULT_COUNT = 20 };
 
@@ -32,7 +32,7 @@ static void fill_row(struct vg_table_row *row, const struct vg_reader *reader, u
     for (int i = 0; i < COLUMNS; i++)
         cells[i] = vg_text_over(row->cells[i], VG_TABLE_CELL_CAP);
     vg_text_addf(&cells[PID], "%d", header->pid);
-    vg_moment_add_day(&cells[WHEN], header->start_realtime_ns, now_ns);
+    vg_time_add_day(&cells[WHEN], header->start_realtime_ns, now_ns);
     vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, header->command);
     vg_run_add_devices(&cells[GPU], header);
     vg_text_add(&cells[PEAK],
@@ -75,7 +75,7 @@ static void print_json(const struct vg_reader *reader, const char *path, bool fi
 
 /* ---- the command ---- */
 
-static error_t parse(int key, char *argument, struct argp_state *state)
+static error_t parse_argument(int key, char *argument, struct argp_state *state)
 {
     struct list_arguments *const arguments = state->input;
     switch (key) {
@@ -90,10 +90,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 /* Shows the first `count` of the runs. A run that vanished meanwhile is left out. */
-static void show(const struct vg_runs *runs, size_t count, bool json)
+static void show_runs(const struct vg_runs *runs, size_t count, bool json)
 {
     static const char *const titles[COLUMNS] = { "PID", "WHEN", "COMMAND", "GPU", "PEAK", "END" };
-    const uint64_t now_ns = vg_moment_now_ns();
+    const uint64_t now_ns = vg_time_now_ns();
     struct vg_table table;
     size_t used = 0;
     vg_table_start(&table, titles, COLUMNS, COMMAND);
@@ -126,7 +126,7 @@ static void tell_unreadable(const struct vg_runs *runs)
                 runs->unreadable_count == 1 ? "" : "s", runs->directory, runs->unreadable);
 }
 
-static int run(int argc, char **argv)
+static int run_list_command(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         { "number", 'n', "N", 0, "Show the newest N runs (default: 20)", 0 },
@@ -138,7 +138,7 @@ static int run(int argc, char **argv)
     };
     static const struct argp argp = {
         .options = options,
-        .parser = parse,
+        .parser = parse_argument,
         .doc =
             "Lists the recorded runs, newest first: what ran, on which GPUs, the peak of its "
             "fullest GPU, and how it ended.",
@@ -157,7 +157,7 @@ static int run(int argc, char **argv)
     const size_t shown =
         arguments.count == 0 || runs.count < arguments.count ? runs.count : arguments.count;
     if (runs.count > 0 || arguments.json)
-        show(&runs, shown, arguments.json);
+        show_runs(&runs, shown, arguments.json);
     else
         printf("No runs are recorded in %s yet; start one with: vramguard run -- COMMAND\n",
                runs.directory);
@@ -173,5 +173,5 @@ const struct vg_command vg_command_list = {
     .name = "list",
     .arguments = "[--waiting] [-n N] [--all] [--json]",
     .help = "list the recorded runs, or who waits for memory",
-    .run = run,
+    .run = run_list_command,
 };

@@ -35,7 +35,7 @@ static void print_markdown(const struct vg_option_row *row)
     putchar('\n');
 }
 
-static error_t parse(int key, char *argument, struct argp_state *state)
+static error_t parse_argument(int key, char *argument, struct argp_state *state)
 {
     bool *const markdown = state->input;
     (void)argument;
@@ -47,14 +47,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-static int run(int argc, char **argv)
+static int run_options_command(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         { "markdown", 'm', NULL, 0, "As a Markdown table", 0 }, { 0 }
     };
     static const struct argp argp = {
         .options = options,
-        .parser = parse,
+        .parser = parse_argument,
         .doc =
             "Prints the environment variables that the library reads. Each is also an option of "
             "`vramguard run`.",
@@ -75,5 +75,5 @@ const struct vg_command vg_command_options = {
     .name = "options",
     .arguments = "[--markdown]",
     .help = "print the library's options",
-    .run = run,
+    .run = run_options_command,
 };

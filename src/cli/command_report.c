@@ -7,21 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analyze/label.h"
+#include "analyze/python_frame.h"
+#include "analyze/validate.h"
+#include "base/amount.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/live.h"
-#include "cli/moment.h"
 #include "cli/runs.h"
 #include "cli/symbols.h"
-#include "report/amount.h"
-#include "report/label.h"
-#include "report/mark_record.h"
-#include "report/python_frame.h"
-#include "report/render.h"
-#include "report/rescue_record.h"
-#include "report/validate.h"
-#include "report/wrap.h"
+#include "cli/time_format.h"
+#include "view/mark_record.h"
+#include "view/render.h"
+#include "view/rescue_record.h"
+#include "view/wrap.h"
 
 enum { KEY_WIDTH = 256, KEY_NO_COLOR, KEY_FAILURE, KEY_ALL, KEY_ALL_FRAMES };
 enum { INDENT = 11, LINE_CAP = 4608 };
@@ -35,7 +35,7 @@ struct report_arguments {
 };
 
 /* What is printed at a time; too large for the stack. */
-static struct vg_snapshot snapshot;
+static struct vg_oom_report report;
 static char text_data[VG_REPORT_TEXT_CAP];
 
 static void print_keyed(const struct vg_report_style *style, const char *key, const char *text)
@@ -49,7 +49,7 @@ static void print_time(uint64_t realtime_ns)
 {
     char time[32];
     struct vg_text text = vg_text_over(time, sizeof time);
-    vg_moment_add_time(&text, realtime_ns);
+    vg_time_add_time(&text, realtime_ns);
     printf("    %s  ", time);
 }
 
@@ -92,14 +92,14 @@ static void add_end(struct vg_text *out, const struct vg_file_header *header)
     switch (vg_run_state_of(header)) {
     case VG_RUN_ALIVE:
         vg_text_add(out, "not yet: running for ");
-        const uint64_t now_ns = vg_moment_now_ns();
-        vg_moment_add_duration(out, now_ns > start_ns ? now_ns - start_ns : 0);
+        const uint64_t now_ns = vg_time_now_ns();
+        vg_time_add_duration(out, now_ns > start_ns ? now_ns - start_ns : 0);
         break;
     case VG_RUN_EXITED:
-        vg_moment_add(out, header->end_realtime_ns);
+        vg_time_add(out, header->end_realtime_ns);
         if (header->end_realtime_ns >= start_ns) {
             vg_text_add(out, " after ");
-            vg_moment_add_duration(out, header->end_realtime_ns - start_ns);
+            vg_time_add_duration(out, header->end_realtime_ns - start_ns);
         }
         vg_text_addf(out, ", exit code %d", header->exit_status);
         break;
@@ -130,7 +130,7 @@ static void print_run(const struct vg_report_style *style, const struct vg_reade
     vg_text_repair(data, sizeof data);
     print_keyed(style, "on", data);
     text = vg_text_over(data, sizeof data);
-    vg_moment_add(&text, header->start_realtime_ns);
+    vg_time_add(&text, header->start_realtime_ns);
     print_keyed(style, "started", data);
     text = vg_text_over(data, sizeof data);
     add_end(&text, header);
@@ -147,26 +147,26 @@ static void print_run(const struct vg_report_style *style, const struct vg_reade
 /* Names what the process could not name itself: functions that are not exported, source lines. */
 static void name_again(struct vg_symbols *symbols)
 {
-    static struct vg_snapshot_frame better;
+    static struct vg_oom_frame better;
     char label[VG_LABEL_CAP];
-    for (uint32_t i = 0; i < snapshot.frame_count; i++) {
-        if (snapshot.frames[i].is_python)
+    for (uint32_t i = 0; i < report.frame_count; i++) {
+        if (report.frames[i].is_python)
             continue;
-        vg_symbols_name(symbols, snapshot.frames[i].address, &better);
-        if (better.function[0] || (better.module[0] && !snapshot.frames[i].module[0]))
-            snapshot.frames[i] = better;
+        vg_symbols_name(symbols, report.frames[i].address, &better);
+        if (better.function[0] || (better.module[0] && !report.frames[i].module[0]))
+            report.frames[i] = better;
     }
-    vg_label_from_frames(snapshot.frames, snapshot.frame_count, label, sizeof label);
+    vg_label_from_frames(report.frames, report.frame_count, label, sizeof label);
     if (label[0])
-        memcpy(snapshot.where, label, sizeof snapshot.where);
-    for (uint32_t i = 0; i < snapshot.site_count; i++) {
-        vg_symbols_label(symbols, snapshot.sites[i].stack_id, label, sizeof label);
+        memcpy(report.where, label, sizeof report.where);
+    for (uint32_t i = 0; i < report.site_count; i++) {
+        vg_symbols_label(symbols, report.sites[i].stack_id, label, sizeof label);
         if (label[0])
-            memcpy(snapshot.sites[i].label, label, sizeof snapshot.sites[i].label);
+            memcpy(report.sites[i].label, label, sizeof report.sites[i].label);
     }
 }
 
-static void print_frame(uint32_t number, const struct vg_snapshot_frame *f, bool all_frames)
+static void print_frame(uint32_t number, const struct vg_oom_frame *f, bool all_frames)
 {
     printf("    #%-3u ", number);
     if (f->is_python) {
@@ -183,8 +183,8 @@ static void print_frame(uint32_t number, const struct vg_snapshot_frame *f, bool
 
 static bool has_python_frames(void)
 {
-    for (uint32_t i = 0; i < snapshot.frame_count; i++)
-        if (snapshot.frames[i].is_python)
+    for (uint32_t i = 0; i < report.frame_count; i++)
+        if (report.frames[i].is_python)
             return true;
     return false;
 }
@@ -193,19 +193,19 @@ static void print_stack(bool all_frames)
 {
     const bool folds = !all_frames && has_python_frames();
     uint32_t folded = 0;
-    if (snapshot.frame_count == 0)
+    if (report.frame_count == 0)
         return;
     printf("\n  The failing call's stack, innermost first\n");
-    for (uint32_t i = 0; i < snapshot.frame_count; i++) {
-        if (folds && vg_python_frame_hides(&snapshot.frames[i]))
+    for (uint32_t i = 0; i < report.frame_count; i++) {
+        if (folds && vg_python_frame_hides(&report.frames[i]))
             folded++;
         else
-            print_frame(i - folded, &snapshot.frames[i], all_frames);
+            print_frame(i - folded, &report.frames[i], all_frames);
     }
     if (folded > 0)
         printf("    (%u frame%s of the Python interpreter not shown: --all-frames)\n", folded,
                folded == 1 ? "" : "s");
-    if (snapshot.stack_truncated)
+    if (report.stack_truncated)
         printf("    (further frames were not recorded)\n");
 }
 
@@ -213,7 +213,7 @@ static void print_failure(const struct report_arguments *arguments, struct vg_sy
 {
     struct vg_text text = vg_text_over(text_data, sizeof text_data);
     name_again(symbols);
-    vg_report_render(&snapshot, arguments->style, &text);
+    vg_report_render(&report, arguments->style, &text);
     putchar('\n');
     fputs(text_data, stdout);
     print_stack(arguments->all_frames);
@@ -224,8 +224,8 @@ static void print_failure_line(void)
     static const char name[] = "vramguard: ";
     char line[512];
     struct vg_text text = vg_text_over(line, sizeof line);
-    vg_report_render_first_line(&snapshot, &text);
-    print_time(snapshot.realtime_ns);
+    vg_report_render_first_line(&report, &text);
+    print_time(report.realtime_ns);
     fputs(line + strlen(name), stdout);
 }
 
@@ -248,7 +248,7 @@ static int print_failures(const struct report_arguments *arguments, const struct
     const size_t full = arguments->failure ? (size_t)arguments->failure - 1 : count - 1;
     bool heading = false;
     for (size_t i = 0; i < count; i++) {
-        if (vg_run_failure(reader, i, &snapshot) != 0) {
+        if (vg_run_failure(reader, i, &report) != 0) {
             printf("\n  Failure %zu cannot be read: it was recorded by another version.\n", i + 1);
         } else if (arguments->all || i == full) {
             print_failure(arguments, symbols);
@@ -319,7 +319,7 @@ static void add_host_title(struct vg_text *title)
 {
     char amount[VG_SIZE_TEXT_CAP];
     const uint64_t spilled =
-        snapshot.kind_bytes[VG_KIND_SPILLED] + snapshot.kind_bytes[VG_KIND_SPILLED_VIRTUAL];
+        report.kind_bytes[VG_KIND_SPILLED] + report.kind_bytes[VG_KIND_SPILLED_VIRTUAL];
     vg_text_add(title, " pinned host memory");
     if (spilled > 0)
         vg_text_addf(title, ", %s of it in place of GPU memory (spilled),",
@@ -341,10 +341,10 @@ static int print_live(const struct report_arguments *arguments, struct vg_reader
         if (device->total_bytes == 0 && device->peak_bytes == 0)
             continue;
         any = true;
-        if (vg_live_collect(reader, symbols, i, &snapshot) != 0)
+        if (vg_live_collect(reader, symbols, i, &report) != 0)
             return VG_EXIT_FAILED;
         struct vg_text text = vg_text_over(title, sizeof title);
-        vg_text_add(&text, vg_amount_format(amount, snapshot.live_bytes));
+        vg_text_add(&text, vg_amount_format(amount, report.live_bytes));
         if (i == VG_FILE_HOST)
             add_host_title(&text);
         else
@@ -354,7 +354,7 @@ static int print_live(const struct report_arguments *arguments, struct vg_reader
         vg_text_addf(&text, " %s", moment);
         vg_text_repair(title, sizeof title);
         text = vg_text_over(text_data, sizeof text_data);
-        vg_report_render_live(&snapshot, title, arguments->style, &text);
+        vg_report_render_live(&report, title, arguments->style, &text);
         printf("\n%s", text_data);
     }
     if (!any)
@@ -364,7 +364,7 @@ static int print_live(const struct report_arguments *arguments, struct vg_reader
 
 /* ---- the command ---- */
 
-static error_t parse(int key, char *argument, struct argp_state *state)
+static error_t parse_argument(int key, char *argument, struct argp_state *state)
 {
     struct report_arguments *const arguments = state->input;
     uint64_t number;
@@ -443,7 +443,7 @@ static int print_report(const struct report_arguments *arguments, struct vg_read
     return code;
 }
 
-static int run(int argc, char **argv)
+static int run_report_command(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         { "width", KEY_WIDTH, "N", 0,
@@ -459,7 +459,7 @@ static int run(int argc, char **argv)
     };
     static const struct argp argp = {
         .options = options,
-        .parser = parse,
+        .parser = parse_argument,
         .args_doc = "[FILE|PID]",
         .doc =
             "Prints the post-mortem of a recorded run, the latest or the one named: how it "
@@ -493,5 +493,5 @@ const struct vg_command vg_command_report = {
     .name = "report",
     .arguments = "[FILE|PID]",
     .help = "print the post-mortem of a recorded run",
-    .run = run,
+    .run = run_report_command,
 };

@@ -10,7 +10,7 @@
 #include "base/size.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/place.h"
+#include "cli/gpu_select.h"
 
 /* As of env(1), timeout(1) and others: 125 this program itself failed, 126 the command cannot be
  * run, 127 there is no such command. */
@@ -69,7 +69,7 @@ static error_t check_devices(const struct argp_state *state, const char *devices
     }
 }
 
-static error_t parse(int key, char *argument, struct argp_state *state)
+static error_t parse_argument(int key, char *argument, struct argp_state *state)
 {
     struct run_arguments *const arguments = state->input;
     size_t count;
@@ -136,7 +136,7 @@ static int find_beside(const char *const *places, const char *name, char *out, s
 
 /* Sets `variable` to "first:what it was". The loader knows no way to quote what it takes for
  * `separators` (ld.so(8)). */
-static int prepend(const char *variable, const char *first, const char *separators)
+static int prepend_variable(const char *variable, const char *first, const char *separators)
 {
     const char *const before = getenv(variable);
     char *joined;
@@ -158,7 +158,7 @@ static int preload_library(void)
     static const char *const places[] = { "/", "/../lib/", "/../lib/vramguard/", NULL };
     char library[PATH_CAP];
     const int error = find_beside(places, "libvramguard.so", library, sizeof library);
-    return error ? error : prepend("LD_PRELOAD", library, ": ");
+    return error ? error : prepend_variable("LD_PRELOAD", library, ": ");
 }
 
 /* Leaves the simulated driver's folder in `driver`. */
@@ -171,19 +171,19 @@ static int simulate_devices(const char *devices, char *driver, size_t cap)
     *strrchr(driver, '/') = '\0';
     if (setenv("SIMGPU_DEVICES", devices, 1) != 0)
         return EXIT_OURS;
-    return prepend("LD_LIBRARY_PATH", driver, ":;");
+    return prepend_variable("LD_LIBRARY_PATH", driver, ":;");
 }
 
-static int place(const char *driver_folder)
+static int select_gpu(const char *driver_folder)
 {
     const char *const need = getenv("VRAMGUARD_NEED");
     uint64_t need_bytes = 0;
     if (need && *need && vg_size_parse(need, &need_bytes) != 0)
         need_bytes = 0; /* the library says what is wrong with it */
-    return vg_place(driver_folder, need_bytes) == 0 ? 0 : EXIT_OURS;
+    return vg_gpu_select(driver_folder, need_bytes) == 0 ? 0 : EXIT_OURS;
 }
 
-static int start(char **command)
+static int exec_command(char **command)
 {
     execvp(command[0], command);
     const int error = errno;
@@ -191,7 +191,7 @@ static int start(char **command)
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-static int run(int argc, char **argv)
+static int run_run_command(int argc, char **argv)
 {
     enum { ROWS_CAP = sizeof(struct vg_options) / sizeof(struct vg_option_value) };
     static char names[ROWS_CAP][TEXT_CAP], helps[ROWS_CAP][2 * TEXT_CAP];
@@ -204,7 +204,7 @@ static int run(int argc, char **argv)
     fill_options(options + 2, names, helps);
     const struct argp argp = {
         .options = options,
-        .parser = parse,
+        .parser = parse_argument,
         .args_doc = "-- COMMAND [ARGUMENT...]",
         .doc =
             "Runs COMMAND with vramguard watching its GPU memory. The command's exit code is "
@@ -218,15 +218,15 @@ static int run(int argc, char **argv)
     int error =
         arguments.simulate ? simulate_devices(arguments.simulate, driver, sizeof driver) : 0;
     if (!error && arguments.place)
-        error = place(arguments.simulate ? driver : NULL);
+        error = select_gpu(arguments.simulate ? driver : NULL);
     if (!error) /* last: what is asked before is asked without it */
         error = preload_library();
-    return error ? error : start(arguments.command);
+    return error ? error : exec_command(arguments.command);
 }
 
 const struct vg_command vg_command_run = {
     .name = "run",
     .arguments = "[OPTION...] -- COMMAND",
     .help = "run a program with vramguard watching",
-    .run = run,
+    .run = run_run_command,
 };

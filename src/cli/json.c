@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "report/validate.h"
+#include "analyze/validate.h"
 
 void vg_json_print_string(const char *text)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/amount.h"
+#include "base/amount.h"
 
 struct site {
     uint64_t bytes, count;
@@ -12,7 +12,7 @@ struct site {
 };
 
 struct gathering {
-    struct vg_snapshot *out;
+    struct vg_oom_report *out;
     struct site *sites; /* [stack id]; [0] for allocations without a known stack */
     size_t site_cap;
     uint16_t device;
@@ -25,7 +25,7 @@ static int add_slot(const struct vg_live_slot *slot, void *argument)
         return 0;
     g->out->live_bytes += slot->bytes;
     g->out->live_count++;
-    const unsigned kind = slot->kind < VG_SNAPSHOT_KINDS ? slot->kind : VG_KIND_NONE;
+    const unsigned kind = slot->kind < VG_OOM_KINDS ? slot->kind : VG_KIND_NONE;
     g->out->kind_bytes[kind] += slot->bytes;
     g->out->kind_count[kind]++;
     g->out->size_class_count[63 - __builtin_clzll(slot->bytes)]++;
@@ -45,19 +45,19 @@ static int larger_first(const void *a, const void *b)
 
 static void fill_sites(const struct gathering *g, struct vg_symbols *symbols)
 {
-    struct vg_snapshot *const out = g->out;
+    struct vg_oom_report *const out = g->out;
     for (size_t i = 0; i < g->site_cap; i++)
         g->sites[i].stack_id = (uint32_t)i;
     qsort(g->sites, g->site_cap, sizeof *g->sites, larger_first);
     for (size_t i = 0; i < g->site_cap && g->sites[i].count > 0; i++) {
         const struct site *const site = &g->sites[i];
-        if (out->site_count == VG_SNAPSHOT_SITES) {
+        if (out->site_count == VG_OOM_SITES) {
             out->other_site_count++;
             out->other_site_bytes += site->bytes;
             out->other_site_allocations += site->count;
             continue;
         }
-        struct vg_snapshot_site *const shown = &out->sites[out->site_count++];
+        struct vg_oom_site *const shown = &out->sites[out->site_count++];
         shown->bytes = site->bytes;
         shown->count = site->count;
         shown->stack_id = site->stack_id;
@@ -66,7 +66,7 @@ static void fill_sites(const struct gathering *g, struct vg_symbols *symbols)
 }
 
 int vg_live_collect(struct vg_reader *reader, struct vg_symbols *symbols, uint16_t device,
-                    struct vg_snapshot *out)
+                    struct vg_oom_report *out)
 {
     const struct vg_file_device *const recorded = &reader->header->devices[device];
     struct gathering g = { .out = out,

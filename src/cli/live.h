@@ -3,13 +3,13 @@
 #ifndef VRAMGUARD_CLI_LIVE_H
 #define VRAMGUARD_CLI_LIVE_H
 
+#include "analyze/oom_report.h"
 #include "cli/symbols.h"
-#include "recorder/reader.h"
-#include "report/snapshot.h"
+#include "record/reader.h"
 
 /* Fills the live_*, peak, size class and site members of `out` (cleared first) for `device`, an
  * index of header.devices. The reader is loaded. Returns 0 or -ENOMEM. */
 int vg_live_collect(struct vg_reader *reader, struct vg_symbols *symbols, uint16_t device,
-                    struct vg_snapshot *out);
+                    struct vg_oom_report *out);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/option.h"
 #include "base/version.h"
 #include "cli/command.h"
-#include "policy/policy.h"
+#include "oom/policy.h"
 
 static const struct vg_command *const commands[] = {
     &vg_command_run,
@@ -43,7 +43,7 @@ static const struct vg_command *find_command(const char *name)
 }
 
 /* Edit distance (Levenshtein) of two words, capped at 31 letters each. */
-static unsigned distance(const char *a, const char *b)
+static unsigned edit_distance(const char *a, const char *b)
 {
     enum { CAP = 32 };
     unsigned row[CAP];
@@ -69,7 +69,7 @@ static int unknown_command(const char *name)
     unsigned best_distance = 3; /* anything further away is another word */
     for (int i = 0; i < COMMAND_COUNT; i++) {
         const bool begins = name[0] && strncmp(commands[i]->name, name, strlen(name)) == 0;
-        const unsigned d = begins ? 0 : distance(name, commands[i]->name);
+        const unsigned d = begins ? 0 : edit_distance(name, commands[i]->name);
         if (d < best_distance) {
             best = commands[i];
             best_distance = d;

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/process.h"
-#include "recorder/run_file.h"
-#include "report/account.h"
-#include "report/amount.h"
-#include "report/validate.h"
+#include "analyze/account.h"
+#include "analyze/validate.h"
+#include "base/amount.h"
+#include "os/process.h"
+#include "record/run_file.h"
 
 /* ---- finding them ---- */
 
@@ -124,13 +124,13 @@ enum vg_run_state vg_run_state_of(const struct vg_file_header *header)
     return strcmp(host, header->host) == 0 ? VG_RUN_GONE : VG_RUN_ELSEWHERE;
 }
 
-int vg_run_failure(const struct vg_reader *reader, size_t index, struct vg_snapshot *out)
+int vg_run_failure(const struct vg_reader *reader, size_t index, struct vg_oom_report *out)
 {
     const struct vg_reader_payload *const payload = &reader->failures[index];
     if (payload->size_bytes != sizeof *out)
         return -EBADMSG;
     memcpy(out, payload->bytes, sizeof *out);
-    if (vg_snapshot_validate(out) < 0)
+    if (vg_oom_report_validate(out) < 0)
         return -EBADMSG;
     out->recorder_path[0] = '\0'; /* the reader of this line has found the file */
     return 0;
@@ -168,7 +168,7 @@ void vg_run_add_devices(struct vg_text *out, const struct vg_file_header *header
 }
 
 /* The last failure that can be read. */
-static bool last_failure(const struct vg_reader *reader, struct vg_snapshot *out)
+static bool last_failure(const struct vg_reader *reader, struct vg_oom_report *out)
 {
     for (size_t i = reader->failure_count; i-- > 0;)
         if (vg_run_failure(reader, i, out) == 0)
@@ -178,15 +178,15 @@ static bool last_failure(const struct vg_reader *reader, struct vg_snapshot *out
 
 static void add_out_of_memory(struct vg_text *out, const struct vg_reader *reader)
 {
-    static struct vg_snapshot snapshot;
+    static struct vg_oom_report report;
     vg_text_add(out, "out of memory");
-    if (!last_failure(reader, &snapshot))
+    if (!last_failure(reader, &report))
         return;
-    if (vg_amount_known(snapshot.asked_bytes))
-        vg_text_addf(out, ": asked %s", VG_AMOUNT(snapshot.asked_bytes));
+    if (vg_amount_known(report.asked_bytes))
+        vg_text_addf(out, ": asked %s", VG_AMOUNT(report.asked_bytes));
     else
-        vg_text_addf(out, " in %s", snapshot.api);
-    vg_text_addf(out, ", free %s", VG_AMOUNT(vg_report_available(&snapshot)));
+        vg_text_addf(out, " in %s", report.api);
+    vg_text_addf(out, ", free %s", VG_AMOUNT(vg_report_available(&report)));
 }
 
 void vg_run_add_end(struct vg_text *out, const struct vg_reader *reader)

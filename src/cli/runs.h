@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "analyze/oom_report.h"
 #include "base/text.h"
-#include "recorder/reader.h"
-#include "report/snapshot.h"
+#include "record/reader.h"
 
 struct vg_run_entry {
     char *path;
@@ -39,7 +39,7 @@ enum vg_run_state vg_run_state_of(const struct vg_file_header *header);
 
 /* Copies the run's failure `index` (0 is the oldest; reader loaded) to `out`, ready to be printed.
  * Returns 0 or -EBADMSG when it cannot be used. */
-int vg_run_failure(const struct vg_reader *reader, size_t index, struct vg_snapshot *out);
+int vg_run_failure(const struct vg_reader *reader, size_t index, struct vg_oom_report *out);
 
 /* Bytes live on all devices together, and the peak of the device with the highest. */
 uint64_t vg_run_live_bytes(const struct vg_file_header *header);

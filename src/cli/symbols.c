@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "analyze/label.h"
+#include "analyze/python_frame.h"
+#include "analyze/validate.h"
 #include "base/text.h"
-#include "recorder/stack_merge.h"
-#include "report/label.h"
-#include "report/python_frame.h"
-#include "report/symbol_name.h"
-#include "report/validate.h"
+#include "record/stack_merge.h"
+#include "unwind/symbol_name.h"
 
 /* One recorded module: opened at the first question about it. */
 struct symbol_module {
@@ -117,7 +117,7 @@ static void open_module(const struct vg_reader *reader, const struct vg_journal_
     close(fd);
 }
 
-static void add_function(Dwfl_Module *module, uint64_t at, struct vg_snapshot_frame *out)
+static void add_function(Dwfl_Module *module, uint64_t at, struct vg_oom_frame *out)
 {
     GElf_Off offset;
     GElf_Sym symbol;
@@ -129,7 +129,7 @@ static void add_function(Dwfl_Module *module, uint64_t at, struct vg_snapshot_fr
     }
 }
 
-static void add_location(Dwfl_Module *module, uint64_t at, struct vg_snapshot_frame *out)
+static void add_location(Dwfl_Module *module, uint64_t at, struct vg_oom_frame *out)
 {
     int line_number = 0;
     Dwfl_Line *const line = dwfl_module_getsrc(module, at);
@@ -141,11 +141,11 @@ static void add_location(Dwfl_Module *module, uint64_t at, struct vg_snapshot_fr
     vg_text_repair(out->location, sizeof out->location);
 }
 
-void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_snapshot_frame *out)
+void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_oom_frame *out)
 {
     const struct vg_reader *const reader = symbols->reader;
     const uint64_t call = address - 1;
-    *out = (struct vg_snapshot_frame){ .address = address, .module_offset = address };
+    *out = (struct vg_oom_frame){ .address = address, .module_offset = address };
     const size_t index = vg_reader_module_index(reader, call);
     if (index == reader->module_count)
         return;
@@ -164,12 +164,12 @@ void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_sna
 
 void vg_symbols_label(struct vg_symbols *symbols, uint32_t stack_id, char *out, size_t cap)
 {
-    static struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES];
+    static struct vg_oom_frame frames[VG_OOM_FRAMES];
     const struct vg_journal_stack *const stack = vg_reader_stack(symbols->reader, stack_id);
     struct vg_stack_cursor cursor = { 0 };
     struct vg_stack_item item;
     uint32_t count = 0;
-    while (stack && count < VG_SNAPSHOT_FRAMES && vg_stack_next(stack, &cursor, &item)) {
+    while (stack && count < VG_OOM_FRAMES && vg_stack_next(stack, &cursor, &item)) {
         if (item.python) {
             vg_python_frame_describe(vg_reader_code(symbols->reader, item.python->code_id),
                                      item.python->line, &frames[count]);

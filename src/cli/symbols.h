@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-#include "recorder/reader.h"
-#include "report/snapshot.h"
+#include "analyze/oom_report.h"
+#include "record/reader.h"
 
 struct vg_symbols;
 
@@ -19,10 +19,10 @@ struct vg_symbols *vg_symbols_open(const struct vg_reader *reader);
  * filled as far as is known: module and offset from the recorder file alone; function and location
  * only when the file on disk is the one that was loaded, by build id, or by its time when it has
  * none. */
-void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_snapshot_frame *out);
+void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_oom_frame *out);
 
-/* The label (report/label.h) of stack `stack_id`, written to `out` (`cap` bytes). "" when the stack
- * is not known. */
+/* The label (analyze/label.h) of stack `stack_id`, written to `out` (`cap` bytes). "" when the
+ * stack is not known. */
 void vg_symbols_label(struct vg_symbols *symbols, uint32_t stack_id, char *out, size_t cap);
 
 void vg_symbols_close(struct vg_symbols *symbols);

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "report/validate.h"
-#include "report/wrap.h"
+#include "analyze/validate.h"
+#include "view/wrap.h"
 
 enum { FLEXIBLE_MIN = 20, FLEXIBLE_MAX = 160, GAP = 2 };
 
@@ -31,7 +31,7 @@ void vg_table_start(struct vg_table *table, const char *const *titles, size_t co
         snprintf(heading->cells[c], VG_TABLE_CELL_CAP, "%s", titles[c]);
 }
 
-static void measure(const struct vg_table *table, unsigned columns, size_t *widths)
+static void measure_widths(const struct vg_table *table, unsigned columns, size_t *widths)
 {
     size_t others = GAP * (table->column_count - 1);
     for (size_t c = 0; c < table->column_count; c++) {
@@ -68,7 +68,7 @@ void vg_table_print(struct vg_table *table, unsigned columns)
     for (size_t i = 0; i < table->row_count; i++)
         for (size_t c = 0; c < table->column_count; c++)
             vg_text_repair(table->rows[i].cells[c], VG_TABLE_CELL_CAP);
-    measure(table, columns, widths);
+    measure_widths(table, columns, widths);
     for (size_t i = 0; i < table->row_count; i++)
         print_row(table, &table->rows[i], widths);
     free(table->rows);

@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/process.h"
+#include "base/command_name.h"
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/table.h"
-#include "registry/registry.h"
-#include "report/command.h"
+#include "os/process.h"
+#include "shared/registry.h"
 
 enum column { GPU, PLACE, PID, COMMAND, WANTS, FOR, SINCE, LEFT, HOLDS, COLUMNS };
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/elf_symbol.h"
+#include "os/elf_symbol.h"
 
 struct vg_driver vg_driver;
 

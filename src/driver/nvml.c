@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/elf_symbol.h"
 #include "base/size.h"
 #include "driver/nvml_abi.h"
+#include "os/elf_symbol.h"
 
 typedef int (*processes_function)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_t *);
 
@@ -114,7 +114,7 @@ static int handle_of(const struct vg_nvml *nvml, unsigned index, nvmlDevice_t *o
     return NVML_SUCCESS;
 }
 
-int vg_nvml_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_device *out)
+int vg_nvml_describe_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_device *out)
 {
     nvmlDevice_t device;
     nvmlMemory_t memory;
@@ -165,7 +165,7 @@ int vg_nvml_find(struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id)
     int by_pci = -ENOENT;
     for (unsigned i = 0; i < count; i++) {
         struct vg_nvml_device device;
-        if (vg_nvml_device(nvml, i, &device) != 0)
+        if (vg_nvml_describe_device(nvml, i, &device) != 0)
             continue;
         if (uuid[0] && strcasecmp(device.uuid, uuid) == 0)
             return (int)i;
@@ -183,7 +183,7 @@ enum { QUERY_CAP = 256 };
 static int add_processes(processes_function query, nvmlDevice_t device, struct vg_nvml_process *out,
                          size_t cap, int count)
 {
-    /* Not on the stack, which may be a small one: one report is made at a time (report/emit.c). */
+    /* Not on the stack, which may be a small one: one report is made at a time (oom/emit.c). */
     static nvmlProcessInfo_t list[QUERY_CAP];
     unsigned listed = QUERY_CAP;
     const int result = query(device, &listed, list);

@@ -43,7 +43,7 @@ void vg_nvml_driver_version(const struct vg_nvml *nvml, char *out, size_t cap);
 unsigned vg_nvml_device_count(const struct vg_nvml *nvml);
 
 /* Describes device `index` of NVML's numbering. Returns 0 or -EIO. */
-int vg_nvml_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_device *out);
+int vg_nvml_describe_device(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_device *out);
 
 /* NVML's number of the GPU with this UUID ("GPU-...") or, where that finds none, this PCI bus id
  * (CUDA and NVML number devices differently). To a program in a MIG instance CUDA names the

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 
-#include "base/elf_symbol.h"
+#include "os/elf_symbol.h"
 
 struct vg_nvml_real vg_nvml_real;
 
@@ -16,7 +16,7 @@ const char *const vg_nvml_symbols[VG_NVML_FN_COUNT] = {
 _Static_assert(sizeof vg_nvml_real == (VG_NVML_FN_COUNT + 1) * sizeof(void *),
                "one pointer a row, and one for the UUID");
 
-static void put(int place, const struct vg_elf_object *object, const char *symbol)
+static void store_function(int place, const struct vg_elf_object *object, const char *symbol)
 {
     __atomic_store_n((void **)&vg_nvml_real + place, vg_elf_symbol(object, symbol),
                      __ATOMIC_RELAXED);
@@ -35,8 +35,8 @@ bool vg_nvml_bind(void)
         return false;
     /* Several threads may come here at once; all of them store the same values. */
     for (int id = 0; id < VG_NVML_FN_COUNT; id++)
-        put(id, &object, vg_nvml_symbols[id]);
-    put(VG_NVML_FN_COUNT, &object, "nvmlDeviceGetUUID");
+        store_function(id, &object, vg_nvml_symbols[id]);
+    store_function(VG_NVML_FN_COUNT, &object, "nvmlDeviceGetUUID");
     atomic_store_explicit(&bound, true, memory_order_release);
     return true;
 }

@@ -3,22 +3,22 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "guard/captures.h"
+#include "driver/captures.h"
 #include "guard/guard.h"
-#include "policy/helper.h"
-#include "policy/need.h"
+#include "oom/callback_thread.h"
+#include "wait/admission_request.h"
 
-static struct vg_coming coming_to(const struct vg_process_state *state, int device, uint64_t bytes,
-                                  uint64_t wait_ms)
+static struct vg_admission_request coming_to(const struct vg_process_state *state, int device,
+                                             uint64_t bytes, uint64_t wait_ms)
 {
     const struct vg_file_device *const described = &state->recorder.header->devices[device];
-    return (struct vg_coming){ .device = device,
-                               .uuid = described->uuid,
-                               .registration = &state->registrations[device],
-                               .total_bytes = described->total_bytes,
-                               .bytes = bytes,
-                               .wait_ms = wait_ms,
-                               .priority = (uint16_t)state->options->priority.number };
+    return (struct vg_admission_request){ .device = device,
+                                          .uuid = described->uuid,
+                                          .registration = &state->registrations[device],
+                                          .total_bytes = described->total_bytes,
+                                          .bytes = bytes,
+                                          .wait_ms = wait_ms,
+                                          .priority = (uint16_t)state->options->priority.number };
 }
 
 /* The process is no newcomer any more. */
@@ -33,7 +33,7 @@ static void ask_queue(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
     const int device = vg_guard_device(call);
-    if (device < 0 || vg_helper_is_current())
+    if (device < 0 || vg_callback_thread_is_current())
         return;
     vg_process_use_device(state, device);
     if (state->recorder.header->devices[device].live_bytes >= VG_NEWCOMER_BYTES) {
@@ -43,7 +43,7 @@ static void ask_queue(struct vg_call *call)
     if (!vg_newcomer_concerns(&state->registrations[device]) || vg_captures_live() ||
         call->asked_bytes == VG_BYTES_UNKNOWN || call->failing)
         return;
-    struct vg_coming coming =
+    struct vg_admission_request coming =
         coming_to(state, device, call->asked_bytes, vg_policy_wait_ms(&state->policy));
     /* The second try of what failed a moment ago. */
     coming.since_ns = vg_thread.last_failure.passed ? vg_thread.turn_since_ns : 0;
@@ -53,7 +53,7 @@ static void ask_queue(struct vg_call *call)
 
 void vg_gates_end_turn(struct vg_call *call)
 {
-    vg_kept_place_leave(&call->turn);
+    vg_held_ticket_release(&call->turn);
     vg_thread.turn_since_ns = call->turn.since_ns;
 }
 
@@ -62,7 +62,7 @@ void vg_gates_end_turn(struct vg_call *call)
  * driver's own answer. */
 static bool is_injected(struct vg_call *call)
 {
-    if (call->failing || call->asked_bytes == 0 || vg_helper_is_current() ||
+    if (call->failing || call->asked_bytes == 0 || vg_callback_thread_is_current() ||
         vg_guard_device(call) < 0)
         return false;
     call->allocation_number = atomic_fetch_add(&call->state->allocation_count, 1) + 1;
@@ -74,10 +74,10 @@ static bool is_injected(struct vg_call *call)
 /* Charges what the call asks for. Returns false when it is more than the limit leaves. */
 static bool limit_admits(struct vg_call *call)
 {
-    if (call->weightless || call->asked_bytes == VG_BYTES_UNKNOWN)
+    if (call->is_graph_node || call->asked_bytes == VG_BYTES_UNKNOWN)
         return true;
-    return vg_allowance_reserve(&call->state->allowance, vg_guard_device(call), call->asked_bytes,
-                                &call->charge);
+    return vg_quota_reserve(&call->state->allowance, vg_guard_device(call), call->asked_bytes,
+                            &call->charge);
 }
 
 bool vg_gates_ask(struct vg_call *call)
@@ -100,17 +100,17 @@ void vg_gates_before_context(int device)
     static _Atomic uint32_t awaited; /* a bit for each device */
     const struct vg_options *const options = vg_process_options();
     if (options->need.number == 0 || options->enabled.number == VG_ENABLED_OFF || device < 0 ||
-        device >= VG_FILE_HOST || vg_helper_is_current() ||
+        device >= VG_FILE_HOST || vg_callback_thread_is_current() ||
         (atomic_fetch_or(&awaited, UINT32_C(1) << device) & UINT32_C(1) << device))
         return;
     const int saved_errno = errno;
     struct vg_process_state *const state = vg_process_start();
     if (state) {
         vg_process_await_device(state, device);
-        const struct vg_coming coming =
+        const struct vg_admission_request coming =
             coming_to(state, device, options->need.number, options->need_wait.number);
         /* Who has been promised memory has had its turn. */
-        if (vg_need_await(&coming))
+        if (vg_admission_await(&coming))
             close_queue_gate(state);
     }
     errno = saved_errno;

@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
-#include "guard/failing.h"
-#include "guard/listener.h"
+#include "guard/oom_call.h"
+#include "guard/reclaim_server.h"
 
 /* Milliseconds are exact enough for an allocation's age, and the coarse clock costs a fifth. */
 static uint64_t coarse_now_ns(void)
@@ -51,7 +51,7 @@ static void publish_held(struct vg_process_state *state, int device)
         if (__builtin_expect(
                 live >= atomic_load_explicit(&state->listen_at_bytes[device], memory_order_relaxed),
                 0))
-            vg_listener_consider(state, device, live);
+            vg_reclaim_server_consider(state, device, live);
     }
 }
 
@@ -63,7 +63,7 @@ static inline void set_up(struct vg_call *call, enum vg_function_id function, ui
     call->asked_bytes = asked_bytes;
     call->device = device;
     call->failing = NULL;
-    call->placed = call->weightless = call->charge.held = false;
+    call->placed = call->is_graph_node = call->charge.held = false;
     call->turn.queue = NULL;
     call->turn.since_ns = 0;
     call->refused_by = VG_REFUSED_BY_DRIVER;
@@ -100,7 +100,7 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
 
 bool vg_guard_resize(struct vg_call *call, uint64_t bytes)
 {
-    if (vg_allowance_resize(&call->state->allowance, &call->charge, bytes))
+    if (vg_quota_resize(&call->state->allowance, &call->charge, bytes))
         return true;
     call->refused_by = VG_REFUSED_BY_LIMIT;
     return false;
@@ -110,23 +110,23 @@ bool vg_guard_resize(struct vg_call *call, uint64_t bytes)
 static void give_back_dropped(struct vg_process_state *state)
 {
     for (uint16_t device = 0; device < VG_FILE_HOST; device++) {
-        const uint64_t bytes = vg_track_take_dropped(&state->track, device);
+        const uint64_t bytes = vg_live_index_take_dropped(&state->track, device);
         if (bytes > 0)
-            vg_allowance_give_back(&state->allowance, device, bytes);
+            vg_quota_give_back(&state->allowance, device, bytes);
     }
 }
 
-/* vg_track_put under a limit: what is in the index is what is charged. */
+/* vg_live_index_put under a limit: what is in the index is what is charged. */
 static void put_charged(struct vg_call *call, const struct vg_allocation *allocation)
 {
     struct vg_process_state *const state = call->state;
     if (allocation->bytes == VG_BYTES_UNKNOWN) {
-        vg_track_put(&state->track, allocation); /* is only counted as lost */
+        vg_live_index_put(&state->track, allocation); /* is only counted as lost */
         return;
     }
-    vg_allowance_settle(&state->allowance, &call->charge, allocation->device, allocation->bytes);
-    if (vg_track_put(&state->track, allocation) != 0)
-        vg_allowance_give_back(&state->allowance, allocation->device, allocation->bytes);
+    vg_quota_settle(&state->allowance, &call->charge, allocation->device, allocation->bytes);
+    if (vg_live_index_put(&state->track, allocation) != 0)
+        vg_quota_give_back(&state->allowance, allocation->device, allocation->bytes);
     give_back_dropped(state);
 }
 
@@ -142,7 +142,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int saved_errno = errno; /* the first stack makes libunwind open things */
     if (__builtin_expect(vg_thread.last_failure.passed | vg_thread.last_failure.tried, 0) &&
         device != VG_FILE_HOST)
-        vg_failing_succeed_after_pass(call);
+        vg_oom_call_succeed_after_pass(call);
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);
     const struct vg_allocation allocation = {
@@ -158,23 +158,23 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     if (__builtin_expect(state->gates & VG_GATE_LIMIT, 0) && device != VG_FILE_HOST)
         put_charged(call, &allocation);
     else
-        vg_track_put(&state->track, &allocation);
+        vg_live_index_put(&state->track, &allocation);
     publish_held(state, device);
     errno = saved_errno;
 }
 
 void vg_guard_forget(struct vg_process_state *state, uint64_t key)
 {
-    struct vg_taken taken;
+    struct vg_pending_free taken;
     struct vg_spilled_node *const spilled =
         vg_spilled_any() ? vg_spilled_take(&state->spilled, key) : NULL;
     if (spilled)
         vg_spilled_forget(&state->spilled, spilled);
-    if (key == 0 || !vg_track_take(&state->track, key, &taken))
+    if (key == 0 || !vg_live_index_begin_free(&state->track, key, &taken))
         return;
-    vg_track_forget(&state->track, &taken);
+    vg_live_index_commit_free(&state->track, &taken);
     if (state->gates & VG_GATE_LIMIT)
-        vg_allowance_give_back(&state->allowance, taken.device, taken.bytes);
+        vg_quota_give_back(&state->allowance, taken.device, taken.bytes);
     publish_held(state, taken.device);
     tell_freed(state, taken.device);
 }
@@ -184,7 +184,7 @@ void vg_guard_drop_context(CUcontext context)
     struct vg_process_state *const state = vg_process_current;
     if (!state || state->inert || !vg_fork_mark_intact())
         return;
-    vg_track_drop_context(&state->track, (uint64_t)(uintptr_t)context);
+    vg_live_index_drop_context(&state->track, (uint64_t)(uintptr_t)context);
     if (vg_spilled_any())
         vg_spilled_drop_context(&state->spilled, (uint64_t)(uintptr_t)context);
     if (state->gates & VG_GATE_LIMIT)
@@ -199,7 +199,7 @@ void vg_guard_drop_context(CUcontext context)
 CUresult vg_guard_end(struct vg_call *call)
 {
     if (__builtin_expect(call->charge.held, 0)) /* it failed, or nothing was recorded */
-        vg_allowance_release(&call->state->allowance, &call->charge);
+        vg_quota_release(&call->state->allowance, &call->charge);
     if (__builtin_expect(call->turn.since_ns != 0, 0))
         vg_gates_end_turn(call);
     vg_guard_leave();
@@ -213,7 +213,7 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
     call->state = vg_guard_enter();
     if (!call->state)
         return false;
-    call->known = vg_track_take(&call->state->track, address, &call->taken);
+    call->known = vg_live_index_begin_free(&call->state->track, address, &call->taken);
     return true;
 }
 
@@ -221,12 +221,11 @@ CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
 {
     if (call->known) {
         if (result == CUDA_SUCCESS) {
-            vg_track_forget(&call->state->track, &call->taken);
+            vg_live_index_commit_free(&call->state->track, &call->taken);
             if (__builtin_expect(call->state->gates & VG_GATE_LIMIT, 0))
-                vg_allowance_give_back(&call->state->allowance, call->taken.device,
-                                       call->taken.bytes);
+                vg_quota_give_back(&call->state->allowance, call->taken.device, call->taken.bytes);
         } else {
-            vg_track_restore(&call->state->track, &call->taken);
+            vg_live_index_abort_free(&call->state->track, &call->taken);
         }
         publish_held(call->state, call->taken.device);
         tell_freed(call->state, call->taken.device);

@@ -18,12 +18,12 @@
 
 #include "base/size.h"
 #include "driver/driver.h"
-#include "guard/failing.h"
 #include "guard/gates.h"
+#include "guard/oom_call.h"
 #include "guard/process_state.h"
-#include "guard/stack.h"
-#include "policy/line.h"
-#include "recorder/format.h"
+#include "record/format.h"
+#include "unwind/stack.h"
+#include "wait/queue_wait.h"
 
 /* One allocating call of the program. */
 struct vg_call {
@@ -32,14 +32,14 @@ struct vg_call {
     uint64_t asked_bytes; /* as the program named it, VG_BYTES_UNKNOWN if it named none */
     int device;           /* ordinal that the call is about; -1: the current context's */
     struct vg_process_state *state;
-    struct vg_failing *failing; /* while it lacks memory and something is tried; else NULL */
+    struct vg_oom_call *failing; /* while it lacks memory and something is tried; else NULL */
     bool placed;         /* the policy has found the memory elsewhere: there was no real success */
     uint64_t placed_key; /* then: vg_request.key */
-    struct vg_kept_place turn;  /* its place in line, when it had to wait its turn (gates.h) */
+    struct vg_held_ticket turn; /* its place in line, when it had to wait its turn (gates.h) */
     enum vg_refusal refused_by; /* of the last try, if that ran out of memory */
     const struct vg_inject_rule *injected_by; /* with VG_REFUSED_BY_INJECT, and then */
     uint64_t allocation_number;               /* of the process's allocations */
-    bool weightless;         /* set by the wrapper: takes no memory of a device, or none yet */
+    bool is_graph_node;      /* set by the wrapper: takes no memory of a device, or none yet */
     struct vg_charge charge; /* what the call has reserved under a limit */
     struct vg_stack stack;   /* once the call has succeeded or failed */
 };
@@ -93,9 +93,9 @@ static inline bool vg_guard_accepted(const struct vg_call *call)
 static inline bool vg_guard_again_for(struct vg_call *call, const struct vg_request *request)
 {
     if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0))
-        return vg_failing_answer(call, request);
+        return vg_oom_call_answer(call, request);
     if (__builtin_expect(call->failing != NULL, 0))
-        vg_failing_end(call);
+        vg_oom_call_end(call);
     return false;
 }
 
@@ -134,7 +134,7 @@ CUresult vg_guard_end(struct vg_call *call);
 struct vg_free_call {
     struct vg_process_state *state;
     bool known; /* the address was in the record: `taken` is valid */
-    struct vg_taken taken;
+    struct vg_pending_free taken;
 };
 
 /* Takes `address` out of the record before the real free. Returns false as vg_guard_begin does. An

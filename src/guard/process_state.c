@@ -11,11 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/stderr.h"
+#include "base/log.h"
 #include "driver/driver.h"
-#include "guard/fork_mark.h"
-#include "guard/listener.h"
-#include "policy/spill.h"
+#include "guard/reclaim_server.h"
+#include "oom/action_spill.h"
+#include "os/fork_mark.h"
 
 struct vg_process_state *_Atomic vg_process_current;
 _Thread_local struct vg_thread vg_thread;
@@ -64,10 +64,10 @@ struct vg_tables vg_process_tables(struct vg_process_state *state)
 static void report_passed(struct vg_process_state *state)
 {
     const struct vg_tables tables = vg_process_tables(state);
-    struct vg_passed_failure failure;
-    for (uint16_t place = 1; place <= VG_PASSED_MAX; place++)
-        if (vg_passed_take(&state->passed, place, &failure))
-            vg_passed_report(&failure, &tables, false);
+    struct vg_deferred_failure failure;
+    for (uint16_t place = 1; place <= VG_DEFERRED_OOM_MAX; place++)
+        if (vg_deferred_oom_take(&state->passed, place, &failure))
+            vg_deferred_oom_report(&failure, &tables, false);
 }
 
 bool vg_process_limited(void)
@@ -81,7 +81,7 @@ bool vg_process_limit_of(int device, uint64_t *out_limit_bytes, uint64_t *out_le
     const int saved_errno = errno;
     struct vg_process_state *const state = vg_process_start();
     const bool limited =
-        state && vg_allowance_left(&state->allowance, device, out_limit_bytes, out_left_bytes);
+        state && vg_quota_left(&state->allowance, device, out_limit_bytes, out_left_bytes);
     errno = saved_errno;
     return limited;
 }
@@ -92,7 +92,7 @@ static void at_exit(int status, void *argument)
     struct vg_process_state *const state = argument;
     if (atomic_load(&vg_process_current) != state || !vg_fork_mark_intact())
         return; /* a forked child that inherited the handler */
-    vg_listener_close();
+    vg_reclaim_server_close();
     report_passed(state);
     vg_spill_finish(&state->spilled);
     vg_recorder_finish(&state->recorder, status);
@@ -125,21 +125,21 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->options = from;
     state->history.distributed = from->distributed;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
-    vg_listener_init(state);
+    vg_reclaim_server_init(state);
     if (vg_policy_wait_ms(&state->policy) > 0)
         state->gates |= VG_GATE_QUEUE;
     if (from->inject.text[0] &&
         vg_inject_parse(from->inject.text, &state->inject, why, sizeof why) == 0)
         state->gates |= VG_GATE_INJECT;
-    if (vg_allowance_open(&state->allowance, from))
+    if (vg_quota_open(&state->allowance, from))
         state->gates |= VG_GATE_LIMIT;
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
         .keep_runs = (unsigned)from->keep_runs.number,
-        .snapshot_bytes = sizeof(struct vg_snapshot),
+        .snapshot_bytes = sizeof(struct vg_oom_report),
     };
     if (vg_recorder_open(&state->recorder, &config) != 0 ||
-        vg_track_init(&state->track, &state->recorder) != 0)
+        vg_live_index_init(&state->track, &state->recorder) != 0)
         return NULL;
     vg_registry_join("", &state->registrations[0]); /* unregistered, but usable */
     for (int i = 1; i < VG_FILE_DEVICES; i++)
@@ -163,7 +163,7 @@ static struct vg_process_state *make_current(void)
     if (!state || !vg_fork_mark_intact()) {
         state = make_state(from);
         if (!state) {
-            vg_fault_line(VG_FAULT_TRACK, "no memory for its tables: this run is not guarded");
+            vg_warn_once(VG_FAULT_LIVE_INDEX, "no memory for its tables: this run is not guarded");
             state = &inert_state;
         }
         atomic_store(&vg_process_current, state);

@@ -6,19 +6,19 @@
 #include <stdint.h>
 
 #include "base/option.h"
-#include "guard/allowance.h"
-#include "guard/fork_mark.h"
-#include "guard/passed.h"
-#include "guard/stack.h"
-#include "policy/inject.h"
-#include "policy/policy.h"
-#include "policy/triage.h"
-#include "recorder/recorder.h"
-#include "registry/registry.h"
-#include "track/pools.h"
-#include "track/spilled.h"
-#include "track/track.h"
-#include "track/virtual.h"
+#include "heap/live_index.h"
+#include "heap/pools.h"
+#include "heap/spilled.h"
+#include "heap/vmm.h"
+#include "limit/inject.h"
+#include "limit/quota.h"
+#include "oom/deferred_oom.h"
+#include "oom/oom_classify.h"
+#include "oom/policy.h"
+#include "os/fork_mark.h"
+#include "record/recorder.h"
+#include "shared/registry.h"
+#include "unwind/stack.h"
 
 enum vg_device_stage { VG_DEVICE_NEW, VG_DEVICE_BUSY, VG_DEVICE_READY };
 
@@ -32,15 +32,15 @@ struct vg_process_state {
     struct vg_policy policy;
     struct vg_inject inject;
     _Atomic uint64_t allocation_count; /* counted for `inject` only */
-    struct vg_allowance allowance;
+    struct vg_quota allowance;
     const struct vg_options *options;
-    struct vg_history history;
+    struct vg_oom_state history;
     struct vg_recorder recorder;
-    struct vg_track track;
-    struct vg_virtual virtual;
+    struct vg_live_index track;
+    struct vg_vmm virtual;
     struct vg_pools pools;
     struct vg_spilled spilled;
-    struct vg_passed passed;
+    struct vg_deferred_oom passed;
     _Atomic uint32_t device_stage[VG_FILE_DEVICES]; /* enum vg_device_stage */
     struct vg_registration registrations[VG_FILE_DEVICES];
     _Atomic uint64_t

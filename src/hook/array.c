@@ -1,8 +1,8 @@
 /* Wrappers of arrays and mipmapped arrays. The driver does not tell their size: the amount is
  * computed from the descriptor and marked as an estimate. */
-#include "base/mapped.h"
 #include "guard/guard.h"
 #include "hook/wrappers.h"
+#include "os/mapped.h"
 
 /* Bytes of one channel of the plain formats (CUDA Driver API, CUarray_format); 0 for packed, planar
  * and compressed ones. */
@@ -21,8 +21,8 @@ static uint64_t channel_bytes(CUarray_format format)
     }
 }
 
-static uint64_t estimate(uint64_t width, uint64_t height, uint64_t depth, CUarray_format format,
-                         unsigned channels)
+static uint64_t estimate_bytes(uint64_t width, uint64_t height, uint64_t depth,
+                               CUarray_format format, unsigned channels)
 {
     uint64_t bytes = channel_bytes(format) * channels;
     if (bytes == 0)
@@ -36,12 +36,13 @@ static uint64_t estimate(uint64_t width, uint64_t height, uint64_t depth, CUarra
 
 /* A driver may run out of memory before it looks at the descriptor. */
 #define ESTIMATE_2D(d)                                                                             \
-    ((d) ? estimate((d)->Width, (d)->Height, 1, (d)->Format, (d)->NumChannels) : VG_BYTES_UNKNOWN)
+    ((d) ? estimate_bytes((d)->Width, (d)->Height, 1, (d)->Format, (d)->NumChannels)               \
+         : VG_BYTES_UNKNOWN)
 #define ESTIMATE_3D(d)                                                                             \
-    ((d) ? estimate((d)->Width, (d)->Height, (d)->Depth, (d)->Format, (d)->NumChannels)            \
+    ((d) ? estimate_bytes((d)->Width, (d)->Height, (d)->Depth, (d)->Format, (d)->NumChannels)      \
          : VG_BYTES_UNKNOWN)
 
-static uint64_t key(const void *array)
+static uint64_t array_key(const void *array)
 {
     return vg_guard_handle_key(VG_KIND_ARRAY, (uint64_t)(uintptr_t)array);
 }
@@ -69,7 +70,7 @@ static bool may_estimate_before(const struct vg_call *call, const void *descript
                 call.asked_bytes = estimate_of(descriptor);                                        \
         } while (vg_guard_again(&call));                                                           \
         if (call.result == CUDA_SUCCESS)                                                           \
-            vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);                  \
+            vg_guard_record(&call, VG_KIND_ARRAY, array_key(*array), call.asked_bytes);            \
         return vg_guard_end(&call);                                                                \
     }
 
@@ -81,7 +82,7 @@ DEFINE_CREATE(cuArray3DCreate_v2, CUDA_ARRAY3D_DESCRIPTOR, ESTIMATE_3D)
 CUresult cuArrayDestroy(CUarray array)
 {
     struct vg_free_call call;
-    if (!vg_guard_begin_free(&call, VG_FN_cuArrayDestroy, key(array)))
+    if (!vg_guard_begin_free(&call, VG_FN_cuArrayDestroy, array_key(array)))
         return VG_PASS(cuArrayDestroy, (array));
     return vg_guard_end_free(&call, vg_driver.cuArrayDestroy(array));
 }
@@ -94,8 +95,8 @@ static uint64_t estimate_levels(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsig
         return VG_BYTES_UNKNOWN;
     for (unsigned level = 0; level < levels && level < 64; level++) {
         const uint64_t bytes =
-            estimate(descriptor->Width >> level, descriptor->Height >> level,
-                     descriptor->Depth >> level, descriptor->Format, descriptor->NumChannels);
+            estimate_bytes(descriptor->Width >> level, descriptor->Height >> level,
+                           descriptor->Depth >> level, descriptor->Format, descriptor->NumChannels);
         if (__builtin_add_overflow(sum, bytes, &sum))
             return VG_BYTES_UNKNOWN;
     }
@@ -118,14 +119,14 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESC
             call.asked_bytes = estimate_levels(descriptor, levels);
     } while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_ARRAY, key(*array), call.asked_bytes);
+        vg_guard_record(&call, VG_KIND_ARRAY, array_key(*array), call.asked_bytes);
     return vg_guard_end(&call);
 }
 
 CUresult cuMipmappedArrayDestroy(CUmipmappedArray array)
 {
     struct vg_free_call call;
-    if (!vg_guard_begin_free(&call, VG_FN_cuMipmappedArrayDestroy, key(array)))
+    if (!vg_guard_begin_free(&call, VG_FN_cuMipmappedArrayDestroy, array_key(array)))
         return VG_PASS(cuMipmappedArrayDestroy, (array));
     return vg_guard_end_free(&call, vg_driver.cuMipmappedArrayDestroy(array));
 }

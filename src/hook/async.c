@@ -2,14 +2,15 @@
  * captured becomes a node of the graph and is memory only when that is launched: it is not
  * recorded. */
 #include "guard/guard.h"
-#include "guard/spilled.h"
+#include "guard/spilled_free.h"
 #include "hook/wrappers.h"
 
 /* What stands before an allocation is for memory: one that becomes a node is none yet. */
-static inline void weigh(struct vg_call *call, vg_driver_capture_question ask, CUstream stream)
+static inline void note_capture(struct vg_call *call, vg_driver_capture_question ask,
+                                CUstream stream)
 {
     if (vg_guard_looks_ahead(call))
-        call->weightless = vg_driver_is_capturing(ask, stream);
+        call->is_graph_node = vg_driver_is_capturing(ask, stream);
 }
 
 CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
@@ -17,7 +18,7 @@ CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync, bytes))
         return VG_PASS(cuMemAllocAsync, (address, bytes, stream));
-    weigh(&call, vg_driver.cuStreamIsCapturing, stream);
+    note_capture(&call, vg_driver.cuStreamIsCapturing, stream);
     do
         call.result = vg_guard_admits(&call) ? vg_driver.cuMemAllocAsync(address, bytes, stream)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
@@ -33,7 +34,7 @@ CUresult cuMemAllocAsync_ptsz(CUdeviceptr *address, size_t bytes, CUstream strea
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync_ptsz, bytes))
         return VG_PASS(cuMemAllocAsync_ptsz, (address, bytes, stream));
-    weigh(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
+    note_capture(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
     do
         call.result = vg_guard_admits(&call)
                           ? vg_driver.cuMemAllocAsync_ptsz(address, bytes, stream)
@@ -56,7 +57,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPoo
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocFromPoolAsync, bytes))
         return VG_PASS(cuMemAllocFromPoolAsync, (address, bytes, pool, stream));
-    weigh(&call, vg_driver.cuStreamIsCapturing, stream);
+    note_capture(&call, vg_driver.cuStreamIsCapturing, stream);
     call.device = pool_device(&call, pool);
     do
         call.result = vg_guard_admits(&call)
@@ -75,7 +76,7 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *address, size_t bytes, CUmemo
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocFromPoolAsync_ptsz, bytes))
         return VG_PASS(cuMemAllocFromPoolAsync_ptsz, (address, bytes, pool, stream));
-    weigh(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
+    note_capture(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
     call.device = pool_device(&call, pool);
     do
         call.result = vg_guard_admits(&call)

@@ -1,5 +1,5 @@
 /* Wrappers that count the captures under way. */
-#include "guard/captures.h"
+#include "driver/captures.h"
 #include "hook/wrappers.h"
 
 #define DEFINE_COUNTED(symbol, parameters, arguments, note)                                        \

@@ -6,11 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/elf_symbol.h"
-#include "base/stderr.h"
+#include "base/log.h"
 #include "guard/process_state.h"
 #include "hook/nvml.h"
 #include "hook/wrappers.h"
+#include "os/elf_symbol.h"
 
 typedef void *(*dlsym_function)(void *handle, const char *name);
 typedef void *(*dlvsym_function)(void *handle, const char *name, const char *version);
@@ -25,7 +25,7 @@ static void *find_in_libc(const char *name)
         if (vg_elf_find_soname(homes[i], &object) == 0)
             found = vg_elf_symbol(&object, name);
     if (!found)
-        vg_fault_line(VG_FAULT_LIBC, "cannot find %s in the C library", name);
+        vg_warn_once(VG_FAULT_LIBC, "cannot find %s in the C library", name);
     return found;
 }
 
@@ -135,8 +135,8 @@ static bool gets_bare(const char *name, const void *caller)
            (vg_process_switched_off() || (vg_driver_bind() && vg_driver_owns(caller)));
 }
 
-static struct vg_dlsym_answer filter(void *handle, const struct lookup *lookup, const void *caller,
-                                     void *real)
+static struct vg_dlsym_answer filter_lookup(void *handle, const struct lookup *lookup,
+                                            const void *caller, void *real)
 {
     const struct vg_dlsym_answer unchanged = { .continue_at = real };
     void *const wrapper = lookup->name ? wrapper_named(lookup->name) : NULL;
@@ -162,12 +162,13 @@ static struct vg_dlsym_answer filter(void *handle, const struct lookup *lookup, 
 
 struct vg_dlsym_answer vg_dlsym_filter(void *handle, const char *name, const void *caller)
 {
-    return filter(handle, &(struct lookup){ .name = name }, caller, real_dlsym());
+    return filter_lookup(handle, &(struct lookup){ .name = name }, caller, real_dlsym());
 }
 
 struct vg_dlsym_answer vg_dlvsym_filter(void *handle, const char *name, const char *version,
                                         const void *caller)
 {
-    return filter(handle, &(struct lookup){ .name = name, .version = version ? version : "" },
-                  caller, real_dlvsym());
+    return filter_lookup(handle,
+                         &(struct lookup){ .name = name, .version = version ? version : "" },
+                         caller, real_dlvsym());
 }

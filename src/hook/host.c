@@ -1,9 +1,9 @@
 /* Wrappers of the functions that pin host memory. It is counted apart from the device's. */
 #include "guard/guard.h"
-#include "guard/spilled.h"
+#include "guard/spilled_free.h"
 #include "hook/wrappers.h"
 
-static uint64_t number(const void *address)
+static uint64_t address_number(const void *address)
 {
     return (uint64_t)(uintptr_t)address;
 }
@@ -17,7 +17,7 @@ CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned int flags)
         call.result = vg_driver.cuMemHostAlloc(address, bytes, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_PINNED, number(*address), bytes);
+        vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
     return vg_guard_end(&call);
 }
 
@@ -30,7 +30,7 @@ CUresult cuMemAllocHost(void **address, unsigned int bytes)
         call.result = vg_driver.cuMemAllocHost(address, bytes);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_PINNED, number(*address), bytes);
+        vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
     return vg_guard_end(&call);
 }
 
@@ -43,7 +43,7 @@ CUresult cuMemAllocHost_v2(void **address, size_t bytes)
         call.result = vg_driver.cuMemAllocHost_v2(address, bytes);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_PINNED, number(*address), bytes);
+        vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
     return vg_guard_end(&call);
 }
 
@@ -51,9 +51,9 @@ CUresult cuMemFreeHost(void *address)
 {
     struct vg_free_call call;
     struct vg_spilled_range range;
-    if (vg_guard_find_spilled(number(address), &range))
+    if (vg_guard_find_spilled(address_number(address), &range))
         return CUDA_ERROR_INVALID_VALUE; /* the program has it for device memory */
-    if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeHost, number(address)))
+    if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeHost, address_number(address)))
         return VG_PASS(cuMemFreeHost, (address));
     return vg_guard_end_free(&call, vg_driver.cuMemFreeHost(address));
 }
@@ -67,7 +67,7 @@ CUresult cuMemHostRegister(void *address, size_t bytes, unsigned int flags)
         call.result = vg_driver.cuMemHostRegister(address, bytes, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_REGISTERED, number(address), bytes);
+        vg_guard_record(&call, VG_KIND_REGISTERED, address_number(address), bytes);
     return vg_guard_end(&call);
 }
 
@@ -80,14 +80,14 @@ CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned int flags)
         call.result = vg_driver.cuMemHostRegister_v2(address, bytes, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_REGISTERED, number(address), bytes);
+        vg_guard_record(&call, VG_KIND_REGISTERED, address_number(address), bytes);
     return vg_guard_end(&call);
 }
 
 CUresult cuMemHostUnregister(void *address)
 {
     struct vg_free_call call;
-    if (!vg_guard_begin_free(&call, VG_FN_cuMemHostUnregister, number(address)))
+    if (!vg_guard_begin_free(&call, VG_FN_cuMemHostUnregister, address_number(address)))
         return VG_PASS(cuMemHostUnregister, (address));
     return vg_guard_end_free(&call, vg_driver.cuMemHostUnregister(address));
 }

@@ -19,7 +19,7 @@ static bool limit_of_current(uint64_t *out_limit_bytes, uint64_t *out_left_bytes
            vg_process_limit_of(device, out_limit_bytes, out_left_bytes);
 }
 
-static void lower(size_t *bytes, uint64_t most_bytes)
+static void lower_bytes(size_t *bytes, uint64_t most_bytes)
 {
     if (bytes && *bytes > most_bytes)
         *bytes = most_bytes;
@@ -48,8 +48,8 @@ CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
     uint64_t limit_bytes, left_bytes;
     const CUresult result = VG_PASS(cuMemGetInfo_v2, (free_bytes, total_bytes));
     if (result == CUDA_SUCCESS && limit_of_current(&limit_bytes, &left_bytes)) {
-        lower(free_bytes, left_bytes);
-        lower(total_bytes, limit_bytes);
+        lower_bytes(free_bytes, left_bytes);
+        lower_bytes(total_bytes, limit_bytes);
     }
     return result;
 }
@@ -68,6 +68,6 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
     uint64_t limit_bytes, left_bytes;
     const CUresult result = VG_PASS(cuDeviceTotalMem_v2, (bytes, device));
     if (result == CUDA_SUCCESS && limit_of(device, &limit_bytes, &left_bytes))
-        lower(bytes, limit_bytes);
+        lower_bytes(bytes, limit_bytes);
     return result;
 }

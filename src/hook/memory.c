@@ -1,7 +1,7 @@
 /* Wrappers of the memory functions. Each makes the program's own call with the program's own
  * arguments, says what a success is recorded as, and leaves everything else to the guard. */
 #include "guard/guard.h"
-#include "guard/spilled.h"
+#include "guard/spilled_free.h"
 #include "hook/wrappers.h"
 
 CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)

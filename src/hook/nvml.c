@@ -41,7 +41,7 @@ static bool limit_of(nvmlDevice_t device, uint64_t *out_limit_bytes, uint64_t *o
     return limited;
 }
 
-static unsigned long long lesser(unsigned long long a, uint64_t b)
+static unsigned long long lesser_bytes(unsigned long long a, uint64_t b)
 {
     return a < b ? a : b;
 }
@@ -56,8 +56,8 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
     const nvmlReturn_t result = vg_nvml_real.nvmlDeviceGetMemoryInfo(device, memory);
     if (result != NVML_SUCCESS || !limit_of(device, &limit_bytes, &left_bytes))
         return result;
-    memory->total = lesser(memory->total, limit_bytes);
-    memory->free = lesser(memory->free, left_bytes);
+    memory->total = lesser_bytes(memory->total, limit_bytes);
+    memory->free = lesser_bytes(memory->free, left_bytes);
     memory->used = memory->total - memory->free;
     return result;
 }
@@ -72,9 +72,9 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *me
     const nvmlReturn_t result = vg_nvml_real.nvmlDeviceGetMemoryInfo_v2(device, memory);
     if (result != NVML_SUCCESS || !limit_of(device, &limit_bytes, &left_bytes))
         return result;
-    memory->total = lesser(memory->total, limit_bytes);
-    memory->free = lesser(memory->free, left_bytes);
-    memory->reserved = lesser(memory->reserved, memory->total - memory->free);
+    memory->total = lesser_bytes(memory->total, limit_bytes);
+    memory->free = lesser_bytes(memory->free, left_bytes);
+    memory->reserved = lesser_bytes(memory->reserved, memory->total - memory->free);
     memory->used = memory->total - memory->free - memory->reserved;
     return result;
 }
@@ -91,7 +91,7 @@ static void *wrapper_of(int id)
     return NULL;
 }
 
-static int find(const char *symbol)
+static int find_function(const char *symbol)
 {
     for (int id = 0; id < VG_NVML_FN_COUNT; id++)
         if (strcmp(vg_nvml_symbols[id], symbol) == 0)
@@ -101,12 +101,12 @@ static int find(const char *symbol)
 
 void *vg_nvml_wrapper(const char *symbol)
 {
-    return wrapper_of(find(symbol));
+    return wrapper_of(find_function(symbol));
 }
 
 void *vg_nvml_wrapper_for_symbol(const char *symbol, void *found)
 {
-    const int id = find(symbol);
+    const int id = find_function(symbol);
     if (id < 0 || !found || !vg_nvml_bind() || vg_nvml_address((enum vg_nvml_id)id) != found)
         return found;
     return wrapper_of(id);

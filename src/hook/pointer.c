@@ -3,7 +3,7 @@
  * driver's answer. All other addresses go straight to the driver. */
 #include <string.h>
 
-#include "guard/spilled.h"
+#include "guard/spilled_free.h"
 #include "hook/wrappers.h"
 
 /* Is the attribute one that tells where the memory lies? Then its value for device memory, and the

@@ -4,9 +4,9 @@
 #include "base/version.h"
 #include "guard/guard.h"
 #include "hook/wrappers.h"
-#include "policy/trim_hooks.h"
-#include "report/emit.h"
-#include "report/mark_record.h"
+#include "oom/emit.h"
+#include "oom/trim_hooks.h"
+#include "view/mark_record.h"
 #define VRAMGUARD_BUILDING
 #include "vramguard.h"
 
@@ -32,7 +32,7 @@ VG_EXPORT int vramguard_write_report(int fd)
             .asked_bytes = VG_BYTES_UNKNOWN,
             .thread_id = vg_thread.thread_id,
         };
-        vg_failing_measure_limit(state, &present);
+        vg_oom_call_measure_limit(state, &present);
         error = vg_report_write(&present, fd);
     }
     vg_guard_leave();
@@ -47,7 +47,7 @@ VG_EXPORT int vramguard_mark(const char *text)
     struct vg_process_state *const state = vg_driver_bind() ? vg_guard_enter() : NULL;
     if (!state)
         return -ENODEV;
-    const int error = vg_mark_record(&state->recorder, vg_thread.thread_id, text);
+    const int error = vg_mark_record_append(&state->recorder, vg_thread.thread_id, text);
     vg_guard_leave();
     errno = saved_errno;
     return error;

@@ -1,6 +1,6 @@
 """Our declarations of the CUDA driver's binary interface against a real toolkit's headers.
 
-Types, sizes, fields and constants of src/driver/cuda_abi.h and test/simgpu/abi.h, and every row of
+Types, sizes, fields and constants of src/driver/cuda_abi.h and src/simgpu/abi.h, and every row of
 both function tables: its version must exist, its parameters must be exactly those of the toolkit's
 function type of that version. Enumerations are plain ints in our headers; that, and a `void *` for
 a pointer that nobody of us follows, are the only differences allowed.
@@ -346,7 +346,7 @@ MISTAKES = {
 def test_a_mistake_is_found(toolkit, mistake, tmp_path):
     text, changed, (kind, name, verdict) = MISTAKES[mistake]
     changed_files = 0
-    for wanted in ("src/driver/*.h", "test/simgpu/*.h", "test/simgpu/driver/*.def"):
+    for wanted in ("src/driver/*.h", "src/simgpu/*.h", "src/simgpu/driver/*.def"):
         for source in ROOT.glob(wanted):
             copy = tmp_path / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)

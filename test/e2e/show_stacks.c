@@ -6,8 +6,8 @@
  * native code. Read with the tool's own reader. */
 #include <stdio.h>
 
-#include "recorder/reader.h"
-#include "recorder/stack_merge.h"
+#include "record/reader.h"
+#include "record/stack_merge.h"
 
 static int show(const struct vg_live_slot *slot, void *argument)
 {

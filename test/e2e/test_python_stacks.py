@@ -13,8 +13,8 @@ import pytest
 from conftest import BUILD, MODEL, report_of
 
 PROGRAM = Path(__file__).with_name("stacks_program.py")
-PYTHON_FRAMES = 64  # recorder/format.h
-KNOWN = range(8, 15)  # guard/python_layout.c
+PYTHON_FRAMES = 64  # record/format.h
+KNOWN = range(8, 15)  # unwind/python_layout.c
 
 
 def version_of(python):

@@ -1,11 +1,11 @@
-/* For unit tests of the advice: a snapshot, and what is said of it. */
+/* For unit tests of the advice: a report, and what is said of it. */
 #ifndef VRAMGUARD_TEST_ADVICE_FIXTURE_H
 #define VRAMGUARD_TEST_ADVICE_FIXTURE_H
 
-#include "report/advice.h"
 #include "sample_snapshot.h"
+#include "view/advice.h"
 
-static struct vg_snapshot s;
+static struct vg_oom_report s;
 static char cause[VG_ADVICE_TEXT_CAP], advice[VG_ADVICE_TEXT_CAP];
 
 static void expect_row(const char *name)

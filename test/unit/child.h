@@ -1,5 +1,5 @@
-/* For unit tests that run in a child process each: what it told, ways to fork, threads that start
- * together. */
+/* For unit tests that run in a child process each: what it attempt, ways to fork, threads that
+ * start together. */
 #ifndef VRAMGUARD_TEST_CHILD_H
 #define VRAMGUARD_TEST_CHILD_H
 
@@ -8,14 +8,14 @@
 
 #include "core_fixture.h"
 
-static UNUSED char told[65536]; /* what the last child wrote to stderr */
+static UNUSED char attempt[65536]; /* what the last child wrote to stderr */
 
 /* Fails the test unless `run(argument)` returns in the child, or ends it with code 0. */
 static UNUSED void in_child_with(void (*run)(void *argument), void *argument)
 {
-    const int status = run_child(run, argument, told, sizeof told);
+    const int status = run_child(run, argument, attempt, sizeof attempt);
     if (status != 0)
-        fputs(told, stderr); /* may be longer than what fail_msg prints */
+        fputs(attempt, stderr); /* may be longer than what fail_msg prints */
     assert_int_equal(status, 0);
 }
 
@@ -24,11 +24,11 @@ static UNUSED void in_child(void (*run)(void *argument))
     in_child_with(run, NULL);
 }
 
-/* How often `needle` is in what was told. */
+/* How often `needle` is in what was attempt. */
 static UNUSED int count_text(const char *needle)
 {
     int count = 0;
-    for (const char *at = told; (at = strstr(at, needle)); at++)
+    for (const char *at = attempt; (at = strstr(at, needle)); at++)
         count++;
     return count;
 }

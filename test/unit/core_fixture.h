@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "recorder/format.h"
+#include "record/format.h"
 
 #define UNUSED __attribute__((unused))
 

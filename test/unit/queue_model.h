@@ -1,7 +1,7 @@
-/* The queue and the waiting in it, registry/queue.c and policy/line.c, on a simulated machine: they
- * are compiled here once more, with every atomic access as a point at which the scheduler may go on
- * with another thread. Threads are coroutines. What they do, and who schedules them, stop and kill
- * included, is the test's.
+/* The queue and the waiting in it, shared/queue.c and wait/queue_wait.c, on a simulated machine:
+ * they are compiled here once more, with every atomic access as a point at which the scheduler may
+ * go on with another thread. Threads are coroutines. What they do, and who schedules them, stop and
+ * kill included, is the test's.
  *
  * What must hold, checked at every step:
  *   1. Nobody acts as head if somebody before it, alive and not stopped, was in line for the whole
@@ -34,7 +34,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/process.h"
+#include "os/process.h"
 
 #define MODEL_MS UINT64_C(1000000)
 
@@ -104,9 +104,9 @@ enum { THREADS = 8, PLACES = 6 };
 #define vg_clock_monotonic_ns model_now_ns
 #define vg_process_owner_self model_owner_self
 #define syscall               model_futex
-#include "registry/queue.c"
+#include "shared/queue.c"
 
-static enum vg_turn model_turn(struct vg_queue *queue, const struct vg_place *place,
+static enum vg_turn model_turn(struct vg_queue *queue, const struct vg_queue_slot *place,
                                uint64_t free_bytes, uint64_t now_ns);
 #define vg_queue_turn model_turn
 static int no_signals(void)
@@ -120,7 +120,7 @@ static int no_signals(void)
 #define sigaction(number, action, before) ((void)(number), (void)(before), no_signals())
 #undef SECOND_NS
 #undef MS_NS
-#include "policy/line.c"
+#include "wait/queue_wait.c"
 #undef vg_queue_turn
 #undef pthread_sigmask
 #undef sigpending
@@ -141,20 +141,20 @@ struct thread {
     uint64_t owner;
     bool dead;
     uint64_t held_bytes;
-    uint64_t stopped_until_ns;       /* 0: runs */
-    uint64_t frozen_until_ns;        /* likewise, for all threads of the process, and all see it */
-    const volatile void *sleeps_on;  /* a futex word, NULL for the clock alone */
-    uint64_t wakes_ns;               /* UINT64_MAX: never by itself */
-    bool woken;                      /* by news, not by time */
-    const struct vg_line *line;      /* it is in line, from entering to leaving */
-    bool deciding;                   /* within a step of the line */
-    uint64_t looked_ns;              /* the time that it goes by */
-    unsigned before_all;             /* places that were before its own all the time, as bits */
-    uint64_t before_tickets[PLACES]; /* whose they were */
-    uint64_t stopped_before[PLACES]; /* owners that were before it and stopped, 0: none */
-    bool ever_preceded, was_stopped; /* in this decision; in this wait */
-    bool choosing;                   /* it is choosing a victim */
-    uint64_t passed_ticket;          /* the head that it counted itself past */
+    uint64_t stopped_until_ns;        /* 0: runs */
+    uint64_t frozen_until_ns;         /* likewise, for all threads of the process, and all see it */
+    const volatile void *sleeps_on;   /* a futex word, NULL for the clock alone */
+    uint64_t wakes_ns;                /* UINT64_MAX: never by itself */
+    bool woken;                       /* by news, not by time */
+    const struct vg_queue_wait *line; /* it is in line, from entering to leaving */
+    bool deciding;                    /* within a step of the line */
+    uint64_t looked_ns;               /* the time that it goes by */
+    unsigned before_all;              /* places that were before its own all the time, as bits */
+    uint64_t before_tickets[PLACES];  /* whose they were */
+    uint64_t stopped_before[PLACES];  /* owners that were before it and stopped, 0: none */
+    bool ever_preceded, was_stopped;  /* in this decision; in this wait */
+    bool choosing;                    /* it is choosing a victim */
+    uint64_t passed_ticket;           /* the head that it counted itself past */
 };
 
 static struct model {
@@ -174,7 +174,7 @@ static struct model {
     bool killed_some;
     unsigned steps;
     unsigned passes[TICKETS];  /* by ticket: how often it was passed */
-    bool chosen_told[TICKETS]; /* by ticket: chosen as victim, and told */
+    bool chosen_told[TICKETS]; /* by ticket: chosen as victim, and attempt */
     struct model_counts {
         unsigned served, passed, timeouts, victims, killed, stopped, full;
     } counts;
@@ -273,7 +273,7 @@ static bool is_before(const struct vg_waiter *place, const struct vg_waiter *min
 
 static void watch_decision(struct thread *thread)
 {
-    const struct vg_place *const place = &thread->line->place;
+    const struct vg_queue_slot *const place = &thread->line->place;
     for (unsigned i = 0; i < PLACES; i++) {
         const struct vg_waiter *const other = &m.queue.waiters[i];
         const struct vg_waiter *const mine = &m.queue.waiters[place->index];
@@ -310,7 +310,7 @@ static void check_always(void)
         struct thread *const thread = &m.threads[i];
         if (thread->dead || !thread->line || !thread->line->in_line)
             continue;
-        const struct vg_place *const place = &thread->line->place;
+        const struct vg_queue_slot *const place = &thread->line->place;
         const struct vg_waiter *const mine = &m.queue.waiters[place->index];
         if (peek(&mine->ticket) != place->ticket || peek(&mine->owner) != thread->owner)
             violate("place %u of thread %d was taken away", place->index, i);
@@ -321,7 +321,7 @@ static void check_always(void)
     }
 }
 
-/* What a thread that decides is told counts for its decision, be it different a moment later. */
+/* What a thread that decides is attempt counts for its decision, be it different a moment later. */
 static enum vg_process_activity model_activity(uint64_t owner)
 {
     check_always();
@@ -330,7 +330,7 @@ static enum vg_process_activity model_activity(uint64_t owner)
     return is_hidden ? VG_PROCESS_RUNS : activity;
 }
 
-static enum vg_turn model_turn(struct vg_queue *queue, const struct vg_place *place,
+static enum vg_turn model_turn(struct vg_queue *queue, const struct vg_queue_slot *place,
                                uint64_t free_bytes, uint64_t now_ns)
 {
     struct thread *const me = self();
@@ -402,7 +402,7 @@ static bool is_chosen_and_told(const struct thread *thread)
            m.chosen_told[thread->line->place.ticket % TICKETS];
 }
 
-/* Faults: news that is not told. */
+/* Faults: news that is not attempt. */
 static bool is_untold(const volatile void *word)
 {
     return m.current < 0 || (m.mutant == MUTANT_LEAVE_UNTOLD && word == &m.queue.turns) ||

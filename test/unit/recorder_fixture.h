@@ -3,7 +3,7 @@
 #define VRAMGUARD_TEST_RECORDER_FIXTURE_H
 
 #include "core_fixture.h"
-#include "recorder/recorder.h"
+#include "record/recorder.h"
 
 static struct vg_recorder recorder;
 

@@ -1,11 +1,11 @@
-/* For unit tests of the report's text: a snapshot, and the report made of it. */
+/* For unit tests of the report's text: a report, and the report made of it. */
 #ifndef VRAMGUARD_TEST_RENDER_FIXTURE_H
 #define VRAMGUARD_TEST_RENDER_FIXTURE_H
 
-#include "report/render.h"
 #include "sample_snapshot.h"
+#include "view/render.h"
 
-static struct vg_snapshot s;
+static struct vg_oom_report s;
 static char report[VG_REPORT_TEXT_CAP];
 
 static const char *render(unsigned columns)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/hashing.h"
-#include "recorder/format.h"
+#include "record/format.h"
 
 enum {
     BUILDER_JOURNAL_EXTENT = 8192,

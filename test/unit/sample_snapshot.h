@@ -1,4 +1,4 @@
-/* A snapshot of a realistic failure, for the tests of the report layer to change and print. */
+/* A report of a realistic failure, for the tests of the report layer to change and print. */
 #ifndef VRAMGUARD_TEST_SAMPLE_SNAPSHOT_H
 #define VRAMGUARD_TEST_SAMPLE_SNAPSHOT_H
 
@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analyze/oom_report.h"
 #include "base/size.h"
-#include "report/snapshot.h"
 
 static inline void set_text(char *out, size_t cap, const char *text)
 {
@@ -16,31 +16,31 @@ static inline void set_text(char *out, size_t cap, const char *text)
 
 #define SET(field, text) set_text(field, sizeof(field), text)
 
-static inline struct vg_snapshot_process *add_process(struct vg_snapshot *s, int32_t pid,
-                                                      uint64_t bytes, const char *command)
+static inline struct vg_oom_process *add_process(struct vg_oom_report *s, int32_t pid,
+                                                 uint64_t bytes, const char *command)
 {
-    struct vg_snapshot_process *const p = &s->processes[s->process_count++];
-    *p = (struct vg_snapshot_process){ .pid = pid, .uid = s->uid, .bytes = bytes };
+    struct vg_oom_process *const p = &s->processes[s->process_count++];
+    *p = (struct vg_oom_process){ .pid = pid, .uid = s->uid, .bytes = bytes };
     SET(p->command, command);
     s->others_bytes += bytes;
     return p;
 }
 
-static inline struct vg_snapshot_site *add_site(struct vg_snapshot *s, uint64_t bytes,
-                                                uint64_t count, const char *label)
+static inline struct vg_oom_site *add_site(struct vg_oom_report *s, uint64_t bytes, uint64_t count,
+                                           const char *label)
 {
-    struct vg_snapshot_site *const site = &s->sites[s->site_count++];
-    *site = (struct vg_snapshot_site){ .bytes = bytes, .count = count, .stack_id = s->site_count };
+    struct vg_oom_site *const site = &s->sites[s->site_count++];
+    *site = (struct vg_oom_site){ .bytes = bytes, .count = count, .stack_id = s->site_count };
     SET(site->label, label);
     return site;
 }
 
 /* Alone on a 12 GiB device: 10 GiB tracked, 512 MiB context, 1 GiB free, 512 MiB unexplained; asked
  * for 2 GiB. */
-static inline void sample_alone(struct vg_snapshot *s)
+static inline void sample_alone(struct vg_oom_report *s)
 {
     memset(s, 0, sizeof *s);
-    s->version = VG_SNAPSHOT_VERSION;
+    s->version = VG_OOM_VERSION;
     s->size_bytes = sizeof *s;
     s->pid = 4712;
     s->uid = 1000;
@@ -74,7 +74,7 @@ static inline void sample_alone(struct vg_snapshot *s)
 }
 
 /* As above, but 3 GiB of the 10 are another process's. */
-static inline void sample_shared(struct vg_snapshot *s)
+static inline void sample_shared(struct vg_oom_report *s)
 {
     sample_alone(s);
     s->live_bytes = s->peak_bytes = 7 * VG_GIB;
@@ -83,13 +83,13 @@ static inline void sample_shared(struct vg_snapshot *s)
     add_process(s, 4711, 3 * VG_GIB, "/usr/bin/python3 /srv/jobs/train.py");
 }
 
-static inline struct vg_snapshot_device *add_device(struct vg_snapshot *s, int32_t ordinal,
-                                                    uint64_t total_bytes, uint64_t free_bytes)
+static inline struct vg_oom_device *add_device(struct vg_oom_report *s, int32_t ordinal,
+                                               uint64_t total_bytes, uint64_t free_bytes)
 {
-    struct vg_snapshot_device *const d = &s->devices[s->device_count++];
-    *d = (struct vg_snapshot_device){ .ordinal = ordinal,
-                                      .total_bytes = total_bytes,
-                                      .free_bytes = free_bytes };
+    struct vg_oom_device *const d = &s->devices[s->device_count++];
+    *d = (struct vg_oom_device){ .ordinal = ordinal,
+                                 .total_bytes = total_bytes,
+                                 .free_bytes = free_bytes };
     SET(d->name, "Tesla K80");
     SET(d->uuid, "GPU-aabbccdd-0123-4567-89ab-cdef01234567");
     return d;

@@ -3,10 +3,10 @@
 #ifndef VRAMGUARD_TEST_SPILL_FIXTURE_H
 #define VRAMGUARD_TEST_SPILL_FIXTURE_H
 
-#include "base/process.h"
 #include "child.h"
 #include "guard/guard.h"
-#include "guard/spilled.h"
+#include "guard/spilled_free.h"
+#include "os/process.h"
 
 /* ---- the driver ---- */
 
@@ -268,7 +268,7 @@ static UNUSED CUresult guarded_create(CUmemGenericAllocationHandle *handle, size
                                                            .key = spilled_key(),
                                                            .answer = handle }));
     if (call.result == CUDA_SUCCESS) {
-        CHECK(vg_virtual_create(&call.state->virtual, *handle, spilled_key()) == 0);
+        CHECK(vg_vmm_create(&call.state->virtual, *handle, spilled_key()) == 0);
         vg_guard_record(&call, VG_KIND_VIRTUAL, spilled_key(), bytes);
     }
     return vg_guard_end(&call);

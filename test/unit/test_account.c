@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "recorder/kind.h"
+#include "analyze/account.h"
+#include "base/amount.h"
+#include "record/kind.h"
 #include "render_fixture.h"
-#include "report/account.h"
-#include "report/amount.h"
 
 static uint64_t or_zero(uint64_t bytes)
 {
@@ -88,7 +88,7 @@ static void deal_out(uint64_t total)
     const uint64_t context = random_bytes(left);
     left -= context;
     s.self_bytes = s.live_bytes + context;
-    const int processes = rand() % VG_SNAPSHOT_PROCESSES;
+    const int processes = rand() % VG_OOM_PROCESSES;
     for (int i = 0; i < processes; i++) {
         const uint64_t bytes = random_bytes(left / 4);
         left -= bytes;
@@ -110,7 +110,7 @@ static void dealt_bytes_add_up(void **state)
     for (int round = 0; round < 20000; round++) {
         struct vg_report_account a;
         deal_out(random_bytes(80 * VG_GIB) + VG_GIB);
-        vg_report_account(&s, &a);
+        vg_report_account_compute(&s, &a);
         check_sums(&a);
         assert_int_equal(a.rest_bytes, s.host_total_bytes);
         assert_true(a.rest == VG_REST_NONE || a.rest == VG_REST_UNACCOUNTED);
@@ -146,7 +146,7 @@ static void any_numbers_add_up(void **state)
                 s.processes[i].bytes = VG_BYTES_UNKNOWN;
         }
         s.nvml_available = rand() % 4 != 0;
-        vg_report_account(&s, &a);
+        vg_report_account_compute(&s, &a);
         check_sums(&a);
         if (round % 10 == 0)
             render(80);

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "advice_fixture.h"
-#include "report/validate.h"
+#include "analyze/validate.h"
 
 static void the_users_own_limit(void **state)
 {
@@ -81,7 +81,7 @@ static void one_neighbour_would_suffice(void **state)
 {
     (void)state;
     sample_shared(&s);
-    struct vg_snapshot_process *const large = add_process(&s, 5000, 4 * VG_GIB, "python big.py");
+    struct vg_oom_process *const large = add_process(&s, 5000, 4 * VG_GIB, "python big.py");
     s.live_bytes -= 4 * VG_GIB;
     s.self_bytes -= 4 * VG_GIB;
     large->uid = 1001;
@@ -301,9 +301,9 @@ static void nothing_is_known(void **state)
     expect_row("unknown");
     expect_text(cause, "unknown");
     memset(&s, 0xff, sizeof s);
-    s.version = VG_SNAPSHOT_VERSION;
+    s.version = VG_OOM_VERSION;
     s.size_bytes = sizeof s;
-    assert_true(vg_snapshot_validate(&s) > 0);
+    assert_true(vg_oom_report_validate(&s) > 0);
     vg_advice_find(&s);
 }
 
@@ -345,7 +345,7 @@ static void any_numbers_give_sentences(void **state)
                                   : VG_BYTES_UNKNOWN;
         s.nvml_available = rand() % 2;
         s.processes[0].flags = (uint32_t)rand() % 8;
-        vg_snapshot_validate(&s);
+        vg_oom_report_validate(&s);
         const struct vg_advice_row *const row = vg_advice_find(&s);
         expect_row(row->name);
         expect_no_text(cause, "EiB");

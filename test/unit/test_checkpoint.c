@@ -13,11 +13,11 @@
 
 #include <cmocka.h>
 
-#include "base/maps.h"
-#include "base/process.h"
-#include "report/checkpoint.h"
+#include "analyze/checkpoint.h"
+#include "os/maps.h"
+#include "os/process.h"
 
-static struct vg_snapshot_checkpoint found;
+static struct vg_oom_checkpoint found;
 
 static const char good[] =
     "{\"__metadata__\":{\"format\":\"pt\",\"odd\":\"\\\"}{\"},"

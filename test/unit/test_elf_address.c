@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/elf_address.h"
+#include "os/elf_address.h"
 
 enum { BATCH = 300, OUTSIDE = 3 };
 

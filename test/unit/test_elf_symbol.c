@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/elf_symbol.h"
+#include "os/elf_symbol.h"
 
 static struct vg_elf_object libc_object;
 

@@ -1,5 +1,6 @@
-/* The guard over a driver of the test's own: what the program gets, what is recorded, what is told.
- * Each test runs in a process of its own, since the guard's state is made once a process. */
+/* The guard over a driver of the test's own: what the program gets, what is recorded, what is
+ * attempt. Each test runs in a process of its own, since the guard's state is made once a process.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,7 @@ static void allocations_are_recorded(void **state)
     struct record record;
     uint64_t bytes;
     in_child(allocations_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     read_only_record(&record);
     assert_int_equal(count_live(&record, &bytes), 1);
     assert_int_equal(bytes, 2 << 20);
@@ -40,7 +41,7 @@ static void allocations_are_recorded(void **state)
 static void count_failures(uint32_t type, const void *payload, uint32_t size_bytes, void *argument)
 {
     (void)payload;
-    *(int *)argument += type == VG_JOURNAL_FAILURE && size_bytes == sizeof(struct vg_snapshot);
+    *(int *)argument += type == VG_JOURNAL_FAILURE && size_bytes == sizeof(struct vg_oom_report);
 }
 
 static void out_of_memory_child(void *argument)
@@ -64,7 +65,7 @@ static void out_of_memory_is_reported_once(void **state)
     int failures = 0;
     in_child(out_of_memory_child);
     assert_int_equal(count_text("out of memory: asked"), 1);
-    assert_non_null(strstr(told, "64.0 MiB"));
+    assert_non_null(strstr(attempt, "64.0 MiB"));
     read_only_record(&record);
     assert_int_equal(record.header->failure_count, 1);
     assert_int_equal(record.header->devices[0].failed_count, 1);
@@ -125,7 +126,7 @@ static void other_errors_are_passed_through(void **state)
     struct record record;
     uint64_t bytes;
     in_child(other_errors_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     read_only_record(&record);
     assert_int_equal(record.header->failure_count, 0);
     assert_int_equal(count_live(&record, &bytes), 0);
@@ -151,7 +152,7 @@ static void failing_free_puts_back(void **state)
     struct record record;
     uint64_t bytes;
     in_child(failing_free_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     read_only_record(&record);
     assert_int_equal(count_live(&record, &bytes), 1);
     assert_int_equal(record.header->devices[0].live_bytes, 1 << 20);
@@ -176,7 +177,7 @@ static void unknown_pointers_go_to_the_driver(void **state)
     struct record record;
     uint64_t bytes;
     in_child(unknown_pointer_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     read_only_record(&record);
     assert_int_equal(count_live(&record, &bytes), 1);
     free_record(&record);
@@ -273,7 +274,7 @@ static void nested_calls_bypass(void **state)
     struct record record;
     uint64_t bytes;
     in_child(nested_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     read_only_record(&record);
     assert_int_equal(count_live(&record, &bytes), 2);
     assert_int_equal(bytes, 2 << 20);
@@ -371,7 +372,7 @@ static void switched_off_is_silent(void **state)
     char paths[1][512];
     setenv("VRAMGUARD", "off", 1);
     in_child(switched_off_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     assert_int_equal(list_records(paths, 1), 0);
 }
 
@@ -389,7 +390,7 @@ static void function_the_driver_lacks_is_not_guarded(void **state)
 {
     (void)state;
     in_child(missing_function_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
 }
 
 static void errno_child(void *argument)
@@ -407,7 +408,7 @@ static void errno_is_preserved(void **state)
 {
     (void)state;
     in_child(errno_child);
-    assert_int_equal(line_count(told), 1);
+    assert_int_equal(line_count(attempt), 1);
 }
 
 int main(void)

@@ -43,7 +43,7 @@ static void check_forked(pid_t (*how)(void))
     unsigned found = 0;
     make_child = how;
     in_child(fork_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     assert_int_equal(list_records(paths, 8), 3);
     for (int i = 0; i < 3; i++) {
         struct record record;
@@ -115,7 +115,7 @@ static void first_failure_of_a_child_is_told_in_full(void **state)
     (void)state;
     in_child(failing_fork_child);
     assert_int_equal(count_text("out of memory: asked"), 2);
-    const char *const first = strstr(told, "out of memory: asked");
+    const char *const first = strstr(attempt, "out of memory: asked");
     const char *const second = strstr(first + 1, "out of memory: asked");
     const int first_lines = line_count(first) - line_count(second);
     assert_true(first_lines > 5);
@@ -156,7 +156,7 @@ static void threads_make_the_first_calls_together(void **state)
     struct record record;
     uint64_t bytes;
     in_child(threads_child);
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
     read_only_record(&record); /* one file, though eight came first */
     assert_int_equal(count_live(&record, &bytes), THREADS * KEPT);
     assert_int_equal(bytes, THREADS * KEPT * 512);

@@ -133,7 +133,7 @@ static uint64_t left_on(int ordinal)
 {
     uint64_t limit_bytes = 0, left_bytes = 0;
     struct vg_process_state *const state = vg_process_start();
-    CHECK(vg_allowance_left(&state->allowance, ordinal, &limit_bytes, &left_bytes));
+    CHECK(vg_quota_left(&state->allowance, ordinal, &limit_bytes, &left_bytes));
     CHECK(limit_bytes == LIMIT);
     return left_bytes;
 }
@@ -183,7 +183,7 @@ static void exact_to_the_byte(void **state)
 {
     (void)state;
     in_child(to_the_byte_child);
-    assert_non_null(strstr(told, "that VRAMGUARD_LIMIT allows"));
+    assert_non_null(strstr(attempt, "that VRAMGUARD_LIMIT allows"));
 }
 
 static void failures_child(void *argument)
@@ -270,12 +270,12 @@ static void ends_that_are_not_seen_give_back(void **state)
     in_child(unseen_ends_child);
 }
 
-static void weightless_child(void *argument)
+static void is_graph_node_child(void *argument)
 {
     struct vg_call call;
     (void)argument;
     CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, 5 * LIMIT));
-    call.weightless = true;
+    call.is_graph_node = true;
     CHECK(vg_guard_admits(&call));
     vg_guard_end(&call);
     CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, VG_BYTES_UNKNOWN));
@@ -295,7 +295,7 @@ static void weightless_child(void *argument)
 static void what_takes_no_memory_is_not_charged(void **state)
 {
     (void)state;
-    in_child(weightless_child);
+    in_child(is_graph_node_child);
 }
 
 static void devices_child(void *argument)
@@ -345,8 +345,8 @@ static void a_share_of_an_unknown_total_is_told(void **state)
     (void)state;
     setenv("VRAMGUARD_LIMIT", "50%", 1);
     in_child(unknown_total_child);
-    assert_int_equal(line_count(told), 1);
-    assert_non_null(strstr(told, "GPU 0 has: it is not limited"));
+    assert_int_equal(line_count(attempt), 1);
+    assert_non_null(strstr(attempt, "GPU 0 has: it is not limited"));
 }
 
 /* ---- the shared scope ---- */
@@ -421,7 +421,7 @@ static void without_a_shared_account_the_process_is_limited(void **state)
     assert_int_equal(mkdir(vg_registry_directory, 0777), 0);
     assert_int_equal(chmod(vg_registry_directory, 0777), 0);
     in_child(unusable_child);
-    assert_non_null(strstr(told,
+    assert_non_null(strstr(attempt,
                            "no account can be shared (it must belong to this user alone, "
                            "mode 0700): this process is limited alone"));
 }
@@ -431,7 +431,7 @@ static void without_a_uuid_the_process_is_limited(void **state)
     (void)state;
     driver.no_uuid = true;
     in_child(unusable_child);
-    assert_non_null(strstr(told, "(the GPU has no UUID): this process is limited alone"));
+    assert_non_null(strstr(attempt, "(the GPU has no UUID): this process is limited alone"));
 }
 
 /* ---- threads ---- */
@@ -488,7 +488,7 @@ static void *take_and_give(void *argument)
     return NULL;
 }
 
-/* Failures are told a few times and then only counted: threads that fail are to meet at the
+/* Failures are attempt a few times and then only counted: threads that fail are to meet at the
  * account, not at the report. */
 static void use_up_reports(void)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "guard/python_code.h"
+#include "unwind/python_code.h"
 
 #define LINE(format, table, first, instruction)                                                    \
     vg_python_line(format, (const unsigned char *)(table), sizeof(table) - 1, first, instruction)

@@ -38,7 +38,7 @@ static void memory_is_spilled_recorded_and_freed(void **state)
     assert_int_equal(count_text("up to 5.00 MiB of this program's GPU memory were in host memory "
                                 "(3 allocations)"),
                      1);
-    assert_int_equal(line_count(told), 2);
+    assert_int_equal(line_count(attempt), 2);
     assert_true(read_record(in_scratch("run.vgr"), &record));
     assert_int_equal(count_live(&record, &bytes), 1);
     assert_int_equal(bytes, 5 << 20);
@@ -101,9 +101,9 @@ static void refusal_child(void *argument)
 /* The report without its line breaks. */
 static const char *told_in_one_line(void)
 {
-    static char line[sizeof told];
+    static char line[sizeof attempt];
     size_t length = 0;
-    for (const char *at = told; *at; at++) {
+    for (const char *at = attempt; *at; at++) {
         const bool space = *at == ' ' || *at == '\n';
         if (!space || (length > 0 && line[length - 1] != ' '))
             line[length++] = space ? ' ' : *at;
@@ -121,7 +121,7 @@ static void what_cannot_be_spilled_fails_as_it_would(void **state)
         in_child(refusal_child);
         assert_int_equal(count_text("GPU 0 out of memory: asked 64.0 MiB"), 1);
         if (!strstr(told_in_one_line(), refusal->says))
-            fail_msg("\"%s\" is not told in:\n%s", refusal->says, told);
+            fail_msg("\"%s\" is not told in:\n%s", refusal->says, attempt);
         assert_int_equal(unlink(in_scratch("run.vgr")), 0);
     }
 }
@@ -232,9 +232,9 @@ static void available_child(void *argument)
 
 static void spill_exactly(size_t room, const char *says)
 {
-    const int status = run_child(available_child, &room, told, sizeof told);
+    const int status = run_child(available_child, &room, attempt, sizeof attempt);
     if (status != 0 || !strstr(told_in_one_line(), says))
-        fail_msg("\"%s\" is not told in:\n%s", says, told);
+        fail_msg("\"%s\" is not told in:\n%s", says, attempt);
 }
 
 static void the_hosts_memory_bounds(void **state)
@@ -277,7 +277,7 @@ static void a_line_is_told_when_the_total_doubles(void **state)
 {
     (void)state;
     in_child(doubling_child);
-    assert_int_equal(line_count(told), 1 + 4 + 1);
+    assert_int_equal(line_count(attempt), 1 + 4 + 1);
     assert_int_equal(count_text("are in host memory now"), 4);
     assert_int_equal(count_text("16.0 MiB are in host memory now instead of the GPU's"), 1);
     assert_int_equal(count_text("up to 16.0 MiB of this program's"), 1);
@@ -302,8 +302,8 @@ static void physical_child(void *argument)
     CHECK(!vg_guard_find_spilled_handle(HANDLE + 1, &range));
     struct vg_process_state *const state = atomic_load(&vg_process_current);
     CHECK(vg_driver.cuMemRelease(handle) == CUDA_SUCCESS);
-    vg_guard_forget(state, vg_virtual_end_release(
-                               &state->virtual, vg_virtual_begin_release(&state->virtual, handle)));
+    vg_guard_forget(
+        state, vg_vmm_end_release(&state->virtual, vg_vmm_begin_release(&state->virtual, handle)));
     CHECK(!vg_guard_find_spilled_handle(handle, &range));
     check_clean();
 }

@@ -120,11 +120,11 @@ static void a_forked_child_knows_nothing_of_it(void **state)
 {
     (void)state;
     in_child(fork_child);
-    assert_int_equal(line_count(told), 2); /* the child says nothing at its end */
+    assert_int_equal(line_count(attempt), 2); /* the child says nothing at its end */
 }
 
 /* Each thread holds up to 36 KiB. Under ThreadSanitizer there is room for all: a report reads the
- * tables without locks (vg_track_each), which it does not like. */
+ * tables without locks (vg_live_index_each), which it does not like. */
 #ifdef __SANITIZE_THREAD__
 enum { THREADS = 8, ROUNDS = 300, THREADS_CAP_KIB = 512 };
 #else

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "policy/inject.h"
-#include "policy/triage.h"
+#include "limit/inject.h"
+#include "oom/oom_classify.h"
 
 static char why[96];
 
@@ -180,21 +180,21 @@ static void survives_any_text(void **state)
 static void pytorchs_second_call_is_acted_on(void **state)
 {
     (void)state;
-    struct vg_history history = { .probing_until_ns = 0 };
+    struct vg_oom_state history = { .probing_until_ns = 0 };
     struct vg_last_failure last = { .function = 0 };
     struct vg_failure failure = { .asked_bytes = 2 * VG_MIB,
                                   .caller = VG_CALLER_PYTORCH,
                                   .twice = true,
                                   .refused_by = VG_REFUSED_BY_INJECT };
-    assert_int_equal(vg_triage(&failure, 7, &history, &last, 1), VG_COURSE_REPORT);
+    assert_int_equal(vg_oom_classify(&failure, 7, &history, &last, 1), VG_DECISION_REPORT);
     failure.refused_by = VG_REFUSED_BY_DRIVER;
-    assert_int_equal(vg_triage(&failure, 7, &history, &last, 2), VG_COURSE_POLICY);
+    assert_int_equal(vg_oom_classify(&failure, 7, &history, &last, 2), VG_DECISION_POLICY);
     last.passed = 0; /* it was given up (guard) */
-    assert_int_equal(vg_triage(&failure, 7, &history, &last, 3), VG_COURSE_PASS);
+    assert_int_equal(vg_oom_classify(&failure, 7, &history, &last, 3), VG_DECISION_DEFER);
     failure.refused_by = VG_REFUSED_BY_INJECT; /* now the second one: it was acted on */
-    assert_int_equal(vg_triage(&failure, 7, &history, &last, 4), VG_COURSE_REPORT);
+    assert_int_equal(vg_oom_classify(&failure, 7, &history, &last, 4), VG_DECISION_REPORT);
     failure.refused_by = VG_REFUSED_BY_DRIVER;
-    assert_int_equal(vg_triage(&failure, 7, &history, &last, 5), VG_COURSE_PASS);
+    assert_int_equal(vg_oom_classify(&failure, 7, &history, &last, 5), VG_DECISION_DEFER);
 }
 
 int main(void)

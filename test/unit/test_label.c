@@ -9,13 +9,12 @@
 
 #include <cmocka.h>
 
-#include "report/label.h"
-#include "report/symbol_name.h"
+#include "analyze/label.h"
+#include "unwind/symbol_name.h"
 
 #define LABEL(...)                                                                                 \
-    label_of((const struct vg_snapshot_frame[]){ __VA_ARGS__ },                                    \
-             sizeof((const struct vg_snapshot_frame[]){ __VA_ARGS__ }) /                           \
-                 sizeof(struct vg_snapshot_frame))
+    label_of((const struct vg_oom_frame[]){ __VA_ARGS__ },                                         \
+             sizeof((const struct vg_oom_frame[]){ __VA_ARGS__ }) / sizeof(struct vg_oom_frame))
 #define FRAME(module_name, function_name)                                                          \
     {                                                                                              \
         .module = module_name, .function = function_name                                           \
@@ -25,7 +24,7 @@
         .module = module_name, .function = function_name, .location = place                        \
     }
 
-static const char *label_of(const struct vg_snapshot_frame *frames, size_t count)
+static const char *label_of(const struct vg_oom_frame *frames, size_t count)
 {
     static char label[VG_LABEL_CAP];
     vg_label_from_frames(frames, count, label, sizeof label);
@@ -102,12 +101,12 @@ static void names_the_runtime_function_that_was_called(void **state)
 static void tells_nameless_places_apart(void **state)
 {
     (void)state;
-    const struct vg_snapshot_frame frames[] = { FRAME("libcudart.so.13", ""),
-                                                FRAME("libcudart.so.13", "cudaMalloc"),
-                                                { .module = "app", .module_offset = 0x1a2b },
-                                                { .module = "app", .module_offset = 0x1c00 },
-                                                FRAME("libc.so.6", ""),
-                                                FRAME("app", "_start") };
+    const struct vg_oom_frame frames[] = { FRAME("libcudart.so.13", ""),
+                                           FRAME("libcudart.so.13", "cudaMalloc"),
+                                           { .module = "app", .module_offset = 0x1a2b },
+                                           { .module = "app", .module_offset = 0x1c00 },
+                                           FRAME("libc.so.6", ""),
+                                           FRAME("app", "_start") };
     assert_string_equal(label_of(frames, 6),
                         "app+0x1c00 > app+0x1a2b > libcudart.so.13 cudaMalloc");
     assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("", ""), FRAME("", "")),
@@ -126,17 +125,17 @@ static void nothing_left_is_empty(void **state)
 static void deep_stacks_keep_both_ends(void **state)
 {
     (void)state;
-    static struct vg_snapshot_frame frames[VG_SNAPSHOT_FRAMES];
-    for (int i = 0; i < VG_SNAPSHOT_FRAMES; i++) {
+    static struct vg_oom_frame frames[VG_OOM_FRAMES];
+    for (int i = 0; i < VG_OOM_FRAMES; i++) {
         memset(frames[i].module, 'm', sizeof frames[i].module - 1);
         memset(frames[i].function, 'a' + i % 26, sizeof frames[i].function - 1);
         frames[i].module[0] = (char)('a' + i % 26);
     }
     strcpy(frames[0].module, "inner");
     strcpy(frames[0].function, "last");
-    strcpy(frames[VG_SNAPSHOT_FRAMES - 1].module, "outer");
-    strcpy(frames[VG_SNAPSHOT_FRAMES - 1].function, "first");
-    const char *const label = label_of(frames, VG_SNAPSHOT_FRAMES);
+    strcpy(frames[VG_OOM_FRAMES - 1].module, "outer");
+    strcpy(frames[VG_OOM_FRAMES - 1].function, "first");
+    const char *const label = label_of(frames, VG_OOM_FRAMES);
     assert_true(strlen(label) < VG_LABEL_CAP);
     assert_memory_equal(label, "outer first > ", 14);
     assert_non_null(strstr(label, " > ... > "));
@@ -152,7 +151,7 @@ static void deep_stacks_keep_both_ends(void **state)
 static void keeps_the_programs_own_functions(void **state)
 {
     (void)state;
-    const struct vg_snapshot_frame frames[] = {
+    const struct vg_oom_frame frames[] = {
         FRAME("libcudart.so.13", "cudaMalloc"),
         FRAME("libc10_cuda.so", ""),
         FRAME("libtorch_cpu.so", "at::detail::empty_strided_generic"),
@@ -194,10 +193,10 @@ static void keeps_the_programs_own_functions(void **state)
 static void keeps_both_ends_of_the_programs_functions(void **state)
 {
     (void)state;
-    static struct vg_snapshot_frame frames[33];
-    frames[0] = (struct vg_snapshot_frame)LIBRARY("empty", "library.py:1");
+    static struct vg_oom_frame frames[33];
+    frames[0] = (struct vg_oom_frame)LIBRARY("empty", "library.py:1");
     for (int i = 1; i < 33; i++) {
-        frames[i] = (struct vg_snapshot_frame){ .is_python = 1 };
+        frames[i] = (struct vg_oom_frame){ .is_python = 1 };
         snprintf(frames[i].function, sizeof frames[i].function, "step%d", i);
         snprintf(frames[i].location, sizeof frames[i].location, "train_a_model.py:%d", i);
     }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "policy/limit.h"
+#include "limit/limit.h"
 
 static char why[96];
 

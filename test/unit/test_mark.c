@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "core_fixture.h"
-#include "recorder/reader.h"
-#include "report/mark_record.h"
+#include "record/reader.h"
+#include "view/mark_record.h"
 
 static struct vg_recorder *open_recorder(void)
 {
@@ -44,12 +44,12 @@ static void marks_are_read_again(void **state)
     struct vg_file_device *const devices = recorder->header->devices;
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
-    assert_int_equal(vg_mark_record(recorder, 4711, "before anything"), 0);
+    assert_int_equal(vg_mark_record_append(recorder, 4711, "before anything"), 0);
     devices[0].live_bytes = 100 << 20;
     devices[0].peak_bytes = 200 << 20;
     devices[VG_FILE_HOST].peak_bytes = 1 << 20;
-    assert_int_equal(vg_mark_record(recorder, 4712, "epoch\t1 \x1b[31m"), 0);
-    assert_int_equal(vg_mark_record(recorder, 4713, long_text), 0);
+    assert_int_equal(vg_mark_record_append(recorder, 4712, "epoch\t1 \x1b[31m"), 0);
+    assert_int_equal(vg_mark_record_append(recorder, 4713, long_text), 0);
     read_back(&reader);
     assert_int_equal(reader.mark_count, 3);
     assert_int_equal(reader.header->mark_count, 3);
@@ -77,8 +77,8 @@ static void marks_are_bounded(void **state)
     struct vg_reader reader;
     struct vg_recorder *const recorder = open_recorder();
     for (int i = 0; i < VG_MARK_RECORDS_MAX; i++)
-        assert_int_equal(vg_mark_record(recorder, 1, "step"), 0);
-    assert_int_equal(vg_mark_record(recorder, 1, "step"), -ENOSPC);
+        assert_int_equal(vg_mark_record_append(recorder, 1, "step"), 0);
+    assert_int_equal(vg_mark_record_append(recorder, 1, "step"), -ENOSPC);
     read_back(&reader);
     assert_int_equal(reader.mark_count, VG_MARK_RECORDS_MAX);
     assert_int_equal(reader.header->mark_count, VG_MARK_RECORDS_MAX + 1);

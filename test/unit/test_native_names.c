@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "report/native_names.h"
+#include "analyze/native_names.h"
 
 static struct vg_native_names names;
 
@@ -20,9 +20,9 @@ static int clear(void **state)
     return 0;
 }
 
-static struct vg_snapshot_frame named(uint64_t address)
+static struct vg_oom_frame named(uint64_t address)
 {
-    struct vg_snapshot_frame frame;
+    struct vg_oom_frame frame;
     memset(&frame, 0x55, sizeof frame);
     vg_native_names_get(&names, address, &frame);
     assert_int_equal(frame.address, address);
@@ -43,7 +43,7 @@ static void names_module_and_function(void **state)
     (void)state;
     Dl_info info;
     const uint64_t start = function_at("libm.so.6", "nexttoward", &info);
-    const struct vg_snapshot_frame frame = named(start + 1);
+    const struct vg_oom_frame frame = named(start + 1);
     assert_string_equal(frame.module, "libm.so.6");
     assert_string_equal(frame.function, info.dli_sname);
     assert_int_equal(frame.module_offset, start + 1 - (uintptr_t)info.dli_fbase);
@@ -73,7 +73,7 @@ static void the_program_has_the_name_of_its_file(void **state)
 static void what_is_in_no_object_keeps_its_address(void **state)
 {
     (void)state;
-    const struct vg_snapshot_frame frame = named(0x1234);
+    const struct vg_oom_frame frame = named(0x1234);
     assert_string_equal(frame.module, "");
     assert_string_equal(frame.function, "");
     assert_int_equal(frame.module_offset, 0x1234);
@@ -87,7 +87,7 @@ static void other_namespaces_are_known_too(void **state)
     void *const address = dlsym(library, "nexttoward");
     Dl_info here;
     assert_int_not_equal((uintptr_t)address, function_at("libm.so.6", "nexttoward", &here));
-    const struct vg_snapshot_frame frame = named((uintptr_t)address + 1);
+    const struct vg_oom_frame frame = named((uintptr_t)address + 1);
     assert_string_equal(frame.module, "libm.so.6");
     assert_string_equal(frame.function, here.dli_sname);
 }
@@ -103,14 +103,14 @@ static void more_than_there_is_room_for(void **state)
         const uint64_t address = start + i * 7919 % 65536;
         if (i % 3)
             vg_native_names_add(&names, start + (i + 5) * 7919 % 65536);
-        const struct vg_snapshot_frame frame = named(address);
+        const struct vg_oom_frame frame = named(address);
         assert_int_not_equal(dladdr((void *)(uintptr_t)(address - 1), &info), 0);
         assert_string_equal(frame.module, "libc.so.6");
         assert_string_equal(frame.function, info.dli_sname ? info.dli_sname : "");
         assert_int_equal(frame.module_offset, address - (uintptr_t)info.dli_fbase);
     }
     assert_int_equal(names.count, VG_NATIVE_NAMES);
-    const struct vg_snapshot_frame again = named(start + 7919);
+    const struct vg_oom_frame again = named(start + 7919);
     assert_string_equal(again.module, "libc.so.6");
     vg_native_names_clear(&names);
     assert_string_equal(named(start + 1).function, "qsort");

@@ -8,7 +8,7 @@
 
 #include "base/option.h"
 #include "core_fixture.h"
-#include "policy/policy.h"
+#include "oom/policy.h"
 
 static const struct vg_option_row *find_row(const char *environment)
 {

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "policy/policy.h"
-#include "policy/spill.h"
-#include "policy/triage.h"
+#include "oom/action_spill.h"
+#include "oom/oom_classify.h"
+#include "oom/policy.h"
 
 static char why[96];
 
@@ -91,31 +91,31 @@ static void survives_any_text(void **state)
 
 static int runs, ends;
 
-static enum vg_verdict pass(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+static enum vg_verdict pass(struct vg_rescue *rescue, struct vg_oom_action *attempt)
 {
-    (void)rescue, (void)told;
+    (void)rescue, (void)attempt;
     runs++;
     return VG_VERDICT_PASS;
 }
 
-static enum vg_verdict retry(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+static enum vg_verdict retry(struct vg_rescue *rescue, struct vg_oom_action *attempt)
 {
-    told->recovered_bytes = 100 + rescue->failure->asked_bytes;
+    attempt->recovered_bytes = 100 + rescue->failure->asked_bytes;
     runs++;
     return VG_VERDICT_RETRY;
 }
 
-static enum vg_verdict repeat(struct vg_rescue *rescue, struct vg_snapshot_action *told)
+static enum vg_verdict repeat(struct vg_rescue *rescue, struct vg_oom_action *attempt)
 {
-    (void)told;
+    (void)attempt;
     runs++;
     return rescue->memory[0]++ < 2 ? VG_VERDICT_REPEAT : VG_VERDICT_PASS;
 }
 
-static void end(struct vg_rescue *rescue, struct vg_snapshot_action *told, bool succeeded)
+static void end(struct vg_rescue *rescue, struct vg_oom_action *attempt, bool succeeded)
 {
     (void)rescue;
-    snprintf(told->outcome, sizeof told->outcome, "%s", succeeded ? "well" : "badly");
+    snprintf(attempt->outcome, sizeof attempt->outcome, "%s", succeeded ? "well" : "badly");
     ends++;
 }
 
@@ -176,7 +176,7 @@ static void every_action_has_name_and_help(void **state)
         assert_true(strlen(actions[i]->help) > 0);
         assert_int_equal(parse(actions[i]->name, &policy), 0);
         assert_ptr_equal(policy.steps[0].action, actions[i]);
-        assert_true(strlen(actions[i]->name) < sizeof((struct vg_snapshot_action *)0)->name);
+        assert_true(strlen(actions[i]->name) < sizeof((struct vg_oom_action *)0)->name);
     }
 }
 
@@ -206,16 +206,16 @@ static void caps_of_spilling(void **state)
 
 static const char *why_not_to_wait(enum vg_refusal refused_by, bool limit_shared)
 {
-    const struct vg_history history = { .returned_count = 0 };
+    const struct vg_oom_state history = { .returned_count = 0 };
     struct vg_last_failure last = { .function = 0 };
     struct vg_failure failure = { .refused_by = refused_by,
                                   .limit_shared = limit_shared,
                                   .asked_bytes = VG_MIB,
                                   .free_bytes = VG_GIB };
     /* However much is free: the policy is asked, since a limit is no riddle. */
-    const enum vg_course course = vg_triage(&failure, 1, &history, &last, 1);
+    const enum vg_oom_decision course = vg_oom_classify(&failure, 1, &history, &last, 1);
     assert_int_equal(course,
-                     refused_by == VG_REFUSED_BY_LIMIT ? VG_COURSE_POLICY : VG_COURSE_AGAIN);
+                     refused_by == VG_REFUSED_BY_LIMIT ? VG_DECISION_POLICY : VG_DECISION_AGAIN);
     return failure.why_no_wait;
 }
 

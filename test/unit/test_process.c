@@ -7,9 +7,9 @@
 #include <cmocka.h>
 #include <sys/resource.h>
 
-#include "base/process.h"
 #include "base/size.h"
 #include "core_fixture.h"
+#include "os/process.h"
 
 static int real_proc(void **state)
 {

@@ -9,9 +9,9 @@
 #include <pthread.h>
 
 #include "base/clock.h"
-#include "base/process.h"
 #include "base/size.h"
 #include "core_fixture.h"
+#include "os/process.h"
 
 /* Each thread is a process of its own. */
 static _Thread_local uint64_t own_owner = 1000;
@@ -22,7 +22,7 @@ static uint64_t owner_self(void)
 }
 
 #define vg_process_owner_self owner_self
-#include "registry/queue.c"
+#include "shared/queue.c"
 #undef vg_process_owner_self
 
 static struct vg_queue queue;
@@ -53,9 +53,10 @@ static int setup(void **state)
 #define SECONDS(n) ((uint64_t)(n)*1000000000)
 
 /* Enters at `now_ns` for an hour. */
-static struct vg_place enter(uint64_t owner, uint64_t now_ns, uint16_t priority, bool holds_memory)
+static struct vg_queue_slot enter(uint64_t owner, uint64_t now_ns, uint16_t priority,
+                                  bool holds_memory)
 {
-    struct vg_place place;
+    struct vg_queue_slot place;
     const struct vg_wait_request request = { .owner = owner,
                                              .wanted_bytes = 10,
                                              .now_ns = now_ns,
@@ -66,7 +67,7 @@ static struct vg_place enter(uint64_t owner, uint64_t now_ns, uint16_t priority,
     return place;
 }
 
-static void assert_turn(const struct vg_place *place, enum vg_turn turn, uint64_t now_ns)
+static void assert_turn(const struct vg_queue_slot *place, enum vg_turn turn, uint64_t now_ns)
 {
     assert_int_equal(vg_queue_turn(&queue, place, VG_BYTES_UNKNOWN, now_ns), turn);
 }
@@ -74,7 +75,7 @@ static void assert_turn(const struct vg_place *place, enum vg_turn turn, uint64_
 static void first_come_first_served(void **state)
 {
     (void)state;
-    struct vg_place places[5];
+    struct vg_queue_slot places[5];
     for (uint64_t i = 0; i < 5; i++)
         places[i] = enter(1 + i, SECONDS(100) + i, 50, false);
     for (int i = 0; i < 5; i++) {
@@ -90,8 +91,8 @@ static void first_come_first_served(void **state)
 static void at_the_same_time_the_ticket_decides(void **state)
 {
     (void)state;
-    const struct vg_place first = enter(1, SECONDS(100), 50, false);
-    const struct vg_place second = enter(2, SECONDS(100), 50, false);
+    const struct vg_queue_slot first = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot second = enter(2, SECONDS(100), 50, false);
     assert_turn(&first, VG_TURN_HEAD, SECONDS(101));
     assert_turn(&second, VG_TURN_NONE, SECONDS(101));
 }
@@ -100,12 +101,12 @@ static void at_the_same_time_the_ticket_decides(void **state)
 static void rank_is_time(void **state)
 {
     (void)state;
-    const struct vg_place low = enter(1, SECONDS(1000), 50, false);
-    const struct vg_place later = enter(2, SECONDS(1000) + 1, 51, false);
+    const struct vg_queue_slot low = enter(1, SECONDS(1000), 50, false);
+    const struct vg_queue_slot later = enter(2, SECONDS(1000) + 1, 51, false);
     assert_turn(&later, VG_TURN_HEAD, SECONDS(1030));
-    const struct vg_place much_later = enter(3, SECONDS(1020), 50, true);
+    const struct vg_queue_slot much_later = enter(3, SECONDS(1020), 50, true);
     assert_turn(&later, VG_TURN_HEAD, SECONDS(1030)); /* by a nanosecond less than a second */
-    const struct vg_place holder = enter(4, SECONDS(1018), 50, true);
+    const struct vg_queue_slot holder = enter(4, SECONDS(1018), 50, true);
     assert_turn(&holder, VG_TURN_HEAD, SECONDS(1030));
     vg_queue_leave(&queue, &holder);
     vg_queue_leave(&queue, &later);
@@ -118,8 +119,8 @@ static void rank_is_time(void **state)
 static void a_rank_can_be_kept(void **state)
 {
     (void)state;
-    struct vg_place again;
-    const struct vg_place first = enter(1, SECONDS(100), 50, false);
+    struct vg_queue_slot again;
+    const struct vg_queue_slot first = enter(1, SECONDS(100), 50, false);
     const struct vg_wait_request request = { .owner = 2,
                                              .now_ns = SECONDS(110),
                                              .since_ns = SECONDS(99),
@@ -136,19 +137,19 @@ static void holders_are_not_behind_those_who_come(void **state)
     (void)state;
     const enum vg_wait_kind kinds[] = { VG_WAIT_NEED, VG_WAIT_NEWCOMER };
     for (int i = 0; i < 2; i++) {
-        struct vg_place coming;
+        struct vg_queue_slot coming;
         const struct vg_wait_request request = { .owner = 1,
                                                  .now_ns = SECONDS(100),
                                                  .deadline_ns = SECONDS(3600),
                                                  .kind = kinds[i],
                                                  .priority = 100 };
         assert_int_equal(vg_queue_enter(&queue, &request, &coming), 0);
-        const struct vg_place holder = enter(2, SECONDS(1000), 0, true);
-        const struct vg_place other = enter(3, SECONDS(1000), 0, false);
+        const struct vg_queue_slot holder = enter(2, SECONDS(1000), 0, true);
+        const struct vg_queue_slot other = enter(3, SECONDS(1000), 0, false);
         assert_turn(&coming, VG_TURN_HEAD, SECONDS(1001));
         assert_turn(&holder, VG_TURN_HEAD, SECONDS(1001));
         assert_turn(&other, VG_TURN_NONE, SECONDS(1001));
-        const struct vg_place earlier = enter(4, SECONDS(970), 0, false);
+        const struct vg_queue_slot earlier = enter(4, SECONDS(970), 0, false);
         assert_turn(&holder, VG_TURN_NONE, SECONDS(1001));
         vg_queue_leave(&queue, &earlier);
         vg_queue_leave(&queue, &other);
@@ -161,15 +162,15 @@ static void holders_are_not_behind_those_who_come(void **state)
 static void ranks_work_right_after_boot(void **state)
 {
     (void)state;
-    const struct vg_place plain = enter(1, SECONDS(3), 0, false);
-    const struct vg_place best = enter(2, SECONDS(4), 100, true);
+    const struct vg_queue_slot plain = enter(1, SECONDS(3), 0, false);
+    const struct vg_queue_slot best = enter(2, SECONDS(4), 100, true);
     assert_turn(&best, VG_TURN_HEAD, SECONDS(5));
     assert_turn(&plain, VG_TURN_NONE, SECONDS(5));
 }
 
-static struct vg_place enter_wanting(uint64_t owner, uint64_t now_ns, uint64_t wanted_bytes)
+static struct vg_queue_slot enter_wanting(uint64_t owner, uint64_t now_ns, uint64_t wanted_bytes)
 {
-    struct vg_place place;
+    struct vg_queue_slot place;
     const struct vg_wait_request request = { .owner = owner,
                                              .wanted_bytes = wanted_bytes,
                                              .now_ns = now_ns,
@@ -183,7 +184,7 @@ static void small_requests_pass_four_times(void **state)
 {
     (void)state;
     const uint64_t now = SECONDS(100);
-    const struct vg_place head = enter_wanting(1, now, 10), small = enter_wanting(2, now, 4);
+    const struct vg_queue_slot head = enter_wanting(1, now, 10), small = enter_wanting(2, now, 4);
     assert_int_equal(vg_queue_turn(&queue, &small, 3, now), VG_TURN_NONE);  /* does not fit */
     assert_int_equal(vg_queue_turn(&queue, &small, 10, now), VG_TURN_NONE); /* the head fits, too */
     assert_int_equal(vg_queue_turn(&queue, &small, VG_BYTES_UNKNOWN, now), VG_TURN_NONE);
@@ -199,7 +200,7 @@ static void nobody_passes_after_five_seconds(void **state)
     (void)state;
     const uint64_t now = SECONDS(100);
     enter_wanting(1, now, 10);
-    const struct vg_place small = enter_wanting(2, now, 4), large = enter_wanting(3, now, 10);
+    const struct vg_queue_slot small = enter_wanting(2, now, 4), large = enter_wanting(3, now, 10);
     assert_int_equal(vg_queue_turn(&queue, &small, 9, now + SECONDS(5)), VG_TURN_PASS);
     assert_int_equal(vg_queue_turn(&queue, &small, 9, now + SECONDS(5) + 1), VG_TURN_NONE);
     assert_int_equal(vg_queue_turn(&queue, &large, 9, now), VG_TURN_NONE);
@@ -210,13 +211,13 @@ static void the_dead_are_removed_from_the_head(void **state)
     (void)state;
     enter(1, SECONDS(100), 50, false);
     enter(2, SECONDS(100), 50, false);
-    const struct vg_place third = enter(3, SECONDS(100), 50, false);
+    const struct vg_queue_slot third = enter(3, SECONDS(100), 50, false);
     assert_turn(&third, VG_TURN_NONE, SECONDS(101));
     atomic_store(&is_dead[1], true);
     atomic_store(&is_dead[2], true);
     const uint32_t turns = atomic_load(&queue.turns);
     assert_turn(&third, VG_TURN_HEAD, SECONDS(101));
-    assert_int_equal(atomic_load(&queue.turns) - turns, 2); /* others are told */
+    assert_int_equal(atomic_load(&queue.turns) - turns, 2); /* others are attempt */
     vg_queue_leave(&queue, &third);
     assert_false(vg_queue_is_waited_for(&queue));
 }
@@ -225,10 +226,10 @@ static void the_dead_are_removed_from_the_head(void **state)
 static void the_stopped_are_passed_over_until_they_run(void **state)
 {
     (void)state;
-    const struct vg_place first = enter(1, SECONDS(100), 50, false);
-    const struct vg_place second = enter(2, SECONDS(100), 50, false);
-    const struct vg_place third = enter(3, SECONDS(100), 50, false);
-    const struct vg_place fourth = enter(4, SECONDS(100), 50, false);
+    const struct vg_queue_slot first = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot second = enter(2, SECONDS(100), 50, false);
+    const struct vg_queue_slot third = enter(3, SECONDS(100), 50, false);
+    const struct vg_queue_slot fourth = enter(4, SECONDS(100), 50, false);
     atomic_store(&is_stopped[1], true);
     atomic_store(&is_stopped[3], true);
     assert_turn(&second, VG_TURN_HEAD, SECONDS(101));
@@ -252,8 +253,8 @@ static void the_stopped_are_passed_over_until_they_run(void **state)
 static void who_overstays_is_not_in_line(void **state)
 {
     (void)state;
-    const struct vg_place first = enter(1, SECONDS(100), 50, false);
-    const struct vg_place second = enter(2, SECONDS(101), 50, false);
+    const struct vg_queue_slot first = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot second = enter(2, SECONDS(101), 50, false);
     const uint64_t deadline = SECONDS(100 + 3600);
     assert_turn(&second, VG_TURN_NONE, deadline + SECONDS(1) - 1);
     assert_turn(&second, VG_TURN_HEAD, deadline + SECONDS(1));
@@ -266,7 +267,7 @@ static void who_overstays_is_not_in_line(void **state)
 static void a_full_line_is_refused_until_somebody_is_dead(void **state)
 {
     (void)state;
-    struct vg_place place;
+    struct vg_queue_slot place;
     const struct vg_wait_request request = { .owner = 1, .now_ns = 1, .deadline_ns = 2 };
     for (uint64_t i = 0; i < VG_QUEUE_WAITERS; i++)
         enter(1 + i, SECONDS(100), 50, false);
@@ -282,7 +283,7 @@ static void an_entry_that_never_got_in_line_is_no_head(void **state)
 {
     (void)state;
     atomic_store(&queue.waiters[0].owner, 5);
-    const struct vg_place place = enter(6, SECONDS(100), 50, false);
+    const struct vg_queue_slot place = enter(6, SECONDS(100), 50, false);
     assert_turn(&place, VG_TURN_HEAD, SECONDS(101));
     atomic_store(&is_dead[5], true);
     assert_int_equal(vg_queue_sweep(&queue), 1);
@@ -292,7 +293,7 @@ static void an_entry_that_never_got_in_line_is_no_head(void **state)
 static void a_victim_is_told_and_its_successor_is_none(void **state)
 {
     (void)state;
-    const struct vg_place place = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot place = enter(1, SECONDS(100), 50, false);
     const uint32_t turns = atomic_load(&queue.turns), freed = atomic_load(&queue.freed);
     assert_false(vg_queue_is_victim(&queue, &place));
     vg_queue_choose_victim(&queue, place.index, place.ticket + 1);
@@ -302,7 +303,7 @@ static void a_victim_is_told_and_its_successor_is_none(void **state)
     assert_int_not_equal(atomic_load(&queue.turns), turns);
     assert_int_not_equal(atomic_load(&queue.freed), freed);
     vg_queue_leave(&queue, &place);
-    const struct vg_place next = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot next = enter(1, SECONDS(100), 50, false);
     assert_int_equal(next.index, place.index);
     assert_false(vg_queue_is_victim(&queue, &next));
 }
@@ -337,13 +338,13 @@ static void promises_are_forgotten_unless_one_was_made_meanwhile(void **state)
 static void a_lost_place_does_not_keep_its_owner_waiting(void **state)
 {
     (void)state;
-    const struct vg_place other = enter(1, SECONDS(100), 50, false);
-    const struct vg_place lost = enter(2, SECONDS(101), 50, false);
+    const struct vg_queue_slot other = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot lost = enter(2, SECONDS(101), 50, false);
     assert_turn(&lost, VG_TURN_NONE, SECONDS(102));
     atomic_store(&is_dead[2], true);
     assert_int_equal(vg_queue_sweep(&queue), 1);
     assert_turn(&lost, VG_TURN_HEAD, SECONDS(102));
-    const struct vg_place successor = enter(3, SECONDS(100) - 1, 50, false);
+    const struct vg_queue_slot successor = enter(3, SECONDS(100) - 1, 50, false);
     assert_int_equal(successor.index, lost.index);
     vg_queue_leave(&queue, &lost);
     assert_turn(&successor, VG_TURN_HEAD, SECONDS(102));
@@ -378,11 +379,11 @@ static void give_back(int64_t bytes)
         vg_queue_tell_freed(&queue);
 }
 
-/* Waits as policy/line.c does, in short. Now and then the thread "dies" where it stands. Returns
- * whether it has the memory. */
+/* Waits as wait/queue_wait.c does, in short. Now and then the thread "dies" where it stands.
+ * Returns whether it has the memory. */
 static bool wait_for(int64_t bytes, unsigned *seed, bool *out_dead)
 {
-    struct vg_place place;
+    struct vg_queue_slot place;
     const uint64_t start = vg_clock_monotonic_ns(), deadline = start + 50 * 1000000;
     const struct vg_wait_request request = { .owner = own_owner,
                                              .wanted_bytes = (uint64_t)bytes,

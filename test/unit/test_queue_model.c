@@ -1,7 +1,7 @@
 /* The line of those who wait, under a random scheduler.
  *
- * The code under test is the real one, registry/queue.c and policy/line.c. Each simulated thread is
- * a coroutine; two of them may be one process. Every atomic access is a point at which the
+ * The code under test is the real one, shared/queue.c and wait/queue_wait.c. Each simulated thread
+ * is a coroutine; two of them may be one process. Every atomic access is a point at which the
  * scheduler may go on with somebody else, stop a process for a while or kill it. Clock, memory and
  * futex are simulated, so that a wait of minutes costs nothing and every run is repeatable: a
  * violation names its seed, and VG_TEST_SEED=N runs that one alone. VG_TEST_SEEDS=N runs so many.
@@ -55,42 +55,42 @@ static void release_memory(void)
         vg_queue_tell_freed(&m.queue);
 }
 
-static void check_end_of_wait(const struct vg_line *line, enum vg_line_step step)
+static void check_end_of_wait(const struct vg_queue_wait *line, enum vg_queue_wait_event step)
 {
-    m.counts.served += step == VG_LINE_TRY;
-    m.counts.timeouts += step == VG_LINE_TIMEOUT;
-    m.counts.victims += step == VG_LINE_VICTIM;
+    m.counts.served += step == VG_QUEUE_WAIT_TRY;
+    m.counts.timeouts += step == VG_QUEUE_WAIT_TIMEOUT;
+    m.counts.victims += step == VG_QUEUE_WAIT_VICTIM;
     if (!self()->was_stopped && m.now_ns > line->deadline_ns + STEP_MS * MODEL_MS)
         violate("thread %d waited %d ms too long", m.current,
                 (int)((m.now_ns - line->deadline_ns) / MODEL_MS));
-    if (step == VG_LINE_VICTIM && !line->last_try)
+    if (step == VG_QUEUE_WAIT_VICTIM && !line->last_try)
         violate("thread %d is a victim without a last try", m.current);
 }
 
-/* As policy/wait.c does it. */
+/* As oom/action_wait.c does it. */
 static bool wait_in_line(uint64_t bytes, uint16_t priority, uint64_t wait_ms)
 {
     struct thread *const me = self();
-    struct vg_line line;
-    enum vg_line_step step;
+    struct vg_queue_wait line;
+    enum vg_queue_wait_event step;
     struct vg_wait_request request = { .wanted_bytes = bytes,
                                        .priority = priority,
                                        .holds_memory = me->held_bytes > 0 };
     if (!request.holds_memory && one_in(3))
         request.kind = one_in(2) ? VG_WAIT_NEED : VG_WAIT_NEWCOMER;
     me->was_stopped = false;
-    vg_line_enter(&line, &m.queue, &request, wait_ms);
+    vg_queue_wait_enter(&line, &m.queue, &request, wait_ms);
     me->line = &line;
     m.counts.full += !line.in_line;
     do {
         begin_decision(me);
-        step = vg_line_step(&line, measure, NULL);
+        step = vg_queue_wait_step(&line, measure, NULL);
         me->deciding = false;
-    } while (step == VG_LINE_SLEPT || (step == VG_LINE_TRY && !allocate(bytes)));
+    } while (step == VG_QUEUE_WAIT_SLEPT || (step == VG_QUEUE_WAIT_TRY && !allocate(bytes)));
     me->line = NULL;
-    vg_line_leave(&line);
+    vg_queue_wait_leave(&line);
     check_end_of_wait(&line, step);
-    return step == VG_LINE_TRY;
+    return step == VG_QUEUE_WAIT_TRY;
 }
 
 static bool wait_for(uint64_t bytes)
@@ -100,7 +100,7 @@ static bool wait_for(uint64_t bytes)
                         m.only_news ? 3600000 : 20 + draw_below(3000));
 }
 
-/* As policy/deadlock.c does it, one process at a time; here for no reason. */
+/* As wait/deadlock.c does it, one process at a time; here for no reason. */
 static void choose_some_victim(void)
 {
     struct thread *const other = &m.threads[draw_below((uint64_t)m.count)];
@@ -109,7 +109,7 @@ static void choose_some_victim(void)
             return;
     if (m.victims_left == 0 || !other->line || !other->line->in_line || other->dead)
         return;
-    const struct vg_place place = other->line->place;
+    const struct vg_queue_slot place = other->line->place;
     m.victims_left--;
     self()->choosing = true;
     vg_queue_choose_victim(&m.queue, place.index, place.ticket);

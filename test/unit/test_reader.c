@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "recorder/reader.h"
-#include "recorder/recorder.h"
-#include "recorder/stack_merge.h"
+#include "record/reader.h"
+#include "record/recorder.h"
+#include "record/stack_merge.h"
 #include "run_file_builder.h"
 
 static struct builder built;
@@ -69,7 +69,7 @@ static void build_sample(void)
     builder_module(&built, 0x2000, 0x3000, "/bin/b");
     builder_stack(&built, 1, frames, 2);
     builder_stack(&built, 2, frames + 1, 1);
-    builder_record(&built, VG_JOURNAL_FAILURE, "snapshot", 8);
+    builder_record(&built, VG_JOURNAL_FAILURE, "a report", 8);
     for (uint64_t i = 1; i <= 100; i++)
         builder_slot(&built, i, 1, 0);
 }
@@ -92,7 +92,7 @@ static void reads_all_parts(void **state)
     assert_null(vg_reader_stack(&reader, 3));
     assert_null(vg_reader_stack(&reader, UINT32_MAX));
     assert_int_equal(reader.failure_count, 1);
-    assert_memory_equal(reader.failures[0].bytes, "snapshot", 8);
+    assert_memory_equal(reader.failures[0].bytes, "a report", 8);
     assert_int_equal(live_bytes(), 5050);
     assert_false(vg_reader_describe_damage(&reader, text, sizeof text));
     vg_reader_close(&reader);

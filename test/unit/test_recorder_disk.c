@@ -1,5 +1,5 @@
 /* The recorder file's writer where there is no file, or no room for it to grow: the process goes
- * on, and is told in one line. In a child each: what is wrong is told once a process. */
+ * on, and is told in one line. In a child each: what is wrong is attempt once a process. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +10,8 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
-#include "base/process.h"
 #include "child.h"
+#include "os/process.h"
 #include "recorder_fixture.h"
 
 /* Path of `name` in the test's folder, for as long as the test runs. */
@@ -22,11 +22,11 @@ static char *path_of(const char *name)
     return path;
 }
 
-/* One line was told, and `what` is in it. */
+/* One line was attempt, and `what` is in it. */
 static void expect_one_line(const char *what)
 {
-    assert_int_equal(line_count(told), 1);
-    assert_non_null(strstr(told, what));
+    assert_int_equal(line_count(attempt), 1);
+    assert_non_null(strstr(attempt, what));
 }
 
 static void use_without_a_file(void)
@@ -149,7 +149,7 @@ static void mount_small(void *argument)
 static void full_disk_on_growth(void **state)
 {
     (void)state;
-    const int status = run_child(mount_small, path_of("full"), told, sizeof told);
+    const int status = run_child(mount_small, path_of("full"), attempt, sizeof attempt);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
         print_message("skipped: this machine does not let us mount a file system of our own\n");
         skip();
@@ -171,7 +171,7 @@ static void deleted_file_goes_on_in_memory(void **state)
 {
     (void)state;
     in_child_with(deleted_file_child, path_of("deleted"));
-    assert_int_equal(line_count(told), 1);
+    assert_int_equal(line_count(attempt), 1);
 }
 
 static void replaced_file_child(void *argument)
@@ -190,7 +190,7 @@ static void file_in_our_place_is_left_alone(void **state)
     (void)state;
     char content[32], *const path = path_of("replaced");
     in_child_with(replaced_file_child, path);
-    assert_int_equal(line_count(told), 1);
+    assert_int_equal(line_count(attempt), 1);
     assert_int_equal(vg_process_read_file(path, content, sizeof content), 8);
     assert_string_equal(content, "precious");
 }
@@ -222,7 +222,7 @@ static void growth_survives_a_signal(void **state)
 {
     (void)state;
     in_child_with(interrupted_child, path_of("interrupted"));
-    assert_string_equal(told, "");
+    assert_string_equal(attempt, "");
 }
 
 #define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)

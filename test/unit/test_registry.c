@@ -10,9 +10,9 @@
 
 #include "base/size.h"
 #include "core_fixture.h"
-#include "registry/ask.h"
-#include "registry/registry.h"
-#include "registry/shared_file.h"
+#include "shared/reclaim_slot.h"
+#include "shared/registry.h"
+#include "shared/shared_file.h"
 
 #define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
 
@@ -166,7 +166,7 @@ static void patch_file(off_t offset, uint32_t value)
  */
 static _Noreturn void answer_questions(const struct vg_registration *own)
 {
-    struct vg_ask *const ask = vg_registry_ask_of(own);
+    struct vg_reclaim_slot *const ask = vg_registry_reclaim_slot(own);
     for (;;) {
         const uint32_t asked = atomic_load(&ask->asked);
         if (asked == atomic_load(&ask->answered)) {
@@ -188,7 +188,7 @@ static pid_t start_listener(uint64_t held_bytes)
         struct vg_registration own;
         alarm(CHILD_TIMEOUT_S);
         vg_registry_join(GPU, &own);
-        atomic_store(&vg_registry_ask_of(&own)->listens, 1);
+        atomic_store(&vg_registry_reclaim_slot(&own)->listens, 1);
         atomic_store(own.held_bytes, held_bytes);
         if (write(ready[1], "y", 1) != 1)
             _exit(1);
@@ -200,10 +200,10 @@ static pid_t start_listener(uint64_t held_bytes)
     return pid;
 }
 
-static void await_answers(const struct vg_registration *own, struct vg_registry_given *out)
+static void await_answers(const struct vg_registration *own, struct vg_registry_reclaimed *out)
 {
     for (int i = 0; i < 5000; i++) {
-        vg_registry_given(own->file, out);
+        vg_registry_measure_reclaimed(own->file, out);
         if (out->pending == 0)
             return;
         usleep(1000);
@@ -215,20 +215,20 @@ static void who_listens_is_asked_and_answers(void **state)
 {
     (void)state;
     struct vg_registration own;
-    struct vg_registry_given given;
+    struct vg_registry_reclaimed given;
     vg_registry_join(GPU, &own);
     const struct neighbour deaf = start_neighbour(500 * VG_MIB);
-    assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 0);
+    assert_int_equal(vg_registry_request_reclaim(own.file, 100 * VG_MIB), 0);
     const pid_t listener = start_listener(64 * VG_MIB);
     for (uint64_t mib = 100; mib < 103; mib++) {
-        assert_int_equal(vg_registry_ask(own.file, mib * VG_MIB), 1);
+        assert_int_equal(vg_registry_request_reclaim(own.file, mib * VG_MIB), 1);
         await_answers(&own, &given);
         assert_int_equal(given.bytes, mib * VG_MIB);
         assert_int_equal(given.largest_bytes, mib * VG_MIB);
         assert_int_equal(given.largest_pid, listener);
     }
     const pid_t second = start_listener(64 * VG_MIB);
-    assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 2);
+    assert_int_equal(vg_registry_request_reclaim(own.file, 100 * VG_MIB), 2);
     await_answers(&own, &given);
     assert_int_equal(given.bytes, 200 * VG_MIB);
     assert_int_equal(given.largest_bytes, 100 * VG_MIB);
@@ -236,10 +236,10 @@ static void who_listens_is_asked_and_answers(void **state)
     kill(second, SIGKILL);
     waitpid(listener, NULL, 0);
     waitpid(second, NULL, 0);
-    assert_int_equal(vg_registry_ask(own.file, 100 * VG_MIB), 0);
+    assert_int_equal(vg_registry_request_reclaim(own.file, 100 * VG_MIB), 0);
     end_neighbour(deaf);
     vg_registry_leave(&own);
-    assert_null(vg_registry_ask_of(&own));
+    assert_null(vg_registry_reclaim_slot(&own));
 }
 
 /* A slot's next owner has not been asked what its last one was, and has given nothing. */
@@ -247,25 +247,26 @@ static void questions_die_with_who_was_asked(void **state)
 {
     (void)state;
     struct vg_registration own;
-    struct vg_registry_given given;
+    struct vg_registry_reclaimed given;
     vg_registry_join(GPU, &own);
     const pid_t listener = start_listener(64 * VG_MIB);
     assert_int_equal(kill(listener, SIGSTOP), 0);
-    assert_int_equal(vg_registry_ask(own.file, VG_MIB), 1);
-    assert_int_equal(vg_registry_ask(own.file, 2 * VG_MIB), 1); /* it is still at the first one */
-    vg_registry_given(own.file, &given);
+    assert_int_equal(vg_registry_request_reclaim(own.file, VG_MIB), 1);
+    assert_int_equal(vg_registry_request_reclaim(own.file, 2 * VG_MIB),
+                     1); /* it is still at the first one */
+    vg_registry_measure_reclaimed(own.file, &given);
     assert_int_equal(given.pending, 1);
     kill(listener, SIGCONT);
     await_answers(&own, &given);
     assert_true(given.bytes == VG_MIB || given.bytes == 2 * VG_MIB);
     kill(listener, SIGKILL);
     waitpid(listener, NULL, 0);
-    vg_registry_given(own.file, &given);
+    vg_registry_measure_reclaimed(own.file, &given);
     assert_true(given.bytes > 0); /* it has given, though it is gone */
     /* All slots are taken once, that of the dead one among the last. */
     for (int i = 0; i < KILLS; i++)
         kill_neighbour(start_neighbour(1));
-    vg_registry_given(own.file, &given);
+    vg_registry_measure_reclaimed(own.file, &given);
     assert_int_equal(given.bytes, KILLS > 1000 ? 0 : given.bytes);
     vg_registry_leave(&own);
 }
@@ -320,7 +321,7 @@ static void refused_child(void *argument)
     atomic_store(registration.held_bytes, 5);
     CHECK(vg_registry_members(registration.file, false, &entry, 1) == 0);
     vg_registry_leave(&registration);
-    vg_registry_join(argument ? argument : GPU, &again); /* told once */
+    vg_registry_join(argument ? argument : GPU, &again); /* attempt once */
 }
 
 static void assert_refused(const char *why)

@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
+#include "analyze/validate.h"
+#include "base/command_name.h"
 #include "render_fixture.h"
-#include "report/command.h"
-#include "report/histogram.h"
-#include "report/validate.h"
-#include "report/wrap.h"
+#include "view/histogram.h"
+#include "view/wrap.h"
 
 static void headline_says_it_all(void **state)
 {
@@ -320,10 +320,10 @@ static void hostile_snapshots_are_repaired(void **state)
         const int fill = round == 0 ? 0xff : round == 1 ? 0x41 : -1;
         for (size_t i = 0; i < sizeof s; i++)
             bytes[i] = (unsigned char)(fill >= 0 ? fill : rand());
-        s.version = VG_SNAPSHOT_VERSION;
+        s.version = VG_OOM_VERSION;
         s.size_bytes = sizeof s;
-        assert_true(vg_snapshot_validate(&s) > 0);
-        assert_int_equal(vg_snapshot_validate(&s), 0);
+        assert_true(vg_oom_report_validate(&s) > 0);
+        assert_int_equal(vg_oom_report_validate(&s), 0);
         render(80);
         check_width(80);
         for (const char *p = report; *p; p++)
@@ -335,12 +335,12 @@ static void foreign_snapshots_are_refused(void **state)
 {
     (void)state;
     sample_alone(&s);
-    assert_int_equal(vg_snapshot_validate(&s), 0);
+    assert_int_equal(vg_oom_report_validate(&s), 0);
     s.version++;
-    assert_true(vg_snapshot_validate(&s) < 0);
+    assert_true(vg_oom_report_validate(&s) < 0);
     s.version--;
     s.size_bytes--;
-    assert_true(vg_snapshot_validate(&s) < 0);
+    assert_true(vg_oom_report_validate(&s) < 0);
 }
 
 static void control_characters_disappear(void **state)
@@ -350,7 +350,7 @@ static void control_characters_disappear(void **state)
     SET(s.command,
         "a\033[31mb\x7f\xc2\x9b"
         "c \xc3\xa4\xe2\x82");
-    assert_true(vg_snapshot_validate(&s) > 0);
+    assert_true(vg_oom_report_validate(&s) > 0);
     assert_string_equal(s.command, "a?[31mb???c \xc3\xa4??");
 }
 
@@ -359,9 +359,7 @@ static void control_characters_disappear(void **state)
 static void histogram_folds_to_its_width(void **state)
 {
     (void)state;
-    uint64_t counts[VG_SNAPSHOT_SIZE_CLASSES] = {
-        [21] = 311, [24] = 84, [26] = 10, [29] = 5, [30] = 2
-    };
+    uint64_t counts[VG_OOM_SIZE_CLASSES] = { [21] = 311, [24] = 84, [26] = 10, [29] = 5, [30] = 2 };
     char data[512];
     struct vg_text text = vg_text_over(data, sizeof data);
     vg_histogram_add(&text, counts, 200);
@@ -371,7 +369,7 @@ static void histogram_folds_to_its_width(void **state)
     text = vg_text_over(data, sizeof data);
     vg_histogram_add(&text, counts, 60);
     assert_string_equal(data, "2-4 MiB: 311   16-32 MiB: 84   64 MiB-2 GiB: 17");
-    for (int n = 0; n < VG_SNAPSHOT_SIZE_CLASSES; n++)
+    for (int n = 0; n < VG_OOM_SIZE_CLASSES; n++)
         counts[n] = 1;
     for (size_t width = 20; width < 300; width++) {
         text = vg_text_over(data, sizeof data);

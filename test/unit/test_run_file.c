@@ -7,9 +7,9 @@
 #include <cmocka.h>
 #include <pthread.h>
 
-#include "base/process.h"
 #include "core_fixture.h"
-#include "recorder/run_file.h"
+#include "os/process.h"
+#include "record/run_file.h"
 
 /* ---- names ---- */
 

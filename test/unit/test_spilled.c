@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "track/spilled.h"
+#include "heap/spilled.h"
 
 enum { PAGE = 4096 };
 

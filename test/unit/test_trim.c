@@ -10,9 +10,9 @@
 
 #include "base/clock.h"
 #include "core_fixture.h"
-#include "policy/helper.h"
-#include "policy/trim_command.h"
-#include "policy/trim_hooks.h"
+#include "oom/callback_thread.h"
+#include "oom/trim_command.h"
+#include "oom/trim_hooks.h"
 
 static char why[96], text[4096];
 
@@ -288,7 +288,7 @@ static _Atomic bool stay;
 static void count_run(void *argument)
 {
     assert_ptr_equal(argument, &runs);
-    if (vg_helper_is_current())
+    if (vg_callback_thread_is_current())
         runs++;
     while (stay)
         usleep(1000);
@@ -316,22 +316,26 @@ static void count_tick(void *argument)
 static void the_helper_runs_what_it_is_given(void **state)
 {
     (void)state;
-    const struct vg_helper_task task = { .run = count_run, .done = count_done, .argument = &runs };
-    const struct vg_helper_task leaving = { .run = leave_thread, .done = count_done };
+    const struct vg_callback_thread_task task = { .run = count_run,
+                                                  .done = count_done,
+                                                  .argument = &runs };
+    const struct vg_callback_thread_task leaving = { .run = leave_thread, .done = count_done };
     runs = dones = ticks = 0;
-    assert_false(vg_helper_is_current());
+    assert_false(vg_callback_thread_is_current());
     for (int i = 1; i <= 50; i++) {
-        assert_int_equal(vg_helper_claim(in_ms(5000)), 0);
-        assert_int_equal(vg_helper_run(&task, in_ms(5000), count_tick, NULL), VG_HELPER_RETURNED);
+        assert_int_equal(vg_callback_thread_claim(in_ms(5000)), 0);
+        assert_int_equal(vg_callback_thread_run(&task, in_ms(5000), count_tick, NULL),
+                         VG_CALLBACK_RETURNED);
         assert_int_equal(runs, i);
         assert_int_equal(dones, i);
-        vg_helper_release();
+        vg_callback_thread_release();
     }
-    assert_int_equal(vg_helper_claim(in_ms(5000)), 0);
-    assert_int_equal(vg_helper_run(&leaving, in_ms(5000), count_tick, NULL), VG_HELPER_EXITED);
+    assert_int_equal(vg_callback_thread_claim(in_ms(5000)), 0);
+    assert_int_equal(vg_callback_thread_run(&leaving, in_ms(5000), count_tick, NULL),
+                     VG_CALLBACK_EXITED);
     assert_int_equal(dones, 51);
-    assert_int_equal(vg_helper_claim(in_ms(50)), -EBUSY); /* still claimed */
-    vg_helper_release();
+    assert_int_equal(vg_callback_thread_claim(in_ms(50)), -EBUSY); /* still claimed */
+    vg_callback_thread_release();
     assert_true(ticks > 0);
 }
 
@@ -339,22 +343,27 @@ static void claiming_child(void *argument)
 {
     (void)argument;
     stay = false;
-    const struct vg_helper_task task = { .run = count_run, .done = count_done, .argument = &runs };
-    CHECK(vg_helper_claim(in_ms(50)) == 0);
-    CHECK(vg_helper_run(&task, in_ms(5000), count_tick, NULL) == VG_HELPER_RETURNED);
-    vg_helper_release();
+    const struct vg_callback_thread_task task = { .run = count_run,
+                                                  .done = count_done,
+                                                  .argument = &runs };
+    CHECK(vg_callback_thread_claim(in_ms(50)) == 0);
+    CHECK(vg_callback_thread_run(&task, in_ms(5000), count_tick, NULL) == VG_CALLBACK_RETURNED);
+    vg_callback_thread_release();
 }
 
 static void what_does_not_end_is_abandoned(void **state)
 {
     (void)state;
-    const struct vg_helper_task task = { .run = count_run, .done = count_done, .argument = &runs };
+    const struct vg_callback_thread_task task = { .run = count_run,
+                                                  .done = count_done,
+                                                  .argument = &runs };
     stay = true;
     dones = 0;
-    assert_int_equal(vg_helper_claim(in_ms(5000)), 0);
-    assert_int_equal(vg_helper_run(&task, in_ms(100), count_tick, NULL), VG_HELPER_TIMED_OUT);
+    assert_int_equal(vg_callback_thread_claim(in_ms(5000)), 0);
+    assert_int_equal(vg_callback_thread_run(&task, in_ms(100), count_tick, NULL),
+                     VG_CALLBACK_TIMED_OUT);
     const uint64_t start = vg_clock_monotonic_ns();
-    assert_int_equal(vg_helper_claim(in_ms(5000)), -EBUSY);
+    assert_int_equal(vg_callback_thread_claim(in_ms(5000)), -EBUSY);
     assert_true(vg_clock_monotonic_ns() - start < 1000000000); /* at once */
 #ifndef __SANITIZE_THREAD__ /* which has no threads in children of threaded programs */
     assert_int_equal(run_child(claiming_child, NULL, text, sizeof text), 0);
@@ -365,8 +374,8 @@ static void what_does_not_end_is_abandoned(void **state)
     while (dones == 0)
         usleep(1000);
     usleep(20000);
-    assert_int_equal(vg_helper_claim(in_ms(5000)), 0);
-    vg_helper_release();
+    assert_int_equal(vg_callback_thread_claim(in_ms(5000)), 0);
+    vg_callback_thread_release();
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "driver/driver.h"
-#include "policy/policy.h"
+#include "oom/policy.h"
 
 extern const struct vg_action vg_action_wait;
 
@@ -21,7 +21,7 @@ static struct vg_file_header header;
 static struct vg_recorder recorder = { .header = &header };
 static struct vg_registration registrations[VG_FILE_DEVICES];
 static struct vg_options options;
-static struct vg_history history;
+static struct vg_oom_state history;
 static struct vg_failure failure;
 
 static CUresult fake_device(CUdevice *device)
@@ -55,7 +55,7 @@ static int setup(void **state)
 }
 
 /* Waits `ms`; how it ended is in failure.actions[0]. Returns how long it took. */
-static uint64_t wait_in_vain(uint64_t ms, struct vg_kept_place *turn)
+static uint64_t wait_in_vain(uint64_t ms, struct vg_held_ticket *turn)
 {
     const struct vg_policy policy = { .steps = { { &vg_action_wait, ms } }, .count = 1 };
     struct vg_rescue rescue = { .policy = &policy,
@@ -109,14 +109,16 @@ static void distributed_jobs_wait_a_minute_at_most(void **state)
 {
     (void)state;
     history.distributed = true;
-    struct vg_kept_place turn = { .since_ns = vg_clock_monotonic_ns() - MINUTE_NS + 150 * 1000000 };
+    struct vg_held_ticket turn = { .since_ns =
+                                       vg_clock_monotonic_ns() - MINUTE_NS + 150 * 1000000 };
     assert_in_range(wait_in_vain(65000, &turn), 150, 2000);
 }
 
 static void being_held_back_counts(void **state)
 {
     (void)state;
-    struct vg_kept_place turn = { .since_ns = vg_clock_monotonic_ns() - 30 * UINT64_C(1000000000) };
+    struct vg_held_ticket turn = { .since_ns =
+                                       vg_clock_monotonic_ns() - 30 * UINT64_C(1000000000) };
     assert_true(wait_in_vain(30000, &turn) < 1000);
     assert_string_equal(failure.actions[0].outcome, "nothing came free");
 }

@@ -1,144 +1,46 @@
-/* CUDA arrays. A runtime array handle is the driver's. */
-#include "cudart_errors.h"
-#include "runtime.h"
+/* Arrays and three-dimensional copies. */
+#include <string.h>
 
-/* CUarray_format ("CUDA Driver API", Data types): what the plain channel formats correspond to. */
-struct format {
-    int driver_format;
-    int kind;
-    int bits;
-};
+#include "check.h"
 
-static const struct format formats[] = {
-    { 0x01, cudaChannelFormatKindUnsigned, 8 },  { 0x02, cudaChannelFormatKindUnsigned, 16 },
-    { 0x03, cudaChannelFormatKindUnsigned, 32 }, { 0x08, cudaChannelFormatKindSigned, 8 },
-    { 0x09, cudaChannelFormatKindSigned, 16 },   { 0x0a, cudaChannelFormatKindSigned, 32 },
-    { 0x10, cudaChannelFormatKindFloat, 16 },    { 0x20, cudaChannelFormatKindFloat, 32 },
-};
-enum { FORMAT_COUNT = sizeof formats / sizeof formats[0] };
-
-RT_API struct cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, int kind)
+static void test_array(void)
 {
-    return (struct cudaChannelFormatDesc){ x, y, z, w, kind };
+    float in[6] = { 1, 2, 3, 4, 5, 6 };
+    float out[6] = { 0 };
+    cudaArray_t array = NULL;
+    struct cudaChannelFormatDesc desc =
+        cudaCreateChannelDesc(32, 0, 0, 0, cudaChannelFormatKindFloat);
+    cudaError_t err = cudaMallocArray(&array, &desc, 3, 2, 0);
+    skip_unless_supported(err, "arrays");
+    OK(err);
+    OK(cudaMemcpy2DToArray(array, 0, 0, in, 12, 12, 2, cudaMemcpyHostToDevice));
+    OK(cudaMemcpy2DFromArray(out, 12, array, 0, 0, 12, 2, cudaMemcpyDeviceToHost));
+    CHECK(memcmp(in, out, sizeof in) == 0);
+
+    struct cudaExtent extent = { 0 };
+    struct cudaChannelFormatDesc found = { 0 };
+    OK(cudaArrayGetInfo(&found, &extent, NULL, array));
+    CHECK(extent.width == 3 && extent.height == 2 && extent.depth == 0);
+    CHECK(found.x == 32 && found.y == 0 && found.f == cudaChannelFormatKindFloat);
+
+    memset(out, 0, sizeof out);
+    struct cudaMemcpy3DParms copy = { .srcArray = array,
+                                      .dstPtr = { out, 12, 12, 2 },
+                                      .extent = { 3, 2, 1 },
+                                      .kind = cudaMemcpyDeviceToHost };
+    OK(cudaMemcpy3D(&copy));
+    CHECK(memcmp(in, out, sizeof in) == 0);
+    OK(cudaFreeArray(array));
+    OK(cudaFreeArray(NULL));
+    desc.y = 16; /* channels of different sizes */
+    FAILS(cudaErrorInvalidChannelDescriptor, cudaMallocArray(&array, &desc, 3, 2, 0));
+    desc.y = desc.z = 32; /* three channels */
+    FAILS(cudaErrorInvalidChannelDescriptor, cudaMallocArray(&array, &desc, 3, 2, 0));
+    (void)cudaGetLastError();
 }
 
-/* Channels are used from x on and all have the size of x; there are 1, 2 or 4 of them. Packed and
- * block-compressed formats are refused. */
-static cudaError_t to_driver_format(const struct cudaChannelFormatDesc *desc,
-                                    struct driver_array_3d *array)
+int main(void)
 {
-    unsigned int channels = desc->w ? 4 : desc->z ? 3 : desc->y ? 2 : 1;
-    if (channels == 3 || (channels >= 2 && desc->y != desc->x) ||
-        (channels == 4 && (desc->z != desc->x || desc->w != desc->x)))
-        return cudaErrorInvalidChannelDescriptor;
-    for (int i = 0; i < FORMAT_COUNT; i++)
-        if (formats[i].kind == desc->f && formats[i].bits == desc->x) {
-            array->Format = formats[i].driver_format;
-            array->NumChannels = channels;
-            return cudaSuccess;
-        }
-    return cudaErrorInvalidChannelDescriptor;
-}
-
-static struct cudaChannelFormatDesc to_channel_desc(const struct driver_array_3d *array)
-{
-    for (int i = 0; i < FORMAT_COUNT; i++) {
-        int bits = formats[i].bits;
-        if (formats[i].driver_format == array->Format)
-            return (struct cudaChannelFormatDesc){ bits, array->NumChannels >= 2 ? bits : 0,
-                                                   array->NumChannels == 4 ? bits : 0,
-                                                   array->NumChannels == 4 ? bits : 0,
-                                                   formats[i].kind };
-    }
-    return (struct cudaChannelFormatDesc){ .f = cudaChannelFormatKindNone };
-}
-
-static cudaError_t describe(struct driver_array_3d *array, const struct cudaChannelFormatDesc *desc,
-                            struct cudaExtent extent, unsigned int flags)
-{
-    *array = (struct driver_array_3d){
-        .Width = extent.width, .Height = extent.height, .Depth = extent.depth, .Flags = flags
-    };
-    return to_driver_format(desc, array);
-}
-
-RT_API cudaError_t cudaMalloc3DArray(cudaArray_t *array, const struct cudaChannelFormatDesc *desc,
-                                     struct cudaExtent extent, unsigned int flags)
-{
-    struct driver_array_3d descriptor;
-    cudaError_t err = array && desc ? rt_need_context() : cudaErrorInvalidValue;
-    if (err == cudaSuccess)
-        err = describe(&descriptor, desc, extent, flags);
-    return rt_done(err ? err : drv.cuArray3DCreate(array, &descriptor));
-}
-
-RT_API cudaError_t cudaMallocArray(cudaArray_t *array, const struct cudaChannelFormatDesc *desc,
-                                   size_t width, size_t height, unsigned int flags)
-{
-    return cudaMalloc3DArray(array, desc, (struct cudaExtent){ width, height, 0 }, flags);
-}
-
-RT_API cudaError_t cudaFreeArray(cudaArray_t array)
-{
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess && array)
-        err = drv.cuArrayDestroy(array);
-    return rt_done(err);
-}
-
-RT_API cudaError_t cudaArrayGetInfo(struct cudaChannelFormatDesc *desc, struct cudaExtent *extent,
-                                    unsigned int *flags, cudaArray_t array)
-{
-    struct driver_array_3d found;
-    cudaError_t err = array ? rt_need_context() : cudaErrorInvalidResourceHandle;
-    if (err == cudaSuccess)
-        err = drv.cuArray3DGetDescriptor(&found, array);
-    if (err != cudaSuccess)
-        return rt_done(err);
-    if (desc)
-        *desc = to_channel_desc(&found);
-    if (extent)
-        *extent = (struct cudaExtent){ found.Width, found.Height, found.Depth };
-    if (flags)
-        *flags = found.Flags;
-    return cudaSuccess;
-}
-
-RT_API cudaError_t cudaGetChannelDesc(struct cudaChannelFormatDesc *desc, cudaArray_const_t array)
-{
-    struct driver_array_3d found;
-    cudaError_t err = desc && array ? rt_need_context() : cudaErrorInvalidValue;
-    if (err == cudaSuccess)
-        err = drv.cuArray3DGetDescriptor(&found, array);
-    if (err == cudaSuccess)
-        *desc = to_channel_desc(&found);
-    return rt_done(err);
-}
-
-RT_API cudaError_t cudaMallocMipmappedArray(cudaMipmappedArray_t *array,
-                                            const struct cudaChannelFormatDesc *desc,
-                                            struct cudaExtent extent, unsigned int levels,
-                                            unsigned int flags)
-{
-    struct driver_array_3d descriptor;
-    cudaError_t err = array && desc ? rt_need_context() : cudaErrorInvalidValue;
-    if (err == cudaSuccess)
-        err = describe(&descriptor, desc, extent, flags);
-    return rt_done(err ? err : drv.cuMipmappedArrayCreate(array, &descriptor, levels));
-}
-
-RT_API cudaError_t cudaGetMipmappedArrayLevel(cudaArray_t *array,
-                                              cudaMipmappedArray_const_t mipmapped,
-                                              unsigned int level)
-{
-    cudaError_t err = array ? rt_need_context() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuMipmappedArrayGetLevel(array, mipmapped, level));
-}
-
-RT_API cudaError_t cudaFreeMipmappedArray(cudaMipmappedArray_t array)
-{
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess && array)
-        err = drv.cuMipmappedArrayDestroy(array);
-    return rt_done(err);
+    test_array();
+    return 0;
 }

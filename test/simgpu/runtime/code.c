@@ -1,316 +1,135 @@
-#include "code.h"
+/* Device code as nvcc's host stubs register and launch it. The image is a few bytes: nothing here
+ * executes or reads it. */
+#include <string.h>
 
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdlib.h>
-
-#include "cudart_errors.h"
+#include "check.h"
 #include "registration.h"
-#include "runtime.h"
 
-/* One __cudaRegisterFatBinary: code that the driver has not seen until something in it is used. */
-struct module {
-    const void *image;
-    cudaLibrary_t library; /* NULL until loaded */
-    struct symbol *symbols;
-};
+/* The wrapper that nvcc emits around an image: magic, version, data, unused (fatbinary_section.h).
+ */
+static const unsigned long long image[] = { 0x00100001ba55ed50ull, 0 };
+static struct {
+    int magic, version;
+    const unsigned long long *data;
+    void *unused;
+} wrapper = { 0x466243b1, 1, image, NULL };
 
-enum symbol_kind { FUNCTION, VARIABLE, MANAGED_VARIABLE, KERNEL_HANDLE, FUNCTION_HANDLE };
+static char host_function, host_variable, not_registered; /* only their addresses matter */
 
-/* What a host address stands for. */
-struct symbol {
-    const void *host; /* the key: host function, host variable or handle */
-    enum symbol_kind kind;
-    const char *name;      /* on the device; owned by the program */
-    struct module *module; /* NULL for handles */
-    cudaLibrary_t origin;  /* of a kernel handle: the library it is in */
-    cudaKernel_t kernel;
-    devptr address; /* of a variable, once it has one */
-    size_t bytes;
-    struct symbol *next_in_bucket;
-    struct symbol *next_in_module;
-};
-
-/* Large frameworks register tens of thousands of functions before main. */
-enum { BUCKET_BITS = 16, BUCKET_COUNT = 1 << BUCKET_BITS };
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards everything below */
-static struct symbol *buckets[BUCKET_COUNT];
-
-static struct symbol **bucket_of(const void *host)
+static void test_launch(void)
 {
-    uint64_t mixed = (uint64_t)(uintptr_t)host * 0x9e3779b97f4a7c15u;
-    return &buckets[mixed >> (64 - BUCKET_BITS)];
-}
-
-static struct symbol *find(const void *host)
-{
-    struct symbol *symbol = *bucket_of(host);
-    while (symbol && symbol->host != host)
-        symbol = symbol->next_in_bucket;
-    return symbol;
-}
-
-/* The newest registration of an address comes first: a library may be loaded where an earlier one
- * was. */
-static struct symbol *add(const struct symbol *values)
-{
-    struct symbol **bucket = bucket_of(values->host);
-    struct symbol *symbol = malloc(sizeof *symbol);
-    if (!symbol)
-        return NULL;
-    *symbol = *values;
-    symbol->next_in_bucket = *bucket;
-    *bucket = symbol;
-    if (symbol->module) {
-        symbol->next_in_module = symbol->module->symbols;
-        symbol->module->symbols = symbol;
-    }
-    return symbol;
-}
-
-static void take_out(struct symbol *symbol)
-{
-    struct symbol **link = bucket_of(symbol->host);
-    while (*link != symbol)
-        link = &(*link)->next_in_bucket;
-    *link = symbol->next_in_bucket;
-    free(symbol);
-}
-
-static cudaError_t load(struct module *module)
-{
-    if (module->library)
-        return cudaSuccess;
-    return drv.cuLibraryLoadData(&module->library, module->image, NULL, NULL, 0, NULL, NULL, 0);
-}
-
-static cudaError_t add_kernel_handle(cudaKernel_t kernel, cudaLibrary_t library)
-{
-    bool known = find(kernel) ||
-                 add(&(struct symbol){
-                     .host = kernel, .kind = KERNEL_HANDLE, .kernel = kernel, .origin = library });
-    return known ? cudaSuccess : cudaErrorMemoryAllocation;
-}
-
-static cudaError_t kernel_of_symbol(struct symbol *symbol, cudaKernel_t *kernel)
-{
-    cudaError_t err = cudaSuccess;
-    if (!symbol || (symbol->kind != FUNCTION && symbol->kind != KERNEL_HANDLE))
-        return cudaErrorInvalidDeviceFunction;
-    if (!symbol->kernel)
-        err = load(symbol->module);
-    if (err == cudaSuccess && !symbol->kernel) {
-        cudaLibrary_t library = symbol->module->library;
-        err = drv.cuLibraryGetKernel(&symbol->kernel, library, symbol->name);
-        if (err == cudaSuccess)
-            err = add_kernel_handle(symbol->kernel, library);
-    }
-    if (err == cudaSuccess)
-        *kernel = symbol->kernel;
-    return err;
-}
-
-cudaError_t rt_kernel_of(const void *func, cudaKernel_t *kernel)
-{
-    pthread_mutex_lock(&lock);
-    cudaError_t err = kernel_of_symbol(find(func), kernel);
-    pthread_mutex_unlock(&lock);
-    return err;
-}
-
-cudaError_t rt_function_of(const void *func, cudaFunction_t *function)
-{
+    const dim3 one = { 1, 1, 1 };
+    const dim3 none = { 0, 1, 1 };
+    const dim3 many = { 1025, 1, 1 };
     cudaKernel_t kernel = NULL;
-    pthread_mutex_lock(&lock);
-    struct symbol *symbol = find(func);
-    bool is_function = symbol && symbol->kind == FUNCTION_HANDLE;
-    cudaError_t err = is_function ? cudaSuccess : kernel_of_symbol(symbol, &kernel);
-    pthread_mutex_unlock(&lock);
-    if (is_function)
-        *function = (cudaFunction_t)(uintptr_t)func;
-    return err || is_function ? err : drv.cuKernelGetFunction(function, kernel);
+    void *args[] = { NULL };
+    OK(cudaLaunchKernel(&host_function, one, one, args, 0, NULL));
+    OK(cudaLaunchCooperativeKernel(&host_function, one, one, args, 0, NULL));
+    cudaLaunchConfig_t config = { .gridDim = one, .blockDim = one };
+    OK(cudaLaunchKernelExC(&config, &host_function, args));
+    OK(__cudaGetKernel(&kernel, &host_function));
+    OK(__cudaLaunchKernel(kernel, one, one, args, 0, NULL));
+    OK(__cudaLaunchKernel_ptsz(kernel, one, one, args, 0, NULL));
+    OK(cudaDeviceSynchronize());
+
+    FAILS(cudaErrorInvalidDeviceFunction, cudaLaunchKernel(&not_registered, one, one, args, 0, 0));
+    FAILS(cudaErrorInvalidDeviceFunction, __cudaGetKernel(&kernel, &not_registered));
+    FAILS(cudaErrorInvalidDeviceFunction, cudaLaunchKernel(&host_variable, one, one, args, 0, 0));
+    FAILS(cudaErrorInvalidConfiguration, cudaLaunchKernel(&host_function, none, one, args, 0, 0));
+    FAILS(cudaErrorInvalidConfiguration, cudaLaunchKernel(&host_function, one, many, args, 0, 0));
+    FAILS(cudaErrorInvalidValue,
+          cudaLaunchKernel(&host_function, one, one, args, (size_t)1 << 30, NULL));
+    FAILS(cudaErrorInvalidValue,
+          cudaLaunchKernel(&host_function, one, one, args, (size_t)1 << 32, NULL));
+    FAILS(cudaErrorInvalidValue, cudaLaunchKernelExC(NULL, &host_function, args));
+    CHECK(cudaGetLastError() == cudaErrorInvalidValue);
 }
 
-cudaError_t rt_remember_kernel(cudaKernel_t kernel, cudaLibrary_t library)
+static void test_configurations(void)
 {
-    pthread_mutex_lock(&lock);
-    cudaError_t err = add_kernel_handle(kernel, library);
-    pthread_mutex_unlock(&lock);
-    return err;
+    dim3 grid = { 0, 0, 0 };
+    dim3 block = { 0, 0, 0 };
+    size_t shared_bytes = 0;
+    cudaStream_t stream = NULL;
+    CHECK(__cudaPushCallConfiguration((dim3){ 1, 2, 3 }, (dim3){ 4, 5, 6 }, 7, NULL) == 0);
+    CHECK(__cudaPushCallConfiguration((dim3){ 9, 1, 1 }, (dim3){ 1, 1, 1 }, 8, NULL) == 0);
+    OK(__cudaPopCallConfiguration(&grid, &block, &shared_bytes, &stream));
+    CHECK(grid.x == 9 && shared_bytes == 8);
+    OK(__cudaPopCallConfiguration(&grid, &block, &shared_bytes, &stream));
+    CHECK(grid.z == 3 && block.y == 5 && shared_bytes == 7);
+    FAILS(cudaErrorMissingConfiguration,
+          __cudaPopCallConfiguration(&grid, &block, &shared_bytes, &stream));
+    (void)cudaGetLastError();
 }
 
-cudaError_t rt_remember_function(cudaFunction_t function)
+static void test_functions(void)
 {
-    pthread_mutex_lock(&lock);
-    bool known =
-        find(function) || add(&(struct symbol){ .host = function, .kind = FUNCTION_HANDLE });
-    pthread_mutex_unlock(&lock);
-    return known ? cudaSuccess : cudaErrorMemoryAllocation;
+    struct cudaFuncAttributes attributes;
+    const char *name = NULL;
+    int blocks = 0;
+    memset(&attributes, 0xff, sizeof attributes);
+    OK(cudaFuncGetAttributes(&attributes, &host_function));
+    CHECK(attributes.maxThreadsPerBlock >= 32 && attributes.maxThreadsPerBlock <= 1024);
+    CHECK(attributes.numRegs > 0 && attributes.binaryVersion >= 50);
+    CHECK(attributes.reserved[3] == 0);
+    OK(cudaFuncGetName(&name, &host_function));
+    CHECK(strcmp(name, "kernel") == 0);
+    OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, &host_function, 128, 0));
+    CHECK(blocks > 0 && blocks <= 32);
+    FAILS(cudaErrorInvalidDeviceFunction, cudaFuncGetAttributes(&attributes, &not_registered));
+    (void)cudaGetLastError();
 }
 
-void rt_forget_library(cudaLibrary_t library)
+static void test_variables(void)
 {
-    pthread_mutex_lock(&lock);
-    for (int i = 0; i < BUCKET_COUNT; i++)
-        for (struct symbol *symbol = buckets[i], *next; symbol; symbol = next) {
-            next = symbol->next_in_bucket;
-            if (symbol->kind == KERNEL_HANDLE && symbol->origin == library)
-                take_out(symbol);
-        }
-    pthread_mutex_unlock(&lock);
-}
-
-/* Device code says how large its variables are; where the driver cannot tell, because it does not
- * read the code, the variable gets memory of the size that was registered, set to zero. */
-static cudaError_t place_variable(struct symbol *symbol)
-{
-    bool managed = symbol->kind == MANAGED_VARIABLE;
+    int in[4] = { 1, 2, 3, 4 };
+    int out[4] = { 9, 9, 9, 9 };
+    void *ptr = NULL;
     size_t bytes = 0;
-    cudaError_t err = load(symbol->module);
-    if (err != cudaSuccess)
-        return err;
-    cudaLibrary_t library = symbol->module->library;
-    err = managed ? drv.cuLibraryGetManaged(&symbol->address, &bytes, library, symbol->name)
-                  : drv.cuLibraryGetGlobal(&symbol->address, &bytes, library, symbol->name);
-    if (err == cudaSuccess && symbol->address && bytes >= symbol->bytes)
-        return cudaSuccess;
-    symbol->address = 0;
-    err = managed ? drv.cuMemAllocManaged(&symbol->address, symbol->bytes, cudaMemAttachGlobal)
-                  : drv.cuMemAlloc(&symbol->address, symbol->bytes);
-    return err ? err : drv.cuMemsetD8[LEGACY_STREAM](symbol->address, 0, symbol->bytes);
+    OK(cudaGetSymbolSize(&bytes, &host_variable));
+    CHECK(bytes == sizeof in);
+    OK(cudaMemcpyFromSymbol(out, &host_variable, sizeof out, 0, cudaMemcpyDeviceToHost));
+    CHECK(out[0] == 0 && out[3] == 0);
+    OK(cudaMemcpyToSymbol(&host_variable, in, sizeof in, 0, cudaMemcpyHostToDevice));
+    OK(cudaMemcpyFromSymbol(out, &host_variable, 8, 8, cudaMemcpyDeviceToHost));
+    CHECK(out[0] == 3 && out[1] == 4);
+    OK(cudaGetSymbolAddress(&ptr, &host_variable));
+    OK(cudaMemcpy(out, ptr, sizeof out, cudaMemcpyDeviceToHost));
+    CHECK(memcmp(in, out, sizeof in) == 0);
+    FAILS(cudaErrorInvalidValue,
+          cudaMemcpyToSymbol(&host_variable, in, sizeof in, 4, cudaMemcpyHostToDevice));
+    FAILS(cudaErrorInvalidSymbol, cudaGetSymbolAddress(&ptr, &not_registered));
+    FAILS(cudaErrorInvalidSymbol, cudaGetSymbolSize(&bytes, &host_function));
+    FAILS(cudaErrorInvalidMemcpyDirection,
+          cudaMemcpyToSymbol(&host_variable, in, sizeof in, 0, cudaMemcpyDeviceToHost));
+    (void)cudaGetLastError();
+
+    OK(cudaDeviceReset()); /* takes the memory of variables with it */
+    OK(cudaMemcpyFromSymbol(out, &host_variable, sizeof out, 0, cudaMemcpyDeviceToHost));
+    CHECK(out[0] == 0 && out[3] == 0);
 }
 
-cudaError_t rt_variable_of(const void *host, devptr *address, size_t *bytes)
+int main(void)
 {
-    cudaError_t err = cudaSuccess;
-    pthread_mutex_lock(&lock);
-    struct symbol *symbol = find(host);
-    if (!symbol || (symbol->kind != VARIABLE && symbol->kind != MANAGED_VARIABLE))
-        err = cudaErrorInvalidSymbol;
-    else if (address && !symbol->address)
-        err = place_variable(symbol);
-    if (err == cudaSuccess && address)
-        *address = symbol->address;
-    if (err == cudaSuccess && bytes)
-        *bytes = symbol->bytes;
-    pthread_mutex_unlock(&lock);
-    return err;
-}
+    void *managed = NULL;
+    void **handle = __cudaRegisterFatBinary(&wrapper);
+    CHECK(handle);
+    __cudaRegisterFunction(handle, &host_function, &host_function, "kernel", -1, NULL, NULL, NULL,
+                           NULL, NULL);
+    __cudaRegisterVar(handle, &host_variable, &host_variable, "variable", 0, 16, 0, 0);
+    __cudaRegisterManagedVar(handle, &managed, NULL, "shared", 0, 64, 0, 0);
+    __cudaRegisterFatBinaryEnd(handle);
 
-void rt_lose_variables(void)
-{
-    pthread_mutex_lock(&lock);
-    for (int i = 0; i < BUCKET_COUNT; i++)
-        for (struct symbol *symbol = buckets[i]; symbol; symbol = symbol->next_in_bucket)
-            symbol->address = 0;
-    pthread_mutex_unlock(&lock);
-}
+    test_launch();
+    test_configurations();
+    test_functions();
+    test_variables();
+    CHECK(__cudaInitModule(handle) == 1);
+    CHECK(managed);
+    memset(managed, 1, 64);
 
-RT_API void **__cudaRegisterFatBinary(void *image)
-{
-    struct module *module = calloc(1, sizeof *module);
-    if (module)
-        module->image = image;
-    return (void **)(void *)module;
-}
-
-RT_API void __cudaRegisterFatBinaryEnd(void **handle)
-{
-    (void)handle; /* everything is known when it is first used */
-}
-
-/* Runs at exit and at dlclose. The driver may be gone by then, which it says itself. */
-RT_API void __cudaUnregisterFatBinary(void **handle)
-{
-    struct module *module = (struct module *)(void *)handle;
-    if (!module)
-        return;
-    pthread_mutex_lock(&lock);
-    for (struct symbol *symbol = module->symbols, *next; symbol; symbol = next) {
-        next = symbol->next_in_module;
-        take_out(symbol);
-    }
-    pthread_mutex_unlock(&lock);
-    if (module->library) {
-        rt_forget_library(module->library);
-        drv.cuLibraryUnload(module->library);
-    }
-    free(module);
-}
-
-static void register_symbol(void **handle, const struct symbol *values)
-{
-    struct symbol symbol = *values;
-    symbol.module = (struct module *)(void *)handle;
-    if (!symbol.module)
-        return;
-    pthread_mutex_lock(&lock);
-    (void)add(&symbol); /* out of memory shows as an unknown function or symbol later */
-    pthread_mutex_unlock(&lock);
-}
-
-RT_API void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function,
-                                   const char *device_name, int thread_limit,
-                                   struct uint3_bits *tid, struct uint3_bits *bid, dim3 *block,
-                                   dim3 *grid, int *warp_size)
-{
-    (void)device_function, (void)thread_limit, (void)tid, (void)bid;
-    (void)block, (void)grid, (void)warp_size;
-    register_symbol(
-        handle, &(struct symbol){ .host = host_function, .kind = FUNCTION, .name = device_name });
-}
-
-RT_API void __cudaRegisterVar(void **handle, char *host_variable, char *device_address,
-                              const char *device_name, int external, size_t bytes, int constant,
-                              int global)
-{
-    (void)device_address, (void)external, (void)constant, (void)global;
-    register_symbol(
-        handle, &(struct symbol){
-                    .host = host_variable, .kind = VARIABLE, .name = device_name, .bytes = bytes });
-}
-
-/* The host reaches a managed variable through a pointer, which is set when its module is
- * initialized. */
-RT_API void __cudaRegisterManagedVar(void **handle, void **host_pointer, char *device_address,
-                                     const char *device_name, int external, size_t bytes,
-                                     int constant, int global)
-{
-    (void)device_address, (void)external, (void)constant, (void)global;
-    register_symbol(handle, &(struct symbol){ .host = host_pointer,
-                                              .kind = MANAGED_VARIABLE,
-                                              .name = device_name,
-                                              .bytes = bytes });
-}
-
-/* Called before the host's first use of a managed variable. Returns whether all of them have
- * memory. */
-RT_API char __cudaInitModule(void **handle)
-{
-    struct module *module = (struct module *)(void *)handle;
-    cudaError_t err = module ? rt_need_context() : cudaErrorInvalidValue;
-    if (err != cudaSuccess)
-        return rt_done(err) == cudaSuccess;
-    pthread_mutex_lock(&lock);
-    for (struct symbol *symbol = module->symbols; symbol; symbol = symbol->next_in_module) {
-        if (symbol->kind != MANAGED_VARIABLE || err != cudaSuccess)
-            continue;
-        if (!symbol->address)
-            err = place_variable(symbol);
-        if (err == cudaSuccess)
-            *(void **)(uintptr_t)symbol->host = rt_pointer(symbol->address);
-    }
-    pthread_mutex_unlock(&lock);
-    return rt_done(err) == cudaSuccess;
-}
-
-/* Device code's view of host variables, and tables of functions for it: nothing runs that would
- * look at them. Their parameters are not public and not read. */
-RT_API void __cudaRegisterHostVar(void)
-{
-}
-
-RT_API void __cudaRegisterUnifiedTable(void)
-{
+    __cudaUnregisterFatBinary(handle);
+    FAILS(cudaErrorInvalidDeviceFunction,
+          cudaLaunchKernel(&host_function, (dim3){ 1, 1, 1 }, (dim3){ 1, 1, 1 }, NULL, 0, NULL));
+    return 0;
 }

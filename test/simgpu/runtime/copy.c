@@ -1,174 +1,105 @@
-/* Linear copies and sets. */
-#include "cudart_errors.h"
-#include "runtime.h"
+/* What is copied in comes back out, whichever way. */
+#include <string.h>
 
-/* For cudaMemcpyDefault and for host to host the driver finds out where each pointer lives. */
-static cudaError_t copy_now(enum default_stream mode, void *dst, const void *src, size_t bytes,
-                            int kind)
+#include "check.h"
+
+enum { BYTES = 1 << 16 };
+static unsigned char in[BYTES], out[BYTES];
+
+cudaError_t cudaMemcpy_ptds(void *dst, const void *src, size_t bytes, int kind);
+
+static void fill(unsigned int seed)
 {
-    switch (kind) {
-    case cudaMemcpyHostToDevice: return drv.cuMemcpyHtoD[mode](rt_devptr(dst), src, bytes);
-    case cudaMemcpyDeviceToHost: return drv.cuMemcpyDtoH[mode](dst, rt_devptr(src), bytes);
-    case cudaMemcpyDeviceToDevice:
-        return drv.cuMemcpyDtoD[mode](rt_devptr(dst), rt_devptr(src), bytes);
-    case cudaMemcpyHostToHost:
-    case cudaMemcpyDefault: return drv.cuMemcpy[mode](rt_devptr(dst), rt_devptr(src), bytes);
-    default: return cudaErrorInvalidMemcpyDirection;
+    for (int i = 0; i < BYTES; i++)
+        in[i] = (unsigned char)((unsigned int)i * 31 + seed);
+    memset(out, 0, sizeof out);
+}
+
+static void test_linear(void *a, void *b)
+{
+    fill(1);
+    OK(cudaMemcpy(a, in, BYTES, cudaMemcpyHostToDevice));
+    OK(cudaMemcpy(b, a, BYTES, cudaMemcpyDeviceToDevice));
+    OK(cudaMemcpy(out, b, BYTES, cudaMemcpyDeviceToHost));
+    CHECK(memcmp(in, out, BYTES) == 0);
+
+    fill(2);
+    OK(cudaMemcpy(a, in, BYTES, cudaMemcpyDefault));
+    OK(cudaMemcpy_ptds(out, a, BYTES, cudaMemcpyDefault));
+    CHECK(memcmp(in, out, BYTES) == 0);
+
+    fill(3);
+    OK(cudaMemcpy(out, in, BYTES, cudaMemcpyHostToHost));
+    CHECK(memcmp(in, out, BYTES) == 0);
+    OK(cudaMemcpy(a, in, 0, cudaMemcpyHostToDevice));
+    FAILS(cudaErrorInvalidMemcpyDirection, cudaMemcpy(a, in, BYTES, 5));
+    FAILS(cudaErrorInvalidMemcpyDirection, cudaMemcpy(a, in, 0, -1));
+    (void)cudaGetLastError();
+}
+
+static void test_async(void *a)
+{
+    cudaStream_t stream = NULL;
+    OK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    fill(4);
+    OK(cudaMemcpyAsync(a, in, BYTES, cudaMemcpyHostToDevice, stream));
+    OK(cudaMemcpyAsync(out, a, BYTES, cudaMemcpyDeviceToHost, stream));
+    OK(cudaStreamSynchronize(stream));
+    CHECK(memcmp(in, out, BYTES) == 0);
+    OK(cudaStreamDestroy(stream));
+}
+
+static void test_set(void *a)
+{
+    fill(5);
+    OK(cudaMemcpy(a, in, BYTES, cudaMemcpyHostToDevice));
+    OK(cudaMemset((char *)a + 16, 0x1ab, 32)); /* only the low byte counts */
+    OK(cudaMemsetAsync((char *)a + 64, 7, 1, NULL));
+    OK(cudaMemcpy(out, a, BYTES, cudaMemcpyDeviceToHost));
+    memset(in + 16, 0xab, 32);
+    in[64] = 7;
+    CHECK(memcmp(in, out, BYTES) == 0);
+}
+
+/* 4 rows of 8 bytes, 100 apart here and 256 apart there. */
+static void test_two_dimensions(void *a)
+{
+    fill(6);
+    OK(cudaMemset(a, 0, BYTES));
+    OK(cudaMemcpy2D(a, 256, in, 100, 8, 4, cudaMemcpyHostToDevice));
+    OK(cudaMemcpy(out, a, BYTES, cudaMemcpyDeviceToHost));
+    for (size_t row = 0; row < 4; row++) {
+        CHECK(memcmp(out + row * 256, in + row * 100, 8) == 0);
+        CHECK(out[row * 256 + 8] == 0);
     }
+    OK(cudaMemset2D((char *)a + 256, 256, 0x11, 4, 2));
+    OK(cudaMemcpy2DAsync(out, 16, a, 256, 8, 4, cudaMemcpyDeviceToHost, NULL));
+    OK(cudaDeviceSynchronize());
+    CHECK(memcmp(out, in, 8) == 0);
+    CHECK(out[16] == 0x11 && out[19] == 0x11 && out[20] == in[100 + 4]);
+    CHECK(memcmp(out + 48, in + 300, 8) == 0);
+    FAILS(cudaErrorInvalidPitchValue, cudaMemcpy2D(a, 7, in, 8, 8, 1, cudaMemcpyHostToDevice));
+    (void)cudaGetLastError();
+
+    struct cudaPitchedPtr box = { a, 64, 64, 4 };
+    OK(cudaMemset(a, 0, BYTES));
+    OK(cudaMemset3D(box, 9, (struct cudaExtent){ 3, 2, 2 }));
+    OK(cudaMemcpy(out, a, BYTES, cudaMemcpyDeviceToHost));
+    CHECK(out[0] == 9 && out[2] == 9 && out[3] == 0 && out[64] == 9 && out[128] == 0);
+    CHECK(out[256] == 9 && out[256 + 64] == 9 && out[512] == 0);
 }
 
-static cudaError_t copy_in_stream(enum default_stream mode, void *dst, const void *src,
-                                  size_t bytes, int kind, cudaStream_t stream)
+int main(void)
 {
-    switch (kind) {
-    case cudaMemcpyHostToDevice:
-        return drv.cuMemcpyHtoDAsync[mode](rt_devptr(dst), src, bytes, stream);
-    case cudaMemcpyDeviceToHost:
-        return drv.cuMemcpyDtoHAsync[mode](dst, rt_devptr(src), bytes, stream);
-    case cudaMemcpyDeviceToDevice:
-        return drv.cuMemcpyDtoDAsync[mode](rt_devptr(dst), rt_devptr(src), bytes, stream);
-    case cudaMemcpyHostToHost:
-    case cudaMemcpyDefault:
-        return drv.cuMemcpyAsync[mode](rt_devptr(dst), rt_devptr(src), bytes, stream);
-    default: return cudaErrorInvalidMemcpyDirection;
-    }
+    void *a = NULL;
+    void *b = NULL;
+    OK(cudaMalloc(&a, BYTES));
+    OK(cudaMalloc(&b, BYTES));
+    test_linear(a, b);
+    test_async(a);
+    test_set(a);
+    test_two_dimensions(a);
+    OK(cudaFree(a));
+    OK(cudaFree(b));
+    return 0;
 }
-
-static cudaError_t check_kind(int kind)
-{
-    return kind >= cudaMemcpyHostToHost && kind <= cudaMemcpyDefault
-               ? cudaSuccess
-               : cudaErrorInvalidMemcpyDirection;
-}
-
-cudaError_t rt_copy(enum default_stream mode, void *dst, const void *src, size_t bytes, int kind)
-{
-    cudaError_t err = check_kind(kind);
-    if (err == cudaSuccess)
-        err = rt_need_context();
-    if (err == cudaSuccess && bytes > 0)
-        err = copy_now(mode, dst, src, bytes, kind);
-    return rt_done(err);
-}
-
-cudaError_t rt_copy_async(enum default_stream mode, void *dst, const void *src, size_t bytes,
-                          int kind, cudaStream_t stream)
-{
-    cudaError_t err = check_kind(kind);
-    if (err == cudaSuccess)
-        err = rt_need_context();
-    if (err == cudaSuccess && bytes > 0)
-        err = copy_in_stream(mode, dst, src, bytes, kind, stream);
-    return rt_done(err);
-}
-
-RT_PTDS(cudaMemcpy, rt_copy, (void *dst, const void *src, size_t bytes, int kind), dst, src, bytes,
-        kind)
-RT_PTSZ(cudaMemcpyAsync, rt_copy_async,
-        (void *dst, const void *src, size_t bytes, int kind, cudaStream_t stream), dst, src, bytes,
-        kind, stream)
-
-RT_API cudaError_t cudaMemcpyPeer(void *dst, int dst_device, const void *src, int src_device,
-                                  size_t bytes)
-{
-    CUcontext to = NULL;
-    CUcontext from = NULL;
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess)
-        err = rt_primary_context(dst_device, &to);
-    if (err == cudaSuccess)
-        err = rt_primary_context(src_device, &from);
-    if (err == cudaSuccess && bytes > 0)
-        err = drv.cuMemcpyPeer[LEGACY_STREAM](rt_devptr(dst), to, rt_devptr(src), from, bytes);
-    return rt_done(err);
-}
-
-RT_API cudaError_t cudaMemcpyPeerAsync(void *dst, int dst_device, const void *src, int src_device,
-                                       size_t bytes, cudaStream_t stream)
-{
-    CUcontext to = NULL;
-    CUcontext from = NULL;
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess)
-        err = rt_primary_context(dst_device, &to);
-    if (err == cudaSuccess)
-        err = rt_primary_context(src_device, &from);
-    if (err == cudaSuccess && bytes > 0)
-        err = drv.cuMemcpyPeerAsync[LEGACY_STREAM](rt_devptr(dst), to, rt_devptr(src), from, bytes,
-                                                   stream);
-    return rt_done(err);
-}
-
-static cudaError_t set(enum default_stream mode, void *ptr, int value, size_t bytes)
-{
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess && bytes > 0)
-        err = drv.cuMemsetD8[mode](rt_devptr(ptr), (unsigned char)value, bytes);
-    return rt_done(err);
-}
-
-static cudaError_t set_async(enum default_stream mode, void *ptr, int value, size_t bytes,
-                             cudaStream_t stream)
-{
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess && bytes > 0)
-        err = drv.cuMemsetD8Async[mode](rt_devptr(ptr), (unsigned char)value, bytes, stream);
-    return rt_done(err);
-}
-
-static cudaError_t set_2d(enum default_stream mode, void *ptr, size_t pitch, int value,
-                          size_t width, size_t height)
-{
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess && width > 0 && height > 0)
-        err = drv.cuMemsetD2D8[mode](rt_devptr(ptr), pitch, (unsigned char)value, width, height);
-    return rt_done(err);
-}
-
-static cudaError_t set_2d_async(enum default_stream mode, void *ptr, size_t pitch, int value,
-                                size_t width, size_t height, cudaStream_t stream)
-{
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess && width > 0 && height > 0)
-        err = drv.cuMemsetD2D8Async[mode](rt_devptr(ptr), pitch, (unsigned char)value, width,
-                                          height, stream);
-    return rt_done(err);
-}
-
-static void *slice(struct cudaPitchedPtr ptr, size_t z)
-{
-    return (char *)ptr.ptr + z * ptr.pitch * ptr.ysize;
-}
-
-static cudaError_t set_3d(enum default_stream mode, struct cudaPitchedPtr ptr, int value,
-                          struct cudaExtent extent)
-{
-    cudaError_t err = cudaSuccess;
-    for (size_t z = 0; z < extent.depth && err == cudaSuccess; z++)
-        err = set_2d(mode, slice(ptr, z), ptr.pitch, value, extent.width, extent.height);
-    return err;
-}
-
-static cudaError_t set_3d_async(enum default_stream mode, struct cudaPitchedPtr ptr, int value,
-                                struct cudaExtent extent, cudaStream_t stream)
-{
-    cudaError_t err = cudaSuccess;
-    for (size_t z = 0; z < extent.depth && err == cudaSuccess; z++)
-        err = set_2d_async(mode, slice(ptr, z), ptr.pitch, value, extent.width, extent.height,
-                           stream);
-    return err;
-}
-
-RT_PTDS(cudaMemset, set, (void *ptr, int value, size_t bytes), ptr, value, bytes)
-RT_PTSZ(cudaMemsetAsync, set_async, (void *ptr, int value, size_t bytes, cudaStream_t stream), ptr,
-        value, bytes, stream)
-RT_PTDS(cudaMemset2D, set_2d, (void *ptr, size_t pitch, int value, size_t width, size_t height),
-        ptr, pitch, value, width, height)
-RT_PTSZ(cudaMemset2DAsync, set_2d_async,
-        (void *ptr, size_t pitch, int value, size_t width, size_t height, cudaStream_t stream), ptr,
-        pitch, value, width, height, stream)
-RT_PTDS(cudaMemset3D, set_3d, (struct cudaPitchedPtr ptr, int value, struct cudaExtent extent), ptr,
-        value, extent)
-RT_PTSZ(cudaMemset3DAsync, set_3d_async,
-        (struct cudaPitchedPtr ptr, int value, struct cudaExtent extent, cudaStream_t stream), ptr,
-        value, extent, stream)

@@ -1,145 +1,193 @@
-/* Devices: versions, attributes, limits, peers. */
-#include "cudart_errors.h"
-#include "runtime.h"
+/* Devices and contexts. Two devices (SIMGPU_DEVICES=64MiB,32MiB SIMGPU_CONTEXT=0). */
+#include <dlfcn.h>
+#include <string.h>
 
-/* 12.8 is the release of major 12 whose exports and structures are modelled. */
-enum { RUNTIME_VERSION = CUDART_MAJOR >= 13 ? 13000 : 12080 };
+#include "check.h"
 
-RT_API cudaError_t cudaRuntimeGetVersion(int *version)
+static void test_before_any_context(void)
 {
-    if (!version)
-        return rt_done(cudaErrorInvalidValue);
-    *version = RUNTIME_VERSION;
-    return cudaSuccess;
+    int count = 0;
+    int device = -1;
+    int version = 0;
+    OK(cudaGetDeviceCount(&count));
+    CHECK(count == 2);
+    OK(cudaGetDevice(&device));
+    CHECK(device == 0);
+    OK(cudaRuntimeGetVersion(&version));
+    CHECK(version / 1000 == CUDART_MAJOR);
+    OK(cudaDriverGetVersion(&version));
+    CHECK(version >= CUDART_MAJOR * 1000);
+    FAILS(cudaErrorInvalidDevice, cudaSetDevice(2));
+    FAILS(cudaErrorInvalidDevice, cudaSetDevice(-1));
+    CHECK(cudaGetLastError() == cudaErrorInvalidDevice);
 }
 
-/* 0 where no driver is installed, and no error then: "CUDA Runtime API", Version Management. */
-RT_API cudaError_t cudaDriverGetVersion(int *version)
+static cudaError_t get_properties(struct cudaDeviceProp *prop, int device)
 {
-    if (!version)
-        return rt_done(cudaErrorInvalidValue);
-    rt_driver_version(version);
-    return cudaSuccess;
-}
-
-RT_API cudaError_t cudaGetDeviceCount(int *count)
-{
-    cudaError_t err = count ? rt_need_driver() : cudaErrorInvalidValue;
-    if (err != cudaSuccess && count)
-        *count = 0;
-    return rt_done(err ? err : drv.cuDeviceGetCount(count));
-}
-
-RT_API cudaError_t cudaDeviceSynchronize(void)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxSynchronize());
-}
-
-RT_API cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device)
-{
-    cudaError_t err = value ? rt_need_driver() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuDeviceGetAttribute(value, attribute, device));
-}
-
-RT_API cudaError_t cudaDeviceGetPCIBusId(char *id, int len, int device)
-{
-    cudaError_t err = id ? rt_need_driver() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuDeviceGetPCIBusId(id, len, device));
-}
-
-RT_API cudaError_t cudaDeviceGetByPCIBusId(int *device, const char *id)
-{
-    cudaError_t err = device && id ? rt_need_driver() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuDeviceGetByPCIBusId(device, id));
-}
-
-RT_PASS(cudaDeviceGetLimit, cuCtxGetLimit, (size_t * value, int limit), value, limit)
-RT_PASS(cudaDeviceSetLimit, cuCtxSetLimit, (int limit, size_t value), limit, value)
-RT_PASS(cudaDeviceGetCacheConfig, cuCtxGetCacheConfig, (int *config), config)
-RT_PASS(cudaDeviceSetCacheConfig, cuCtxSetCacheConfig, (int config), config)
-RT_PASS(cudaDeviceGetSharedMemConfig, cuCtxGetSharedMemConfig, (int *config), config)
-RT_PASS(cudaDeviceSetSharedMemConfig, cuCtxSetSharedMemConfig, (int config), config)
-RT_PASS(cudaDeviceGetStreamPriorityRange, cuCtxGetStreamPriorityRange, (int *least, int *greatest),
-        least, greatest)
-
-RT_API cudaError_t cudaCtxResetPersistingL2Cache(void)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuCtxResetPersistingL2Cache());
-}
-
-RT_API cudaError_t cudaDeviceCanAccessPeer(int *can, int device, int peer)
-{
-    cudaError_t err = can ? rt_need_driver() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuDeviceCanAccessPeer(can, device, peer));
-}
-
-RT_API cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned int flags)
-{
-    CUcontext context = NULL;
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess)
-        err = rt_primary_context(peer, &context);
-    return rt_done(err ? err : drv.cuCtxEnablePeerAccess(context, flags));
-}
-
-RT_API cudaError_t cudaDeviceDisablePeerAccess(int peer)
-{
-    CUcontext context = NULL;
-    cudaError_t err = rt_need_context();
-    if (err == cudaSuccess)
-        err = rt_primary_context(peer, &context);
-    return rt_done(err ? err : drv.cuCtxDisablePeerAccess(context));
-}
-
-RT_API cudaError_t cudaDeviceGetP2PAttribute(int *value, int attribute, int from, int to)
-{
-    cudaError_t err = value ? rt_need_driver() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuDeviceGetP2PAttribute(value, attribute, from, to));
-}
-
-RT_API cudaError_t cudaProfilerStart(void)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuProfilerStart());
-}
-
-RT_API cudaError_t cudaProfilerStop(void)
-{
-    cudaError_t err = rt_need_context();
-    return rt_done(err ? err : drv.cuProfilerStop());
-}
-
-#if CUDART_MAJOR < 13
-/* Older names of functions above, gone in version 13. */
-RT_API cudaError_t cudaThreadExit(void)
-{
-    return cudaDeviceReset();
-}
-
-RT_API cudaError_t cudaThreadSynchronize(void)
-{
-    return cudaDeviceSynchronize();
-}
-
-RT_API cudaError_t cudaThreadGetLimit(size_t *value, int limit)
-{
-    return cudaDeviceGetLimit(value, limit);
-}
-
-RT_API cudaError_t cudaThreadSetLimit(int limit, size_t value)
-{
-    return cudaDeviceSetLimit(limit, value);
-}
-
-RT_API cudaError_t cudaThreadGetCacheConfig(int *config)
-{
-    return cudaDeviceGetCacheConfig(config);
-}
-
-RT_API cudaError_t cudaThreadSetCacheConfig(int config)
-{
-    return cudaDeviceSetCacheConfig(config);
-}
+#if CUDART_MAJOR >= 13
+    return cudaGetDeviceProperties(prop, device);
+#else
+    return cudaGetDeviceProperties_v2(prop, device);
 #endif
+}
+
+/* Members far apart in the struct, each against the attribute of the same meaning. */
+static void test_properties(void)
+{
+    struct cudaDeviceProp prop;
+    int value = 0;
+    memset(&prop, 0xff, sizeof prop);
+    OK(get_properties(&prop, 1));
+    CHECK(prop.name[0] != 0 && memchr(prop.name, 0, sizeof prop.name));
+    CHECK(prop.totalGlobalMem == 32 * MiB);
+    OK(cudaDeviceGetAttribute(&value, 1, 1));
+    CHECK(prop.maxThreadsPerBlock == value && value > 0);
+    OK(cudaDeviceGetAttribute(&value, 75, 1));
+    CHECK(prop.major == value && value > 0);
+    OK(cudaDeviceGetAttribute(&value, 16, 1));
+    CHECK(prop.multiProcessorCount == value && value > 0);
+    OK(cudaDeviceGetAttribute(&value, 33, 1));
+    CHECK(prop.pciBusID == value);
+    OK(cudaDeviceGetAttribute(&value, 97, 1));
+    CHECK(prop.sharedMemPerBlockOptin == (size_t)value && value > 0);
+    CHECK(prop.reserved[10] == 0);
+    FAILS(cudaErrorInvalidDevice, get_properties(&prop, 2));
+    (void)cudaGetLastError();
+#if CUDART_MAJOR < 13
+    struct cudaDeviceProp old;
+    memset(&old, 0xff, sizeof old);
+    OK(cudaGetDeviceProperties(&old, 1)); /* the shorter struct of CUDA 11 */
+    CHECK(old.totalGlobalMem == 32 * MiB);
+    CHECK(old.hostRegisterSupported == -1);
+#endif
+}
+
+static void test_current_device(void)
+{
+    int device = -1;
+    size_t available = 0;
+    size_t total = 0;
+    OK(cudaSetDevice(1));
+    OK(cudaGetDevice(&device));
+    CHECK(device == 1);
+    OK(cudaMemGetInfo(&available, &total));
+    CHECK(total == 32 * MiB);
+    OK(cudaSetDevice(0));
+    OK(cudaMemGetInfo(&available, &total));
+    CHECK(total == 64 * MiB);
+}
+
+static void test_bus_id(void)
+{
+    char id[32] = { 0 };
+    int device = -1;
+    OK(cudaDeviceGetPCIBusId(id, sizeof id, 1));
+    OK(cudaDeviceGetByPCIBusId(&device, id));
+    CHECK(device == 1);
+    FAILS(cudaErrorInvalidDevice, cudaDeviceGetPCIBusId(id, sizeof id, 2));
+    (void)cudaGetLastError();
+}
+
+static void test_settings(void)
+{
+    size_t stack_bytes = 0;
+    unsigned int flags = 0;
+    OK(cudaDeviceSetLimit(0, 4096));
+    OK(cudaDeviceGetLimit(&stack_bytes, 0));
+    CHECK(stack_bytes >= 4096);
+    OK(cudaGetDeviceFlags(&flags));
+    OK(cudaInitDevice(1, 0, 0));
+    FAILS(cudaErrorInvalidDevice, cudaInitDevice(2, 0, 0));
+    FAILS(cudaErrorInvalidValue, cudaSetDeviceFlags(0x100));
+    (void)cudaGetLastError();
+}
+
+static void test_peers(void)
+{
+    int can = -1;
+    OK(cudaDeviceCanAccessPeer(&can, 0, 1));
+    CHECK(can == 0 || can == 1);
+    if (!can)
+        return;
+    char in[] = "over there";
+    char out[sizeof in] = { 0 };
+    void *here = NULL;
+    void *there = NULL;
+    OK(cudaDeviceEnablePeerAccess(1, 0));
+    OK(cudaMalloc(&here, sizeof in));
+    OK(cudaSetDevice(1));
+    OK(cudaMalloc(&there, sizeof in));
+    OK(cudaSetDevice(0));
+    OK(cudaMemcpy(here, in, sizeof in, cudaMemcpyHostToDevice));
+    OK(cudaMemcpyPeer(there, 1, here, 0, sizeof in));
+    OK(cudaMemcpy(out, there, sizeof in, cudaMemcpyDeviceToHost));
+    CHECK(memcmp(in, out, sizeof in) == 0);
+    OK(cudaFree(here));
+    OK(cudaFree(there));
+    OK(cudaDeviceDisablePeerAccess(1));
+}
+
+static void test_reset(void)
+{
+    void *ptr = NULL;
+    size_t before = 0;
+    size_t after = 0;
+    size_t total = 0;
+    OK(cudaMemGetInfo(&before, &total));
+    OK(cudaMalloc(&ptr, 4 * MiB));
+    FAILS(cudaErrorInvalidValue, cudaMalloc(NULL, 1));
+    OK(cudaDeviceReset());
+    CHECK(cudaPeekAtLastError() == cudaSuccess);
+    OK(cudaMemGetInfo(&after, &total));
+    CHECK(after == before);
+    OK(cudaMalloc(&ptr, 4 * MiB));
+    OK(cudaFree(ptr));
+
+    int device = -1;
+    OK(cudaSetDevice(1));
+    OK(cudaDeviceReset());
+    OK(cudaGetDevice(&device));
+    CHECK(device == 1);
+    OK(cudaSetDevice(0));
+}
+
+/* A context that the driver API made current is the one the runtime uses. */
+static void test_driver_context(void)
+{
+    typedef int (*create)(void **context, unsigned int flags, int device);
+    typedef int (*destroy)(void *context);
+    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    CHECK(library);
+    create context_create = (create)(size_t)dlsym(library, "cuCtxCreate_v2");
+    destroy context_destroy = (destroy)(size_t)dlsym(library, "cuCtxDestroy_v2");
+    CHECK(context_create && context_destroy);
+    void *context = NULL;
+    int device = -1;
+    size_t available = 0;
+    size_t total = 0;
+    OK(cudaSetDevice(0));
+    OK(context_create(&context, 0, 1));
+    OK(cudaGetDevice(&device));
+    CHECK(device == 1);
+    OK(cudaMemGetInfo(&available, &total));
+    CHECK(total == 32 * MiB);
+    OK(context_destroy(context));
+    OK(cudaGetDevice(&device));
+    CHECK(device == 0);
+    OK(cudaMemGetInfo(&available, &total));
+    CHECK(total == 64 * MiB);
+}
+
+int main(void)
+{
+    test_before_any_context();
+    test_properties();
+    test_current_device();
+    test_bus_id();
+    test_settings();
+    test_peers();
+    test_reset();
+    test_driver_context();
+    CHECK(cudaPeekAtLastError() == cudaSuccess);
+    return 0;
+}

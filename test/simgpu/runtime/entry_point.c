@@ -1,45 +1,72 @@
-/* cudaGetDriverEntryPoint: the way applications reach driver functions beside the runtime. */
-#include "cudart_errors.h"
-#include "runtime.h"
+/* Driver functions by name, through the runtime: what applications use for the functions that the
+ * runtime has no equivalent of. */
+#include <dlfcn.h>
+#include <string.h>
 
-/* A name that is not found, or not in this version, is no error: *fn becomes null and *status says
- * which it was. Only a failure of the lookup itself is returned. */
-static cudaError_t entry_point(enum default_stream mode, const char *symbol, void **fn,
-                               unsigned int version, unsigned long long flags, int *status)
+#include "check.h"
+
+cudaError_t cudaGetDriverEntryPointByVersion_ptsz(const char *symbol, void **fn,
+                                                  unsigned int version, unsigned long long flags,
+                                                  int *status);
+
+static void *exported(const char *name)
 {
-    void *found = NULL;
-    int answer = cudaDriverEntryPointSuccess;
-    if (!symbol || !*symbol || !fn)
-        return rt_done(cudaErrorInvalidValue);
-    cudaError_t err = rt_need_driver();
-    if (err != cudaSuccess)
-        return rt_done(err);
-    if (flags == cudaEnableDefault)
-        flags =
-            mode == PER_THREAD_STREAM ? cudaEnablePerThreadDefaultStream : cudaEnableLegacyStream;
-    err = drv.cuGetProcAddress(symbol, &found, (int)version, flags, &answer);
-    if (err == CUDA_ERROR_NOT_FOUND)
-        err = cudaSuccess;
-    if (err == cudaSuccess) {
-        *fn = found;
-        if (status)
-            *status = answer;
-    }
-    return rt_done(err);
+    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    CHECK(library);
+    return dlsym(library, name);
 }
 
-static cudaError_t of_this_version(enum default_stream mode, const char *symbol, void **fn,
-                                   unsigned long long flags, int *status)
+static void *entry(const char *name, unsigned int version, unsigned long long flags)
 {
-    int version = 0;
-    cudaRuntimeGetVersion(&version);
-    return entry_point(mode, symbol, fn, (unsigned int)version, flags, status);
+    void *fn = NULL;
+    int status = -1;
+    OK(cudaGetDriverEntryPointByVersion(name, &fn, version, flags, &status));
+    CHECK(status == cudaDriverEntryPointSuccess);
+    CHECK(fn != NULL);
+    return fn;
 }
 
-RT_PTSZ(cudaGetDriverEntryPoint, of_this_version,
-        (const char *symbol, void **fn, unsigned long long flags, int *status), symbol, fn, flags,
-        status)
-RT_PTSZ(cudaGetDriverEntryPointByVersion, entry_point,
-        (const char *symbol, void **fn, unsigned int version, unsigned long long flags,
-         int *status),
-        symbol, fn, version, flags, status)
+static void test_versions(void)
+{
+    CHECK(entry("cuMemAlloc", 3020, cudaEnableDefault) == exported("cuMemAlloc_v2"));
+    CHECK(entry("cuMemAlloc", 12000, cudaEnableLegacyStream) == exported("cuMemAlloc_v2"));
+    CHECK(entry("cuMemAlloc", 2000, cudaEnableDefault) == exported("cuMemAlloc"));
+    CHECK(entry("cuMemAddressReserve", 10020, 0) == exported("cuMemAddressReserve"));
+}
+
+/* Default means whatever the caller was compiled for: the entry point says it by its name. */
+static void test_default_stream(void)
+{
+    void *fn = NULL;
+    CHECK(entry("cuMemcpyAsync", 12000, cudaEnableDefault) == exported("cuMemcpyAsync"));
+    CHECK(entry("cuMemcpyAsync", 12000, cudaEnablePerThreadDefaultStream) ==
+          exported("cuMemcpyAsync_ptsz"));
+    OK(cudaGetDriverEntryPointByVersion_ptsz("cuMemcpyAsync", &fn, 12000, cudaEnableDefault, NULL));
+    CHECK(fn == exported("cuMemcpyAsync_ptsz"));
+    OK(cudaGetDriverEntryPointByVersion_ptsz("cuMemcpyAsync", &fn, 12000, cudaEnableLegacyStream,
+                                             NULL));
+    CHECK(fn == exported("cuMemcpyAsync"));
+}
+
+static void test_not_found(void)
+{
+    void *fn = &fn;
+    int status = -1;
+    OK(cudaGetDriverEntryPoint("cuNoSuchFunction", &fn, cudaEnableDefault, &status));
+    CHECK(fn == NULL && status == cudaDriverEntryPointSymbolNotFound);
+    OK(cudaGetDriverEntryPointByVersion("cuMemCreate", &fn, 9000, cudaEnableDefault, &status));
+    CHECK(fn == NULL && status == cudaDriverEntryPointVersionNotSufficent);
+    FAILS(cudaErrorInvalidValue, cudaGetDriverEntryPoint(NULL, &fn, 0, &status));
+    FAILS(cudaErrorInvalidValue, cudaGetDriverEntryPoint("cuInit", NULL, 0, &status));
+    FAILS(cudaErrorInvalidValue, cudaGetDriverEntryPoint("cuInit", &fn, 3, &status));
+    (void)cudaGetLastError();
+}
+
+int main(void)
+{
+    OK(cudaFree(NULL));
+    test_versions();
+    test_default_stream();
+    test_not_found();
+    return 0;
+}

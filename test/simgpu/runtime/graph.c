@@ -1,179 +1,167 @@
-/* Graphs: everything that the driver does under the same parameters. Nodes whose parameters differ
- * between the two APIs are in graph_node.c. */
-#include "cudart_errors.h"
-#include "runtime.h"
+/* Stream capture and graphs. */
+#include <stdatomic.h>
+#include <string.h>
 
-RT_PASS(cudaGraphCreate, cuGraphCreate, (cudaGraph_t * graph, unsigned int flags), graph, flags)
-RT_PASS(cudaGraphDestroy, cuGraphDestroy, (cudaGraph_t graph), graph)
-RT_PASS(cudaGraphClone, cuGraphClone, (cudaGraph_t * clone, cudaGraph_t graph), clone, graph)
-RT_PASS(cudaGraphDestroyNode, cuGraphDestroyNode, (cudaGraphNode_t node), node)
-RT_PASS(cudaGraphAddEmptyNode, cuGraphAddEmptyNode,
-        (cudaGraphNode_t * node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
-         size_t count),
-        node, graph, dependencies, count)
-RT_PASS(cudaGraphAddHostNode, cuGraphAddHostNode,
-        (cudaGraphNode_t * node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
-         size_t count, const struct cudaHostNodeParams *params),
-        node, graph, dependencies, count, params)
-RT_PASS(cudaGraphHostNodeGetParams, cuGraphHostNodeGetParams,
-        (cudaGraphNode_t node, struct cudaHostNodeParams *params), node, params)
-RT_PASS(cudaGraphHostNodeSetParams, cuGraphHostNodeSetParams,
-        (cudaGraphNode_t node, const struct cudaHostNodeParams *params), node, params)
-RT_PASS(cudaGraphExecHostNodeSetParams, cuGraphExecHostNodeSetParams,
-        (cudaGraphExec_t exec, cudaGraphNode_t node, const struct cudaHostNodeParams *params), exec,
-        node, params)
-RT_PASS(cudaGraphAddChildGraphNode, cuGraphAddChildGraphNode,
-        (cudaGraphNode_t * node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
-         size_t count, cudaGraph_t child),
-        node, graph, dependencies, count, child)
-RT_PASS(cudaGraphChildGraphNodeGetGraph, cuGraphChildGraphNodeGetGraph,
-        (cudaGraphNode_t node, cudaGraph_t *graph), node, graph)
-RT_PASS(cudaGraphExecChildGraphNodeSetParams, cuGraphExecChildGraphNodeSetParams,
-        (cudaGraphExec_t exec, cudaGraphNode_t node, cudaGraph_t child), exec, node, child)
-RT_PASS(cudaGraphAddEventRecordNode, cuGraphAddEventRecordNode,
-        (cudaGraphNode_t * node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
-         size_t count, cudaEvent_t event),
-        node, graph, dependencies, count, event)
-RT_PASS(cudaGraphEventRecordNodeGetEvent, cuGraphEventRecordNodeGetEvent,
-        (cudaGraphNode_t node, cudaEvent_t *event), node, event)
-RT_PASS(cudaGraphEventRecordNodeSetEvent, cuGraphEventRecordNodeSetEvent,
-        (cudaGraphNode_t node, cudaEvent_t event), node, event)
-RT_PASS(cudaGraphExecEventRecordNodeSetEvent, cuGraphExecEventRecordNodeSetEvent,
-        (cudaGraphExec_t exec, cudaGraphNode_t node, cudaEvent_t event), exec, node, event)
-RT_PASS(cudaGraphAddEventWaitNode, cuGraphAddEventWaitNode,
-        (cudaGraphNode_t * node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
-         size_t count, cudaEvent_t event),
-        node, graph, dependencies, count, event)
-RT_PASS(cudaGraphEventWaitNodeGetEvent, cuGraphEventWaitNodeGetEvent,
-        (cudaGraphNode_t node, cudaEvent_t *event), node, event)
-RT_PASS(cudaGraphEventWaitNodeSetEvent, cuGraphEventWaitNodeSetEvent,
-        (cudaGraphNode_t node, cudaEvent_t event), node, event)
-RT_PASS(cudaGraphExecEventWaitNodeSetEvent, cuGraphExecEventWaitNodeSetEvent,
-        (cudaGraphExec_t exec, cudaGraphNode_t node, cudaEvent_t event), exec, node, event)
-RT_PASS(cudaGraphAddMemAllocNode, cuGraphAddMemAllocNode,
-        (cudaGraphNode_t * node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
-         size_t count, struct cudaMemAllocNodeParams *params),
-        node, graph, dependencies, count, params)
-RT_PASS(cudaGraphMemAllocNodeGetParams, cuGraphMemAllocNodeGetParams,
-        (cudaGraphNode_t node, struct cudaMemAllocNodeParams *params), node, params)
-RT_PASS(cudaGraphNodeFindInClone, cuGraphNodeFindInClone,
-        (cudaGraphNode_t * node, cudaGraphNode_t original, cudaGraph_t clone), node, original,
-        clone)
-RT_PASS(cudaGraphNodeGetType, cuGraphNodeGetType, (cudaGraphNode_t node, int *type), node, type)
-RT_PASS(cudaGraphGetNodes, cuGraphGetNodes,
-        (cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count), graph, nodes, count)
-RT_PASS(cudaGraphGetRootNodes, cuGraphGetRootNodes,
-        (cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count), graph, nodes, count)
-RT_PASS(cudaGraphNodeSetEnabled, cuGraphNodeSetEnabled,
-        (cudaGraphExec_t exec, cudaGraphNode_t node, unsigned int enabled), exec, node, enabled)
-RT_PASS(cudaGraphNodeGetEnabled, cuGraphNodeGetEnabled,
-        (cudaGraphExec_t exec, cudaGraphNode_t node, unsigned int *enabled), exec, node, enabled)
-RT_PASS(cudaGraphExecGetFlags, cuGraphExecGetFlags,
-        (cudaGraphExec_t exec, unsigned long long *flags), exec, flags)
-RT_PASS(cudaGraphExecUpdate, cuGraphExecUpdate,
-        (cudaGraphExec_t exec, cudaGraph_t graph, cudaGraphExecUpdateResultInfo *result), exec,
-        graph, result)
-RT_PASS(cudaGraphExecDestroy, cuGraphExecDestroy, (cudaGraphExec_t exec), exec)
-RT_PASS_PTSZ(cudaGraphUpload, cuGraphUpload, (cudaGraphExec_t exec, cudaStream_t stream), exec,
-             stream)
-RT_PASS_PTSZ(cudaGraphLaunch, cuGraphLaunch, (cudaGraphExec_t exec, cudaStream_t stream), exec,
-             stream)
-RT_PASS_PTSZ(cudaGraphInstantiateWithParams, cuGraphInstantiateWithParams,
-             (cudaGraphExec_t * exec, cudaGraph_t graph, cudaGraphInstantiateParams *params), exec,
-             graph, params)
-RT_PASS(cudaGraphInstantiate, cuGraphInstantiateWithFlags,
-        (cudaGraphExec_t * exec, cudaGraph_t graph, unsigned long long flags), exec, graph, flags)
-RT_PASS(cudaGraphInstantiateWithFlags, cuGraphInstantiateWithFlags,
-        (cudaGraphExec_t * exec, cudaGraph_t graph, unsigned long long flags), exec, graph, flags)
-RT_PASS(cudaGraphDebugDotPrint, cuGraphDebugDotPrint,
-        (cudaGraph_t graph, const char *path, unsigned int flags), graph, path, flags)
-RT_PASS(cudaUserObjectCreate, cuUserObjectCreate,
-        (cudaUserObject_t * object, void *data, cudaHostFn_t destroy, unsigned int references,
-         unsigned int flags),
-        object, data, destroy, references, flags)
-RT_PASS(cudaUserObjectRetain, cuUserObjectRetain, (cudaUserObject_t object, unsigned int count),
-        object, count)
-RT_PASS(cudaUserObjectRelease, cuUserObjectRelease, (cudaUserObject_t object, unsigned int count),
-        object, count)
-RT_PASS(cudaGraphRetainUserObject, cuGraphRetainUserObject,
-        (cudaGraph_t graph, cudaUserObject_t object, unsigned int count, unsigned int flags), graph,
-        object, count, flags)
-RT_PASS(cudaGraphReleaseUserObject, cuGraphReleaseUserObject,
-        (cudaGraph_t graph, cudaUserObject_t object, unsigned int count), graph, object, count)
-RT_PASS(cudaDeviceGraphMemTrim, cuDeviceGraphMemTrim, (int device), device)
-RT_PASS(cudaDeviceGetGraphMemAttribute, cuDeviceGetGraphMemAttribute,
-        (int device, int attribute, void *value), device, attribute, value)
-RT_PASS(cudaDeviceSetGraphMemAttribute, cuDeviceSetGraphMemAttribute,
-        (int device, int attribute, void *value), device, attribute, value)
-RT_PASS(cudaGraphKernelNodeGetAttribute, cuGraphKernelNodeGetAttribute,
-        (cudaGraphNode_t node, int attribute, cudaLaunchAttributeValue *value), node, attribute,
-        value)
-RT_PASS(cudaGraphKernelNodeSetAttribute, cuGraphKernelNodeSetAttribute,
-        (cudaGraphNode_t node, int attribute, const cudaLaunchAttributeValue *value), node,
-        attribute, value)
-RT_PASS(cudaGraphMemFreeNodeGetParams, cuGraphMemFreeNodeGetParams,
-        (cudaGraphNode_t node, void *ptr), node, ptr)
-RT_PASS(cudaGraphAddMemFreeNode, cuGraphAddMemFreeNode,
-        (cudaGraphNode_t * node, cudaGraph_t graph, const cudaGraphNode_t *dependencies,
-         size_t count, void *ptr),
-        node, graph, dependencies, count, rt_devptr(ptr))
+#include "check.h"
+#include "registration.h"
 
-/* Destination first, as the driver and version 13 declare it; version 12 names the parameters the
- * other way round. */
-RT_PASS(cudaGraphKernelNodeCopyAttributes, cuGraphKernelNodeCopyAttributes,
-        (cudaGraphNode_t dst, cudaGraphNode_t src), dst, src)
-
-/* Version 13 gave the unsuffixed names to the forms with edge data. A null `edges` asks for a graph
- * without any, or is an error (cudaErrorLossyQuery) where there is some. */
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count);
+cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, int *type);
+cudaError_t cudaGraphAddHostNode(cudaGraphNode_t *node, cudaGraph_t graph,
+                                 const cudaGraphNode_t *dependencies, size_t count,
+                                 const struct cudaHostNodeParams *params);
 #if CUDART_MAJOR >= 13
-RT_PASS(cudaGraphGetEdges, cuGraphGetEdges,
-        (cudaGraph_t graph, cudaGraphNode_t *from, cudaGraphNode_t *to, cudaGraphEdgeData *edges,
-         size_t *count),
-        graph, from, to, edges, count)
-RT_PASS(cudaGraphNodeGetDependencies, cuGraphNodeGetDependencies,
-        (cudaGraphNode_t node, cudaGraphNode_t *nodes, cudaGraphEdgeData *edges, size_t *count),
-        node, nodes, edges, count)
-RT_PASS(cudaGraphNodeGetDependentNodes, cuGraphNodeGetDependentNodes,
-        (cudaGraphNode_t node, cudaGraphNode_t *nodes, cudaGraphEdgeData *edges, size_t *count),
-        node, nodes, edges, count)
-RT_PASS(cudaGraphAddDependencies, cuGraphAddDependencies,
-        (cudaGraph_t graph, const cudaGraphNode_t *from, const cudaGraphNode_t *to,
-         const cudaGraphEdgeData *edges, size_t count),
-        graph, from, to, edges, count)
-RT_PASS(cudaGraphRemoveDependencies, cuGraphRemoveDependencies,
-        (cudaGraph_t graph, const cudaGraphNode_t *from, const cudaGraphNode_t *to,
-         const cudaGraphEdgeData *edges, size_t count),
-        graph, from, to, edges, count)
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, int *status, unsigned long long *id,
+                                     cudaGraph_t *graph, const cudaGraphNode_t **dependencies,
+                                     const cudaGraphEdgeData **edges, size_t *count);
+cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t *nodes,
+                                         cudaGraphEdgeData *edges, size_t *count);
 #else
-RT_PASS(cudaGraphGetEdges, cuGraphGetEdges,
-        (cudaGraph_t graph, cudaGraphNode_t *from, cudaGraphNode_t *to, size_t *count), graph, from,
-        to, NULL, count)
-RT_PASS(cudaGraphNodeGetDependencies, cuGraphNodeGetDependencies,
-        (cudaGraphNode_t node, cudaGraphNode_t *nodes, size_t *count), node, nodes, NULL, count)
-RT_PASS(cudaGraphNodeGetDependentNodes, cuGraphNodeGetDependentNodes,
-        (cudaGraphNode_t node, cudaGraphNode_t *nodes, size_t *count), node, nodes, NULL, count)
-RT_PASS(cudaGraphAddDependencies, cuGraphAddDependencies,
-        (cudaGraph_t graph, const cudaGraphNode_t *from, const cudaGraphNode_t *to, size_t count),
-        graph, from, to, NULL, count)
-RT_PASS(cudaGraphRemoveDependencies, cuGraphRemoveDependencies,
-        (cudaGraph_t graph, const cudaGraphNode_t *from, const cudaGraphNode_t *to, size_t count),
-        graph, from, to, NULL, count)
-RT_PASS(cudaGraphGetEdges_v2, cuGraphGetEdges,
-        (cudaGraph_t graph, cudaGraphNode_t *from, cudaGraphNode_t *to, cudaGraphEdgeData *edges,
-         size_t *count),
-        graph, from, to, edges, count)
-RT_PASS(cudaGraphNodeGetDependencies_v2, cuGraphNodeGetDependencies,
-        (cudaGraphNode_t node, cudaGraphNode_t *nodes, cudaGraphEdgeData *edges, size_t *count),
-        node, nodes, edges, count)
-RT_PASS(cudaGraphNodeGetDependentNodes_v2, cuGraphNodeGetDependentNodes,
-        (cudaGraphNode_t node, cudaGraphNode_t *nodes, cudaGraphEdgeData *edges, size_t *count),
-        node, nodes, edges, count)
-RT_PASS(cudaGraphAddDependencies_v2, cuGraphAddDependencies,
-        (cudaGraph_t graph, const cudaGraphNode_t *from, const cudaGraphNode_t *to,
-         const cudaGraphEdgeData *edges, size_t count),
-        graph, from, to, edges, count)
-RT_PASS(cudaGraphRemoveDependencies_v2, cuGraphRemoveDependencies,
-        (cudaGraph_t graph, const cudaGraphNode_t *from, const cudaGraphNode_t *to,
-         const cudaGraphEdgeData *edges, size_t count),
-        graph, from, to, edges, count)
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, int *status, unsigned long long *id);
+cudaError_t cudaStreamGetCaptureInfo_v2(cudaStream_t stream, int *status, unsigned long long *id,
+                                        cudaGraph_t *graph, const cudaGraphNode_t **dependencies,
+                                        size_t *count);
+cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t *nodes,
+                                         size_t *count);
 #endif
+
+enum { KERNEL_NODE = 0, MEMCPY_NODE = 1, MEMSET_NODE = 2, HOST_NODE = 3 };
+
+static atomic_int called;
+
+static void on_host(void *data)
+{
+    atomic_fetch_add(&called, *(int *)data);
+}
+
+static void check_capture_info(cudaStream_t stream, int expected_status)
+{
+    int status = -1;
+    unsigned long long id = 0;
+    cudaGraph_t graph = NULL;
+    const cudaGraphNode_t *dependencies = NULL;
+    size_t count = 99;
+#if CUDART_MAJOR >= 13
+    OK(cudaStreamGetCaptureInfo(stream, &status, &id, &graph, &dependencies, NULL, &count));
+#else
+    OK(cudaStreamGetCaptureInfo(stream, &status, &id));
+    CHECK(status == expected_status);
+    OK(cudaStreamGetCaptureInfo_v2(stream, &status, &id, &graph, &dependencies, &count));
+#endif
+    CHECK(status == expected_status);
+    if (status == cudaStreamCaptureStatusActive)
+        CHECK(id != 0 && graph && count == 1 && dependencies && dependencies[0]);
+}
+
+static void test_capture(char *ptr)
+{
+    char in[64] = "at capture";
+    char out[64] = "";
+    cudaStream_t stream = NULL;
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    int status = -1;
+    OK(cudaStreamCreate(&stream));
+    OK(cudaStreamIsCapturing(stream, &status));
+    CHECK(status == cudaStreamCaptureStatusNone);
+    check_capture_info(stream, cudaStreamCaptureStatusNone);
+    cudaError_t err = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+    skip_unless_supported(err, "stream capture");
+    OK(err);
+    OK(cudaStreamIsCapturing(stream, &status));
+    CHECK(status == cudaStreamCaptureStatusActive);
+    OK(cudaMemcpyAsync(ptr, in, sizeof in, cudaMemcpyHostToDevice, stream));
+    check_capture_info(stream, cudaStreamCaptureStatusActive);
+    FAILS(cudaErrorStreamCaptureUnsupported, cudaStreamSynchronize(stream));
+    FAILS(cudaErrorStreamCaptureInvalidated, cudaStreamEndCapture(stream, &graph));
+    (void)cudaGetLastError();
+
+    OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    OK(cudaMemcpyAsync(ptr, in, sizeof in, cudaMemcpyHostToDevice, stream));
+    OK(cudaStreamEndCapture(stream, &graph));
+    OK(cudaGraphInstantiate(&exec, graph, 0));
+    strcpy(in, "at launch");
+    OK(cudaGraphLaunch(exec, stream));
+    OK(cudaStreamSynchronize(stream));
+    OK(cudaMemcpy(out, ptr, sizeof out, cudaMemcpyDeviceToHost));
+    CHECK(strcmp(out, "at launch") == 0);
+    OK(cudaGraphExecDestroy(exec));
+    OK(cudaGraphDestroy(graph));
+    OK(cudaStreamDestroy(stream));
+}
+
+/* A graph built by hand, in a row: set, copy back, call, and a kernel that does nothing. */
+static void test_nodes(char *ptr, const void *function)
+{
+    char out[8] = "";
+    int hundred = 100;
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    cudaGraphNode_t nodes[4] = { NULL };
+    cudaGraphNode_t before = NULL;
+    size_t count = 1;
+    struct cudaMemsetParams set = {
+        .dst = ptr, .pitch = 8, .value = 'x', .elementSize = 1, .width = 8, .height = 1
+    };
+    struct cudaHostNodeParams host = { on_host, &hundred };
+    struct cudaKernelNodeParams kernel = { .func = (void *)(size_t)function,
+                                           .gridDim = { 2, 1, 1 },
+                                           .blockDim = { 32, 1, 1 } };
+    OK(cudaGraphCreate(&graph, 0));
+    OK(cudaGraphAddMemsetNode(&nodes[0], graph, NULL, 0, &set));
+    OK(cudaGraphAddMemcpyNode1D(&nodes[1], graph, nodes, 1, out, ptr, 8, cudaMemcpyDeviceToHost));
+    OK(cudaGraphAddHostNode(&nodes[2], graph, nodes + 1, 1, &host));
+    OK(cudaGraphAddKernelNode(&nodes[3], graph, nodes + 2, 1, &kernel));
+    FAILS(cudaErrorInvalidValue, cudaGraphAddKernelNode(&before, graph, NULL, 0, NULL));
+    kernel.func = &hundred;
+    FAILS(cudaErrorInvalidDeviceFunction, cudaGraphAddKernelNode(&before, graph, NULL, 0, &kernel));
+    (void)cudaGetLastError();
+
+    const int types[] = { MEMSET_NODE, MEMCPY_NODE, HOST_NODE, KERNEL_NODE };
+    for (int i = 0; i < 4; i++) {
+        int type = -1;
+        OK(cudaGraphNodeGetType(nodes[i], &type));
+        CHECK(type == types[i]);
+    }
+#if CUDART_MAJOR >= 13
+    OK(cudaGraphNodeGetDependencies(nodes[2], &before, NULL, &count));
+#else
+    OK(cudaGraphNodeGetDependencies(nodes[2], &before, &count));
+#endif
+    CHECK(count == 1 && before == nodes[1]);
+    OK(cudaGraphGetNodes(graph, NULL, &count));
+    CHECK(count == 4);
+    OK(cudaGraphKernelNodeGetParams(nodes[3], &kernel));
+    CHECK(kernel.gridDim.x == 2 && kernel.blockDim.x == 32);
+    OK(cudaGraphKernelNodeSetParams(nodes[3], &kernel)); /* a handle does for a host function */
+
+    OK(cudaGraphInstantiate(&exec, graph, 0));
+    OK(cudaGraphLaunch(exec, NULL));
+    OK(cudaGraphLaunch(exec, NULL));
+    OK(cudaDeviceSynchronize());
+    CHECK(memcmp(out, "xxxxxxxx", 8) == 0);
+    CHECK(atomic_load(&called) == 200);
+    OK(cudaGraphExecDestroy(exec));
+    OK(cudaGraphDestroy(graph));
+}
+
+int main(void)
+{
+    static char function; /* only its address matters */
+    static const struct {
+        int magic, version;
+        const void *data;
+        void *unused;
+    } image = { 0x466243b1, 1, &function, NULL };
+    void *ptr = NULL;
+    void **handle = __cudaRegisterFatBinary((void *)(size_t)&image);
+    __cudaRegisterFunction(handle, &function, &function, "kernel", -1, NULL, NULL, NULL, NULL,
+                           NULL);
+    __cudaRegisterFatBinaryEnd(handle);
+    OK(cudaMalloc(&ptr, 64));
+    test_capture(ptr);
+    test_nodes(ptr, &function);
+    OK(cudaFree(ptr));
+    __cudaUnregisterFatBinary(handle);
+    return 0;
+}

@@ -1,69 +1,94 @@
-/* Streams. */
-#include "cudart_errors.h"
-#include "runtime.h"
+/* Streams, events and callbacks. */
+#include <stdatomic.h>
 
-RT_API cudaError_t cudaStreamCreate(cudaStream_t *stream)
+#include "check.h"
+
+static atomic_int called;
+
+static void on_host(void *data)
 {
-    return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+    atomic_fetch_add(&called, *(int *)data);
 }
 
-RT_API cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags)
+static void on_stream(cudaStream_t stream, cudaError_t status, void *data)
 {
-    cudaError_t err = stream ? rt_need_context() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuStreamCreate(stream, flags));
+    (void)stream;
+    if (status == cudaSuccess)
+        atomic_fetch_add(&called, *(int *)data);
 }
 
-RT_API cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned int flags,
-                                                int priority)
+static void test_streams(void)
 {
-    cudaError_t err = stream ? rt_need_context() : cudaErrorInvalidValue;
-    return rt_done(err ? err : drv.cuStreamCreateWithPriority(stream, flags, priority));
+    cudaStream_t stream = NULL;
+    unsigned int flags = 0;
+    int least = -100;
+    int greatest = 100;
+    int device = -1;
+    unsigned long long first = 0;
+    unsigned long long second = 0;
+    OK(cudaStreamCreate(&stream));
+    OK(cudaStreamGetFlags(stream, &flags));
+    CHECK(flags == cudaStreamDefault);
+    OK(cudaStreamGetId(stream, &first));
+    OK(cudaStreamGetId(NULL, &second));
+    CHECK(first != second);
+    OK(cudaStreamGetDevice(stream, &device));
+    CHECK(device == 0);
+    OK(cudaStreamQuery(stream));
+    OK(cudaStreamDestroy(stream));
+
+    OK(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    CHECK(greatest <= least);
+    OK(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, greatest));
+    OK(cudaStreamGetPriority(stream, &least));
+    CHECK(least == greatest);
+    OK(cudaStreamDestroy(stream));
+    FAILS(cudaErrorInvalidResourceHandle, cudaStreamDestroy(NULL));
+    FAILS(cudaErrorInvalidValue, cudaStreamCreate(NULL));
+    (void)cudaGetLastError();
 }
 
-static cudaError_t get_device(enum default_stream mode, cudaStream_t stream, int *device)
+static void test_events(void)
 {
-    CUcontext context = NULL;
-    CUcontext before = NULL;
-    cudaError_t err = device ? rt_need_context() : cudaErrorInvalidValue;
-    if (err == cudaSuccess)
-        err = drv.cuStreamGetCtx[mode](stream, &context);
-    if (err == cudaSuccess)
-        err = drv.cuCtxGetCurrent(&before);
-    if (err == cudaSuccess)
-        err = drv.cuCtxSetCurrent(context);
-    if (err != cudaSuccess)
-        return rt_done(err);
-    err = drv.cuCtxGetDevice(device);
-    cudaError_t restored = drv.cuCtxSetCurrent(before);
-    return rt_done(err ? err : restored);
+    cudaEvent_t start = NULL;
+    cudaEvent_t end = NULL;
+    cudaStream_t stream = NULL;
+    float ms = -1;
+    OK(cudaStreamCreate(&stream));
+    OK(cudaEventCreate(&start));
+    OK(cudaEventCreateWithFlags(&end, cudaEventBlockingSync));
+    OK(cudaEventRecord(start, stream));
+    OK(cudaEventRecordWithFlags(end, stream, 0));
+    OK(cudaEventSynchronize(end));
+    OK(cudaEventQuery(end));
+    OK(cudaEventElapsedTime(&ms, start, end));
+    CHECK(ms >= 0 && ms < 10000);
+    OK(cudaStreamWaitEvent(stream, end, 0));
+    OK(cudaStreamSynchronize(stream));
+    OK(cudaEventDestroy(start));
+    OK(cudaEventDestroy(end));
+    OK(cudaStreamDestroy(stream));
 }
 
-RT_PTSZ(cudaStreamGetDevice, get_device, (cudaStream_t stream, int *device), stream, device)
-RT_PASS(cudaStreamDestroy, cuStreamDestroy, (cudaStream_t stream), stream)
-RT_PASS_PTSZ(cudaStreamSynchronize, cuStreamSynchronize, (cudaStream_t stream), stream)
-RT_PASS_PTSZ(cudaStreamQuery, cuStreamQuery, (cudaStream_t stream), stream)
-RT_PASS_PTSZ(cudaStreamGetPriority, cuStreamGetPriority, (cudaStream_t stream, int *priority),
-             stream, priority)
-RT_PASS_PTSZ(cudaStreamGetFlags, cuStreamGetFlags, (cudaStream_t stream, unsigned int *flags),
-             stream, flags)
-RT_PASS_PTSZ(cudaStreamGetId, cuStreamGetId, (cudaStream_t stream, unsigned long long *id), stream,
-             id)
-RT_PASS_PTSZ(cudaStreamWaitEvent, cuStreamWaitEvent,
-             (cudaStream_t stream, cudaEvent_t event, unsigned int flags), stream, event, flags)
-RT_PASS_PTSZ(cudaStreamAttachMemAsync, cuStreamAttachMemAsync,
-             (cudaStream_t stream, void *ptr, size_t bytes, unsigned int flags), stream,
-             rt_devptr(ptr), bytes, flags)
-RT_PASS_PTSZ(cudaStreamCopyAttributes, cuStreamCopyAttributes, (cudaStream_t dst, cudaStream_t src),
-             dst, src)
-RT_PASS_PTSZ(cudaStreamGetAttribute, cuStreamGetAttribute,
-             (cudaStream_t stream, int attribute, cudaLaunchAttributeValue *value), stream,
-             attribute, value)
-RT_PASS_PTSZ(cudaStreamSetAttribute, cuStreamSetAttribute,
-             (cudaStream_t stream, int attribute, const cudaLaunchAttributeValue *value), stream,
-             attribute, value)
-RT_PASS_PTSZ(cudaStreamAddCallback, cuStreamAddCallback,
-             (cudaStream_t stream, cudaStreamCallback_t callback, void *user_data,
-              unsigned int flags),
-             stream, callback, user_data, flags)
-RT_PASS_PTSZ(cudaLaunchHostFunc, cuLaunchHostFunc,
-             (cudaStream_t stream, cudaHostFn_t fn, void *user_data), stream, fn, user_data)
+static void test_callbacks(void)
+{
+    cudaStream_t stream = NULL;
+    int one = 1;
+    int ten = 10;
+    OK(cudaStreamCreate(&stream));
+    OK(cudaLaunchHostFunc(stream, on_host, &one));
+    OK(cudaStreamAddCallback(stream, on_stream, &ten, 0));
+    OK(cudaStreamSynchronize(stream));
+    CHECK(atomic_load(&called) == 11);
+    FAILS(cudaErrorInvalidValue, cudaLaunchHostFunc(stream, NULL, NULL));
+    (void)cudaGetLastError();
+    OK(cudaStreamDestroy(stream));
+}
+
+int main(void)
+{
+    test_streams();
+    test_events();
+    test_callbacks();
+    return 0;
+}

@@ -1,0 +1,75 @@
+/* Gathers the facts of a failed allocation into a report: from the process's own tables, the
+ * driver, NVML, the registry and /proc. */
+#ifndef VRAMGUARD_ANALYZE_COLLECT_H
+#define VRAMGUARD_ANALYZE_COLLECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "analyze/oom_report.h"
+#include "driver/cuda_abi.h"
+#include "heap/live_index.h"
+#include "heap/pools.h"
+#include "heap/spilled.h"
+#include "record/recorder.h"
+#include "shared/registry.h"
+#include "unwind/caller.h"
+
+/* The tables of this process. */
+struct vg_tables {
+    struct vg_recorder *recorder;
+    const struct vg_live_index *track;
+    struct vg_pools *pools;
+    struct vg_spilled *spilled;
+    const struct vg_registration *registrations; /* [device ordinal] */
+    const char *torch_settings;                  /* vg_options.torch_settings */
+};
+
+/* What is known at the failing call. */
+struct vg_failure {
+    struct vg_tables tables;
+    const char *api;      /* exported name of the function */
+    int32_t error;        /* its CUresult */
+    int32_t device;       /* ordinal, -1 when there is no context */
+    uint64_t asked_bytes; /* VG_BYTES_UNKNOWN for calls that name no amount */
+    uint32_t thread_id;
+    uint32_t failure_number;
+    uint32_t stack_id;      /* of the recorder's dictionary; 0 when it could not be kept, and */
+    const uint64_t *frames; /* then its program counters, innermost first */
+    uint32_t frame_count;
+    uint32_t stack_truncated;
+    uint64_t realtime_ns; /* CLOCK_REALTIME; 0: it has just happened. If not, free_bytes and
+                             total_bytes are those of then, and all else is as of now */
+    bool survived;        /* told late, and the program has gone on: one line is enough */
+    struct vg_oom_action actions[VG_OOM_ACTIONS]; /* what was tried */
+    uint32_t action_count;
+    const char *injected_rule; /* with VG_REFUSED_BY_INJECT: which part of VRAMGUARD_INJECT, and */
+    uint64_t injected_number;  /* the number of the allocation; else NULL */
+
+    /* For the policy. */
+    enum vg_refusal refused_by;
+    enum vg_caller caller;
+    bool searches_batch_size;    /* vg_caller_searches_batch_size */
+    bool below_pytorch;          /* PyTorch's allocator may hold its mutex around the call */
+    bool capturing;              /* a stream of the process is being captured into a graph */
+    bool twice;                  /* PyTorch makes this call a second time when it fails */
+    bool retry;                  /* and this is the second time */
+    const char *lacks_elsewhere; /* what it lacks is no memory of the GPU, but this; else NULL */
+    uint64_t free_bytes;  /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
+    uint64_t total_bytes; /* likewise */
+    uint64_t limit_bytes; /* what VRAMGUARD_LIMIT allows of the device; 0: no limit */
+    uint64_t limit_left_bytes;
+    bool limit_shared;       /* by several processes */
+    const char *why_no_wait; /* waiting is out of the question because of this; else NULL */
+};
+
+/* The device's default pool, if it has one, and those that the program has made (`made`), into
+ * `out`, which holds VG_COLLECT_POOLS_MAX. Returns their number. Any thread. */
+enum { VG_COLLECT_POOLS_MAX = VG_POOLS_MAX + 1 };
+size_t vg_collect_pools(struct vg_pools *made, int device, CUmemoryPool *out);
+
+/* Fills `out` completely. Calls the driver, NVML (dlopen) and the dynamic loader, reads /proc, maps
+ * memory; takes milliseconds. No lock of ours may be held, the caller may hold any of its own. */
+void vg_collect(const struct vg_failure *failure, struct vg_oom_report *out);
+
+#endif

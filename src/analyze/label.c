@@ -1,0 +1,335 @@
+#include "analyze/label.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "analyze/python_frame.h"
+#include "base/text.h"
+#include "unwind/symbol_name.h"
+
+enum {
+    SEPARATOR_LENGTH = sizeof VG_LABEL_SEPARATOR - 1,
+    PART_CAP = 160,
+    OUTER_PARTS = 8, /* parts kept of a very deep stack; any of them would not fit a label */
+    INNER_PARTS = 16,
+    OWN_PARTS = 4, /* the program's own innermost functions, where all do not fit */
+    NATIVE_PARTS = 3,
+    DRAFT_CAP = (OUTER_PARTS + INNER_PARTS + 1) * (PART_CAP + SEPARATOR_LENGTH),
+};
+
+static const char ellipsis[] = "...";
+static const char omission[] = VG_LABEL_SEPARATOR "..." VG_LABEL_SEPARATOR;
+
+static bool is_libc(const char *module)
+{
+    return vg_text_starts_with(module, "libc.so.") || vg_text_starts_with(module, "libpthread.so.");
+}
+
+/* Frames in which every stack of a program or a thread begins. */
+static bool is_startup(const struct vg_oom_frame *frame)
+{
+    static const char *const names[] = { "_start",
+                                         "__libc_start_main",
+                                         "__libc_start_main_impl",
+                                         "start_thread",
+                                         "clone",
+                                         "__libc_start_call_main",
+                                         "__clone",
+                                         "clone3",
+                                         "__clone3" };
+    if (is_libc(frame->module) && frame->function[0] == '\0')
+        return true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(frame->function, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool has_python(const struct vg_oom_frame *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (frames[i].is_python)
+            return true;
+    return false;
+}
+
+static bool is_dropped(const struct vg_oom_frame *frame)
+{
+    return is_startup(frame) || vg_text_starts_with(frame->module, "libcuda.so") ||
+           vg_text_starts_with(frame->module, "libvramguard.so");
+}
+
+/* An interpreter's insides say nothing, however much is known about them. */
+static bool is_machinery(const struct vg_oom_frame *frame)
+{
+    return vg_python_frame_hides(frame) || vg_text_starts_with(frame->module, "libffi.");
+}
+
+static bool is_runtime(const struct vg_oom_frame *frame)
+{
+    return vg_text_starts_with(frame->module, "libcudart.so");
+}
+
+/* Is `inner`, called from `outer` in the same module, the better of the two? */
+static bool tells_more(const struct vg_oom_frame *inner, const struct vg_oom_frame *outer)
+{
+    if (is_runtime(inner) && vg_text_starts_with(outer->function, "cuda"))
+        return vg_text_starts_with(inner->function, "cuda");
+    return inner->function[0] != '\0' || outer->function[0] == '\0';
+}
+
+static bool has_own_part(const struct vg_oom_frame *frame)
+{
+    return frame->location[0] != '\0' && frame->function[0] != '\0' && !is_runtime(frame) &&
+           !is_machinery(frame);
+}
+
+static bool same_module(const struct vg_oom_frame *a, const struct vg_oom_frame *b)
+{
+    return strncmp(a->module, b->module, sizeof a->module) == 0;
+}
+
+/* Has no function of the program a name? Then offsets must tell places apart. */
+static bool is_nameless(const struct vg_oom_frame *frames, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (frames[i].function[0] != '\0' && !is_dropped(&frames[i]) && !is_runtime(&frames[i]))
+            return false;
+    return true;
+}
+
+/* Folds frames (innermost first) into parts (outermost first), as indices. Returns their number. */
+static size_t fold_frames(const struct vg_oom_frame *frames, size_t count, bool nameless,
+                          unsigned char *parts)
+{
+    const bool python = has_python(frames, count);
+    size_t used = 0;
+    bool joinable = false; /* the last part stands for a run that may go on */
+    for (size_t i = count; i-- > 0;) {
+        const struct vg_oom_frame *const frame = &frames[i];
+        if (is_dropped(frame) || (python && vg_python_frame_hides(frame)))
+            continue;
+        if (frame->is_python || has_own_part(frame)) {
+            parts[used++] = (unsigned char)i;
+            joinable = false;
+        } else if (joinable && same_module(frame, &frames[parts[used - 1]])) {
+            if (tells_more(frame, &frames[parts[used - 1]]))
+                parts[used - 1] = (unsigned char)i;
+        } else {
+            parts[used++] = (unsigned char)i;
+            joinable = !nameless || is_runtime(frame) || frame->module[0] == '\0';
+        }
+    }
+    return used;
+}
+
+/* Is `inner`, called from `outer`, the same Python function, as in a walk over a tree? */
+static bool is_recursion(const struct vg_oom_frame *inner, const struct vg_oom_frame *outer)
+{
+    const size_t file_length = strcspn(inner->location, ":");
+    return inner->is_python && outer->is_python && strcmp(inner->function, outer->function) == 0 &&
+           strcspn(outer->location, ":") == file_length &&
+           memcmp(inner->location, outer->location, file_length) == 0;
+}
+
+/* Of a Python function that calls itself one part stays, the innermost. Returns the new number. */
+static size_t fold_recursion(const struct vg_oom_frame *frames, unsigned char *parts, size_t count)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (used > 0 && is_recursion(&frames[parts[i]], &frames[parts[used - 1]]))
+            used--;
+        parts[used++] = parts[i];
+    }
+    return used;
+}
+
+/* Thins a stack in which the program's own Python code calls that of packages: the reader knows its
+ * own functions, the one it called, and where it ended. Writes 1 to `kept[i]` for each part that
+ * stays. Returns whether there is such code at all. */
+static bool thin_parts(const struct vg_oom_frame *frames, const unsigned char *parts, size_t count,
+                       unsigned char *kept)
+{
+    size_t own_count = 0, last_own = 0, last_python = 0, own_seen = 0;
+    bool has_library = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct vg_oom_frame *const frame = &frames[parts[i]];
+        const bool own = frame->is_python && !frame->is_library;
+        own_count += own;
+        last_own = own ? i : last_own;
+        last_python = frame->is_python ? i : last_python;
+        has_library = has_library || frame->is_library;
+    }
+    if (own_count == 0 || !has_library)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct vg_oom_frame *const frame = &frames[parts[i]];
+        const bool own = frame->is_python && !frame->is_library;
+        own_seen += own;
+        kept[i] = (own && (own_seen == 1 || own_count - own_seen < OWN_PARTS)) ||
+                  i == last_own + 1 || i == last_python || count - i <= NATIVE_PARTS;
+    }
+    return true;
+}
+
+static void add_part(struct vg_text *out, const struct vg_oom_frame *frame, bool nameless)
+{
+    char data[PART_CAP], function[sizeof frame->function];
+    struct vg_text part = vg_text_over(data, sizeof data);
+    vg_symbol_name(function, sizeof function, frame->function);
+    if (frame->is_python)
+        vg_text_addf(&part, "%s %s", frame->location, vg_python_frame_short_name(frame));
+    else if (has_own_part(frame))
+        vg_text_addf(&part, "%s (%s)", function, frame->location);
+    else if (function[0] != '\0' && frame->module[0] != '\0')
+        vg_text_addf(&part, "%s %s", frame->module, function);
+    else if (function[0] != '\0')
+        vg_text_add(&part, function);
+    else if (frame->module[0] == '\0')
+        vg_text_add(&part, "code in no file");
+    else if (nameless && !is_runtime(frame))
+        vg_text_addf(&part, "%s+0x%llx", frame->module, (unsigned long long)frame->module_offset);
+    else
+        vg_text_add(&part, frame->module);
+    if (out->length > 0)
+        vg_text_add(out, VG_LABEL_SEPARATOR);
+    vg_text_add_bytes(out, part.data, part.length);
+}
+
+/* The parts that are kept, and one ellipsis for each run of those that are not. */
+static void add_parts(struct vg_text *out, const struct vg_oom_frame *frames,
+                      const unsigned char *parts, const unsigned char *kept, size_t count,
+                      bool nameless)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i]) {
+            add_part(out, &frames[parts[i]], nameless);
+        } else if (i == 0 || kept[i - 1]) {
+            vg_text_add(out, VG_LABEL_SEPARATOR);
+            vg_text_add(out, ellipsis);
+        }
+    }
+}
+
+void vg_label_from_frames(const struct vg_oom_frame *frames, size_t count, char *out, size_t cap)
+{
+    unsigned char parts[VG_OOM_FRAMES], kept[VG_OOM_FRAMES];
+    char draft[DRAFT_CAP];
+    struct vg_text text = vg_text_over(draft, sizeof draft);
+    if (count > VG_OOM_FRAMES)
+        count = VG_OOM_FRAMES;
+    const bool nameless = is_nameless(frames, count);
+    const size_t used = fold_recursion(frames, parts, fold_frames(frames, count, nameless, parts));
+    memset(kept, 1, sizeof kept);
+    if (used > OUTER_PARTS + INNER_PARTS)
+        memset(kept + OUTER_PARTS, 0, used - OUTER_PARTS - INNER_PARTS);
+    add_parts(&text, frames, parts, kept, used, nameless);
+    const bool fits = text.length < cap && used <= OUTER_PARTS + INNER_PARTS;
+    if (!fits && thin_parts(frames, parts, used, kept)) {
+        text = vg_text_over(draft, sizeof draft);
+        add_parts(&text, frames, parts, kept, used, nameless);
+    }
+    vg_label_fit(out, cap, draft, cap - 1);
+}
+
+/* The part boundary at or after `at`: offset of a separator, or the label's length. */
+static size_t next_separator(const char *label, size_t at)
+{
+    const char *const found = strstr(label + at, VG_LABEL_SEPARATOR);
+    return found ? (size_t)(found - label) : strlen(label);
+}
+
+/* The offset of the last separator before `end`, or 0. */
+static size_t previous_separator(const char *label, size_t end)
+{
+    while (end > 0) {
+        end--;
+        if (strncmp(label + end, VG_LABEL_SEPARATOR, SEPARATOR_LENGTH) == 0)
+            return end;
+    }
+    return 0;
+}
+
+static void fit_one_part(struct vg_text *text, const char *label, size_t width)
+{
+    const size_t length = strlen(label);
+    const size_t mark = width >= sizeof ellipsis - 1 ? sizeof ellipsis - 1 : 0;
+    const char *tail = label + length - (width - mark);
+    while (((unsigned char)*tail & 0xc0) == 0x80) /* not into the middle of a letter */
+        tail++;
+    vg_text_add_bytes(text, ellipsis, mark);
+    vg_text_add(text, tail);
+}
+
+/* The length of what stands before the first ellipsis, if all of it is Python code; else 0. */
+static size_t python_head(const char *label)
+{
+    const char *const end = strstr(label, omission);
+    for (const char *part = label; end && part < end; part = strstr(part, VG_LABEL_SEPARATOR)) {
+        part += part > label ? SEPARATOR_LENGTH : 0;
+        const char *const python = strstr(part, ".py:");
+        if (!python || python > part + next_separator(part, 0))
+            return 0;
+    }
+    return end ? (size_t)(end - label) : 0;
+}
+
+/* Is there room for one more part at the head? */
+static bool fits_head(const char *label, size_t head, size_t tail, size_t gap, size_t width)
+{
+    const size_t new_head = next_separator(label, head + SEPARATOR_LENGTH);
+    return new_head < tail && new_head + gap + (strlen(label) - tail - SEPARATOR_LENGTH) <= width;
+}
+
+void vg_label_fit(char *out, size_t cap, const char *label, size_t width)
+{
+    struct vg_text text = vg_text_over(out, cap);
+    const size_t length = strlen(label);
+    if (width > cap - 1)
+        width = cap - 1;
+    if (length <= width) {
+        vg_text_add_bytes(&text, label, length);
+        return;
+    }
+    /* Grow a head [0, head) and a tail [tail, length) by whole parts while "head > ... > tail"
+     * fits: the innermost function and the outermost, then the tail, which tells most about the
+     * place, then the head. The head first where something was left out behind it because it tells
+     * more: the Python functions of the program itself. */
+    const size_t own = python_head(label);
+    const size_t gap = 2 * SEPARATOR_LENGTH + sizeof ellipsis - 1;
+    size_t head = 0, tail = length;
+    for (bool grew = true; grew;) {
+        grew = false;
+        const size_t new_tail = previous_separator(label, tail);
+        const bool head_first = head > 0 && head < own && fits_head(label, head, tail, gap, width);
+        if (!head_first && new_tail > head &&
+            head + gap + (length - new_tail - SEPARATOR_LENGTH) <= width) {
+            tail = new_tail;
+            grew = true;
+        }
+        if (grew && head > 0)
+            continue;
+        const size_t new_head = next_separator(label, head ? head + SEPARATOR_LENGTH : 0);
+        if (tail < length && new_head > head && new_head < tail &&
+            new_head + gap + (length - tail - SEPARATOR_LENGTH) <= width) {
+            head = new_head;
+            grew = true;
+        }
+    }
+    if (tail == length) {
+        fit_one_part(&text, label, width);
+        return;
+    }
+    /* One ellipsis is enough. */
+    if (vg_text_starts_with(label + tail, omission))
+        tail += SEPARATOR_LENGTH + sizeof ellipsis - 1;
+    if (head > SEPARATOR_LENGTH + sizeof ellipsis - 1 &&
+        vg_text_starts_with(label + head - (SEPARATOR_LENGTH + sizeof ellipsis - 1), omission))
+        head -= SEPARATOR_LENGTH + sizeof ellipsis - 1;
+    if (head > 0) {
+        vg_text_add_bytes(&text, label, head);
+        vg_text_add(&text, VG_LABEL_SEPARATOR);
+    }
+    vg_text_add(&text, ellipsis);
+    vg_text_add_bytes(&text, label + tail, length - tail);
+}

@@ -1,0 +1,57 @@
+#include "analyze/torch_facts.h"
+
+#include <string.h>
+
+#include "base/amount.h"
+
+bool vg_torch_runs_python(const struct vg_oom_report *s)
+{
+    bool runs = s->torch.loaded || strstr(s->command, "python") || strstr(s->command, ".py");
+    for (uint32_t i = 0; i < s->frame_count && !runs; i++)
+        runs = s->frames[i].is_python;
+    return runs;
+}
+
+uint64_t vg_torch_reserved_bytes(const struct vg_oom_report *s)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < VG_TORCH_BACKENDS; i++)
+        sum += vg_amount_known(s->torch.bytes[i]) ? s->torch.bytes[i] : 0;
+    return sum;
+}
+
+bool vg_torch_flushed(const struct vg_oom_report *s, uint64_t *out_bytes)
+{
+    /* Expandable segments take pieces of what the flush has brought before one fails. */
+    const bool is_piece = strcmp(s->api, "cuMemCreate") == 0;
+    for (uint32_t i = 0; i < s->action_count; i++)
+        if (strcmp(s->actions[i].name, "flush") == 0) {
+            *out_bytes = is_piece ? VG_BYTES_UNKNOWN : s->actions[i].recovered_bytes;
+            return true;
+        }
+    return false;
+}
+
+/* "expandable_segments:True", as PyTorch wants it (c10/cuda/CUDAAllocatorConfig.cpp); blanks around
+ * words it takes, too. */
+static bool asks_for_expandable(const char *settings)
+{
+    static const char key[] = "expandable_segments";
+    const char *at = strstr(settings, key);
+    if (!at)
+        return false;
+    at += sizeof key - 1;
+    at += strspn(at, " :");
+    return strncmp(at, "True", 4) == 0;
+}
+
+bool vg_torch_is_expandable(const struct vg_oom_report *s)
+{
+    return s->torch.count[VG_TORCH_EXPANDABLE] > 0 || asks_for_expandable(s->torch.settings);
+}
+
+const char *vg_torch_variable(const struct vg_oom_report *s)
+{
+    return strncmp(s->torch.settings, "PYTORCH_ALLOC_CONF=", 19) == 0 ? "PYTORCH_ALLOC_CONF"
+                                                                      : "PYTORCH_CUDA_ALLOC_CONF";
+}

@@ -1,0 +1,329 @@
+#include "guard/oom_call.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "driver/captures.h"
+#include "guard/guard.h"
+#include "oom/callback_thread.h"
+#include "oom/emit.h"
+#include "view/rescue_record.h"
+
+/* ---- facts ---- */
+
+static void measure_device(struct vg_failure *failure)
+{
+    failure->free_bytes = failure->total_bytes = VG_BYTES_UNKNOWN;
+    vg_driver_memory(failure->device, &failure->free_bytes, &failure->total_bytes);
+}
+
+void vg_oom_call_measure_limit(struct vg_process_state *state, struct vg_failure *failure)
+{
+    if (vg_quota_left(&state->allowance, failure->device, &failure->limit_bytes,
+                      &failure->limit_left_bytes))
+        failure->limit_shared = state->allowance.shared;
+}
+
+/* The functions that PyTorch's caching allocator calls again after it has emptied its cache:
+ * cudaMalloc and, for expandable segments, cuMemCreate (c10/cuda/CUDACachingAllocator.cpp,
+ * alloc_block). */
+static bool is_made_twice(enum vg_function_id function)
+{
+    return function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate;
+}
+
+/* What these calls lack when they fail is nothing that another process could free on the GPU; NULL
+ * for all others. */
+static const char *lacks_elsewhere(enum vg_function_id function)
+{
+    switch (function) {
+    case VG_FN_cuMemHostAlloc:
+    case VG_FN_cuMemAllocHost:
+    case VG_FN_cuMemAllocHost_v2:
+    case VG_FN_cuMemHostRegister:
+    case VG_FN_cuMemHostRegister_v2: return "the host's memory is short, not the GPU's";
+    case VG_FN_cuMemAddressReserve: return "addresses are short, not memory";
+    default: return NULL;
+    }
+}
+
+static void classify_stack(struct vg_failure *failure, const struct vg_stack *stack)
+{
+    failure->caller = vg_caller_classify(stack->frames, stack->depth);
+    failure->below_pytorch =
+        stack->depth == 0 || vg_caller_is_below(VG_CALLER_PYTORCH, stack->frames, stack->depth);
+}
+
+/* Who calls is asked for even when no stacks are wanted. */
+static void classify_caller(const struct vg_call *call, struct vg_failure *failure)
+{
+    struct vg_stack stack = { .depth = 0 };
+    if (call->stack.depth > 0 || vg_thread.small_stack) {
+        classify_stack(failure, &call->stack);
+        return;
+    }
+    vg_stack_capture(&stack);
+    classify_stack(failure, &stack);
+}
+
+/* ---- failures that are passed on ---- */
+
+/* The failure that this thread was given untouched is over: its caller asked again and got it, or
+ * has gone on to something else, and nobody has been told. */
+static void end_passed(struct vg_process_state *state, bool answered)
+{
+    struct vg_deferred_failure passed;
+    const uint16_t place = vg_thread.passed_place;
+    vg_thread.passed_place = 0;
+    if (place == 0 || !vg_deferred_oom_take(&state->passed, place, &passed) || answered)
+        return;
+    const struct vg_tables tables = vg_process_tables(state);
+    vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
+    vg_deferred_oom_report(&passed, &tables, true);
+}
+
+/* PyTorch asks again: what has emptying its cache brought? */
+static void note_flush(struct vg_failure *failure, const struct vg_deferred_failure *passed)
+{
+    const bool known =
+        failure->free_bytes != VG_BYTES_UNKNOWN && passed->free_bytes != VG_BYTES_UNKNOWN;
+    const uint64_t more_bytes =
+        failure->free_bytes > passed->free_bytes ? failure->free_bytes - passed->free_bytes : 0;
+    failure->actions[failure->action_count++] = (struct vg_oom_action){
+        .name = "flush",
+        .outcome = "PyTorch emptied its cache and asked again",
+        .recovered_bytes = known ? more_bytes : VG_BYTES_UNKNOWN,
+        .duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns,
+    };
+}
+
+/* After triage: what the new failure means for the one before, and its own note. */
+static void follow_passed(struct vg_call *call)
+{
+    struct vg_deferred_oom *const list = &call->state->passed;
+    struct vg_oom_call *const failing = call->failing;
+    struct vg_deferred_failure passed;
+    if (!failing->failure.retry) {
+        end_passed(call->state, false);
+    } else if (vg_thread.passed_place != 0) {
+        if (vg_deferred_oom_take(list, vg_thread.passed_place, &passed))
+            note_flush(&failing->failure, &passed);
+        vg_thread.passed_place = 0;
+    }
+    if (failing->course == VG_DECISION_DEFER)
+        vg_thread.passed_place = vg_deferred_oom_note(list, &failing->failure);
+}
+
+/* A success of the thread whose last failure was passed on. */
+void vg_oom_call_succeed_after_pass(const struct vg_call *call)
+{
+    const enum vg_outcome outcome =
+        vg_oom_note_success(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
+    if (outcome != VG_OUTCOME_OPEN)
+        end_passed(call->state, outcome == VG_OUTCOME_CURED);
+}
+
+void vg_guard_note_mapped(struct vg_process_state *state)
+{
+    vg_thread.last_failure.passed = 0;
+    end_passed(state, true);
+}
+
+/* ---- one failing call ---- */
+
+/* Where nothing else is to be had. */
+static struct vg_oom_call spare;
+static atomic_flag spare_taken = ATOMIC_FLAG_INIT;
+
+/* Not on the stack of the call, which has to be small when all is well. */
+static struct vg_oom_call *take_memory(void)
+{
+    void *const memory = mmap(NULL, sizeof(struct vg_oom_call), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED)
+        return memory;
+    return atomic_flag_test_and_set(&spare_taken) ? NULL : &spare;
+}
+
+static void give_memory_back(struct vg_call *call)
+{
+    struct vg_oom_call *const failing = call->failing;
+    call->failing = NULL;
+    atomic_fetch_sub(&call->state->history.failing_calls, 1);
+    if (failing == &spare)
+        atomic_flag_clear(&spare_taken);
+    else
+        munmap(failing, sizeof *failing);
+}
+
+static void describe_failure(struct vg_call *call)
+{
+    struct vg_process_state *const state = call->state;
+    struct vg_oom_call *const failing = call->failing;
+    const bool injected = call->refused_by == VG_REFUSED_BY_INJECT;
+    const int device = vg_guard_device(call);
+    const uint32_t stack_id = vg_guard_take_stack(state, &call->stack);
+    if (device >= 0) {
+        vg_process_await_device(state, device);
+        atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
+    }
+    failing->made_again = false;
+    failing->failure = (struct vg_failure){
+        .tables = vg_process_tables(state),
+        .api = vg_functions[call->function].symbol,
+        .error = call->result,
+        .device = device,
+        .asked_bytes = call->asked_bytes,
+        .thread_id = vg_thread.thread_id,
+        .frames = call->stack.frames,
+        .frame_count = call->stack.depth,
+        .stack_id = stack_id,
+        .stack_truncated = call->stack.truncated,
+        .refused_by = call->refused_by,
+        .injected_rule = injected ? call->injected_by->text : NULL,
+        .injected_number = injected ? call->allocation_number : 0,
+        .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
+        .capturing = vg_captures_live(),
+        .twice = is_made_twice(call->function),
+        .lacks_elsewhere = lacks_elsewhere(call->function),
+    };
+    classify_caller(call, &failing->failure);
+    measure_device(&failing->failure);
+    vg_oom_call_measure_limit(state, &failing->failure);
+    failing->rescue = (struct vg_rescue){
+        .policy = &state->policy,
+        .options = state->options,
+        .failure = &failing->failure,
+        .turn = &call->turn,
+        .history = &state->history,
+    };
+    failing->course = vg_oom_classify(&failing->failure, (uint16_t)call->function, &state->history,
+                                      &vg_thread.last_failure, vg_clock_monotonic_ns());
+    if (call->turn.since_ns != 0 && call->turn.interrupted)
+        failing->failure.why_no_wait = "a signal asks the program to end";
+    follow_passed(call);
+}
+
+/* The call is made once more because there seems to be enough. */
+static bool make_again(struct vg_oom_call *failing)
+{
+    struct vg_failure *const failure = &failing->failure;
+    failing->made_again = true;
+    failure->actions[failure->action_count++] =
+        (struct vg_oom_action){ .name = "again",
+                                .outcome = "enough is free, so the call was repeated" };
+    return true;
+}
+
+/* Follows the course of a failing call. Returns whether the call is to be made again. */
+static bool follow_course(struct vg_call *call)
+{
+    struct vg_oom_call *const failing = call->failing;
+    if (failing->course == VG_DECISION_AGAIN && !failing->made_again)
+        return make_again(failing);
+    if (failing->course == VG_DECISION_AGAIN) {
+        /* Somebody else may have been faster: then it is a shortage like any other. */
+        measure_device(&failing->failure);
+        if (vg_oom_is_enough_free(&failing->failure))
+            return false;
+        failing->course = VG_DECISION_POLICY; /* whatever is measured while an action runs */
+    } else if (failing->course != VG_DECISION_POLICY) {
+        return false;
+    }
+    switch (vg_policy_next(&failing->rescue)) {
+    case VG_VERDICT_PASS: return false;
+    case VG_VERDICT_PLACED:
+        call->placed = true;
+        call->placed_key = failing->request.key;
+        call->result = CUDA_SUCCESS;
+        return false;
+    default: return true;
+    }
+}
+
+/* The failure goes to the program. */
+static void give_up(struct vg_call *call)
+{
+    struct vg_process_state *const state = call->state;
+    struct vg_oom_call *const failing = call->failing;
+    if (failing->course == VG_DECISION_DEFER && vg_thread.passed_place != 0)
+        return;
+    if (failing->failure.retry)
+        vg_thread.last_failure.passed = 0;
+    if (failing->failure.limit_bytes > 0) {
+        failing->failure.refused_by = call->refused_by; /* of the last try */
+        vg_oom_call_measure_limit(state, &failing->failure);
+    }
+    failing->failure.failure_number =
+        atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
+    if (failing->failure.refused_by != VG_REFUSED_BY_INJECT)
+        vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
+    vg_report_failure(&failing->failure);
+}
+
+/* One try has failed. Returns whether to make another. */
+static bool answer_failure(struct vg_call *call, const struct vg_request *request)
+{
+    if (!call->failing) {
+        call->failing = take_memory();
+        if (!call->failing) {
+            vg_warn_once(VG_FAULT_FAILING,
+                         "no memory to describe a failed allocation: nothing is "
+                         "tried for it and it is not reported");
+            return false;
+        }
+        atomic_fetch_add(&call->state->history.failing_calls, 1);
+        describe_failure(call);
+    }
+    if (request) {
+        call->failing->request = *request;
+        call->failing->rescue.request = &call->failing->request;
+    }
+    if (follow_course(call))
+        return true;
+    if (call->placed) {
+        vg_oom_note_placed(&call->state->history, &call->failing->failure, vg_clock_monotonic_ns());
+        vg_rescue_record_append(&call->failing->failure);
+    } else {
+        give_up(call);
+    }
+    give_memory_back(call);
+    return false;
+}
+
+bool vg_oom_call_answer(struct vg_call *call, const struct vg_request *request)
+{
+    const int saved_errno = errno;
+    if (call->charge.held)
+        vg_quota_release(&call->state->allowance, &call->charge);
+    /* A hook asked to free memory runs short itself: it sees the driver's answer. */
+    if (vg_callback_thread_is_current())
+        return false;
+    if (!call->state)
+        call->state = vg_process_start();
+    if (!call->state)
+        return false; /* switched off */
+    /* A thread that was cancelled in here, where it never would be without us, would leave things
+     * claimed and half said. */
+    int cancellable;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
+    const bool again = answer_failure(call, request);
+    pthread_setcancelstate(cancellable, NULL);
+    errno = saved_errno;
+    return again;
+}
+
+void vg_oom_call_end(struct vg_call *call)
+{
+    const int saved_errno = errno;
+    struct vg_oom_call *const failing = call->failing;
+    vg_policy_end(&failing->rescue, call->result == CUDA_SUCCESS);
+    if (call->result == CUDA_SUCCESS && failing->failure.action_count > 0)
+        vg_rescue_record_append(&failing->failure);
+    give_memory_back(call);
+    errno = saved_errno;
+}

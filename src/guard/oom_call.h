@@ -1,0 +1,37 @@
+/* What happens when a call lacks memory: its facts are gathered once, triage chooses the course,
+ * the policy's actions follow each other with the call made again in between, and in the end there
+ * is a rescue, recorded, or a failure, reported. The guard's own part of a failing call. */
+#ifndef VRAMGUARD_GUARD_OOM_CALL_H
+#define VRAMGUARD_GUARD_OOM_CALL_H
+
+#include <stdbool.h>
+
+#include "oom/policy.h"
+
+struct vg_call;
+struct vg_process_state;
+
+/* A failing call. In memory of its own until it is over (vg_call.failing). */
+struct vg_oom_call {
+    enum vg_oom_decision course;
+    bool made_again; /* VG_DECISION_AGAIN has been followed */
+    struct vg_request request;
+    struct vg_rescue rescue;
+    struct vg_failure failure;
+};
+
+/* The call has just returned out of memory. `request`: what the policy may place elsewhere, or
+ * NULL. Returns whether to make the call again. If not, call->result is what the program is to get:
+ * when call->placed is set, a success. errno is preserved. No lock of ours may be held. */
+bool vg_oom_call_answer(struct vg_call *call, const struct vg_request *request);
+
+/* The call, made again, has not returned out of memory. */
+void vg_oom_call_end(struct vg_call *call);
+
+/* Fills in what a limit allows of failure->device, and leaves. */
+void vg_oom_call_measure_limit(struct vg_process_state *state, struct vg_failure *failure);
+
+/* A success of a thread whose last failure was passed on untouched. */
+void vg_oom_call_succeed_after_pass(const struct vg_call *call);
+
+#endif

@@ -1,0 +1,32 @@
+/* The memory pools that the program has made, by device: allocations from a pool belong to the
+ * pool's device, and a report asks the pools what they keep unused. Knows nothing of CUDA calls. */
+#ifndef VRAMGUARD_HEAP_POOLS_H
+#define VRAMGUARD_HEAP_POOLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+
+enum { VG_POOLS_MAX = 64 }; /* further pools are not known: their allocations are still tracked */
+
+struct vg_pools {
+    struct vg_lock lock;
+    size_t count;
+    struct {
+        uint64_t handle;
+        int device;
+    } pools[VG_POOLS_MAX];
+};
+
+/* Any thread; each takes the lock. */
+void vg_pools_add(struct vg_pools *pools, uint64_t handle, int device);
+void vg_pools_remove(struct vg_pools *pools, uint64_t handle);
+
+/* Device of the pool, -1 when it is not known. */
+int vg_pools_device(struct vg_pools *pools, uint64_t handle);
+
+/* Handles of the pools on `device`, at most `cap`. Returns their number. */
+size_t vg_pools_on_device(struct vg_pools *pools, int device, uint64_t *out, size_t cap);
+
+#endif

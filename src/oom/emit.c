@@ -1,0 +1,137 @@
+#include "oom/emit.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/signal_block.h"
+#include "base/size.h"
+#include "view/render.h"
+
+enum { TOLD_A_WINDOW = 8 }; /* failures told in any form within one window */
+
+static const uint64_t window_ns = UINT64_C(30) * 1000000000;
+
+/* One report is made at a time: these are too large for a thread's stack. */
+static atomic_flag making = ATOMIC_FLAG_INIT;
+static struct vg_oom_report report;
+static char report_text[VG_REPORT_TEXT_CAP];
+
+/* The present window: its start, how many failures were told and how many only counted in it. */
+static _Atomic uint64_t window_start_ns, window_count, silent_count;
+
+/* Start of the window that a report was made in full for; only who makes a report touches it. */
+static uint64_t whole_window_ns;
+
+/* A forked child inherits what its parent has told, and perhaps a report that a thread of the
+ * parent was making: it starts anew. */
+static void forget_parent(void)
+{
+    static _Atomic pid_t owner;
+    const pid_t pid = getpid();
+    const pid_t before = atomic_exchange(&owner, pid);
+    if (before == 0 || before == pid)
+        return;
+    window_start_ns = window_count = silent_count = 0;
+    atomic_flag_clear(&making);
+}
+
+/* Place of this failure in its window, from 0. */
+static uint64_t place_in_window(void)
+{
+    forget_parent();
+    const uint64_t now = vg_clock_monotonic_ns();
+    uint64_t start = window_start_ns;
+    if ((start == 0 || now - start > window_ns) &&
+        atomic_compare_exchange_strong(&window_start_ns, &start, now))
+        window_count = 0;
+    return atomic_fetch_add(&window_count, 1);
+}
+
+static struct vg_report_style style_of_stderr(void)
+{
+    return (struct vg_report_style){ .columns = VG_REPORT_COLUMNS, .color = vg_log_wants_color() };
+}
+
+static void write_report(bool whole)
+{
+    struct vg_text text = vg_text_over(report_text, sizeof report_text);
+    const uint64_t silent = atomic_exchange(&silent_count, 0);
+    if (silent)
+        vg_text_addf(&text, "vramguard: %llu more failures were counted since the last report\n",
+                     (unsigned long long)silent);
+    if (whole)
+        vg_report_render(&report, style_of_stderr(), &text);
+    else
+        vg_report_render_first_line(&report, &text);
+    vg_log_write(text.data, text.length);
+}
+
+/* Another thread is making a report: it has the facts, this failure gets a line. */
+static void write_brief(const struct vg_failure *failure)
+{
+    char asked[VG_SIZE_TEXT_CAP];
+    vg_log_line(
+        "GPU %d out of memory: %s of thread %u asked %s (while another thread's failure "
+        "was being reported)",
+        failure->device, failure->api, failure->thread_id,
+        vg_size_format(asked, failure->asked_bytes));
+}
+
+void vg_report_failure(const struct vg_failure *failure)
+{
+    const int saved_errno = errno;
+    const uint64_t place = place_in_window();
+    if (place >= TOLD_A_WINDOW) {
+        atomic_fetch_add(&silent_count, 1);
+    } else if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire)) {
+        write_brief(failure);
+    } else {
+        vg_collect(failure, &report);
+        vg_recorder_append(failure->tables.recorder, VG_JOURNAL_FAILURE, &report, sizeof report,
+                           NULL);
+        const uint64_t window = window_start_ns;
+        const bool whole = whole_window_ns != window && !failure->survived;
+        write_report(whole);
+        if (whole)
+            whole_window_ns = window;
+        atomic_flag_clear_explicit(&making, memory_order_release);
+    }
+    errno = saved_errno;
+}
+
+/* Writes all of it to a descriptor of the program's, which may be a pipe nobody reads any more. */
+static bool write_all(int fd, const char *bytes, size_t length)
+{
+    struct vg_signal_block shield;
+    bool ok = vg_signal_block_begin(&shield);
+    while (ok && length > 0) {
+        const ssize_t written = write(fd, bytes, length);
+        ok = written > 0 || (written < 0 && errno == EINTR);
+        bytes += written > 0 ? written : 0;
+        length -= written > 0 ? (size_t)written : 0;
+    }
+    vg_signal_block_end(&shield);
+    return ok;
+}
+
+int vg_report_write(const struct vg_failure *failure, int fd)
+{
+    const int saved_errno = errno;
+    forget_parent();
+    if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire))
+        return -EBUSY;
+    struct vg_text text = vg_text_over(report_text, sizeof report_text);
+    vg_collect(failure, &report);
+    char title[64], live[VG_SIZE_TEXT_CAP];
+    snprintf(title, sizeof title, "%s of this process on GPU %d",
+             vg_size_format(live, report.live_bytes), report.device.ordinal);
+    vg_report_render_live(&report, title, (struct vg_report_style){ 0 }, &text);
+    const bool written = write_all(fd, text.data, text.length);
+    atomic_flag_clear_explicit(&making, memory_order_release);
+    errno = saved_errno;
+    return written ? 0 : -EIO;
+}

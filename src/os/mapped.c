@@ -1,0 +1,21 @@
+#include "os/mapped.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGES = 4 };
+
+bool vg_is_mapped(const void *at, size_t bytes)
+{
+    const uintptr_t page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)at;
+    const uintptr_t first = start & ~(page_bytes - 1);
+    unsigned char resident[PAGES];
+    if (start + bytes < start || start + bytes - first > PAGES * page_bytes)
+        return false;
+    const int saved_errno = errno;
+    const bool mapped = mincore((void *)first, start + bytes - first, resident) == 0;
+    errno = saved_errno;
+    return mapped;
+}

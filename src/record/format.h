@@ -1,0 +1,186 @@
+/* The recorder file: one per CUDA process, written through shared memory mappings so that it is
+ * complete up to the last instruction before a SIGKILL. The writer and every reader include this
+ * header; nothing else knows the layout.
+ *
+ *   offset 0            struct vg_file_header (VG_FILE_HEADER_BYTES)
+ *   then                extents, each belonging to one area, in the order of header.extents
+ *
+ * Two areas grow by appending extents: LIVE is an array of struct vg_live_slot, JOURNAL a sequence
+ * of records {struct vg_journal_record, payload, padding to 8 bytes}. An area is the concatenation
+ * of its extents; a journal record never crosses the end of an extent.
+ *
+ * Integers are in the machine's byte order (`byte_order` tells). All that a reader takes from a
+ * file may be torn or hostile: it checks every offset, count and length. */
+#ifndef VRAMGUARD_RECORD_FORMAT_H
+#define VRAMGUARD_RECORD_FORMAT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "record/kind.h"
+
+#define VG_FILE_MAGIC "VRAMGRD\n"
+
+enum {
+    VG_FILE_VERSION = 3,
+    VG_FILE_BYTE_ORDER = 0x01020304,
+    VG_FILE_HEADER_BYTES = 65536,
+    VG_FILE_EXTENTS = 1024,
+    VG_FILE_DEVICES = 32,
+    VG_FILE_HOST = VG_FILE_DEVICES - 1, /* the entry that counts pinned host memory */
+};
+
+/* Frames kept of one stack, the innermost ones: of native code, and of Python code. */
+enum { VG_STACK_FRAMES = 64, VG_PYTHON_FRAMES = 64 };
+
+enum vg_file_area { VG_AREA_NONE, VG_AREA_LIVE, VG_AREA_JOURNAL, VG_AREA_COUNT };
+
+struct vg_file_extent {
+    uint32_t area; /* enum vg_file_area; written last, with release order */
+    uint32_t reserved;
+    uint64_t offset_bytes; /* in the file */
+    uint64_t size_bytes;
+};
+
+/* Totals of one device, updated in place. Its own cache lines: two devices do not disturb each
+ * other. */
+struct vg_file_device {
+    _Atomic uint64_t live_bytes, peak_bytes;
+    _Atomic uint64_t peak_realtime_ns;
+    _Atomic uint64_t failed_count;
+    uint64_t total_bytes; /* as cuDeviceTotalMem says; 0 = this entry is unused */
+    char uuid[48];
+    char name[64];
+    char padding[64 - 24];
+};
+
+enum vg_run_end { VG_END_NONE, VG_END_EXIT };
+
+struct vg_file_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t byte_order;
+    uint32_t header_bytes;   /* VG_FILE_HEADER_BYTES */
+    uint32_t slot_bytes;     /* sizeof(struct vg_live_slot) */
+    uint32_t snapshot_bytes; /* sizeof(struct vg_oom_report) of the writer */
+    int32_t pid;
+    uint64_t start_ticks; /* vg_process_id.start_ticks: pid and this identify the process */
+    uint32_t uid;
+    uint32_t writer_version;                        /* of the library, 0x00MMmmpp */
+    uint64_t start_realtime_ns, start_monotonic_ns; /* both clocks at the same instant */
+    char host[64];
+    char exe[64];
+    char command[1024];
+    char boot_id[40]; /* /proc/sys/kernel/random/boot_id: pids of another boot are gone */
+
+    /* The end of the run; NONE while it runs and for ever if it was killed. */
+    _Atomic uint32_t end; /* enum vg_run_end, written after the other two */
+    int32_t exit_status;
+    uint64_t end_realtime_ns;
+
+    _Atomic uint32_t failure_count; /* allocations that failed in the program's eyes */
+    uint32_t memory_only;           /* 1: an area could not grow in the file (disk full) and goes
+                                       on in memory: the tables below are incomplete */
+    _Atomic uint64_t journal_bytes; /* committed length of the journal area */
+    _Atomic uint64_t live_slots;    /* slots of the live area that were ever used */
+    _Atomic uint32_t rescue_count;  /* calls that ran out of memory and succeeded after all */
+    uint32_t reserved;
+
+    struct vg_file_device devices[VG_FILE_DEVICES] __attribute__((aligned(64)));
+    struct vg_file_extent extents[VG_FILE_EXTENTS];
+
+    /* Memory that was spilled to the host: the most at a time, and the last cap; 0: none was. (At
+     * the end: files of the same version from before have zeros here.) */
+    _Atomic uint64_t spill_peak_bytes, spill_cap_bytes;
+
+    _Atomic uint32_t mark_count; /* set by the program; likewise at the end */
+    uint32_t reserved2;
+};
+
+_Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");
+
+/* One live allocation. A slot is in use when `address` is not 0; the writer stores `address` last
+ * (release) and clears it first. 64 bytes: one cache line. */
+struct vg_live_slot {
+    _Atomic uint64_t address; /* device address; of kinds with VG_TRAIT_HANDLE a made-up number
+                                 above all addresses */
+    uint64_t bytes;           /* charged bytes */
+    uint64_t monotonic_ns;    /* CLOCK_MONOTONIC_COARSE when it was made */
+    uint32_t stack_id;        /* of a STACK record; 0 none */
+    uint32_t thread_id;
+    uint16_t device; /* index into header.devices */
+    uint16_t kind;   /* enum vg_kind */
+    uint32_t reserved;
+    uint64_t context; /* the CUcontext of kinds with VG_TRAIT_OF_CONTEXT, else 0 */
+    uint64_t reserved2[2];
+};
+
+_Static_assert(sizeof(struct vg_live_slot) == 64, "one cache line");
+
+/* Journal records. Written to files: never renumber. */
+enum vg_journal_type {
+    VG_JOURNAL_NONE,
+    VG_JOURNAL_PADDING, /* fills the end of an extent */
+    VG_JOURNAL_MODULE,  /* struct vg_journal_module */
+    VG_JOURNAL_STACK,   /* struct vg_journal_stack */
+    VG_JOURNAL_FAILURE, /* struct vg_oom_report */
+    VG_JOURNAL_CODE,    /* struct vg_journal_code */
+    VG_JOURNAL_RESCUE,  /* struct vg_rescue_record of the report layer */
+    VG_JOURNAL_MARK,    /* struct vg_mark_record of the report layer */
+};
+
+struct vg_journal_record {
+    _Atomic uint32_t type; /* enum vg_journal_type, written last with release order: 0 = the rest
+                              was never committed */
+    uint32_t size_bytes;   /* of the payload, without this header and without padding */
+    uint32_t checksum;     /* FNV-1a of the payload */
+    uint32_t reserved;
+};
+
+/* A loaded object, for turning addresses into names after the process is gone. */
+struct vg_journal_module {
+    uint64_t start, end; /* mapped range, end exclusive */
+    uint64_t bias;       /* address in memory minus address in the file's own numbering */
+    uint32_t build_id_bytes;
+    uint8_t build_id[20];
+    char path[]; /* NUL terminated */
+};
+
+struct vg_journal_stack {
+    uint32_t id; /* from 1, dense */
+    uint32_t depth;
+    uint32_t truncated;    /* 1: the stack was deeper than what is recorded */
+    uint32_t python_depth; /* frames of Python code */
+    uint64_t frames[];     /* `depth` program counters, innermost first, without vramguard's own;
+                              then `python_depth` times struct vg_journal_python, innermost first */
+};
+
+/* One frame of Python code. */
+struct vg_journal_python {
+    uint32_t code_id; /* of a CODE record, which comes before the stack */
+    uint32_t line;    /* 0 unknown */
+    uint32_t at;      /* index of the native frame that interprets it, `depth` for one that is not
+                         recorded; never smaller than that of the Python frame before */
+    uint32_t reserved;
+};
+
+/* A Python function (or module, class body, ...) that occurs in stacks. */
+struct vg_journal_code {
+    uint32_t id; /* from 1, dense */
+    uint32_t first_line;
+    uint32_t file_bytes, name_bytes; /* of the two texts, each with its NUL */
+    char texts[];                    /* file name as Python knows it, then the qualified name */
+};
+
+static inline const struct vg_journal_python *
+vg_journal_stack_python(const struct vg_journal_stack *stack)
+{
+    return (const void *)(stack->frames + stack->depth);
+}
+
+static inline const char *vg_journal_code_name(const struct vg_journal_code *code)
+{
+    return code->texts + code->file_bytes;
+}
+
+#endif

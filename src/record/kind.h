@@ -1,0 +1,26 @@
+/* Kinds of allocations, from kind_table.h. */
+#ifndef VRAMGUARD_RECORD_KIND_H
+#define VRAMGUARD_RECORD_KIND_H
+
+enum vg_kind {
+    VG_KIND_NONE,
+#define VG_KIND(name, text, traits) VG_KIND_##name,
+#include "record/kind_table.h"
+#undef VG_KIND
+    VG_KIND_COUNT
+};
+
+enum vg_kind_trait {
+    VG_TRAIT_ON_HOST = 1,
+    VG_TRAIT_OF_CONTEXT = 2,
+    VG_TRAIT_ESTIMATED = 4,
+    VG_TRAIT_HANDLE = 8,
+};
+
+/* Traits of a kind, 0 for a number that is none. */
+unsigned vg_kind_traits(unsigned kind);
+
+/* How reports call it; "unknown kind" for a number that is none. Static. */
+const char *vg_kind_text(unsigned kind);
+
+#endif

@@ -1,0 +1,258 @@
+#include "record/run_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "os/process.h"
+#include "record/format.h"
+
+int vg_run_file_directory(char *out, size_t cap)
+{
+    const char *const state = secure_getenv("XDG_STATE_HOME");
+    const char *const home = secure_getenv("HOME");
+    int length;
+    if (state && state[0] == '/')
+        length = snprintf(out, cap, "%s/vramguard", state);
+    else if (home && home[0] == '/')
+        length = snprintf(out, cap, "%s/.local/state/vramguard", home);
+    else
+        return -ENOENT;
+    return (size_t)length < cap ? 0 : -ENAMETOOLONG;
+}
+
+/* gmtime_r reads no time zone file and takes no lock, so names are in UTC. */
+static void add_time(struct vg_text *text, uint64_t realtime_ns)
+{
+    const time_t seconds = (time_t)(realtime_ns / 1000000000);
+    struct tm tm;
+    if (gmtime_r(&seconds, &tm))
+        vg_text_addf(text, "%04d%02d%02d-%02d%02d%02d", tm.tm_year + 1900, tm.tm_mon + 1,
+                     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static void add_file_name_part(struct vg_text *text, const char *part)
+{
+    for (; *part; part++)
+        vg_text_add_bytes(text, *part == '/' || *part == ' ' ? "_" : part, 1);
+}
+
+static void add_expansion(struct vg_text *text, char letter, uint64_t start_realtime_ns)
+{
+    char name[65] = "";
+    switch (letter) {
+    case 'p': vg_text_addf(text, "%d", (int)getpid()); break;
+    case 't': add_time(text, start_realtime_ns); break;
+    case 'h':
+        gethostname(name, sizeof name - 1);
+        add_file_name_part(text, name);
+        break;
+    case 'e':
+        vg_process_exe_name(name, sizeof name);
+        add_file_name_part(text, name);
+        break;
+    case '%': vg_text_add(text, "%"); break;
+    default:
+        vg_text_add(text, "%");
+        vg_text_add_bytes(text, &letter, 1);
+        break;
+    }
+}
+
+int vg_run_file_expand(const char *path_template, uint64_t start_realtime_ns, char *out, size_t cap)
+{
+    struct vg_text text = vg_text_over(out, cap);
+    for (const char *p = path_template; *p; p++) {
+        if (*p == '%' && p[1])
+            add_expansion(&text, *++p, start_realtime_ns);
+        else
+            vg_text_add_bytes(&text, p, 1);
+    }
+    return text.truncated ? -ENAMETOOLONG : 0;
+}
+
+/* mkdir -p. Mode 0700 for every directory made (XDG Base Directory Specification). */
+static int make_directories(char *path)
+{
+    if (access(path, F_OK) == 0)
+        return 0;
+    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = '\0';
+        const int result = mkdir(path, 0700);
+        const int error = result == 0 || errno == EEXIST ? 0 : -errno;
+        if (slash)
+            *slash = '/';
+        /* A parent that cannot be made but exists (EROFS, EACCES) is not the last word. */
+        if (!slash)
+            return access(path, F_OK) == 0 ? 0 : error;
+    }
+}
+
+static int make_absolute(char *path, size_t cap)
+{
+    /* Static, here and below: the stack can be a small one, and files are made under a lock. */
+    static char relative[4096], directory[4096];
+    if (path[0] == '/')
+        return 0;
+    if (strlen(path) >= sizeof relative || !getcwd(directory, sizeof directory))
+        return -ENAMETOOLONG;
+    strcpy(relative, path);
+    return (size_t)snprintf(path, cap, "%s/%s", directory, relative) < cap ? 0 : -ENAMETOOLONG;
+}
+
+static int create_unused(char *path, size_t cap)
+{
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+    static char stem[4096];
+    snprintf(stem, sizeof stem, "%s", path);
+    const size_t length = strlen(stem), suffix = strlen(VG_RUN_FILE_SUFFIX);
+    const bool has_suffix =
+        length > suffix && strcmp(stem + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
+    if (has_suffix)
+        stem[length - suffix] = '\0';
+    struct stat status;
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return -EEXIST; /* a device, a link: beside it is not what was meant */
+    for (int attempt = 1; attempt < 1000; attempt++) {
+        if (attempt > 1 && (size_t)snprintf(path, cap, "%s-%d%s", stem, attempt,
+                                            has_suffix ? VG_RUN_FILE_SUFFIX : "") >= cap)
+            return -ENAMETOOLONG;
+        const int fd = open(path, flags, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd >= 0 ? fd : -errno;
+    }
+    return -EEXIST;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, char *out, size_t cap)
+{
+    int error;
+    if (path_template[0]) {
+        error = vg_run_file_expand(path_template, start_realtime_ns, out, cap);
+        if (!error)
+            error = make_absolute(out, cap);
+    } else {
+        error = vg_run_file_directory(out, cap);
+        if (!error)
+            error = make_directories(out);
+    }
+    if (!error && is_directory(out)) {
+        const size_t length = strlen(out);
+        error = vg_run_file_expand("/%t-%e-%p" VG_RUN_FILE_SUFFIX, start_realtime_ns, out + length,
+                                   cap - length);
+    }
+    return error ? error : create_unused(out, cap);
+}
+
+/* What decides whether a file may be removed. Read field by field: a whole header is more than a
+ * small thread's stack holds. */
+struct writer {
+    char magic[8];
+    struct vg_process_id id;
+    uint32_t end;
+    uint64_t start_realtime_ns;
+    char host[sizeof((struct vg_file_header *)0)->host];
+};
+
+static bool read_writer(const char *path, struct writer *out)
+{
+#define READ(field, from)                                                                          \
+    (pread(fd, &out->field, sizeof out->field, offsetof(struct vg_file_header, from)) ==           \
+     (ssize_t)sizeof out->field)
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    const bool complete = READ(magic, magic) && READ(id.pid, pid) &&
+                          READ(id.start_ticks, start_ticks) && READ(end, end) &&
+                          READ(start_realtime_ns, start_realtime_ns) && READ(host, host);
+#undef READ
+    close(fd);
+    return complete && memcmp(out->magic, VG_FILE_MAGIC, sizeof out->magic) == 0;
+}
+
+/* A home may be shared by machines and containers: whether a process of another host lives cannot
+ * be seen here. A run of it that has no end counts as alive for a month. */
+static bool may_live_elsewhere(const struct writer *writer)
+{
+    const uint64_t month_ns = UINT64_C(30) * 24 * 3600 * 1000000000;
+    char host[sizeof writer->host] = "";
+    gethostname(host, sizeof host - 1);
+    const uint64_t now_ns = vg_clock_ns(CLOCK_REALTIME);
+    return strncmp(host, writer->host, sizeof host) != 0 &&
+           writer->start_realtime_ns + month_ns > now_ns;
+}
+
+/* Is the process that writes `path` still alive? Files that are not ours count as alive, so that
+ * they are never removed. */
+static bool in_use(const char *path)
+{
+    struct writer writer = { .end = VG_END_NONE };
+    if (!read_writer(path, &writer))
+        return true;
+    if (writer.end != VG_END_NONE)
+        return false;
+    return may_live_elsewhere(&writer) || vg_process_alive(&writer.id);
+}
+
+static bool is_run_file(const char *name)
+{
+    const size_t length = strlen(name), suffix = strlen(VG_RUN_FILE_SUFFIX);
+    return length > suffix && strcmp(name + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
+}
+
+/* Counts the run files and finds the one whose name sorts first: names begin with their time. */
+static unsigned find_oldest(DIR *directory, const char *after, char *out, size_t cap)
+{
+    unsigned count = 0;
+    out[0] = '\0';
+    rewinddir(directory);
+    for (const struct dirent *entry; (entry = readdir(directory));) {
+        if (!is_run_file(entry->d_name))
+            continue;
+        count++;
+        if (strcmp(entry->d_name, after) > 0 && (!out[0] || strcmp(entry->d_name, out) < 0))
+            snprintf(out, cap, "%s", entry->d_name);
+    }
+    return count;
+}
+
+void vg_run_file_prune(unsigned keep)
+{
+    static char path[4096];
+    char name[256], after[256] = "";
+    if (keep == 0 || vg_run_file_directory(path, sizeof path) != 0)
+        return;
+    DIR *const directory = opendir(path); /* the one place that uses malloc: once per process */
+    if (!directory)
+        return;
+    const size_t length = strlen(path);
+    /* A few files too many are left for a while, so that most runs only count them; and one process
+     * at a time prunes, so that together they do not remove more than each means to. */
+    unsigned count = find_oldest(directory, after, name, sizeof name);
+    if (count > keep + keep / 8 && flock(dirfd(directory), LOCK_EX | LOCK_NB) == 0) {
+        while (count > keep && name[0]) {
+            snprintf(path + length, sizeof path - length, "/%s", name);
+            if (in_use(path) || unlink(path) != 0)
+                memcpy(after, name, sizeof after); /* alive, or not ours: look behind it */
+            count = find_oldest(directory, after, name, sizeof name);
+        }
+    }
+    closedir(directory);
+}

@@ -1,0 +1,360 @@
+#include "shared/registry.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/signal_block.h"
+#include "base/size.h"
+#include "shared/reclaim_slot.h"
+
+#define MAGIC "VRAMREG\n"
+
+enum { VERSION = 3, SLOT_COUNT = 1023 };
+
+/* `owner` is 0 for a free slot, else vg_process_owner: one word, so that a slot is claimed and
+ * identified by a single compare-and-swap. */
+struct slot {
+    _Atomic uint64_t owner;
+    _Atomic uint64_t held_bytes;
+    _Atomic uint64_t reserved_bytes;    /* promised to it, what it holds included */
+    _Atomic uint64_t reserved_until_ns; /* CLOCK_MONOTONIC */
+    struct vg_reclaim_slot ask;
+};
+
+struct vg_registry_file {
+    struct vg_shared_head head;
+    struct slot slots[SLOT_COUNT];
+    struct vg_queue queue;
+};
+
+_Static_assert(sizeof(struct slot) == 64, "one cache line");
+
+static const struct vg_shared_layout layout = { .magic = MAGIC,
+                                                .version = VERSION,
+                                                .slot_bytes = sizeof(struct slot),
+                                                .size_bytes = sizeof(struct vg_registry_file) };
+
+/* For a process that is not registered: nobody reads the one; the other orders its own threads. */
+static _Atomic uint64_t nobody_reads_this;
+static struct vg_queue own_queue;
+
+/* What was asked of the slot's last owner. */
+static void forget_questions(struct vg_reclaim_slot *ask)
+{
+    atomic_store(&ask->listens, 0);
+    atomic_store(&ask->asker, 0);
+    atomic_store(&ask->gave_mib, 0);
+    atomic_store(&ask->answered, atomic_load(&ask->asked));
+}
+
+/* Takes the first slot that `may_take` allows. */
+static struct slot *claim_first(struct vg_registry_file *file, uint64_t own,
+                                bool (*may_take)(uint64_t owner, uint64_t own))
+{
+    for (int i = 0; i < SLOT_COUNT; i++) {
+        struct slot *const slot = &file->slots[i];
+        uint64_t owner = atomic_load(&slot->owner);
+        if (may_take(owner, own) && atomic_compare_exchange_strong(&slot->owner, &owner, own)) {
+            atomic_store(&slot->held_bytes, 0);
+            forget_questions(&slot->ask);
+            if (owner != own) /* `vramguard run` reserves for the program that it becomes */
+                atomic_store(&slot->reserved_bytes, 0);
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static bool is_free(uint64_t owner, uint64_t own)
+{
+    return owner == 0 || owner == own;
+}
+
+static bool is_own(uint64_t owner, uint64_t own)
+{
+    return owner == own;
+}
+
+static bool is_abandoned(uint64_t owner, uint64_t own)
+{
+    return is_free(owner, own) || !vg_process_owner_alive(owner);
+}
+
+/* Whether an owner lives costs a look into /proc, which many processes that start together would
+ * all take for all of them: only when no slot is free. */
+static struct slot *claim_slot(struct vg_registry_file *file)
+{
+    static bool (*const ways[])(uint64_t, uint64_t) = { is_own, is_free, is_abandoned };
+    const uint64_t own = vg_process_owner_self();
+    struct slot *slot = NULL;
+    for (size_t i = 0; own != 0 && !slot && i < sizeof ways / sizeof ways[0]; i++)
+        slot = claim_first(file, own, ways[i]);
+    return slot;
+}
+
+void vg_registry_join(const char *uuid, struct vg_registration *out)
+{
+    struct vg_signal_block shield;
+    *out = (struct vg_registration){ .held_bytes = &nobody_reads_this, .queue = &own_queue };
+    if (!uuid[0] && atomic_load(&own_queue.last_ticket) != 0)
+        memset(&own_queue, 0, sizeof own_queue); /* a forked child's: its parent's threads */
+    if (!uuid[0] || strchr(uuid, '/'))
+        return;
+    void *mapped;
+    int error = vg_signal_block_begin(&shield) ? vg_shared_map(uuid, &layout, &mapped) : -EAGAIN;
+    if (!error) {
+        struct vg_registry_file *const file = mapped;
+        struct slot *const slot = claim_slot(file);
+        if (slot) {
+            out->file = file;
+            out->held_bytes = &slot->held_bytes;
+            out->queue = &file->queue;
+        } else {
+            error = -ENOSPC;
+            munmap(file, sizeof *file);
+        }
+    }
+    if (error)
+        vg_warn_once(VG_FAULT_REGISTRY,
+                     "cannot use /dev/shm/vramguard-%u (%s): no waiting in turns with others, and "
+                     "reports will not tell which other processes are guarded",
+                     (unsigned)geteuid(), vg_shared_reason(error));
+    vg_signal_block_end(&shield);
+}
+
+static struct slot *slot_of(const struct vg_registration *registration)
+{
+    return (struct slot *)((uintptr_t)registration->held_bytes - offsetof(struct slot, held_bytes));
+}
+
+void vg_registry_leave(struct vg_registration *registration)
+{
+    if (!registration->file)
+        return;
+    struct slot *const slot = slot_of(registration);
+    /* Another exit handler may still free memory; by then the slot may be another process's. */
+    registration->file = NULL;
+    atomic_store(&slot->ask.listens, 0);
+    __atomic_store_n(&registration->held_bytes, &nobody_reads_this, __ATOMIC_RELEASE);
+    atomic_store(&slot->held_bytes, 0);
+    atomic_store(&slot->reserved_bytes, 0);
+    atomic_store(&slot->owner, 0);
+    if (vg_queue_is_waited_for(registration->queue))
+        vg_queue_tell_freed(registration->queue);
+}
+
+void vg_registry_reserve(const struct vg_registration *registration, uint64_t bytes,
+                         uint64_t until_ns)
+{
+    if (!registration->file)
+        return;
+    struct slot *const slot = slot_of(registration);
+    atomic_store(&slot->reserved_until_ns, until_ns);
+    atomic_store(&slot->reserved_bytes, bytes);
+    if (bytes > 0)
+        vg_queue_note_promise(registration->queue);
+}
+
+static uint64_t open_promise(const struct slot *slot, uint64_t now_ns)
+{
+    return now_ns < atomic_load(&slot->reserved_until_ns) ? atomic_load(&slot->reserved_bytes) : 0;
+}
+
+bool vg_registry_has_reserved(const struct vg_registration *registration)
+{
+    return registration->file && open_promise(slot_of(registration), vg_clock_monotonic_ns()) > 0;
+}
+
+bool vg_registry_waits(const struct vg_registry_file *file, uint64_t owner)
+{
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    for (int i = 0; i < VG_QUEUE_WAITERS; i++)
+        if (atomic_load(&file->queue.waiters[i].owner) == owner &&
+            vg_queue_in_line(&file->queue.waiters[i], now_ns))
+            return true;
+    return false;
+}
+
+static struct vg_registry_entry read_slot(const struct vg_registry_file *file, int index,
+                                          uint64_t owner, uint64_t now_ns)
+{
+    const struct slot *const slot = &file->slots[index];
+    return (struct vg_registry_entry){
+        .owner = owner,
+        .held_bytes = atomic_load(&slot->held_bytes),
+        .reserved_bytes = open_promise(slot, now_ns),
+    };
+}
+
+bool vg_registry_member(const struct vg_registry_file *file, int32_t pid,
+                        struct vg_registry_entry *out)
+{
+    for (int i = 0; file && i < SLOT_COUNT; i++) {
+        const uint64_t owner = atomic_load(&file->slots[i].owner);
+        if (owner == 0 || vg_process_owner_pid(owner) != pid || !vg_process_owner_alive(owner))
+            continue;
+        *out = read_slot(file, i, owner, vg_clock_monotonic_ns());
+        return true;
+    }
+    return false;
+}
+
+size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
+                           struct vg_registry_entry *out, size_t cap)
+{
+    const uint64_t self = vg_process_owner_self(), now_ns = vg_clock_monotonic_ns();
+    size_t count = 0;
+    for (int i = 0; file && i < SLOT_COUNT && count < cap; i++) {
+        const uint64_t owner = atomic_load(&file->slots[i].owner);
+        if (owner == 0 || (owner == self && !with_self) || !vg_process_owner_alive(owner))
+            continue;
+        out[count++] = read_slot(file, i, owner, now_ns);
+    }
+    return count;
+}
+
+/* ---- asking others to give back ---- */
+
+struct vg_reclaim_slot *vg_registry_reclaim_slot(const struct vg_registration *registration)
+{
+    return registration->file ? &slot_of(registration)->ask : NULL;
+}
+
+static void put_question(struct vg_reclaim_slot *ask, uint64_t wanted_bytes)
+{
+    atomic_store(&ask->asker, vg_process_owner_self());
+    atomic_store(&ask->wanted_bytes, wanted_bytes);
+    if (atomic_load(&ask->answered) != atomic_load(&ask->asked))
+        return; /* it is at it */
+    atomic_store(&ask->gave_mib, 0);
+    vg_queue_wake(&ask->asked);
+}
+
+unsigned vg_registry_request_reclaim(struct vg_registry_file *file, uint64_t wanted_bytes)
+{
+    const uint64_t self = vg_process_owner_self();
+    unsigned count = 0;
+    for (int i = 0; file && i < SLOT_COUNT; i++) {
+        struct slot *const slot = &file->slots[i];
+        const uint64_t owner = atomic_load(&slot->owner);
+        if (owner == 0 || owner == self || !atomic_load(&slot->ask.listens) ||
+            !vg_process_owner_alive(owner))
+            continue;
+        put_question(&slot->ask, wanted_bytes);
+        count++;
+    }
+    return count;
+}
+
+void vg_registry_measure_reclaimed(const struct vg_registry_file *file,
+                                   struct vg_registry_reclaimed *out)
+{
+    const uint64_t self = vg_process_owner_self();
+    *out = (struct vg_registry_reclaimed){ .bytes = 0 };
+    for (int i = 0; file && i < SLOT_COUNT; i++) {
+        const struct slot *const slot = &file->slots[i];
+        const uint64_t owner = atomic_load(&slot->owner);
+        if (owner == 0 || owner == self || atomic_load(&slot->ask.asker) != self)
+            continue;
+        const uint64_t bytes = atomic_load(&slot->ask.gave_mib) * VG_MIB;
+        out->pending += atomic_load(&slot->ask.listens) &&
+                        atomic_load(&slot->ask.answered) != atomic_load(&slot->ask.asked);
+        out->bytes += bytes;
+        if (bytes > out->largest_bytes) {
+            out->largest_bytes = bytes;
+            out->largest_pid = (int32_t)vg_process_owner_pid(owner);
+        }
+    }
+}
+
+struct vg_queue *vg_registry_queue(struct vg_registry_file *file)
+{
+    return &file->queue;
+}
+
+/* Does the file say that somebody may be in line? Asked without mapping it. */
+static bool is_waited_for(int directory, const char *name)
+{
+    struct stat status;
+    uint64_t waiting = 0;
+    const int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    const off_t at = offsetof(struct vg_registry_file, queue.waiting);
+    const bool is_so = fstat(fd, &status) == 0 && status.st_size == (off_t)layout.size_bytes &&
+                       pread(fd, &waiting, sizeof waiting, at) == (ssize_t)sizeof waiting &&
+                       (waiting & 1);
+    close(fd);
+    return is_so;
+}
+
+/* Copies the UUID out of the name of a GPU's file of this version. Returns whether it is one. */
+static bool is_gpu_file(const char *name, char *out_uuid, size_t cap)
+{
+    char expected[128];
+    if (strncmp(name, "GPU-", 4) != 0)
+        return false;
+    snprintf(out_uuid, cap, "%.*s", (int)strcspn(name, "."), name);
+    vg_shared_file_name(out_uuid, &layout, expected, sizeof expected);
+    return strcmp(name, expected) == 0;
+}
+
+static int visit_files(vg_registry_visit *visit, void *argument, bool only_waited_for)
+{
+    const int fd = vg_shared_directory();
+    if (fd < 0)
+        return fd;
+    DIR *const directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return -ENOMEM;
+    }
+    for (const struct dirent *entry; (entry = readdir(directory));) {
+        char uuid[64];
+        void *mapped;
+        if (!is_gpu_file(entry->d_name, uuid, sizeof uuid) ||
+            (only_waited_for && !is_waited_for(fd, entry->d_name)) ||
+            vg_shared_map(uuid, &layout, &mapped) != 0)
+            continue;
+        visit(uuid, mapped, argument);
+        munmap(mapped, sizeof(struct vg_registry_file));
+    }
+    closedir(directory);
+    return 0;
+}
+
+int vg_registry_each(vg_registry_visit *visit, void *argument)
+{
+    return visit_files(visit, argument, false);
+}
+
+int vg_registry_each_waited_for(vg_registry_visit *visit, void *argument)
+{
+    return visit_files(visit, argument, true);
+}
+
+int vg_registry_lock_decision(void)
+{
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    const int directory = vg_shared_directory();
+    if (directory < 0)
+        return directory;
+    const int fd = openat(directory, "deciding", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int error = errno;
+    close(directory);
+    if (fd < 0)
+        return -error;
+    if (fcntl(fd, F_SETLK, &whole) == 0)
+        return fd;
+    close(fd);
+    return -EAGAIN;
+}

@@ -1,0 +1,122 @@
+#include "shared/shared_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/signal_block.h"
+
+const char *vg_registry_directory;
+
+int vg_shared_directory(void)
+{
+    char path[512];
+    struct stat status;
+    if (vg_registry_directory)
+        snprintf(path, sizeof path, "%s", vg_registry_directory);
+    else
+        snprintf(path, sizeof path, "/dev/shm/vramguard-%u", (unsigned)geteuid());
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return -errno;
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 077) != 0) {
+        close(fd);
+        return -EPERM;
+    }
+    return fd;
+}
+
+/* Creates the file whole under a name of our own and links it into place, so that nobody ever maps
+ * a half-made one and nobody has to be waited for. */
+static int create_file(int directory, const char *name, const struct vg_shared_layout *layout)
+{
+    char own_name[160]; /* one thread of a process makes a file of this name */
+    snprintf(own_name, sizeof own_name, ".new-%d-%s", (int)getpid(), name);
+    unlinkat(directory, own_name, 0);
+    const int fd =
+        openat(directory, own_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    struct vg_shared_head head = { .version = layout->version, .slot_bytes = layout->slot_bytes };
+    memcpy(head.magic, layout->magic, sizeof head.magic);
+    int error = vg_signal_block_fallocate(fd, 0, layout->size_bytes);
+    if (!error && pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head)
+        error = -EIO;
+    if (!error && linkat(directory, own_name, directory, name, 0) != 0 && errno != EEXIST)
+        error = -errno;
+    unlinkat(directory, own_name, 0);
+    close(fd);
+    return error;
+}
+
+static int open_file(int directory, const char *name, const struct vg_shared_layout *layout)
+{
+    const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(directory, name, flags);
+    if (fd < 0 && errno == ENOENT) {
+        const int error = create_file(directory, name, layout);
+        if (error)
+            return error;
+        fd = openat(directory, name, flags);
+    }
+    return fd >= 0 ? fd : -errno;
+}
+
+void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout, char *out,
+                         size_t cap)
+{
+    struct stat namespace;
+    /* Containers may share /dev/shm and yet not see each other's processes, which then all look
+     * dead. PROC_PID_INIT_INO of linux/proc_ns.h is the first namespace of a machine. */
+    if (stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino != 0xEFFFFFFC)
+        snprintf(out, cap, "%s.%u-%lu", name, layout->version, (unsigned long)namespace.st_ino);
+    else
+        snprintf(out, cap, "%s.%u", name, layout->version);
+}
+
+int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void **out)
+{
+    struct stat status;
+    char file_name[128];
+    const int directory = vg_shared_directory();
+    if (directory < 0)
+        return directory;
+    vg_shared_file_name(name, layout, file_name, sizeof file_name);
+    const int fd = open_file(directory, file_name, layout);
+    close(directory);
+    if (fd < 0)
+        return fd;
+    int error = 0;
+    void *file = MAP_FAILED;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
+        status.st_size != (off_t)layout->size_bytes)
+        error = -EPROTO;
+    else
+        file = mmap(NULL, layout->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (error || file == MAP_FAILED)
+        return error ? error : -ENOMEM;
+    const struct vg_shared_head *const head = file;
+    if (memcmp(head->magic, layout->magic, sizeof head->magic) != 0 ||
+        head->version != layout->version || head->slot_bytes != layout->slot_bytes) {
+        munmap(file, layout->size_bytes);
+        return -EPROTO;
+    }
+    *out = file;
+    return 0;
+}
+
+const char *vg_shared_reason(int error)
+{
+    if (error == -EPROTO)
+        return "a file there is not what it should be";
+    if (error == -EPERM)
+        return "it must belong to this user alone, mode 0700";
+    return error == -ENOSPC ? "no room" : strerror(-error);
+}

@@ -1,0 +1,167 @@
+#include "unwind/caller.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "os/elf_symbol.h"
+
+/* Modules by the beginning of their file name; the first that fits counts. What each does at a
+ * failure was read in its source: PyTorch c10/cuda/CUDACachingAllocator.cpp; XLA and TensorFlow
+ * tsl/framework/bfc_allocator.cc; ONNX Runtime core/framework/bfc_arena.cc; RMM
+ * mr/device/arena_memory_resource.hpp; llama.cpp ggml/src/ggml-cuda/ggml-cuda.cu. */
+static const struct {
+    const char *prefix;
+    enum vg_caller caller;
+} modules[] = {
+    { "libc10_cuda", VG_CALLER_PYTORCH },
+    { "libtorch_cuda", VG_CALLER_PYTORCH }, /* older ones have the allocator in here */
+    { "xla_", VG_CALLER_ARENA },
+    { "libjax", VG_CALLER_ARENA },
+    { "pjrt_", VG_CALLER_ARENA },
+    { "libtensorflow", VG_CALLER_ARENA },
+    { "_pywrap_tensorflow", VG_CALLER_ARENA },
+    { "libonnxruntime", VG_CALLER_ARENA },
+    { "onnxruntime", VG_CALLER_ARENA },
+    { "librmm", VG_CALLER_ARENA },
+    { "libggml", VG_CALLER_ABORTING },
+    { "libllama", VG_CALLER_ABORTING },
+};
+
+/* The CUDA runtime and driver stand between the caller and us. */
+static bool is_between(const char *name)
+{
+    return strncmp(name, "libcudart", 9) == 0 || strncmp(name, "libcuda.so", 10) == 0 ||
+           strncmp(name, "libvramguard", 12) == 0;
+}
+
+static enum vg_caller caller_of(const char *name)
+{
+    for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
+        if (strncmp(name, modules[k].prefix, strlen(modules[k].prefix)) == 0)
+            return modules[k].caller;
+    return VG_CALLER_OTHER;
+}
+
+enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
+{
+    struct vg_elf_object object;
+    for (uint32_t i = 0; i < count; i++) {
+        /* A return address may lie behind the end of its function. */
+        if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
+            return VG_CALLER_OTHER;
+        const char *const name = vg_text_base_name(object.path);
+        if (!is_between(name))
+            return caller_of(name);
+    }
+    return VG_CALLER_OTHER;
+}
+
+static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    struct vg_caller_map *const map = argument;
+    (void)size;
+    if (!info->dlpi_name || map->count == sizeof map->ranges / sizeof map->ranges[0])
+        return 0;
+    const char *const name = vg_text_base_name(info->dlpi_name);
+    const bool pytorch = caller_of(name) == VG_CALLER_PYTORCH, between = is_between(name);
+    if (!pytorch && !between)
+        return 0;
+    uint64_t start = UINT64_MAX, end = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
+        const uint64_t at = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type != PT_LOAD)
+            continue;
+        start = at < start ? at : start;
+        end = at + header->p_memsz > end ? at + header->p_memsz : end;
+    }
+    map->ranges[map->count].start = start;
+    map->ranges[map->count].end = end;
+    map->ranges[map->count].between = between;
+    map->count++;
+    map->pytorch = map->pytorch || pytorch;
+    return 0;
+}
+
+void vg_caller_map_modules(struct vg_caller_map *out)
+{
+    *out = (struct vg_caller_map){ .count = 0 };
+    dl_iterate_phdr(add_to_map, out);
+}
+
+bool vg_caller_is_pytorch(const struct vg_caller_map *map, const uint64_t *frames, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = 0;
+        while (at < map->count &&
+               (frames[i] - 1 < map->ranges[at].start || frames[i] - 1 >= map->ranges[at].end))
+            at++;
+        if (at == map->count)
+            return false;
+        if (!map->ranges[at].between)
+            return true; /* the others are PyTorch's */
+    }
+    return false;
+}
+
+struct below {
+    enum vg_caller caller;
+    const uint64_t *frames;
+    uint32_t count;
+};
+
+/* One look at all objects instead of one for each frame: few have such a name. */
+static int look_below(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    const struct below *const below = argument;
+    (void)size;
+    if (!info->dlpi_name || caller_of(vg_text_base_name(info->dlpi_name)) != below->caller)
+        return 0;
+    for (uint32_t i = 0; i < below->count; i++)
+        if (vg_elf_covers(info, below->frames[i] - 1))
+            return 1;
+    return 0;
+}
+
+bool vg_caller_is_below(enum vg_caller caller, const uint64_t *frames, uint32_t count)
+{
+    struct below below = { .caller = caller, .frames = frames, .count = count };
+    return dl_iterate_phdr(look_below, &below) != 0;
+}
+
+/* Ends of the files that hold the loop, and what its function's qualified name begins with: in
+ * accelerate 0.13 to 1.15 accelerate/utils/memory.py,
+ * find_executable_batch_size.<locals>.decorator; in Lightning 1.5 to 2.5
+ * .../tuner/batch_size_scaling.py, _run_power_scaling, _run_binary_scaling. */
+static const struct {
+    const char *file, *function;
+} searches[] = {
+    { "accelerate/utils/memory.py", "find_executable_batch_size" },
+    { "/tuner/batch_size_scaling.py", "_run_" },
+};
+
+static bool is_search(const struct vg_journal_code *code)
+{
+    for (size_t i = 0; i < sizeof searches / sizeof searches[0]; i++)
+        if (vg_text_ends_with(code->texts, searches[i].file) &&
+            strncmp(vg_journal_code_name(code), searches[i].function,
+                    strlen(searches[i].function)) == 0)
+            return true;
+    return false;
+}
+
+bool vg_caller_searches_batch_size(struct vg_recorder *recorder, uint32_t stack_id)
+{
+    const struct vg_journal_stack *const stack = vg_recorder_stack_record(recorder, stack_id);
+    if (!stack)
+        return false;
+    const struct vg_journal_python *const frames = vg_journal_stack_python(stack);
+    for (uint32_t i = 0; i < stack->python_depth; i++) {
+        const struct vg_journal_code *const code =
+            vg_recorder_code_record(recorder, frames[i].code_id);
+        if (code && is_search(code))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,77 @@
+#include "unwind/python_layout.h"
+
+#include <stddef.h>
+
+/* From the headers of each version (Include/cpython/pystate.h, frameobject.h, code.h,
+ * internal/pycore_frame.h, unicodeobject.h); of 3.14 from the _Py_DebugOffsets that it publishes.
+ * Function names are qualified where the code object has them: from 3.11 on. */
+static const struct vg_python_layout layouts[] = {
+#define FRAME_OBJECT(instruction, counts)                                                          \
+    .thread_frame = 24, .holder_frame = VG_PYTHON_ABSENT, .frame_code = 32, .frame_back = 24,      \
+    .frame_instruction = instruction, .frame_entry = VG_PYTHON_ABSENT,                             \
+    .frame_owner = VG_PYTHON_ABSENT, .counter = counts, .first_line = 40, .file = 104,             \
+    .name = 112, .lines = 120, .bytecode = 0, .first_traceable = VG_PYTHON_ABSENT,                 \
+    .ascii_data = 48, .compact_data = 72, .kind_shift = 2
+    { .minor = 8, FRAME_OBJECT(104, VG_PYTHON_COUNTS_BYTES), .lines_format = VG_PYTHON_LNOTAB },
+    { .minor = 9, FRAME_OBJECT(104, VG_PYTHON_COUNTS_BYTES), .lines_format = VG_PYTHON_LNOTAB },
+    { .minor = 10, FRAME_OBJECT(96, VG_PYTHON_COUNTS_UNITS), .lines_format = VG_PYTHON_RANGES },
+#undef FRAME_OBJECT
+    {
+        .minor = 11,
+        .thread_frame = 56,
+        .holder_frame = 8,
+        .frame_code = 32,
+        .frame_back = 48,
+        .frame_instruction = 56,
+        .frame_entry = 68,
+        .frame_owner = 69,
+        .counter = VG_PYTHON_POINTS,
+        .first_line = 72,
+        .file = 112,
+        .name = 128,
+        .lines = 136,
+        .bytecode = 184,
+        .first_traceable = 168,
+        .lines_format = VG_PYTHON_LOCATIONS,
+        .ascii_data = 48,
+        .compact_data = 72,
+        .kind_shift = 2,
+    },
+#define INTERPRETER_FRAME                                                                          \
+    .frame_code = 0, .frame_back = 8, .frame_instruction = 56, .frame_entry = VG_PYTHON_ABSENT,    \
+    .counter = VG_PYTHON_POINTS, .first_line = 68, .file = 112, .name = 128, .lines = 136,         \
+    .lines_format = VG_PYTHON_LOCATIONS, .ascii_data = 40, .compact_data = 56
+    { .minor = 12,
+      INTERPRETER_FRAME,
+      .thread_frame = 56,
+      .holder_frame = 0,
+      .frame_owner = 70,
+      .bytecode = 192,
+      .first_traceable = 176,
+      .kind_shift = 2 },
+    { .minor = 13,
+      INTERPRETER_FRAME,
+      .thread_frame = 72,
+      .holder_frame = VG_PYTHON_ABSENT,
+      .frame_owner = 70,
+      .bytecode = 200,
+      .first_traceable = 184,
+      .kind_shift = 2 },
+    { .minor = 14,
+      INTERPRETER_FRAME,
+      .thread_frame = 72,
+      .holder_frame = VG_PYTHON_ABSENT,
+      .frame_owner = 74,
+      .bytecode = 208,
+      .first_traceable = 192,
+      .kind_shift = 16 },
+#undef INTERPRETER_FRAME
+};
+
+const struct vg_python_layout *vg_python_layout_of(unsigned minor)
+{
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+        if (layouts[i].minor == minor)
+            return &layouts[i];
+    return NULL;
+}

@@ -1,0 +1,78 @@
+/* Where CPython keeps what a stack is read from: one row for each minor version. */
+#ifndef VRAMGUARD_UNWIND_PYTHON_LAYOUT_H
+#define VRAMGUARD_UNWIND_PYTHON_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "unwind/python_lines.h"
+
+enum { VG_PYTHON_ABSENT = -1 };
+
+enum vg_python_counter {
+    VG_PYTHON_COUNTS_BYTES, /* an int, in bytes of bytecode */
+    VG_PYTHON_COUNTS_UNITS, /* an int, in code units of two bytes */
+    VG_PYTHON_POINTS,       /* a pointer into the bytecode */
+};
+
+/* _frameowner of pycore_frame.h (internal). */
+enum vg_python_owner {
+    VG_PYTHON_OWNED_BY_GENERATOR = 1,
+    VG_PYTHON_MARKER = 3, /* this and above: no frame of Python code, but the outer end of one call
+                             of the interpreter's loop */
+};
+
+/* Offsets in bytes. 64-bit builds with the default object header. */
+struct vg_python_layout {
+    unsigned minor; /* of CPython 3 */
+
+    /* Thread state. */
+    int16_t thread_frame; /* the innermost frame, or the structure that holds it */
+    int16_t holder_frame; /* in that structure; VG_PYTHON_ABSENT: there is none */
+
+    /* Frame. */
+    int16_t frame_code, frame_back, frame_instruction;
+    int16_t frame_entry; /* bool: the outermost frame of one call of the interpreter's loop */
+    int16_t frame_owner; /* char, enum vg_python_owner */
+    enum vg_python_counter counter;
+
+    /* Code object. */
+    int16_t first_line, file, name, lines, bytecode;
+    int16_t first_traceable; /* int, in code units: before it Python does not show the frame */
+    enum vg_python_lines_format lines_format;
+
+    /* str. */
+    int16_t ascii_data, compact_data;
+    unsigned kind_shift; /* of the bits kind:3, compact:1, ascii:1 in the word at VG_STR_STATE */
+};
+
+/* The same in all versions (Include/object.h, unicodeobject.h, bytesobject.h). */
+enum {
+    VG_OBJECT_TYPE = 8,
+    VG_STR_LENGTH = 16,
+    VG_STR_HASH = 24,
+    VG_STR_STATE = 32,
+    VG_BYTES_SIZE = 16,
+    VG_BYTES_DATA = 32,
+};
+
+/* The row of CPython 3.`minor`, NULL for versions that are not known. */
+const struct vg_python_layout *vg_python_layout_of(unsigned minor);
+
+/* Reads the interpreter's memory. */
+static inline uintptr_t vg_python_word(uintptr_t at)
+{
+    uintptr_t word;
+    memcpy(&word, (const void *)at, sizeof word);
+    return word;
+}
+
+static inline int32_t vg_python_int(uintptr_t at)
+{
+    int32_t number;
+    memcpy(&number, (const void *)at, sizeof number);
+    return number;
+}
+
+#endif

@@ -1,0 +1,174 @@
+#include "unwind/stack.h"
+
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+
+#include "base/hashing.h"
+#include "base/log.h"
+#include "os/elf_symbol.h"
+#include "unwind/python_stack.h"
+
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x)  STRINGIFY_(x)
+
+enum { OWN_FRAMES_MAX = 8, RAW_FRAMES = VG_STACK_FRAMES + OWN_FRAMES_MAX };
+
+typedef int (*backtrace_function)(void **, int);
+
+static _Atomic backtrace_function unwinder;
+static uintptr_t own_start, own_end;
+
+/* UNW_OBJ and UNW_ARCH_OBJ are how libunwind.h maps its names to the library's symbols. */
+static backtrace_function open_libunwind(const char **out_why)
+{
+    void *const library = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
+    if (!library) {
+        *out_why = dlerror();
+        return NULL;
+    }
+    backtrace_function capture;
+    int (*set_caching_policy)(unw_addr_space_t, unw_caching_policy_t);
+    unw_addr_space_t *local_space;
+    *(void **)&capture = dlsym(library, "unw_backtrace");
+    *(void **)&set_caching_policy = dlsym(library, STRINGIFY(UNW_OBJ(set_caching_policy)));
+    *(void **)&local_space = dlsym(library, STRINGIFY(UNW_OBJ(local_addr_space)));
+    if (!capture) {
+        *out_why = dlerror();
+        return NULL;
+    }
+    /* A cache for each thread, some 270 KiB: the shared one is behind a lock that all take. */
+    if (set_caching_policy && local_space)
+        set_caching_policy(*local_space, UNW_CACHE_PER_THREAD);
+    return capture;
+}
+
+static void open_unwinder(void)
+{
+    if (atomic_load_explicit(&unwinder, memory_order_acquire))
+        return;
+    struct vg_elf_object self;
+    const char *why = "unknown reason";
+    if (vg_elf_find_address((uintptr_t)&vg_stack_open, &self) == 0) {
+        /* Several threads may come here at once; all of them store the same values. */
+        __atomic_store_n(&own_start, self.start, __ATOMIC_RELAXED);
+        __atomic_store_n(&own_end, self.end, __ATOMIC_RELAXED);
+    }
+    backtrace_function capture = open_libunwind(&why);
+    if (!capture) {
+        vg_warn_once(VG_FAULT_LIBUNWIND,
+                     "cannot use libunwind (%s): stacks are captured by glibc's backtrace, at "
+                     "several times the cost",
+                     why);
+        capture = backtrace;
+        void *warm[1];
+        backtrace(warm, 1); /* loads libgcc_s now rather than inside an allocation */
+    }
+    atomic_store_explicit(&unwinder, capture, memory_order_release);
+}
+
+void vg_stack_open(struct vg_stack_choice choice)
+{
+    if (choice.native)
+        open_unwinder();
+    if (choice.python)
+        vg_python_look();
+}
+
+/* Apart: its buffer is not in the way of what comes later. */
+static __attribute__((noinline)) void capture_native(struct vg_stack *out)
+{
+    const backtrace_function capture = atomic_load_explicit(&unwinder, memory_order_acquire);
+    if (!capture)
+        return;
+    void *raw[RAW_FRAMES];
+    const int captured = capture(raw, RAW_FRAMES);
+    const uintptr_t start = __atomic_load_n(&own_start, __ATOMIC_RELAXED);
+    const uintptr_t end = __atomic_load_n(&own_end, __ATOMIC_RELAXED);
+    int first = 0;
+    while (first < captured && (uintptr_t)raw[first] >= start && (uintptr_t)raw[first] < end)
+        first++;
+    int depth = captured - first;
+    if (depth > VG_STACK_FRAMES)
+        depth = VG_STACK_FRAMES;
+    if (depth <= 0)
+        return;
+    out->depth = (uint32_t)depth;
+    out->truncated = first + depth < captured || captured == RAW_FRAMES;
+    memcpy(out->frames, raw + first, (size_t)depth * sizeof out->frames[0]);
+}
+
+void vg_stack_capture(struct vg_stack *out)
+{
+    out->depth = 0;
+    out->truncated = false;
+    if (atomic_load_explicit(&unwinder, memory_order_acquire)) {
+        capture_native(out);
+        return;
+    }
+    /* No stacks are wanted, so libunwind and its cache for each thread are not. */
+    void *raw[VG_STACK_FRAMES];
+    const int captured = backtrace(raw, VG_STACK_FRAMES);
+    out->depth = captured > 0 ? (uint32_t)captured : 0;
+    memcpy(out->frames, raw, out->depth * sizeof out->frames[0]);
+}
+
+static uint32_t record_native(const struct vg_stack *stack, struct vg_recorder *recorder)
+{
+    return vg_recorder_stack(recorder, stack->frames, stack->depth, stack->truncated);
+}
+
+/* Apart, so that the common case needs no room for the records. */
+static __attribute__((noinline)) uint32_t record_new(const struct vg_stack *stack,
+                                                     const struct vg_python_stack *python,
+                                                     uint64_t hash, struct vg_recorder *recorder)
+{
+    struct vg_journal_python frames[VG_PYTHON_FRAMES];
+    const struct vg_recorder_frames added = {
+        .native = stack->frames,
+        .depth = stack->depth,
+        .python = frames,
+        .python_depth = vg_python_resolve(python, recorder, stack->frames, stack->depth,
+                                          stack->truncated, frames),
+        .truncated = stack->truncated || python->truncated,
+    };
+    return vg_recorder_add_stack(recorder, hash, &added);
+}
+
+/* Apart, so that the unwinder has what room a small stack has. */
+static __attribute__((noinline)) uint32_t record_with_python(struct vg_stack *stack,
+                                                             struct vg_recorder *recorder)
+{
+    struct vg_python_stack python;
+    vg_python_capture(&python);
+    if (python.depth == 0) {
+        /* Python may have been loaded since the last look, which is worth while now and then. */
+        const uint64_t hash = vg_hash_words(stack->frames, stack->depth);
+        const uint32_t known = stack->depth ? vg_recorder_find_stack(recorder, hash) : 0;
+        if (known)
+            return known;
+        if (vg_python_look())
+            vg_python_capture(&python);
+        if (python.depth == 0)
+            return record_native(stack, recorder);
+    }
+    const uint64_t hash = vg_python_hash(&python, vg_hash_words(stack->frames, stack->depth));
+    const uint32_t known = vg_recorder_find_stack(recorder, hash);
+    const uint32_t id = known ? known : record_new(stack, &python, hash, recorder);
+    stack->truncated = stack->truncated || python.truncated;
+    return id;
+}
+
+uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
+                       struct vg_stack *out)
+{
+    out->depth = 0;
+    out->truncated = false;
+    if (choice.native)
+        capture_native(out);
+    return choice.python ? record_with_python(out, recorder) : record_native(out, recorder);
+}

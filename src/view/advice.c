@@ -1,0 +1,393 @@
+#include "view/advice.h"
+
+#include "analyze/account.h"
+#include "analyze/torch_facts.h"
+#include "base/amount.h"
+#include "view/advice_own.h"
+#include "view/advice_text.h"
+#include "view/advice_torch.h"
+
+/* A context takes some hundred MiB, loaded modules and libraries come on top: calls that name no
+ * amount and fail with less free than this failed for lack of it. */
+#define HEADROOM_BYTES VG_GIB
+
+/* ---- the user wanted it ---- */
+
+static bool injected_applies(const struct vg_oom_report *s)
+{
+    return s->refused_by == VG_REFUSED_BY_INJECT;
+}
+
+static void injected_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "injected by VRAMGUARD_INJECT=\"%s\": this was allocation number %llu of the "
+                 "process; the driver was not asked.",
+                 s->injected_rule, (unsigned long long)s->injected_number);
+}
+
+static void injected_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    (void)s;
+    vg_text_add(out,
+                "nothing, when the program went on as it should; to run without such "
+                "failures: unset VRAMGUARD_INJECT");
+}
+
+/* ---- the user's own limit ---- */
+
+static void limit_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_addf(out, "VRAMGUARD_LIMIT allows %s %s of this GPU",
+                 s->limit_shared ? "the processes that share it" : "this process",
+                 VG_AMOUNT(s->limit_bytes));
+    if (vg_amount_known(s->asked_bytes) && s->asked_bytes > s->limit_bytes)
+        vg_text_addf(out, ", less than the %s asked for at once", VG_AMOUNT(s->asked_bytes));
+    else if (s->limit_left_bytes < s->limit_bytes)
+        vg_text_addf(out, ", of which %s are taken",
+                     VG_AMOUNT(s->limit_bytes - s->limit_left_bytes));
+    if (vg_amount_known(s->device.free_bytes))
+        vg_text_addf(out, "; the GPU itself has %s free", VG_AMOUNT(s->device.free_bytes));
+    vg_text_add(out, ".");
+}
+
+static void limit_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
+    if (vg_torch_runs_python(s))
+        vg_text_add(out,
+                    "a smaller batch, dtype=torch.float16 (halves 4-byte weights) or quantised "
+                    "weights");
+    else
+        vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+    vg_advice_add_halving(out, s);
+}
+
+/* ---- the request alone is too large ---- */
+
+static bool impossible_applies(const struct vg_oom_report *s)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    return vg_amount_known(s->asked_bytes) && a.total_bytes != VG_BYTES_UNKNOWN &&
+           s->asked_bytes >
+               a.total_bytes -
+                   vg_advice_or_zero(a.context_bytes < a.total_bytes ? a.context_bytes : 0);
+}
+
+static void impossible_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    if (s->asked_bytes > a.total_bytes)
+        vg_text_addf(out,
+                     "the %s asked for in one piece are more than the whole GPU has (%s); no "
+                     "waiting and no freeing makes them fit.",
+                     VG_AMOUNT(s->asked_bytes), VG_AMOUNT(a.total_bytes));
+    else
+        vg_text_addf(out,
+                     "the %s asked for and this process's context and libraries (%s) are together "
+                     "more than the whole GPU has (%s).",
+                     VG_AMOUNT(s->asked_bytes), VG_AMOUNT(a.context_bytes),
+                     VG_AMOUNT(a.total_bytes));
+}
+
+static void impossible_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    if (vg_torch_runs_python(s))
+        vg_text_add(out,
+                    "ask for less: a smaller batch, dtype=torch.float16 (halves 4-byte weights) "
+                    "or quantised weights; or spread the model over GPUs and host memory: "
+                    "device_map=\"auto\"");
+    else
+        vg_text_add(out, "ask for less at once, or split the data over several GPUs");
+}
+
+/* ---- there was enough ---- */
+
+static bool other_limit_applies(const struct vg_oom_report *s)
+{
+    if (!vg_amount_known(s->device.free_bytes))
+        return false;
+    if (!vg_amount_known(s->asked_bytes))
+        return s->device.free_bytes >= HEADROOM_BYTES;
+    return s->device.free_bytes >= s->asked_bytes;
+}
+
+static bool host_is_short(const struct vg_oom_report *s)
+{
+    if (vg_amount_known(s->host_available_bytes) && s->host_available_bytes < 256 * VG_MIB)
+        return true;
+    return vg_amount_known(s->cgroup_limit_bytes) && vg_amount_known(s->cgroup_used_bytes) &&
+           s->cgroup_used_bytes + 256 * VG_MIB > s->cgroup_limit_bytes;
+}
+
+static void other_limit_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    if (vg_amount_known(s->asked_bytes))
+        vg_text_addf(out, "%s are free, enough for the %s asked for, so another limit was met: ",
+                     VG_AMOUNT(s->device.free_bytes), VG_AMOUNT(s->asked_bytes));
+    else
+        vg_text_addf(out,
+                     "%s are free, so another limit was met: ", VG_AMOUNT(s->device.free_bytes));
+    if (host_is_short(s))
+        vg_text_add(out, "host memory is used up (see Host below).");
+    else
+        vg_text_add(out,
+                    "free memory in pieces that are too small, the address space, or an MPS "
+                    "limit; which of them is unknown.");
+}
+
+static void other_limit_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    if (host_is_short(s)) {
+        vg_text_add(out, "free host memory or raise the control group's limit");
+        return;
+    }
+    vg_text_add(out, "look at `ulimit -v` and CUDA_MPS_PINNED_DEVICE_MEM_LIMIT; ");
+    if (vg_torch_runs_python(s))
+        vg_text_add(out, "against small pieces PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True");
+    else
+        vg_text_add(out, "against small pieces allocate large blocks first");
+}
+
+/* ---- several guarded programs load at once ---- */
+
+static bool load_race_applies(const struct vg_oom_report *s)
+{
+    uint64_t deficit;
+    unsigned waiting = 0;
+    for (uint32_t i = 0; i < s->process_count; i++)
+        waiting += (s->processes[i].flags & VG_PROCESS_GUARDED) &&
+                   (s->processes[i].flags & VG_PROCESS_WAITING);
+    return waiting > 0 && vg_advice_lacks_memory(s, &deficit) &&
+           vg_advice_or_zero(vg_advice_account(s).others_bytes) >= deficit;
+}
+
+static void load_race_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    unsigned waiting = 0;
+    for (uint32_t i = 0; i < s->process_count; i++)
+        waiting += (s->processes[i].flags & VG_PROCESS_WAITING) != 0;
+    vg_text_addf(out,
+                 "other processes hold %s of this GPU and %u of them %s for more memory just as "
+                 "this one does: several programs grow at the same time.",
+                 VG_AMOUNT(vg_advice_account(s).others_bytes), waiting,
+                 waiting == 1 ? "waits" : "wait");
+}
+
+static void load_race_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_add(out,
+                "start them one after the other; VRAMGUARD_NEED=SIZE makes each wait for its turn");
+    vg_advice_add_other_gpu(out, s);
+}
+
+/* ---- other processes hold what is missing ---- */
+
+static bool co_tenant_applies(const struct vg_oom_report *s)
+{
+    uint64_t deficit;
+    return vg_advice_lacks_memory(s, &deficit) &&
+           vg_advice_or_zero(vg_advice_account(s).others_bytes) >= deficit;
+}
+
+static bool is_other(const struct vg_report_account *a, uint32_t i)
+{
+    return (int32_t)i != a->self_process;
+}
+
+/* The smallest single process whose memory would suffice; NULL when it takes several. */
+static const struct vg_oom_process *sufficient_process(const struct vg_oom_report *s)
+{
+    const uint64_t deficit = vg_report_deficit(s);
+    const struct vg_oom_process *best = NULL;
+    const struct vg_report_account a = vg_advice_account(s);
+    for (uint32_t i = 0; i < s->process_count; i++) {
+        const struct vg_oom_process *const p = &s->processes[i];
+        if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes >= deficit &&
+            (!best || p->bytes < best->bytes))
+            best = p;
+    }
+    return best;
+}
+
+/* The process with the most memory, NULL when no amount is known. */
+static const struct vg_oom_process *largest_process(const struct vg_oom_report *s)
+{
+    const struct vg_oom_process *best = NULL;
+    const struct vg_report_account a = vg_advice_account(s);
+    for (uint32_t i = 0; i < s->process_count; i++) {
+        const struct vg_oom_process *const p = &s->processes[i];
+        if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes > 0 &&
+            (!best || p->bytes > best->bytes))
+            best = p;
+    }
+    return best;
+}
+
+static void co_tenant_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    const struct vg_oom_process *const one = sufficient_process(s);
+    if (one) {
+        vg_advice_add_process(out, s, one);
+        vg_text_addf(out, " holds %s; without it this would fit.", VG_AMOUNT(one->bytes));
+        return;
+    }
+    const struct vg_oom_process *const largest = largest_process(s);
+    vg_text_addf(out, "other processes hold %s together",
+                 VG_AMOUNT(vg_advice_account(s).others_bytes));
+    if (largest) {
+        vg_text_add(out, ", the most of it ");
+        vg_advice_add_process(out, s, largest);
+        vg_text_addf(out, " with %s", VG_AMOUNT(largest->bytes));
+    }
+    vg_text_add(out, "; without them this would fit.");
+}
+
+static void co_tenant_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    const struct vg_oom_process *const one = sufficient_process(s);
+    vg_text_addf(out, "stop %s, or wait longer for %s: VRAMGUARD_POLICY=trim,wait=10m",
+                 one ? "it" : "some of them", one ? "it" : "them");
+    vg_advice_add_other_gpu(out, s);
+    vg_advice_add_framework(out, one ? one : largest_process(s));
+    vg_advice_add_halving(out, s);
+}
+
+/* ---- used, but by whom? ---- */
+
+static bool unknown_owner_applies(const struct vg_oom_report *s)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    uint64_t deficit;
+    if (!vg_advice_lacks_memory(s, &deficit) || a.total_bytes == VG_BYTES_UNKNOWN ||
+        a.rest_bytes < 0)
+        return false;
+    /* An eighth of the device: less than that are contexts and the driver's own needs. */
+    return (uint64_t)a.rest_bytes >= deficit && (uint64_t)a.rest_bytes >= a.total_bytes / 8;
+}
+
+static void unknown_owner_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    const char *const amount = VG_AMOUNT((uint64_t)a.rest_bytes);
+    if (a.rest == VG_REST_NO_NVML)
+        vg_text_addf(out,
+                     "%s of this GPU are used by other processes or by contexts; whose they are "
+                     "is unknown, as NVML (libnvidia-ml.so.1) %s.",
+                     amount, s->nvml_available ? "does not tell" : "is not available");
+    else if (a.rest == VG_REST_NO_CONTEXT)
+        vg_text_addf(out,
+                     "%s of this GPU belong to this process's context and libraries or to nobody "
+                     "that NVML knows; how much to which is unknown.",
+                     amount);
+    else
+        vg_text_addf(out,
+                     "%s of this GPU are used by no process that NVML lists: one that is just "
+                     "ending, or one of another container.",
+                     amount);
+}
+
+static void unknown_owner_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_add(out, "see who has the GPU open, on the host and as root: fuser -v /dev/nvidia*");
+    vg_advice_add_other_gpu(out, s);
+}
+
+/* ---- a context or a module did not fit ---- */
+
+static bool headroom_applies(const struct vg_oom_report *s)
+{
+    return !vg_amount_known(s->asked_bytes) && vg_amount_known(s->device.free_bytes);
+}
+
+static void headroom_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    const struct vg_oom_process *const largest = largest_process(s);
+    vg_text_addf(out, "%s needs memory on the GPU, some hundred MiB for a context, and %s are free",
+                 s->api[0] ? s->api : "the call", VG_AMOUNT(s->device.free_bytes));
+    if (largest) {
+        vg_text_add(out, "; ");
+        vg_advice_add_process(out, s, largest);
+        vg_text_addf(out, " holds %s", VG_AMOUNT(largest->bytes));
+    }
+    vg_text_add(out, ".");
+}
+
+static void headroom_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_add(out, "leave 0.5 to 1 GiB of the GPU free for contexts, modules and libraries");
+    vg_advice_add_other_gpu(out, s);
+    vg_advice_add_framework(out, largest_process(s));
+}
+
+/* ---- nothing was measured ---- */
+
+static bool applies_always(const struct vg_oom_report *s)
+{
+    (void)s;
+    return true;
+}
+
+static void unknown_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    if (vg_amount_known(s->device.free_bytes))
+        vg_text_addf(out, "unknown: %s are free, and how much there is in all is not known.",
+                     VG_AMOUNT(s->device.free_bytes));
+    else
+        vg_text_add(out, "unknown: how much of the GPU was free could not be measured.");
+}
+
+static void unknown_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_add(out, "see what uses the GPU: nvidia-smi");
+    vg_advice_add_other_gpu(out, s);
+}
+
+static const struct vg_advice_row injected = { "injected", injected_applies, injected_cause,
+                                               injected_advice };
+static const struct vg_advice_row limit = { "limit", vg_report_is_limited, limit_cause,
+                                            limit_advice };
+static const struct vg_advice_row impossible = { "impossible", impossible_applies, impossible_cause,
+                                                 impossible_advice };
+static const struct vg_advice_row other_limit = { "other-limit", other_limit_applies,
+                                                  other_limit_cause, other_limit_advice };
+static const struct vg_advice_row load_race = { "load-race", load_race_applies, load_race_cause,
+                                                load_race_advice };
+static const struct vg_advice_row co_tenant = { "co-tenant", co_tenant_applies, co_tenant_cause,
+                                                co_tenant_advice };
+static const struct vg_advice_row unknown_owner = { "unknown-owner", unknown_owner_applies,
+                                                    unknown_owner_cause, unknown_owner_advice };
+static const struct vg_advice_row headroom = { "no-headroom", headroom_applies, headroom_cause,
+                                               headroom_advice };
+static const struct vg_advice_row unknown = { "unknown", applies_always, unknown_cause,
+                                              unknown_advice };
+
+/* load_race comes before its general case, co_tenant, which would hide it; model_size before all
+ * that would let the program get a little further only. */
+static const struct vg_advice_row *const rows[] = {
+    &injected,
+    &limit,
+    &impossible,
+    &other_limit,
+    &vg_advice_model_size,
+    &vg_advice_idle_pool,
+    &load_race,
+    &co_tenant,
+    &unknown_owner,
+    &headroom,
+    &vg_advice_wide_load,
+    &vg_advice_growing_site,
+    &vg_advice_fragments,
+    &vg_advice_own_context,
+    &vg_advice_own_site,
+    &vg_advice_own_total,
+    &unknown,
+};
+
+const struct vg_advice_row *vg_advice_find(const struct vg_oom_report *report)
+{
+    size_t i = 0;
+    while (!rows[i]->applies(report))
+        i++;
+    return rows[i];
+}

@@ -1,0 +1,127 @@
+#include "view/advice_own.h"
+
+#include "analyze/account.h"
+#include "analyze/torch_facts.h"
+#include "base/amount.h"
+#include "view/advice_text.h"
+
+/* ---- pools keep what nothing uses ---- */
+
+/* Reserved by pools and graphs, used by no allocation. */
+static uint64_t idle_bytes(const struct vg_oom_report *s)
+{
+    uint64_t idle = 0;
+    if (vg_amount_known(s->pool_reserved_bytes) && s->pool_reserved_bytes > s->pool_used_bytes)
+        idle += s->pool_reserved_bytes - s->pool_used_bytes;
+    if (vg_amount_known(s->graph_reserved_bytes) && s->graph_reserved_bytes > s->graph_used_bytes)
+        idle += s->graph_reserved_bytes - s->graph_used_bytes;
+    return idle;
+}
+
+static bool idle_pool_applies(const struct vg_oom_report *s)
+{
+    uint64_t deficit;
+    return vg_advice_lacks_memory(s, &deficit) && idle_bytes(s) >= deficit;
+}
+
+static void idle_pool_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "memory pools and graphs of this process keep %s that none of their allocations "
+                 "uses; given back, this would fit.",
+                 VG_AMOUNT(idle_bytes(s)));
+}
+
+static void idle_pool_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    if (s->action_count == 0)
+        vg_text_add(out, "give it back when memory is short: VRAMGUARD_POLICY=trim; or ");
+    vg_text_add(out,
+                "lower the pool's release threshold, or trim it between phases: "
+                "cudaMemPoolTrimTo, cudaDeviceGraphMemTrim");
+}
+
+/* ---- this process itself ---- */
+
+static bool context_applies(const struct vg_oom_report *s)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    uint64_t deficit;
+    return vg_advice_lacks_memory(s, &deficit) && vg_amount_known(a.context_bytes) &&
+           a.context_bytes >= deficit && a.context_bytes > vg_advice_or_zero(a.tracked_bytes);
+}
+
+static void context_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    vg_text_addf(out,
+                 "of the %s that this process holds only %s are allocations vramguard saw; %s are "
+                 "contexts, loaded modules and libraries (NCCL, cuBLAS).",
+                 VG_AMOUNT(vg_advice_or_zero(a.tracked_bytes) + a.kept_bytes + a.context_bytes),
+                 VG_AMOUNT(a.tracked_bytes), VG_AMOUNT(a.context_bytes));
+}
+
+static void context_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    (void)s;
+    vg_text_add(out,
+                "run fewer processes per GPU and load modules when they are used: "
+                "CUDA_MODULE_LOADING=LAZY");
+}
+
+static bool site_applies(const struct vg_oom_report *s)
+{
+    uint64_t deficit;
+    return vg_advice_lacks_memory(s, &deficit) && s->site_count > 0 &&
+           s->sites[0].label[0] != '\0' && vg_amount_known(s->sites[0].bytes) &&
+           vg_amount_known(s->live_bytes) && s->sites[0].bytes >= deficit &&
+           s->sites[0].bytes > s->live_bytes / 2 && (s->site_count > 1 || s->other_site_count > 0);
+}
+
+static void site_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    vg_text_addf(out, "this process itself; one place holds %s of its %s: ",
+                 VG_AMOUNT(s->sites[0].bytes), VG_AMOUNT(s->live_bytes));
+    vg_advice_add_label(out, s->sites[0].label);
+    vg_text_add(out, ".");
+}
+
+static bool own_applies(const struct vg_oom_report *s)
+{
+    uint64_t deficit;
+    return vg_advice_lacks_memory(s, &deficit) && vg_amount_known(s->device.total_bytes) &&
+           vg_amount_known(s->live_bytes);
+}
+
+static void own_cause(const struct vg_oom_report *s, struct vg_text *out)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    const uint64_t own =
+        vg_advice_or_zero(a.tracked_bytes) + a.kept_bytes + vg_advice_or_zero(a.context_bytes);
+    vg_text_addf(out, "this process itself holds %s of %s; the %s asked for ", VG_AMOUNT(own),
+                 VG_AMOUNT(a.total_bytes), VG_AMOUNT(s->asked_bytes));
+    if (own + s->asked_bytes > a.total_bytes)
+        vg_text_add(out, "make it more than the whole GPU has.");
+    else
+        vg_text_addf(out, "are %s more than what is left.", VG_AMOUNT(vg_report_deficit(s)));
+}
+
+static void own_advice(const struct vg_oom_report *s, struct vg_text *out)
+{
+    if (vg_torch_runs_python(s))
+        vg_text_add(out,
+                    "a smaller batch; dtype=torch.float16 halves 4-byte weights; "
+                    "device_map=\"auto\" spreads a model over GPUs and host memory");
+    else
+        vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+    vg_advice_add_larger_gpu(out, s);
+}
+
+const struct vg_advice_row vg_advice_idle_pool = { "idle-pool", idle_pool_applies, idle_pool_cause,
+                                                   idle_pool_advice };
+const struct vg_advice_row vg_advice_own_context = { "own-context", context_applies, context_cause,
+                                                     context_advice };
+const struct vg_advice_row vg_advice_own_site = { "own-site", site_applies, site_cause,
+                                                  own_advice };
+const struct vg_advice_row vg_advice_own_total = { "own-total", own_applies, own_cause,
+                                                   own_advice };

@@ -1,0 +1,125 @@
+#include "view/advice_text.h"
+
+#include <string.h>
+
+#include "analyze/label.h"
+#include "base/command_name.h"
+#include "view/wrap.h"
+
+enum { COMMAND_WIDTH = 48, LABEL_WIDTH = 120 };
+
+struct vg_report_account vg_advice_account(const struct vg_oom_report *s)
+{
+    struct vg_report_account account;
+    vg_report_account_compute(s, &account);
+    return account;
+}
+
+uint64_t vg_advice_or_zero(uint64_t bytes)
+{
+    return vg_amount_known(bytes) ? bytes : 0;
+}
+
+bool vg_advice_lacks_memory(const struct vg_oom_report *s, uint64_t *out_deficit)
+{
+    const uint64_t deficit = vg_report_deficit(s);
+    *out_deficit = deficit;
+    return deficit != VG_BYTES_UNKNOWN && deficit > 0;
+}
+
+void vg_advice_add_process(struct vg_text *out, const struct vg_oom_report *s,
+                           const struct vg_oom_process *process)
+{
+    char command[VG_COMMAND_CAP], cut[COMMAND_WIDTH * 4 + 1];
+    vg_text_addf(out, "pid %d (", process->pid);
+    if (process->flags & VG_PROCESS_INVISIBLE) {
+        vg_text_add(out, "of another container or host, not visible here");
+    } else {
+        vg_command_short(command, sizeof command, process->command);
+        vg_wrap_cut(cut, sizeof cut, command, COMMAND_WIDTH);
+        vg_text_add(out, cut[0] ? cut : "command unknown");
+        if (process->uid != UINT32_MAX && process->uid != s->uid)
+            vg_text_addf(out, ", uid %u", process->uid);
+    }
+    vg_text_add(out, ")");
+}
+
+/* CUDA_VISIBLE_DEVICES=N means CUDA's own numbering of all devices, while a report has the
+ * program's: they agree when the program sees all devices. Otherwise the UUID names the device; its
+ * first digits suffice (CUDA C++ Programming Guide, environment variables). */
+static void add_selection(struct vg_text *out, const struct vg_oom_report *s,
+                          const struct vg_oom_device *device)
+{
+    enum { UUID_DIGITS = sizeof "GPU-5f3c2a10" - 1 };
+    bool sees_all = s->nvml_available && s->device.ordinal >= 0;
+    for (uint32_t i = 0; i < s->device_count; i++)
+        sees_all = sees_all && s->devices[i].ordinal >= 0;
+    if (sees_all)
+        vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%d", device->ordinal);
+    else if (strncmp(device->uuid, "GPU-", 4) == 0)
+        vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%.*s", UUID_DIGITS, device->uuid);
+    else if (device->uuid[0])
+        vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%s", device->uuid);
+}
+
+static void add_gpu(struct vg_text *out, const struct vg_oom_report *s, uint64_t minimum_total)
+{
+    const struct vg_oom_device *best = NULL;
+    uint64_t needed = vg_amount_known(s->asked_bytes) ? s->asked_bytes : VG_GIB;
+    if (vg_amount_known(s->self_bytes) && s->self_bytes > s->live_bytes)
+        needed += s->self_bytes;
+    else if (vg_amount_known(s->live_bytes))
+        needed += s->live_bytes;
+    for (uint32_t i = 0; i < s->device_count; i++) {
+        const struct vg_oom_device *const d = &s->devices[i];
+        if (vg_amount_known(d->free_bytes) && d->free_bytes >= needed &&
+            vg_amount_known(d->total_bytes) && d->total_bytes >= minimum_total &&
+            (!best || d->free_bytes > best->free_bytes))
+            best = d;
+    }
+    if (!best)
+        return;
+    char amount[VG_SIZE_TEXT_CAP];
+    vg_text_add(out, "; or ");
+    if (best->ordinal >= 0)
+        vg_text_addf(out, "GPU %d", best->ordinal);
+    else
+        vg_text_addf(out, "the GPU %s", best->name[0] ? best->name : best->pci_bus_id);
+    vg_text_addf(out, ", which has %s free", vg_amount_format(amount, best->free_bytes));
+    add_selection(out, s, best);
+}
+
+void vg_advice_add_other_gpu(struct vg_text *out, const struct vg_oom_report *s)
+{
+    add_gpu(out, s, 0);
+}
+
+void vg_advice_add_larger_gpu(struct vg_text *out, const struct vg_oom_report *s)
+{
+    if (vg_amount_known(s->device.total_bytes))
+        add_gpu(out, s, s->device.total_bytes + 1);
+}
+
+void vg_advice_add_framework(struct vg_text *out, const struct vg_oom_process *process)
+{
+    if (!process)
+        return;
+    if (strstr(process->command, "vllm"))
+        vg_text_add(out, "; or start vLLM there with a lower --gpu-memory-utilization");
+    else if (strstr(process->command, "jax"))
+        vg_text_add(out, "; or start JAX there with XLA_PYTHON_CLIENT_PREALLOCATE=false");
+    else if (process->flags & VG_PROCESS_PYTORCH)
+        vg_text_addf(out,
+                     "; or have PyTorch there give back what it caches: "
+                     "torch.cuda.empty_cache()%s",
+                     process->flags & VG_PROCESS_GUARDED
+                         ? ""
+                         : " (under vramguard it does when asked by this process)");
+}
+
+void vg_advice_add_label(struct vg_text *out, const char *label)
+{
+    char fitted[VG_LABEL_CAP];
+    vg_label_fit(fitted, sizeof fitted, label, LABEL_WIDTH);
+    vg_text_add(out, fitted);
+}

@@ -1,0 +1,378 @@
+#include "view/render.h"
+
+#include <string.h>
+
+#include "analyze/account.h"
+#include "analyze/label.h"
+#include "base/amount.h"
+#include "record/kind.h"
+#include "view/advice.h"
+#include "view/histogram.h"
+#include "view/render_device.h"
+#include "view/render_torch.h"
+#include "view/wrap.h"
+
+enum {
+    COLUMNS_MIN = 60,
+    COLUMNS_MAX = 200,
+    ANSWER_INDENT = 11,
+    EVIDENCE_INDENT = 12,
+    SITES_SHOWN = 5,
+    SITE_INDENT = 24,
+    CUDA_OUT_OF_MEMORY = 2, /* CUresult (CUDA Driver API, section Data types used by CUDA driver) */
+};
+
+static const char red[] = "\033[1;31m", dim[] = "\033[2m", plain[] = "\033[0m";
+
+static size_t columns_of(struct vg_report_style style)
+{
+    if (style.columns == 0)
+        return VG_REPORT_COLUMNS;
+    if (style.columns < COLUMNS_MIN)
+        return COLUMNS_MIN;
+    return style.columns > COLUMNS_MAX ? COLUMNS_MAX : style.columns;
+}
+
+static void add_color(struct vg_text *out, struct vg_report_style style, const char *sequence)
+{
+    if (style.color)
+        vg_text_add(out, sequence);
+}
+
+/* ---- headline ---- */
+
+static void add_free_of_total(struct vg_text *out, const struct vg_oom_report *s)
+{
+    const struct vg_oom_device *const d = &s->device;
+    vg_text_addf(out, "free %s", VG_AMOUNT(vg_report_available(s)));
+    if (vg_report_is_limited(s)) {
+        vg_text_addf(out, " of the %s that VRAMGUARD_LIMIT allows", VG_AMOUNT(s->limit_bytes));
+        return;
+    }
+    if (vg_amount_known(d->total_bytes) && d->total_bytes > 0)
+        vg_text_addf(out, "%s of %s", vg_amount_known(d->free_bytes) ? "" : ",",
+                     VG_AMOUNT(d->total_bytes));
+}
+
+static void add_headline(struct vg_text *out, const struct vg_oom_report *s)
+{
+    const bool asked = vg_amount_known(s->asked_bytes);
+    vg_text_add(out, "vramguard: GPU");
+    if (s->device.ordinal >= 0)
+        vg_text_addf(out, " %d", s->device.ordinal);
+    if (s->refused_by == VG_REFUSED_BY_INJECT) {
+        vg_text_add(out, " out of memory, injected: ");
+        if (asked)
+            vg_text_addf(out, "asked %s, ", VG_AMOUNT(s->asked_bytes));
+    } else if (asked && vg_report_deficit(s) == 0 && !vg_report_is_limited(s)) {
+        vg_text_addf(out, " refused %s, though ", VG_AMOUNT(s->asked_bytes));
+    } else {
+        vg_text_add(out, " out of memory");
+        if (!asked)
+            vg_text_addf(out, " in %s", s->api[0] ? s->api : "an unknown call");
+        vg_text_add(out, ": ");
+        if (asked)
+            vg_text_addf(out, "asked %s, ", VG_AMOUNT(s->asked_bytes));
+    }
+    add_free_of_total(out, s);
+    if (s->error != CUDA_OUT_OF_MEMORY && s->error != 0)
+        vg_text_addf(out, " (CUDA error %d)", s->error);
+}
+
+void vg_report_render_first_line(const struct vg_oom_report *s, struct vg_text *out)
+{
+    add_headline(out, s);
+    vg_text_add(out, "\n");
+}
+
+/* ---- answer: where, why, do, run ---- */
+
+static void add_where(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[VG_LABEL_CAP + 64];
+    struct vg_text where = vg_text_over(data, sizeof data);
+    if (strstr(s->where, "libcudart.so") || (s->where[0] && !s->api[0]))
+        vg_text_add(&where, s->where);
+    else if (s->where[0]) /* the program, or a runtime inside it, called the driver itself */
+        vg_text_addf(&where, "%s" VG_LABEL_SEPARATOR "%s", s->where, s->api);
+    else
+        vg_text_addf(&where, "%s (no stack was recorded)", s->api[0] ? s->api : "unknown");
+    vg_wrap_add_keyed(out, "where", data, ANSWER_INDENT, columns, VG_WRAP_LABEL);
+}
+
+static void add_why_and_do(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[VG_ADVICE_TEXT_CAP];
+    const struct vg_advice_row *const row = vg_advice_find(s);
+    struct vg_text text = vg_text_over(data, sizeof data);
+    row->cause(s, &text);
+    vg_wrap_add_keyed(out, "why", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
+    text = vg_text_over(data, sizeof data);
+    row->advice(s, &text);
+    vg_wrap_add_keyed(out, "do", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
+}
+
+static void add_run(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[VG_COMMAND_CAP + 96];
+    struct vg_text run = vg_text_over(data, sizeof data);
+    vg_text_addf(&run, "%s (pid %d", s->command[0] ? s->command : "command unknown", s->pid);
+    if (s->thread_id != 0 && s->thread_id != (uint32_t)s->pid)
+        vg_text_addf(&run, ", thread %u %s", s->thread_id, s->thread_name);
+    vg_text_add(&run, ")");
+    vg_wrap_add_keyed(out, "run", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
+}
+
+/* ---- evidence: live allocations ---- */
+
+static void add_site(struct vg_text *out, const struct vg_oom_report *s, uint64_t bytes,
+                     uint64_t count, const char *label, size_t columns)
+{
+    char amount[VG_SIZE_TEXT_CAP], times[16], fitted[VG_LABEL_CAP];
+    vg_amount_format_column(amount, (int64_t)bytes, s->live_bytes);
+    /* Eight digits are more than a recorder file can hold. */
+    struct vg_text text = vg_text_over(times, sizeof times);
+    vg_text_addf(&text, "%llux", (unsigned long long)(count > 99999999 ? 99999999 : count));
+    vg_text_addf(out, "  %10s %9s  ", amount, times);
+    /* Three lines: a place in a Python program takes some functions to be told from others. */
+    vg_label_fit(fitted, sizeof fitted, label, 3 * (columns - SITE_INDENT));
+    vg_wrap_add(out, fitted, SITE_INDENT, columns, VG_WRAP_LABEL);
+}
+
+/* The sites as they are shown: places with the same label are one. */
+struct place {
+    const char *label;
+    uint64_t bytes, count;
+};
+
+static size_t collect_places(const struct vg_oom_report *s, struct place *places)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < s->site_count; i++) {
+        const struct vg_oom_site *const site = &s->sites[i];
+        const char *const label = site->label[0] ? site->label : "(no stack was recorded)";
+        size_t at = 0;
+        while (at < used && strcmp(places[at].label, label) != 0)
+            at++;
+        if (at == used)
+            places[used++] = (struct place){ .label = label };
+        places[at].bytes += vg_amount_known(site->bytes) ? site->bytes : 0;
+        places[at].count += site->count;
+        for (; at > 0 && places[at].bytes > places[at - 1].bytes; at--) {
+            const struct place larger = places[at];
+            places[at] = places[at - 1];
+            places[at - 1] = larger;
+        }
+    }
+    return used;
+}
+
+static void add_sites(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    struct place places[VG_OOM_SITES];
+    const size_t used = collect_places(s, places);
+    size_t more = s->other_site_count;
+    uint64_t rest_bytes = vg_amount_known(s->other_site_bytes) ? s->other_site_bytes : 0;
+    uint64_t rest_count = s->other_site_allocations;
+    uint64_t bytes = rest_bytes, count = rest_count;
+    for (size_t i = 0; i < used; i++) {
+        if (i < SITES_SHOWN) {
+            add_site(out, s, places[i].bytes, places[i].count, places[i].label, columns);
+        } else {
+            more++;
+            rest_bytes += places[i].bytes;
+            rest_count += places[i].count;
+        }
+        bytes += places[i].bytes;
+        count += places[i].count;
+    }
+    char label[64];
+    struct vg_text text = vg_text_over(label, sizeof label);
+    vg_text_addf(&text, "(%zu more place%s)", more, more == 1 ? "" : "s");
+    if (more > 0)
+        add_site(out, s, rest_bytes, rest_count, label, columns);
+    if (vg_amount_known(s->live_bytes) && s->live_bytes > bytes)
+        add_site(out, s, s->live_bytes - bytes, s->live_count > count ? s->live_count - count : 0,
+                 "(place not recorded)", columns);
+}
+
+/* "By kind", when there is more than one. */
+static void add_kinds(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[512];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    unsigned kinds = 0;
+    for (unsigned kind = 0; kind < VG_OOM_KINDS; kind++) {
+        if (s->kind_count[kind] == 0)
+            continue;
+        vg_text_addf(&text, "%s%s: %s in %llu", kinds++ > 0 ? "   " : "", vg_kind_text(kind),
+                     VG_AMOUNT(s->kind_bytes[kind]), (unsigned long long)s->kind_count[kind]);
+        if (vg_kind_traits(kind) & VG_TRAIT_ESTIMATED)
+            vg_text_add(&text, " (estimated)");
+    }
+    if (kinds > 1)
+        vg_wrap_add_keyed(out, "By kind", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
+}
+
+/* What the device had no room for. */
+static void add_spilled(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[160];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    if (s->spilled_count == 0)
+        return;
+    vg_text_addf(&text, "%s of GPU memory in host memory, %llu allocation%s",
+                 VG_AMOUNT(s->spilled_bytes), (unsigned long long)s->spilled_count,
+                 s->spilled_count == 1 ? "" : "s");
+    if (vg_amount_known(s->spill_cap_bytes) && s->spill_cap_bytes > 0)
+        vg_text_addf(&text, ", of a cap of %s", VG_AMOUNT(s->spill_cap_bytes));
+    vg_wrap_add_keyed(out, "Spilled", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
+}
+
+void vg_report_render_live(const struct vg_oom_report *s, const char *title,
+                           struct vg_report_style style, struct vg_text *out)
+{
+    const size_t columns = columns_of(style);
+    char sizes[512];
+    struct vg_text text = vg_text_over(sizes, sizeof sizes);
+    vg_text_addf(&text, "  %s: %llu live allocation%s, ", title, (unsigned long long)s->live_count,
+                 s->live_count == 1 ? "" : "s");
+    if (s->peak_bytes == s->live_bytes && vg_amount_known(s->peak_bytes))
+        vg_text_add(&text, "at the peak");
+    else
+        vg_text_addf(&text, "peak %s", VG_AMOUNT(s->peak_bytes));
+    vg_wrap_add(out, sizes, 4, columns, VG_WRAP_WORDS);
+    add_sites(out, s, columns);
+    text = vg_text_over(sizes, sizeof sizes);
+    /* Two lines; 12 columns are lost at the most where the first one breaks. */
+    vg_histogram_add(&text, s->size_class_count, 2 * (columns - EVIDENCE_INDENT) - 12);
+    if (text.length > 0)
+        vg_wrap_add_keyed(out, "By size", sizes, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
+    add_kinds(out, s, columns);
+    add_spilled(out, s, columns);
+}
+
+static void add_live(struct vg_text *out, const struct vg_oom_report *s,
+                     struct vg_report_style style)
+{
+    char title[64];
+    struct vg_text text = vg_text_over(title, sizeof title);
+    vg_text_addf(&text, "The %s of this process", VG_AMOUNT(s->live_bytes));
+    vg_report_render_live(s, s->live_bytes > 0 ? title : "This process", style, out);
+}
+
+/* ---- evidence: host, actions, recorder ---- */
+
+static bool is_some(uint64_t bytes)
+{
+    return vg_amount_known(bytes) && bytes > 0;
+}
+
+static void add_pools(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[256];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    if (is_some(s->pool_reserved_bytes))
+        vg_text_addf(&text, "stream-ordered memory: %s reserved, %s used",
+                     VG_AMOUNT(s->pool_reserved_bytes), VG_AMOUNT(s->pool_used_bytes));
+    if (is_some(s->graph_reserved_bytes))
+        vg_text_addf(&text, "%sgraphs: %s reserved, %s used", text.length > 0 ? "   " : "",
+                     VG_AMOUNT(s->graph_reserved_bytes), VG_AMOUNT(s->graph_used_bytes));
+    if (text.length > 0)
+        vg_wrap_add_keyed(out, "Pools", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
+}
+
+static void add_host(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[256];
+    struct vg_text text = vg_text_over(data, sizeof data);
+    vg_text_addf(&text, "memory available %s", VG_AMOUNT(s->host_available_bytes));
+    if (vg_amount_known(s->host_total_bytes))
+        vg_text_addf(&text, " of %s", VG_AMOUNT(s->host_total_bytes));
+    if (vg_amount_known(s->cgroup_limit_bytes))
+        vg_text_addf(&text, ", control group uses %s of %s", VG_AMOUNT(s->cgroup_used_bytes),
+                     VG_AMOUNT(s->cgroup_limit_bytes));
+    if (s->pinned_count > 0)
+        vg_text_addf(&text, ", this process pins %s", VG_AMOUNT(s->pinned_bytes));
+    vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
+}
+
+static void add_actions(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    char data[sizeof s->actions[0].outcome + 96];
+    for (uint32_t i = 0; i < s->action_count; i++) {
+        const struct vg_oom_action *const action = &s->actions[i];
+        struct vg_text text = vg_text_over(data, sizeof data);
+        vg_text_addf(&text, "%s: ", action->name);
+        vg_text_add(&text, action->outcome);
+        if (!action->outcome[0] || action->recovered_bytes > 0) {
+            vg_text_add(&text, action->outcome[0] ? ", " : "");
+            if (vg_amount_known(action->recovered_bytes))
+                vg_text_addf(&text, "+%s", VG_AMOUNT(action->recovered_bytes));
+            else
+                vg_text_add(&text, "recovered unknown");
+        }
+        vg_text_add(&text, " in ");
+        vg_amount_add_duration(&text, action->duration_ns);
+        vg_wrap_add_keyed(out, i == 0 ? "Tried" : "", data, EVIDENCE_INDENT, columns,
+                          VG_WRAP_WORDS);
+    }
+}
+
+/* Runs in the state directory ("vramguard/NAME.vgr") are found by their pid, others by their path.
+ */
+static void add_recorded(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+{
+    static const char directory[] = "/vramguard", suffix[] = ".vgr";
+    char data[sizeof s->recorder_path + 32];
+    if (s->recorder_path[0] == '\0')
+        return;
+    const size_t length = strlen(s->recorder_path), tail = sizeof suffix - 1;
+    const char *const slash = strrchr(s->recorder_path, '/');
+    const size_t parent = slash ? (size_t)(slash - s->recorder_path) : 0;
+    const size_t wanted = sizeof directory - 1;
+    const bool by_pid = parent >= wanted && length > tail &&
+                        memcmp(s->recorder_path + parent - wanted, directory, wanted) == 0 &&
+                        strcmp(s->recorder_path + length - tail, suffix) == 0;
+    struct vg_text text = vg_text_over(data, sizeof data);
+    if (by_pid)
+        vg_text_addf(&text, "vramguard report %d", s->pid);
+    else
+        vg_text_addf(&text, "vramguard report %s", s->recorder_path);
+    vg_wrap_add_keyed(out, "Recorded", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
+}
+
+/* A cut report must not leave the terminal in a colour or without a line end. */
+static void finish_text(struct vg_text *out, struct vg_report_style style)
+{
+    const char *const end = style.color ? "\033[0m\n" : "\n";
+    const size_t length = strlen(end);
+    if (out->truncated && out->length >= length)
+        memcpy(out->data + out->length - length, end, length);
+}
+
+void vg_report_render(const struct vg_oom_report *s, struct vg_report_style style,
+                      struct vg_text *out)
+{
+    const size_t columns = columns_of(style);
+    add_color(out, style, red);
+    add_headline(out, s);
+    add_color(out, style, plain);
+    vg_text_add(out, "\n");
+    add_where(out, s, columns);
+    add_why_and_do(out, s, columns);
+    add_run(out, s, columns);
+    vg_text_add(out, "\n");
+    add_color(out, style, dim);
+    vg_render_device(out, s, columns);
+    vg_text_add(out, "\n");
+    add_live(out, s, style);
+    add_pools(out, s, columns);
+    vg_render_torch(out, s, EVIDENCE_INDENT, columns);
+    vg_text_add(out, "\n");
+    add_host(out, s, columns);
+    add_actions(out, s, columns);
+    add_recorded(out, s, columns);
+    add_color(out, style, plain);
+    finish_text(out, style);
+}

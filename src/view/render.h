@@ -1,0 +1,39 @@
+/* The report as text: a report in, lines out. Pure functions without malloc, streams or locale;
+ * the same code prints a report in the failing process and later from its recorder file. They take
+ * validated snapshots: the process's own, or one that went through vg_oom_report_validate. */
+#ifndef VRAMGUARD_VIEW_RENDER_H
+#define VRAMGUARD_VIEW_RENDER_H
+
+#include <stdbool.h>
+
+#include "analyze/oom_report.h"
+#include "base/text.h"
+
+enum {
+    VG_REPORT_COLUMNS = 80,     /* when the caller does not know better */
+    VG_REPORT_TEXT_CAP = 16384, /* bytes that hold any report of at most 200 columns */
+};
+
+struct vg_report_style {
+    unsigned columns; /* lines are at most that long; 0 means VG_REPORT_COLUMNS; used within 60 to
+                         200 */
+    bool color;       /* ANSI escape sequences: red headline, dim evidence */
+};
+
+/* Appends the whole report to `out`; its first line is the one of vg_report_render_first_line.
+ * Every line ends with a newline. */
+void vg_report_render(const struct vg_oom_report *report, struct vg_report_style style,
+                      struct vg_text *out);
+
+/* Appends the headline alone: "vramguard: GPU 0 out of memory: asked 2.00 GiB, free 1.50 GiB of
+ * 11.17 GiB\n". Not wrapped, no colour. */
+void vg_report_render_first_line(const struct vg_oom_report *report, struct vg_text *out);
+
+/* Appends the part of the report about live allocations: totals, largest sites, sizes. Uses
+ * `live_*`, `peak_bytes`, `size_class_count`, `kind_*`, `spill*` and the sites of the report
+ * only; `title` begins the first line, which goes on "N live allocations, peak ...". Sites with the
+ * same label are shown as one. */
+void vg_report_render_live(const struct vg_oom_report *report, const char *title,
+                           struct vg_report_style style, struct vg_text *out);
+
+#endif

@@ -1,0 +1,547 @@
+/* The index of live allocations: contents, totals, and many threads at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include "core_fixture.h"
+#include "heap/live_index.h"
+
+static struct vg_recorder recorder;
+static struct vg_live_index track;
+
+static int open_tables(uint64_t largest_live_bytes)
+{
+    memset(&recorder, 0, sizeof recorder);
+    memset(&track, 0, sizeof track);
+    const struct vg_recorder_config config = { .path_template = in_scratch("run") };
+    if (vg_recorder_open(&recorder, &config) != 0)
+        return -1;
+    if (largest_live_bytes)
+        recorder.live.reserved_bytes = largest_live_bytes;
+    return vg_live_index_init(&track, &recorder);
+}
+
+static int setup(void **state)
+{
+    return make_scratch(state) == 0 ? open_tables(0) : -1;
+}
+
+static struct vg_allocation allocation(uint64_t address, uint64_t bytes, uint16_t device)
+{
+    return (struct vg_allocation){ .address = address,
+                                   .bytes = bytes,
+                                   .monotonic_ns = address * 3,
+                                   .stack_id = (uint32_t)address,
+                                   .thread_id = (uint32_t)bytes,
+                                   .device = device,
+                                   .kind = VG_KIND_PITCH,
+                                   .context = bytes % 2 ? 0 : 0xc0 };
+}
+
+static int put(uint64_t address, uint64_t bytes, uint16_t device)
+{
+    const struct vg_allocation one = allocation(address, bytes, device);
+    return vg_live_index_put(&track, &one);
+}
+
+static bool take_and_forget(uint64_t address)
+{
+    struct vg_pending_free taken;
+    if (!vg_live_index_begin_free(&track, address, &taken))
+        return false;
+    vg_live_index_commit_free(&track, &taken);
+    return true;
+}
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+/* What vg_live_index_each shows. */
+struct seen {
+    uint64_t count, bytes;
+    struct vg_allocation last;
+};
+
+static void note(const struct vg_allocation *one, void *argument)
+{
+    struct seen *const seen = argument;
+    seen->count++;
+    seen->bytes += one->bytes;
+    seen->last = *one;
+}
+
+static struct seen look(void)
+{
+    struct seen seen = { 0 };
+    vg_live_index_each(&track, note, &seen);
+    return seen;
+}
+
+/* What the shards have counted, those changes included that they still hold back. */
+static uint64_t live_bytes(int device)
+{
+    uint64_t bytes = recorder.header->devices[device].live_bytes;
+    for (int i = 0; i < VG_LIVE_INDEX_SHARDS; i++)
+        bytes += (uint64_t)track.shards[i].pending_bytes[device];
+    return bytes;
+}
+
+/* May the header's total differ from `exact` by this much? */
+static bool near_enough(uint64_t total, uint64_t exact)
+{
+    const uint64_t slack = (uint64_t)VG_LIVE_INDEX_SHARDS * VG_LIVE_INDEX_PENDING_BYTES;
+    return total <= exact + slack && exact <= total + slack;
+}
+
+static uint64_t peak_bytes(int device)
+{
+    return recorder.header->devices[device].peak_bytes;
+}
+
+static void put_is_seen_with_all_it_said(void **state)
+{
+    (void)state;
+    const struct vg_allocation one = allocation(0x7f0000000200, 12345, 3);
+    assert_int_equal(vg_live_index_put(&track, &one), 0);
+    const struct seen seen = look();
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.last.address, one.address);
+    assert_int_equal(seen.last.bytes, one.bytes);
+    assert_int_equal(seen.last.monotonic_ns, one.monotonic_ns);
+    assert_int_equal(seen.last.stack_id, one.stack_id);
+    assert_int_equal(seen.last.thread_id, one.thread_id);
+    assert_int_equal(seen.last.device, one.device);
+    assert_int_equal(seen.last.kind, one.kind);
+    assert_int_equal(seen.last.context, one.context);
+    assert_int_equal(live_bytes(3), 12345);
+    assert_int_equal(live_bytes(0), 0);
+}
+
+static void take_then_forget_ends_it(void **state)
+{
+    (void)state;
+    put(0x1000, 100, 1);
+    put(0x2000, 200, 1);
+    struct vg_pending_free taken;
+    assert_true(vg_live_index_begin_free(&track, 0x1000, &taken));
+    assert_int_equal(taken.bytes, 100);
+    assert_int_equal(taken.device, 1);
+    assert_int_equal(live_bytes(1), 200);
+    vg_live_index_commit_free(&track, &taken);
+    assert_int_equal(look().count, 1);
+    assert_int_equal(look().last.address, 0x2000);
+    assert_false(vg_live_index_begin_free(&track, 0x1000, &taken));
+    uint64_t puts, takes;
+    vg_live_index_counts(&track, &puts, &takes);
+    assert_int_equal(puts, 2);
+    assert_int_equal(takes, 1);
+}
+
+static void unknown_address_is_not_taken(void **state)
+{
+    (void)state;
+    struct vg_pending_free taken;
+    put(0x1000, 100, 0);
+    assert_false(vg_live_index_begin_free(&track, 0x1001, &taken));
+    assert_false(vg_live_index_begin_free(&track, 0, &taken));
+    assert_false(vg_live_index_begin_free(&track, UINT64_MAX, &taken));
+    assert_int_equal(live_bytes(0), 100);
+    assert_int_equal(look().count, 1);
+}
+
+/* Large enough not to be held back: the totals follow at once. */
+enum { LARGE = VG_LIVE_INDEX_PENDING_BYTES };
+
+static void refused_free_puts_back(void **state)
+{
+    (void)state;
+    put(0x1000, LARGE, 2);
+    struct vg_pending_free taken;
+    for (int i = 0; i < 1000; i++) {
+        assert_true(vg_live_index_begin_free(&track, 0x1000, &taken));
+        vg_live_index_abort_free(&track, &taken);
+    }
+    assert_int_equal(live_bytes(2), LARGE);
+    assert_int_equal(peak_bytes(2), LARGE);
+    assert_int_equal(look().count, 1);
+    assert_int_equal(look().last.bytes, LARGE);
+    assert_true(take_and_forget(0x1000));
+    assert_int_equal(live_bytes(2), 0);
+}
+
+static void peak_is_the_highest_total(void **state)
+{
+    (void)state;
+    put(0x1000, 2 * LARGE, 0);
+    put(0x2000, 4 * LARGE, 0);
+    assert_true(take_and_forget(0x2000));
+    put(0x3000, LARGE, 0);
+    assert_int_equal(recorder.header->devices[0].live_bytes, 3 * LARGE);
+    assert_int_equal(peak_bytes(0), 6 * LARGE);
+    const uint64_t when = recorder.header->devices[0].peak_realtime_ns;
+    assert_true(when >= recorder.header->start_realtime_ns - 1000000000);
+    put(0x4000, 20 * LARGE, 1); /* another device's business */
+    assert_int_equal(peak_bytes(0), 6 * LARGE);
+    assert_int_equal(peak_bytes(1), 20 * LARGE);
+}
+
+static void stale_record_is_replaced(void **state)
+{
+    (void)state;
+    put(0x1000, 100, 0);
+    put(0x1000, 300, 1);
+    assert_int_equal(live_bytes(0), 0);
+    assert_int_equal(live_bytes(1), 300);
+    assert_int_equal(look().count, 1);
+    assert_int_equal(look().last.bytes, 300);
+    uint64_t puts, takes;
+    vg_live_index_counts(&track, &puts, &takes);
+    assert_int_equal(puts - takes, 1);
+    assert_true(take_and_forget(0x1000));
+    assert_false(take_and_forget(0x1000));
+}
+
+/* Between the driver's free and vg_live_index_commit_free another thread may be given the address.
+ */
+static void address_reused_before_forget(void **state)
+{
+    (void)state;
+    struct vg_pending_free old;
+    put(0x1000, 100, 0);
+    assert_true(vg_live_index_begin_free(&track, 0x1000, &old));
+    put(0x1000, 300, 0);
+    vg_live_index_commit_free(&track, &old);
+    assert_int_equal(live_bytes(0), 300);
+    assert_int_equal(look().count, 1);
+    struct vg_pending_free taken;
+    assert_true(vg_live_index_begin_free(&track, 0x1000, &taken));
+    assert_int_equal(taken.bytes, 300);
+    vg_live_index_commit_free(&track, &taken);
+    assert_int_equal(look().count, 0);
+}
+
+static void small_ones_are_told_in_sums(void **state)
+{
+    (void)state;
+    uint64_t exact = 0, highest = 0;
+    uint32_t seed = 3;
+    for (uint64_t i = 1; i <= 20000; i++) {
+        const uint64_t bytes = 1 + i % 5000;
+        assert_int_equal(put(i * 512, bytes, 5), 0);
+        exact += bytes;
+        const uint64_t victim = 1 + next_random(&seed) % i;
+        struct vg_pending_free taken;
+        if (i % 3 && vg_live_index_begin_free(&track, victim * 512, &taken)) {
+            exact -= taken.bytes;
+            vg_live_index_commit_free(&track, &taken);
+        }
+        highest = exact > highest ? exact : highest;
+        assert_true(near_enough(recorder.header->devices[5].live_bytes, exact));
+        assert_int_equal(live_bytes(5), exact);
+    }
+    assert_true(near_enough(peak_bytes(5), highest));
+    for (uint64_t i = 1; i <= 20000; i++)
+        take_and_forget(i * 512);
+    assert_int_equal(live_bytes(5), 0);
+    assert_true(near_enough(recorder.header->devices[5].live_bytes, 0));
+}
+
+static void a_context_ends_with_all_in_it(void **state)
+{
+    (void)state;
+    uint64_t stay_bytes = 0;
+    for (uint64_t i = 1; i <= 10000; i++) { /* even sizes are of context 0xc0 */
+        assert_int_equal(put(i * 512, i, 0), 0);
+        stay_bytes += i % 2 ? i : 0;
+    }
+    vg_live_index_drop_context(&track, 0);
+    vg_live_index_drop_context(&track, 0xc1);
+    assert_int_equal(look().count, 10000);
+    vg_live_index_drop_context(&track, 0xc0);
+    assert_int_equal(look().count, 5000);
+    assert_int_equal(look().bytes, stay_bytes);
+    assert_int_equal(live_bytes(0), stay_bytes);
+    assert_false(take_and_forget(512 * 2));
+    assert_true(take_and_forget(512 * 3));
+}
+
+/* For who keeps an account of what is in the index. */
+static void bytes_that_end_unseen_are_told(void **state)
+{
+    (void)state;
+    assert_int_equal(put(512, 100, 3), 0);
+    assert_true(take_and_forget(512));
+    assert_int_equal(vg_live_index_take_dropped(&track, 3), 0); /* seen */
+    assert_int_equal(put(1024, 100, 3), 0);
+    assert_int_equal(put(1024, 30, 5), 0); /* given out again */
+    assert_int_equal(vg_live_index_take_dropped(&track, 5), 0);
+    assert_int_equal(vg_live_index_take_dropped(&track, 3), 100);
+    assert_int_equal(vg_live_index_take_dropped(&track, 3), 0);
+    vg_live_index_drop_context(&track, 0xc0); /* all of even sizes */
+    assert_int_equal(vg_live_index_take_dropped(&track, 5), 30);
+}
+
+static void slots_are_used_again(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 100000; i++) {
+        assert_int_equal(put(i << 9, i, 0), 0);
+        assert_true(take_and_forget(i << 9));
+    }
+    assert_true(recorder.header->live_slots <= 64 * VG_LIVE_INDEX_SHARDS);
+    assert_int_equal(live_bytes(0), 0);
+}
+
+/* Against the simplest thing that could work: an array. */
+static void same_as_a_plain_array(void **state)
+{
+    (void)state;
+    enum { ADDRESSES = 4096, STEPS = 200000 };
+    static uint64_t model[ADDRESSES];
+    uint64_t total = 0, peak = 0, count = 0;
+    uint32_t seed = 7;
+    for (int step = 0; step < STEPS; step++) {
+        const uint32_t i = next_random(&seed) % ADDRESSES;
+        const uint64_t address = 0x7f0000000000 + (uint64_t)i * 512;
+        struct vg_pending_free taken;
+        if (next_random(&seed) % 2) {
+            const uint64_t bytes = LARGE + next_random(&seed);
+            assert_int_equal(put(address, bytes, 0), 0);
+            total += bytes - model[i];
+            count += model[i] == 0;
+            model[i] = bytes;
+        } else if (vg_live_index_begin_free(&track, address, &taken)) {
+            assert_int_equal(taken.bytes, model[i]);
+            if (next_random(&seed) % 4 == 0) {
+                vg_live_index_abort_free(&track, &taken);
+                continue;
+            }
+            vg_live_index_commit_free(&track, &taken);
+            total -= model[i];
+            count--;
+            model[i] = 0;
+        } else {
+            assert_int_equal(model[i], 0);
+        }
+        peak = total > peak ? total : peak;
+        assert_int_equal(recorder.header->devices[0].live_bytes, total);
+    }
+    const struct seen seen = look();
+    assert_int_equal(seen.count, count);
+    assert_int_equal(seen.bytes, total);
+    assert_int_equal(peak_bytes(0), peak);
+}
+
+static void file_holds_the_live_ones(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 30000; i++)
+        assert_int_equal(put(i * 256, i, 0), 0);
+    for (uint64_t i = 1; i <= 30000; i += 3)
+        assert_true(take_and_forget(i * 256));
+    struct record record;
+    uint64_t bytes;
+    assert_true(read_record(recorder.path, &record));
+    assert_int_equal(count_live(&record, &bytes), 20000);
+    assert_int_equal(bytes, live_bytes(0));
+    assert_true(near_enough(record.header->devices[0].live_bytes, bytes));
+    free_record(&record);
+}
+
+static void more_than_there_is_room_for(void **state)
+{
+    (void)state;
+    enum { ROOM = 1024, ASKED = 5000 };
+    assert_int_equal(open_tables(ROOM * sizeof(struct vg_live_slot)), 0);
+    uint64_t kept = 0, kept_bytes = 0, lost_bytes = 0;
+    for (uint64_t i = 1; i <= ASKED; i++) {
+        const int error = put(i * 512, i, 0);
+        assert_true(error == 0 || error == -ENOMEM);
+        kept += error == 0;
+        kept_bytes += error == 0 ? i : 0;
+        lost_bytes += error == 0 ? 0 : i;
+    }
+    assert_in_range(kept, ROOM / 2, ROOM); /* the index has its own, coarser steps */
+    assert_int_equal(track.lost_count, ASKED - kept);
+    assert_int_equal(track.lost_bytes, lost_bytes);
+    assert_int_equal(live_bytes(0), kept_bytes);
+    assert_int_equal(look().count, kept);
+    uint64_t freed = 0;
+    for (uint64_t i = 1; i <= ASKED; i++)
+        freed += take_and_forget(i * 512);
+    assert_int_equal(freed, kept);
+    assert_int_equal(live_bytes(0), 0);
+    assert_int_equal(put(512, 77, 0), 0); /* there is room again */
+    assert_int_equal(look().bytes, 77);
+}
+
+#ifdef __SANITIZE_THREAD__
+enum { THREADS = 8, ROUNDS = 6000, LIVE_A_THREAD = 1000 };
+#else
+enum { THREADS = 8, ROUNDS = 100000, LIVE_A_THREAD = 4000 };
+#endif
+
+/* Stands in for the driver: the addresses that are free now. What one thread frees the next one
+ * may be given at once. */
+enum { DRIVER_ADDRESSES = 2 * THREADS * LIVE_A_THREAD };
+static pthread_mutex_t driver_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t driver_free[DRIVER_ADDRESSES];
+static size_t driver_free_count;
+
+static uint64_t driver_alloc(void)
+{
+    pthread_mutex_lock(&driver_lock);
+    const uint64_t address = driver_free[--driver_free_count];
+    pthread_mutex_unlock(&driver_lock);
+    return address;
+}
+
+static void driver_give_back(uint64_t address)
+{
+    pthread_mutex_lock(&driver_lock);
+    driver_free[driver_free_count++] = address;
+    pthread_mutex_unlock(&driver_lock);
+}
+
+struct worker {
+    pthread_t thread;
+    uint32_t seed;
+    uint64_t puts, forgets, wrong;
+    uint64_t live[LIVE_A_THREAD][2]; /* address, bytes; address 0 = none */
+    uint64_t live_bytes;
+};
+
+static struct worker workers[THREADS];
+
+static void work_once(struct worker *self)
+{
+    uint64_t *const mine = self->live[next_random(&self->seed) % LIVE_A_THREAD];
+    struct vg_pending_free taken;
+    if (mine[0] == 0) {
+        mine[0] = driver_alloc();
+        mine[1] = 1 + next_random(&self->seed);
+        self->wrong += put(mine[0], mine[1], 0) != 0;
+        self->live_bytes += mine[1];
+        self->puts++;
+    } else if (!vg_live_index_begin_free(&track, mine[0], &taken) || taken.bytes != mine[1]) {
+        self->wrong++;
+    } else if (next_random(&self->seed) % 8 == 0) {
+        vg_live_index_abort_free(&track, &taken);
+    } else {
+        driver_give_back(mine[0]);
+        vg_live_index_commit_free(&track, &taken);
+        self->live_bytes -= mine[1];
+        self->forgets++;
+        mine[0] = 0;
+    }
+}
+
+static void *work(void *argument)
+{
+    for (int i = 0; i < ROUNDS; i++)
+        work_once(argument);
+    return NULL;
+}
+
+static void many_threads_many_live(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < DRIVER_ADDRESSES; i++)
+        driver_free[driver_free_count++] = 0x7f0000000000 + i * 512;
+    for (int i = 0; i < THREADS; i++) {
+        workers[i].seed = (uint32_t)i + 1;
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    uint64_t puts = 0, forgets = 0, bytes = 0, counted_puts, counted_takes;
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].wrong, 0);
+        puts += workers[i].puts;
+        forgets += workers[i].forgets;
+        bytes += workers[i].live_bytes;
+    }
+    vg_live_index_counts(&track, &counted_puts, &counted_takes);
+    assert_int_equal(counted_puts, puts);
+    assert_int_equal(counted_takes, forgets);
+    const struct seen seen = look();
+    assert_int_equal(seen.count, puts - forgets);
+    assert_true(seen.count > (uint64_t)THREADS * LIVE_A_THREAD / 4);
+    assert_int_equal(seen.bytes, bytes);
+    assert_int_equal(live_bytes(0), bytes);
+    assert_int_equal(track.lost_count, 0);
+}
+
+#ifndef __SANITIZE_THREAD__ /* vg_live_index_each takes no lock: what it may see is checked, not   \
+                               how */
+static atomic_bool stop_churning;
+
+static void *churn(void *argument)
+{
+    (void)argument;
+    for (uint64_t i = 0; !stop_churning; i++) {
+        const uint64_t address = 0x100000 + i % 64 * 512;
+        put(address, 512, 0);
+        take_and_forget(address);
+    }
+    return NULL;
+}
+
+static void check_visited(const struct vg_allocation *one, void *argument)
+{
+    uint64_t *const counts = argument; /* [0] steady ones, [1] impossible ones */
+    if (one->address >= 0x7f0000000000)
+        counts[0]++;
+    else
+        counts[1] += one->bytes != 512 || one->address < 0x100000 || one->address % 512 != 0;
+}
+
+static void looking_while_others_work(void **state)
+{
+    (void)state;
+    enum { STEADY = 5000 };
+    pthread_t thread;
+    for (uint64_t i = 0; i < STEADY; i++)
+        put(0x7f0000000000 + i * 512, 77, 0);
+    stop_churning = false;
+    assert_int_equal(pthread_create(&thread, NULL, churn, NULL), 0);
+    for (int i = 0; i < 500; i++) {
+        uint64_t counts[2] = { 0 };
+        vg_live_index_each(&track, check_visited, counts);
+        if (counts[0] != STEADY || counts[1] != 0) {
+            stop_churning = true;
+            pthread_join(thread, NULL);
+            assert_int_equal(counts[0], STEADY);
+            assert_int_equal(counts[1], 0);
+        }
+    }
+    stop_churning = true;
+    pthread_join(thread, NULL);
+}
+#endif
+
+#define TRACK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TRACK_TEST(put_is_seen_with_all_it_said),   TRACK_TEST(take_then_forget_ends_it),
+        TRACK_TEST(unknown_address_is_not_taken),   TRACK_TEST(refused_free_puts_back),
+        TRACK_TEST(peak_is_the_highest_total),      TRACK_TEST(stale_record_is_replaced),
+        TRACK_TEST(address_reused_before_forget),   TRACK_TEST(small_ones_are_told_in_sums),
+        TRACK_TEST(a_context_ends_with_all_in_it),  TRACK_TEST(slots_are_used_again),
+        TRACK_TEST(bytes_that_end_unseen_are_told), TRACK_TEST(slots_are_used_again),
+        TRACK_TEST(same_as_a_plain_array),          TRACK_TEST(file_holds_the_live_ones),
+        TRACK_TEST(more_than_there_is_room_for),    TRACK_TEST(many_threads_many_live),
+#ifndef __SANITIZE_THREAD__
+        TRACK_TEST(looking_while_others_work),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
