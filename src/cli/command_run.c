@@ -8,9 +8,12 @@
 
 #include "base/option.h"
 #include "base/size.h"
+#include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/gpu_select.h"
+#include "oom/policy.h"
+#include "view/wrap.h"
 
 /* As of env(1), timeout(1) and others: 125 this program itself failed, 126 the command cannot be
  * run, 127 there is no such command. */
@@ -81,7 +84,10 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
         arguments->place = strcmp(argument, "auto") == 0;
         return arguments->place
                    ? 0
-                   : vg_arguments_wrong(state, "--gpu=\"%s\": not allowed (auto)", argument);
+                   : vg_arguments_wrong(
+                         state,
+                         "--gpu=\"%s\": only \"auto\"; to choose GPU 0: CUDA_VISIBLE_DEVICES=0",
+                         argument);
     case ARGP_KEY_ARG: /* the first word of the command; all after it are the command's */
         arguments->command = &state->argv[state->next - 1];
         state->next = state->argc;
@@ -110,6 +116,23 @@ static void fill_options(struct argp_option *options, char (*names)[TEXT_CAP],
             .name = names[i], .key = KEY_OPTION + (int)i, .arg = "VALUE", .doc = helps[i]
         };
     }
+}
+
+/* What --policy can name, from the table of actions: shown below the options. */
+static void describe_policies(char *out, size_t cap)
+{
+    enum { INDENT = 9, COLUMNS = 77 };
+    size_t count;
+    const struct vg_action *const *const actions = vg_policy_actions(&count);
+    struct vg_text text = vg_text_over(out, cap);
+    vg_text_add(&text,
+                "Runs COMMAND with vramguard watching its GPU memory. The command's exit code is "
+                "its own; 127 means that there is no such command, 126 that it cannot be run, 125 "
+                "that vramguard could not start it.\vWhat --policy tries, in the order given:\n");
+    for (size_t i = 0; i < count; i++)
+        vg_wrap_add_keyed(&text, actions[i]->name, actions[i]->help, INDENT, COLUMNS,
+                          VG_WRAP_WORDS);
+    vg_wrap_add_keyed(&text, "off", "try nothing, only report", INDENT, COLUMNS, VG_WRAP_WORDS);
 }
 
 /* ---- environment ---- */
@@ -197,19 +220,18 @@ static int run_run_command(int argc, char **argv)
     static char names[ROWS_CAP][TEXT_CAP], helps[ROWS_CAP][2 * TEXT_CAP];
     static struct argp_option options[ROWS_CAP + 3] = {
         { "simulate", KEY_SIMULATE, "SIZE[,SIZE...]", 0,
-          "On simulated GPUs of these sizes instead of real ones", 0 },
+          "Run on simulated GPUs of these sizes, for example 24GiB: no GPU is needed", 0 },
         { "gpu", KEY_GPU, "auto", 0,
-          "On the visible GPU with the most free memory, which is reserved for it", 0 },
+          "Choose the visible GPU with the most free memory and reserve it", 0 },
     };
+    static char doc[2048];
     fill_options(options + 2, names, helps);
+    describe_policies(doc, sizeof doc);
     const struct argp argp = {
         .options = options,
         .parser = parse_argument,
         .args_doc = "-- COMMAND [ARGUMENT...]",
-        .doc =
-            "Runs COMMAND with vramguard watching its GPU memory. The command's exit code is "
-            "its own; 127 means that there is no such command, 126 that it cannot be run, 125 "
-            "that vramguard could not start it.",
+        .doc = doc,
     };
     struct run_arguments arguments = { 0 };
     if (vg_arguments_parse(&argp, argc, argv, ARGP_IN_ORDER, &arguments) != 0)

@@ -385,6 +385,6 @@ static enum vg_verdict spill_allocation(struct vg_rescue *rescue, struct vg_oom_
 
 const struct vg_action vg_action_spill = {
     .name = "spill",
-    .help = "put the memory on the host, where the GPU reaches it slowly",
+    .help = "run slowly instead of failing: place the allocation in host memory",
     .run = spill_allocation,
 };

@@ -531,8 +531,8 @@ static void end_trim(struct vg_rescue *rescue, struct vg_oom_action *attempt, bo
 const struct vg_action vg_action_trim = {
     .name = "trim",
     .help =
-        "ask the driver's pools, hooks, a library, Python's caches and a command to give memory "
-        "back",
+        "free what is only cached: the driver's pools, your trim hooks and library, the caches "
+        "of PyTorch and CuPy; then run your trim command",
     .run = trim_caches,
     .end = end_trim,
 };

@@ -351,8 +351,8 @@ static void end_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt, bo
 const struct vg_action vg_action_wait = {
     .name = "wait",
     .help =
-        "wait until other processes have freed enough, in line with others that wait; "
-        "wait=TIME: at most so long (30s)",
+        "wait until other processes have freed enough memory, first come, first served; "
+        "wait=TIME: at most this long (30s)",
     .parse = parse_wait,
     .run = run_wait,
     .end = end_wait,

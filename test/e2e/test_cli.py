@@ -67,6 +67,15 @@ def test_wrong_use_of_run_is_one_line(machine, arguments, word):
     assert word in result.stderr and result.stderr.count("\n") == 1
 
 
+def test_run_help_says_what_each_policy_action_does(machine):
+    result = machine.vramguard("run", "--help")
+    lines = result.stdout.splitlines()
+    actions = lines[lines.index("What --policy tries, in the order given:") + 1 :]
+    for name in ("trim", "wait", "spill", "off"):
+        assert sum(line.startswith("  %-6s " % name) for line in actions) == 1
+    assert max(len(line) for line in lines) <= 80
+
+
 def test_run_help_shows_every_option_of_the_library(machine):
     table = (ROOT / "src" / "base" / "option_table.h").read_text()
     names = [word.strip(",") for word in table.split() if word.startswith("VRAMGUARD")]
