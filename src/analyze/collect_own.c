@@ -104,7 +104,7 @@ static enum judgement judge_stack(const struct sums *sums, uint32_t stack_id)
                                                                              : BY_OTHERS;
 }
 
-static enum vg_torch_backend backend_of(uint16_t kind)
+static enum vg_run_torch_backend backend_of(uint16_t kind)
 {
     switch (kind) {
     case VG_KIND_DEVICE: return VG_TORCH_NATIVE;
@@ -118,7 +118,7 @@ static void add_to_pytorch(struct sums *sums, const struct vg_allocation *alloca
                            struct site_sum *site)
 {
     struct vg_oom_torch *const torch = &sums->out->torch;
-    const enum vg_torch_backend backend = backend_of(allocation->kind);
+    const enum vg_run_torch_backend backend = backend_of(allocation->kind);
     if (!torch->loaded || backend == VG_TORCH_BACKENDS)
         return;
     if (site->count == 0) /* the first of its stack */

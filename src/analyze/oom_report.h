@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "analyze/run.h"
+
 enum {
     VG_OOM_VERSION = 5,
     VG_OOM_SITES = 12,
@@ -47,26 +49,10 @@ struct vg_oom_site {
                        "train.py:40 main > train.py:14 step"; "" without one */
 };
 
-/* Who said that there is no memory. */
-enum vg_refusal {
-    VG_REFUSED_BY_DRIVER,
-    VG_REFUSED_BY_LIMIT,
-    VG_REFUSED_BY_INJECT,
-    VG_REFUSED_COUNT
-};
-
-enum vg_oom_process_flag {
-    VG_PROCESS_GUARDED = 1,   /* runs with vramguard, known from the registry */
-    VG_PROCESS_INVISIBLE = 2, /* the pid does not exist in this pid namespace */
-    VG_PROCESS_WAITING = 4,
-    VG_PROCESS_PYTORCH = 8, /* PyTorch's allocator is loaded there; only looked for where advice
-                               names the process, and it is a Python program of this user */
-};
-
 struct vg_oom_process {
     int32_t pid;
-    uint32_t uid; /* UINT32_MAX unknown */
-    uint32_t flags;
+    uint32_t uid;   /* UINT32_MAX unknown */
+    uint32_t flags; /* enum vg_run_process_flag */
     uint32_t reserved;
     uint64_t bytes;
     char command[VG_COMMAND_CAP];
@@ -87,14 +73,6 @@ struct vg_oom_action {
     char outcome[160];
     uint64_t recovered_bytes;
     uint64_t duration_ns;
-};
-
-/* By which call PyTorch's allocator takes memory. */
-enum vg_torch_backend {
-    VG_TORCH_NATIVE,     /* cudaMalloc */
-    VG_TORCH_EXPANDABLE, /* cuMemCreate: expandable segments */
-    VG_TORCH_ASYNC,      /* cudaMallocAsync */
-    VG_TORCH_BACKENDS
 };
 
 /* What PyTorch's allocator holds of the failing device, as its calls of the driver tell. */

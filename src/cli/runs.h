@@ -28,13 +28,6 @@ struct vg_runs {
 int vg_runs_scan(struct vg_runs *out, char *why, size_t why_cap);
 void vg_runs_free(struct vg_runs *runs);
 
-enum vg_run_state {
-    VG_RUN_ALIVE,
-    VG_RUN_EXITED,   /* its end is recorded */
-    VG_RUN_GONE,     /* no end is recorded and the process is not there: killed, or _exit */
-    VG_RUN_ELSEWHERE /* it ran on another machine, and no end is recorded */
-};
-
 enum vg_run_state vg_run_state_of(const struct vg_file_header *header);
 
 /* Copies the run's failure `index` (0 is the oldest; reader loaded) to `out`, ready to be printed.
