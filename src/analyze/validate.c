@@ -7,40 +7,6 @@
 
 enum { PROCESS_LIMIT = 1 << 22 }; /* Linux has no more pids (PID_MAX_LIMIT) */
 
-/* Bytes of the UTF-8 letter at `c` (RFC 3629), 0 when there is none or it is a control character,
- * which U+0080 to U+009F are, too. */
-static size_t letter_bytes(const unsigned char *c)
-{
-    size_t length = 1;
-    if (*c < 0x80)
-        return *c >= 0x20 && *c != 0x7f;
-    if (*c < 0xc2 || *c > 0xf4 || (*c == 0xc2 && c[1] < 0xa0))
-        return 0;
-    length += 1 + (*c >= 0xe0) + (*c >= 0xf0);
-    for (size_t i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80) /* the NUL at the end included */
-            return 0;
-    return length;
-}
-
-int vg_text_repair(char *text, size_t cap)
-{
-    int repairs = 0;
-    if (!memchr(text, '\0', cap)) {
-        text[cap - 1] = '\0';
-        repairs++;
-    }
-    for (unsigned char *c = (unsigned char *)text; *c;) {
-        const size_t length = letter_bytes(c);
-        if (length == 0) {
-            *c = '?';
-            repairs++;
-        }
-        c += length ? length : 1;
-    }
-    return repairs;
-}
-
 #define REPAIR_TEXT(field) vg_text_repair(field, sizeof(field))
 
 static int repair_amount(uint64_t *bytes)

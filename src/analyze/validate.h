@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "analyze/oom_report.h"
+#include "base/text.h"
 
 /* Repairs `report` in place: counts above their arrays are lowered, texts are NUL terminated and
  * cleared of control characters, impossible amounts become VG_BYTES_UNKNOWN. Afterwards every
@@ -13,9 +14,5 @@
  * Returns 0 when nothing had to be repaired, a positive number of repairs, or -EPROTO when it was
  * written by another version of this structure (then it is unchanged and must not be used). */
 int vg_oom_report_validate(struct vg_oom_report *report);
-
-/* The repair of one text, for what else is printed from a file: NUL terminates `text` (`cap` bytes)
- * and replaces control characters and broken UTF-8 by '?'. Returns the number of repairs. */
-int vg_text_repair(char *text, size_t cap);
 
 #endif

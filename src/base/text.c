@@ -87,3 +87,48 @@ size_t vg_text_sanitize(char *out, size_t cap, const char *source, size_t length
         memcpy(out + kept - 3, "...", 3);
     return kept;
 }
+
+/* Bytes of the UTF-8 letter at `c` (RFC 3629), 0 when there is none or it is a control character,
+ * which U+0080 to U+009F are, too. */
+static size_t letter_bytes(const unsigned char *c)
+{
+    size_t length = 1;
+    if (*c < 0x80)
+        return *c >= 0x20 && *c != 0x7f;
+    if (*c < 0xc2 || *c > 0xf4 || (*c == 0xc2 && c[1] < 0xa0))
+        return 0;
+    length += 1 + (*c >= 0xe0) + (*c >= 0xf0);
+    for (size_t i = 1; i < length; i++)
+        if ((c[i] & 0xc0) != 0x80) /* the NUL at the end included */
+            return 0;
+    return length;
+}
+
+int vg_text_repair(char *text, size_t cap)
+{
+    int repairs = 0;
+    if (!memchr(text, '\0', cap)) {
+        text[cap - 1] = '\0';
+        repairs++;
+    }
+    for (unsigned char *c = (unsigned char *)text; *c;) {
+        const size_t length = letter_bytes(c);
+        if (length == 0) {
+            *c = '?';
+            repairs++;
+        }
+        c += length ? length : 1;
+    }
+    return repairs;
+}
+
+bool vg_text_is_safe(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c;) {
+        const size_t length = letter_bytes(c);
+        if (length == 0)
+            return false;
+        c += length;
+    }
+    return true;
+}

@@ -38,4 +38,11 @@ const char *vg_text_base_name(const char *path);
  * ends in "...". Returns the length of the result. */
 size_t vg_text_sanitize(char *out, size_t cap, const char *source, size_t length);
 
+/* Makes a text from a file safe to print, in place: NUL terminates `text` (`cap` >= 1 bytes) and
+ * replaces control characters and broken UTF-8 by '?'. Returns the number of repairs. */
+int vg_text_repair(char *text, size_t cap);
+
+/* Is a NUL-terminated text safe as it is? */
+bool vg_text_is_safe(const char *text);
+
 #endif
