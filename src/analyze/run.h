@@ -19,6 +19,8 @@
 
 #define VG_COUNT_UNKNOWN UINT64_MAX
 
+struct vg_oom_action; /* one thing that was tried and what came of it */
+
 /* ---- stacks ---- */
 
 enum vg_run_frame_flag {
@@ -81,8 +83,7 @@ struct vg_run_growth {
 };
 
 /* What one place in the program allocated: all stacks whose innermost line of the program's own
- * Python code is the same and that called the same from there; of a program without Python, all
- * stacks with the same label. */
+ * Python code is the same; where there is none, all stacks with the same label. */
 struct vg_run_site {
     uint64_t live_bytes, live_count;
     uint64_t allocation_count, free_count; /* of all the run; VG_COUNT_UNKNOWN without counters */
@@ -97,11 +98,12 @@ struct vg_run_site {
     uint32_t stack_id;         /* of the one that holds most; 0: no stack was recorded */
     struct vg_run_line own;    /* the program's innermost line */
     struct vg_run_line caller; /* the next line of the program outwards */
-    const char *called;        /* what `own` called, "torch.sigmoid"; "" nothing but the driver */
-    uint32_t by_pytorch;       /* enum vg_run_owner */
-    bool is_labelled;          /* the next and the text of the lines are filled in */
-    const char *label; /* "main (train.c:12) > load > cudaMalloc", outermost first; no two sites of
-                          a list have the same */
+    const char *called; /* the function of a library that `own` called, by its qualified name, in
+                           the stack that holds most; "" none */
+    uint32_t owner;     /* enum vg_run_owner */
+    bool is_labelled;   /* the next is filled in, and the text of the lines */
+    const char *label;  /* "main (train.c:12) > load > cudaMalloc", outermost first; no two sites of
+                           a list have the same */
 };
 
 enum vg_run_owner { VG_OWNER_UNKNOWN, VG_OWNER_PYTORCH, VG_OWNER_OTHER };
@@ -180,6 +182,7 @@ struct vg_run_device {
     bool others_known; /* false: NVML does not tell */
     uint64_t self_bytes, others_bytes;
     uint32_t process_count;
+    uint32_t rest_process_count;          /* of a record that was shortened: further ones */
     const struct vg_run_other *processes; /* without this one, largest first, unknown last */
 };
 
@@ -204,35 +207,24 @@ struct vg_run_torch {
     uint64_t fraction_bytes;                 /* set_per_process_memory_fraction; 0 none */
 };
 
-/* ---- what was tried ---- */
+/* ---- the process ---- */
 
-/* Written to files: never renumber. */
-enum vg_run_action_kind {
-    VG_ACTION_UNKNOWN,
-    VG_ACTION_FLUSH, /* PyTorch emptied its cache and asked again */
-    VG_ACTION_AGAIN, /* enough was free, so the call was repeated */
-    VG_ACTION_TRIM,
-    VG_ACTION_WAIT,
-    VG_ACTION_SPILL,
-    VG_ACTION_SURVIVED, /* the program went on without it */
+enum vg_run_state {
+    VG_RUN_ALIVE,
+    VG_RUN_EXITED,    /* its end is recorded */
+    VG_RUN_GONE,      /* no end is recorded and the process is not there: killed, or _exit */
+    VG_RUN_ELSEWHERE, /* it ran on another machine, and no end is recorded */
 };
 
-/* One thing that came of it: a row of analyze/outcome_table.h and what its sentence takes. */
-enum { VG_OUTCOME_NUMBERS = 3 };
-struct vg_run_outcome {
-    uint32_t code; /* 0: `text` says all, recorded by a version that wrote sentences */
-    uint32_t reserved;
-    uint64_t numbers[VG_OUTCOME_NUMBERS];
-    const char *text;
-};
-
-struct vg_run_action {
-    uint32_t kind; /* enum vg_run_action_kind */
-    uint32_t outcome_count;
-    const char *name; /* as the policy calls it */
-    const struct vg_run_outcome *outcomes;
-    uint64_t recovered_bytes;
-    uint64_t duration_ns;
+struct vg_run_process {
+    int32_t pid;
+    uint32_t uid;
+    uint64_t start_realtime_ns, end_realtime_ns; /* the end only when it is recorded */
+    uint32_t state;                              /* enum vg_run_state */
+    int32_t exit_status;                         /* with VG_RUN_EXITED */
+    int32_t rank, world_size;                    /* of a distributed job; -1 unknown */
+    const char *command, *exe, *host;
+    const char *path; /* of its run file; "" when it is not recorded */
 };
 
 /* ---- failures, rescues, marks ---- */
@@ -264,12 +256,13 @@ struct vg_run_host {
 };
 
 struct vg_run_failure {
-    uint32_t number;      /* 1 for the first of the process */
-    int32_t error;        /* CUresult */
-    uint64_t realtime_ns; /* CLOCK_REALTIME */
-    const char *api;      /* "cuMemAlloc_v2" */
-    uint64_t asked_bytes; /* VG_BYTES_UNKNOWN for calls that name no amount */
-    uint32_t refused_by;  /* enum vg_refusal */
+    const struct vg_run_process *process; /* whose it is */
+    uint32_t number;                      /* 1 for the first of the process */
+    int32_t error;                        /* CUresult */
+    uint64_t realtime_ns;                 /* CLOCK_REALTIME */
+    const char *api;                      /* "cuMemAlloc_v2" */
+    uint64_t asked_bytes;                 /* VG_BYTES_UNKNOWN for calls that name no amount */
+    uint32_t refused_by;                  /* enum vg_refusal */
     uint32_t thread_id;
     const char *thread_name;
     bool survived;               /* told late: the program has gone on */
@@ -282,7 +275,7 @@ struct vg_run_failure {
     uint32_t other_gpu_count;    /* the machine's other GPUs */
     uint32_t action_count;
     const struct vg_run_gpu *other_gpus;
-    const struct vg_run_action *actions;
+    const struct vg_oom_action *actions; /* what was tried */
     struct vg_run_torch torch;
     struct vg_run_checkpoint checkpoint;
     struct vg_run_host host;
@@ -304,8 +297,8 @@ struct vg_run_rescue {
     uint64_t duration_ns; /* of all that was tried */
     uint32_t stack_id;
     const char *api;
-    const char *where; /* label of the stack */
-    const struct vg_run_action *actions;
+    const char *where;                   /* label of the stack */
+    const struct vg_oom_action *actions; /* what was tried */
 };
 
 /* vramguard_mark. */
@@ -324,24 +317,6 @@ struct vg_run_mark {
 };
 
 /* ---- all of it ---- */
-
-enum vg_run_state {
-    VG_RUN_ALIVE,
-    VG_RUN_EXITED,    /* its end is recorded */
-    VG_RUN_GONE,      /* no end is recorded and the process is not there: killed, or _exit */
-    VG_RUN_ELSEWHERE, /* it ran on another machine, and no end is recorded */
-};
-
-struct vg_run_process {
-    int32_t pid;
-    uint32_t uid;
-    uint64_t start_realtime_ns, end_realtime_ns; /* the end only when it is recorded */
-    uint32_t state;                              /* enum vg_run_state */
-    int32_t exit_status;                         /* with VG_RUN_EXITED */
-    int32_t rank, world_size;                    /* of a distributed job; -1 unknown */
-    const char *command, *exe, *host;
-    const char *path; /* of its run file; "" when it is not recorded */
-};
 
 struct vg_run {
     struct vg_run_process process;
