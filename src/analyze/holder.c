@@ -1,0 +1,153 @@
+#include "analyze/holder.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+enum { RESULTS_MIN = 4 };
+
+const struct vg_census *vg_holder_census(const struct vg_run_failure *failure)
+{
+    const struct vg_census *const census = failure->census;
+    if (!census || failure->census_format != VG_CENSUS_FORMAT ||
+        failure->census_bytes != sizeof *census)
+        return NULL;
+    switch (census->state) {
+    case VG_CENSUS_COMPLETE:
+    case VG_CENSUS_OUT_OF_TIME:
+    case VG_CENSUS_OUT_OF_MEMORY: return census->total.bytes > 0 ? census : NULL;
+    default: return NULL;
+    }
+}
+
+const struct vg_run_site *vg_holder_largest_site(const struct vg_run_failure *failure)
+{
+    const struct vg_run_sites *const sites = &failure->device.sites[VG_LEVEL_BLOCKS];
+    return sites->is_known && sites->count > 0 ? &sites->entries[0] : NULL;
+}
+
+static uint64_t subtract(uint64_t whole, uint64_t part)
+{
+    return whole > part ? whole - part : 0;
+}
+
+uint64_t vg_holder_kept_bytes(const struct vg_census_variable *variable)
+{
+    return subtract(variable->direct.bytes, variable->model.bytes) + variable->graph.bytes;
+}
+
+bool vg_holder_keeps_graphs(const struct vg_census_variable *variable)
+{
+    return variable->graph.bytes > subtract(variable->direct.bytes, variable->model.bytes);
+}
+
+/* torch.nn.Module.__call__ goes through _wrapped_call_impl and _call_impl of this file. */
+static bool is_module_call(const struct vg_run_frame *frame)
+{
+    return (frame->flags & VG_FRAME_PYTHON) && strstr(frame->function, "_call_impl") != NULL &&
+           vg_text_ends_with(frame->file, "nn/modules/module.py");
+}
+
+/* A function's name without what it is defined in: the census tells it so. */
+static const char *bare_name(const char *qualified)
+{
+    const char *const dot = strrchr(qualified, '.');
+    return dot ? dot + 1 : qualified;
+}
+
+static bool is_frame_of(const struct vg_run_frame *frame, const struct vg_census_variable *variable)
+{
+    return (frame->flags & VG_FRAME_PYTHON) &&
+           strcmp(bare_name(frame->function), bare_name(variable->function)) == 0 &&
+           strcmp(frame->file, variable->file) == 0;
+}
+
+/* Does the variable belong to a function that a module's call under way has called? */
+static bool is_inside_module_call(const struct vg_run_failure *failure,
+                                  const struct vg_census_variable *variable)
+{
+    if (variable->place != VG_CENSUS_LOCAL)
+        return false;
+    const struct vg_run_stack *const stack = &failure->stack;
+    uint32_t at = 0;
+    while (at < stack->frame_count && !is_frame_of(&stack->frames[at], variable))
+        at++;
+    for (; at < stack->frame_count; at++)
+        if (is_module_call(&stack->frames[at]))
+            return true;
+    return false;
+}
+
+const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failure *failure,
+                                                      uint64_t at_least_bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    for (uint32_t i = 0; census && i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        const uint64_t kept = vg_holder_kept_bytes(variable);
+        if (variable->length < RESULTS_MIN || variable->place == VG_CENSUS_LIBRARY ||
+            variable->traceback.bytes > kept / 2 || kept < at_least_bytes ||
+            kept < census->total.bytes / 4 || is_inside_module_call(failure, variable))
+            continue;
+        if (!best || kept > vg_holder_kept_bytes(best))
+            best = variable;
+    }
+    return best;
+}
+
+const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_failure *failure,
+                                                        uint64_t at_least_bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    for (uint32_t i = 0; census && i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        if (variable->traceback.bytes > 0 && variable->traceback.bytes >= at_least_bytes &&
+            (!best || variable->traceback.bytes > best->traceback.bytes))
+            best = variable;
+    }
+    return best;
+}
+
+static bool is_outermost(const struct vg_census_module *module)
+{
+    return module->depth == 0 && module->amount[VG_CENSUS_PARAMETER].bytes > 0;
+}
+
+const struct vg_census_module *vg_holder_model_twice(const struct vg_run_failure *failure)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    for (uint32_t i = 0; census && i < census->module_count; i++) {
+        const struct vg_census_module *const first = &census->modules[i];
+        for (uint32_t k = i + 1; is_outermost(first) && k < census->module_count; k++) {
+            const struct vg_census_module *const second = &census->modules[k];
+            if (is_outermost(second) && strcmp(first->path, second->path) == 0 &&
+                first->amount[VG_CENSUS_PARAMETER].bytes ==
+                    second->amount[VG_CENSUS_PARAMETER].bytes)
+                return second;
+        }
+    }
+    return NULL;
+}
+
+enum vg_census_kind vg_holder_largest_kind(const struct vg_run_failure *failure)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    if (!census)
+        return VG_CENSUS_KINDS;
+    enum vg_census_kind best = 0;
+    for (enum vg_census_kind kind = 0; kind < VG_CENSUS_KINDS; kind++)
+        if (census->kinds[kind].bytes > census->kinds[best].bytes)
+            best = kind;
+    return best;
+}
+
+bool vg_holder_stack_is_in(const struct vg_run_failure *failure, const char *part)
+{
+    for (uint32_t i = 0; i < failure->stack.frame_count; i++)
+        if ((failure->stack.frames[i].flags & VG_FRAME_PYTHON) &&
+            strstr(failure->stack.frames[i].file, part))
+            return true;
+    return false;
+}

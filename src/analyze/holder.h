@@ -1,0 +1,49 @@
+/* Who keeps PyTorch's memory: what the census of a failure and the sites of its blocks tell
+ * together. Pure, no malloc, any thread. Takes failures whose texts and counts are valid (run.h).
+ */
+#ifndef VRAMGUARD_ANALYZE_HOLDER_H
+#define VRAMGUARD_ANALYZE_HOLDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "analyze/census.h"
+#include "analyze/run.h"
+
+/* The census of the failure; NULL when none was taken, when it found nothing before it had to stop,
+ * or when another version recorded it. What it tells is a lower bound unless its state is
+ * VG_CENSUS_COMPLETE. */
+const struct vg_census *vg_holder_census(const struct vg_run_failure *failure);
+
+/* The largest site of PyTorch's blocks; NULL when blocks were not recorded. */
+const struct vg_run_site *vg_holder_largest_site(const struct vg_run_failure *failure);
+
+/* Bytes that the variable keeps and that are no part of a model: tensors that it reaches, and what
+ * autograd graphs hold behind them. */
+uint64_t vg_holder_kept_bytes(const struct vg_census_variable *variable);
+
+/* A variable that keeps results of several calls of a model: a container of four entries or more,
+ * which lives outside of every call of a module that is under way (what a forward pass collects for
+ * its own use, hidden states for instance, is none), and which keeps `at_least_bytes` and a quarter
+ * of all blocks. The largest of that kind, NULL for none. */
+const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failure *failure,
+                                                      uint64_t at_least_bytes);
+
+/* Are most of the bytes that the variable keeps behind its tensors, in autograd graphs? */
+bool vg_holder_keeps_graphs(const struct vg_census_variable *variable);
+
+/* A variable that keeps `at_least_bytes` through the frames of an exception, the largest; NULL for
+ * none. */
+const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_failure *failure,
+                                                        uint64_t at_least_bytes);
+
+/* Two models of the same class that hold as much: the second one's entry, NULL for none. */
+const struct vg_census_module *vg_holder_model_twice(const struct vg_run_failure *failure);
+
+/* The kind that has most of the blocks' bytes, VG_CENSUS_KINDS without a census. */
+enum vg_census_kind vg_holder_largest_kind(const struct vg_run_failure *failure);
+
+/* Has the failing call a Python frame of a file whose path contains `part`? */
+bool vg_holder_stack_is_in(const struct vg_run_failure *failure, const char *part);
+
+#endif

@@ -1,0 +1,232 @@
+#include "view/block_tables.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "analyze/holder.h"
+#include "base/amount.h"
+#include "view/line_text.h"
+#include "view/wrap.h"
+
+enum {
+    ROW_CAP = 1024,
+    ROWS_MAX = 24,
+    SIDE_BY_SIDE_MIN = 130, /* columns from which two tables have room beside each other */
+    GAP = 3,
+    LABEL_MIN = 12,
+    LABEL_MAX = 44,
+};
+
+/* One row, still without its place on the line. */
+struct block_row {
+    uint64_t bytes, count;
+    char label[256];
+    char note[256]; /* the text of the line; "" none */
+};
+
+struct block_table {
+    char title[160];
+    size_t count;
+    struct block_row rows[ROWS_MAX];
+};
+
+/* Too large for a thread's stack; one report is made at a time (oom/emit.c). */
+static struct block_table kinds_table, lines_table;
+
+bool vg_block_tables_are_known(const struct vg_run_failure *failure)
+{
+    return failure->torch.tells_blocks && failure->torch.block_count > 0;
+}
+
+/* ---- filling ---- */
+
+static struct block_row *next_row(struct block_table *table, uint64_t bytes, uint64_t count)
+{
+    if (table->count == ROWS_MAX)
+        return NULL;
+    struct block_row *const row = &table->rows[table->count++];
+    row->bytes = bytes;
+    row->count = count;
+    row->label[0] = row->note[0] = '\0';
+    return row;
+}
+
+static void add_row(struct block_table *table, uint64_t bytes, uint64_t count, const char *label)
+{
+    struct block_row *const row = next_row(table, bytes, count);
+    if (row)
+        snprintf(row->label, sizeof row->label, "%s", label);
+}
+
+static const char *const kind_labels[VG_CENSUS_KINDS] = {
+    [VG_CENSUS_PARAMETER] = "parameters",      [VG_CENSUS_GRADIENT] = "gradients",
+    [VG_CENSUS_OPTIMIZER] = "optimizer state", [VG_CENSUS_BUFFER] = "buffers of modules",
+    [VG_CENSUS_OTHER] = "other tensors",       [VG_CENSUS_GRAPH] = "kept for the backward pass",
+};
+
+static uint64_t remainder_of(uint64_t whole, uint64_t parts)
+{
+    return whole > parts ? whole - parts : 0;
+}
+
+static void sort_rows(struct block_table *table)
+{
+    for (size_t i = 1; i < table->count; i++)
+        for (size_t k = i; k > 0 && table->rows[k].bytes > table->rows[k - 1].bytes; k--) {
+            const struct block_row smaller = table->rows[k - 1];
+            table->rows[k - 1] = table->rows[k];
+            table->rows[k] = smaller;
+        }
+}
+
+static void add_model_name(struct block_row *row, const struct vg_census *census)
+{
+    if (row && census->module_count > 0 && census->modules[0].depth == 0)
+        snprintf(row->label, sizeof row->label, "parameters of %s", census->modules[0].path);
+}
+
+static void fill_kinds(struct block_table *table, const struct vg_run_failure *f)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    table->count = 0;
+    if (!census)
+        return;
+    uint64_t bytes = 0, blocks = 0;
+    snprintf(table->title, sizeof table->title, "What they are%s",
+             census->state == VG_CENSUS_COMPLETE ? "" : " (as far as there was time to look)");
+    for (enum vg_census_kind kind = 0; kind < VG_CENSUS_KINDS; kind++) {
+        const struct vg_census_amount *const amount = &census->kinds[kind];
+        bytes += amount->bytes;
+        blocks += amount->blocks;
+        if (amount->blocks == 0)
+            continue;
+        add_row(table, amount->bytes, amount->blocks, kind_labels[kind]);
+        if (kind == VG_CENSUS_PARAMETER)
+            add_model_name(&table->rows[table->count - 1], census);
+    }
+    sort_rows(table);
+    if (census->total.blocks > blocks)
+        add_row(table, remainder_of(census->total.bytes, bytes), census->total.blocks - blocks,
+                "held by C++ code or unknown");
+}
+
+static void fill_lines(struct block_table *table, const struct vg_run_failure *f, size_t rows)
+{
+    const struct vg_run_sites *const sites = &f->device.sites[VG_LEVEL_BLOCKS];
+    uint64_t bytes = 0, count = 0;
+    char amount[VG_SIZE_TEXT_CAP];
+    table->count = 0;
+    snprintf(table->title, sizeof table->title,
+             "The %s of PyTorch tensors of this process: %llu live, by the line that made them",
+             vg_amount_format(amount, f->torch.allocated_bytes),
+             (unsigned long long)f->torch.block_count);
+    for (uint32_t i = 0; i < sites->count && table->count < rows; i++) {
+        const struct vg_run_site *const site = &sites->entries[i];
+        struct block_row *const row = next_row(table, site->live_bytes, site->live_count);
+        if (!row)
+            break;
+        struct vg_text label = vg_text_over(row->label, sizeof row->label);
+        vg_line_add_site(&label, site);
+        snprintf(row->note, sizeof row->note, "%s", site->own.text);
+        bytes += site->live_bytes;
+        count += site->live_count;
+    }
+    const size_t more = sites->count - table->count;
+    if (f->torch.block_count > count) {
+        char label[64];
+        snprintf(label, sizeof label, "(%zu more line%s)", more, more == 1 ? "" : "s");
+        add_row(table, remainder_of(f->torch.allocated_bytes, bytes), f->torch.block_count - count,
+                more > 0 ? label : "(line not recorded)");
+    }
+}
+
+/* ---- laying out ---- */
+
+static size_t label_width(const struct block_table *table)
+{
+    size_t width = LABEL_MIN;
+    for (size_t i = 0; i < table->count; i++) {
+        const size_t wanted = vg_wrap_width(table->rows[i].label);
+        if (table->rows[i].note[0])
+            width = wanted > width ? wanted : width;
+    }
+    return width < LABEL_MAX ? width : LABEL_MAX;
+}
+
+/* "  4.31 GiB      276x  net.py:9 Net.forward   h = x * 1.5", cut to `columns`. */
+static void lay_out(const struct block_table *table, size_t at, size_t columns, char *out,
+                    uint64_t whole_bytes)
+{
+    char line[ROW_CAP], amount[VG_SIZE_TEXT_CAP], times[24];
+    struct vg_text text = vg_text_over(line, sizeof line);
+    out[0] = '\0';
+    if (at > table->count)
+        return;
+    if (at == 0) {
+        vg_text_addf(&text, "  %s", table->title);
+    } else {
+        const struct block_row *const row = &table->rows[at - 1];
+        vg_amount_format_column(amount, (int64_t)row->bytes, whole_bytes);
+        snprintf(times, sizeof times, "%llux", (unsigned long long)row->count);
+        vg_text_addf(&text, "  %10s %9s  %s", amount, times, row->label);
+        if (row->note[0]) {
+            vg_text_pad(&text, ' ', (long)label_width(table) - (long)vg_wrap_width(row->label));
+            vg_text_addf(&text, "  %s", row->note);
+        }
+    }
+    vg_wrap_cut(out, ROW_CAP, line, columns);
+}
+
+static void add_stacked(struct vg_text *out, const struct block_table *table, size_t columns,
+                        uint64_t whole_bytes)
+{
+    char line[ROW_CAP];
+    for (size_t at = 0; table->count > 0 && at <= table->count; at++) {
+        lay_out(table, at, columns, line, whole_bytes);
+        vg_text_addf(out, "%s\n", line);
+    }
+}
+
+static size_t widest_line(const struct block_table *table, size_t columns, uint64_t whole_bytes)
+{
+    char line[ROW_CAP];
+    size_t widest = 0;
+    for (size_t at = 0; at <= table->count; at++) {
+        lay_out(table, at, columns, line, whole_bytes);
+        const size_t width = vg_wrap_width(line);
+        widest = width > widest ? width : widest;
+    }
+    return widest;
+}
+
+static void add_side_by_side(struct vg_text *out, size_t columns, uint64_t whole_bytes)
+{
+    char line[ROW_CAP];
+    const size_t left = widest_line(&kinds_table, columns / 2, whole_bytes) + GAP;
+    const size_t count =
+        kinds_table.count > lines_table.count ? kinds_table.count : lines_table.count;
+    for (size_t at = 0; at <= count; at++) {
+        lay_out(&kinds_table, at, columns / 2, line, whole_bytes);
+        const size_t width = vg_wrap_width(line);
+        vg_text_add(out, line);
+        lay_out(&lines_table, at, columns - left, line, whole_bytes);
+        vg_text_pad(out, ' ', line[0] ? (long)left - (long)width : 0);
+        vg_text_addf(out, "%s\n", line);
+    }
+}
+
+void vg_block_tables_add(struct vg_text *out, const struct vg_run_failure *failure, size_t rows,
+                         size_t columns)
+{
+    if (!vg_block_tables_are_known(failure))
+        return;
+    fill_kinds(&kinds_table, failure);
+    fill_lines(&lines_table, failure, rows < ROWS_MAX ? rows : ROWS_MAX - 1);
+    const uint64_t whole_bytes = failure->torch.allocated_bytes;
+    if (kinds_table.count > 0 && lines_table.count > 0 && columns >= SIDE_BY_SIDE_MIN) {
+        add_side_by_side(out, columns, whole_bytes);
+        return;
+    }
+    add_stacked(out, &lines_table, columns, whole_bytes);
+    add_stacked(out, &kinds_table, columns, whole_bytes);
+}

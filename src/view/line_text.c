@@ -1,0 +1,54 @@
+#include "view/line_text.h"
+
+#include <string.h>
+
+static const char *bare_name(const char *qualified)
+{
+    /* "main.<locals>.step": what stands in front says where it is defined, not what it is. */
+    const char *const locals = strstr(qualified, "<locals>.");
+    return locals ? locals + strlen("<locals>.") : qualified;
+}
+
+void vg_line_add(struct vg_text *out, const struct vg_run_line *line)
+{
+    if (!line->file[0])
+        return;
+    vg_text_addf(out, "%s:%u", line->file, line->line);
+    if (line->function[0] && strcmp(line->function, "<module>") != 0)
+        vg_text_addf(out, " %s", bare_name(line->function));
+}
+
+void vg_line_add_site(struct vg_text *out, const struct vg_run_site *site)
+{
+    if (!site->own.file[0]) {
+        vg_text_add(out, site->label[0] ? site->label : "(no stack was recorded)");
+        return;
+    }
+    vg_line_add(out, &site->own);
+    if (site->called[0])
+        vg_text_addf(out, " (%s)", site->called);
+}
+
+void vg_line_add_variable_name(struct vg_text *out, const struct vg_census_variable *variable)
+{
+    vg_text_addf(out, "`%s`", variable->path);
+}
+
+void vg_line_add_variable(struct vg_text *out, const struct vg_census_variable *variable)
+{
+    const char *const file = vg_text_base_name(variable->file);
+    vg_line_add_variable_name(out, variable);
+    vg_text_addf(out, " (%s", variable->type[0] ? variable->type : "type unknown");
+    if (variable->length >= 0)
+        vg_text_addf(out, " of %lld", (long long)variable->length);
+    if (variable->place == VG_CENSUS_LOCAL && file[0]) {
+        vg_text_addf(out, ", %s", file);
+        if (variable->line > 0)
+            vg_text_addf(out, ":%d", variable->line);
+        if (variable->function[0] && strcmp(variable->function, "<module>") != 0)
+            vg_text_addf(out, " %s", bare_name(variable->function));
+    } else if (file[0]) {
+        vg_text_addf(out, ", global of %s", file);
+    }
+    vg_text_add(out, ")");
+}
