@@ -28,7 +28,7 @@ check-hostile: all $(HOSTILE_PROGRAMS)
 
 # What takes minutes.
 .PHONY: check-long
-check-long: $(BUILD)/test/unit/test_registry $(BUILD)/test/unit/test_ledger
+check-long: $(BUILD)/test/unit/test_registry $(BUILD)/test/unit/test_shared_quota
 	@for test in $^; do VG_TEST_KILLS=5000 $$test || exit 1; done
 
 check: check-hostile

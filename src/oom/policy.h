@@ -53,7 +53,7 @@ enum vg_verdict {
     VG_VERDICT_PLACED, /* the memory was found elsewhere and the request is answered: a success */
 };
 
-/* One action. A new one is a file in src/policy that defines a `const struct vg_action` and a line
+/* One action. A new one is a file in src/oom that defines a `const struct vg_action` and a line
  * in action_table.h; options, help and parsing follow from that. */
 struct vg_action {
     const char *name;

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from conftest import BUILD, MODEL, ROOT
@@ -29,11 +31,9 @@ def run_script(*command, cwd="/", **environment):
 
 @pytest.fixture
 def tree():
-    """A tree in which scripts/demo finds the built one through links. Always in the same place:
-    the demo derives the name of its simulated GPU from it."""
-    folder = BUILD / "e2e-tree"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    """A tree in which scripts/demo finds the built one through links, beside it: the demo writes a
+    large checkpoint there. The demo derives the name of its simulated GPU from the place."""
+    folder = Path(tempfile.mkdtemp(prefix="e2e-tree-", dir=BUILD))
     for name in ("scripts", "test"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "build").mkdir()

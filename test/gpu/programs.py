@@ -121,7 +121,7 @@ def behaviour_cell(result):
 
 
 def check_behaviour(machine):
-    programs = sorted((machine.build / "test" / "behaviour").glob("*"))
+    programs = sorted((machine.build / "test" / "simgpu" / "behaviour").glob("*"))
     programs = [p for p in programs if os.access(p, os.X_OK) and not p.name.startswith("simgpu_")]
     if not programs:
         yield skipped("behaviour", "not built: make behaviour")

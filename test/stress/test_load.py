@@ -26,7 +26,7 @@ ENVIRONMENT = {
     "VRAMGUARD_KEEP": "0",
 }
 
-# src/registry: a head, the slots, the queue's head; then the waiters' owner and ticket.
+# src/shared: a head, the slots, the queue's head; then the waiters' owner and ticket.
 QUEUE_AT, WAITER_BYTES, WAITERS = 64 + 1023 * 64, 64, 255
 
 USED_BY_NVML = """

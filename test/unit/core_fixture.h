@@ -102,7 +102,7 @@ static UNUSED int line_count(const char *text)
 }
 
 /* A recorder file, read with plain read calls and checked as format.h describes it: nothing of
- * src/recorder is used. */
+ * src/record is used. */
 struct record {
     char *bytes;
     uint64_t size_bytes;
