@@ -59,8 +59,9 @@ struct vg_failure {
     uint64_t total_bytes; /* likewise */
     uint64_t limit_bytes; /* what VRAMGUARD_LIMIT allows of the device; 0: no limit */
     uint64_t limit_left_bytes;
-    bool limit_shared;       /* by several processes */
-    const char *why_no_wait; /* waiting is out of the question because of this; else NULL */
+    bool limit_shared;                /* by several processes */
+    enum vg_outcome_code why_no_wait; /* waiting is out of the question because of this; else
+                                         VG_OUTCOME_NONE */
 };
 
 /* The device's default pool, if it has one, and those that the program has made (`made`), into

@@ -9,10 +9,11 @@
 
 #include <stdint.h>
 
+#include "analyze/outcome.h"
 #include "analyze/run.h"
 
 enum {
-    VG_OOM_VERSION = 5,
+    VG_OOM_VERSION = 6,
     VG_OOM_SITES = 12,
     VG_OOM_PROCESSES = 24,
     VG_OOM_DEVICES = 16,
@@ -65,14 +66,6 @@ struct vg_oom_device {
     char name[64];
     char uuid[48]; /* "GPU-5f3c2a10-..." */
     char pci_bus_id[24];
-};
-
-/* One thing that was tried before the failure was returned. */
-struct vg_oom_action {
-    char name[24];
-    char outcome[160];
-    uint64_t recovered_bytes;
-    uint64_t duration_ns;
 };
 
 /* What PyTorch's allocator holds of the failing device, as its calls of the driver tell. */

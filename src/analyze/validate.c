@@ -91,7 +91,7 @@ int vg_oom_report_validate(struct vg_oom_report *s)
     for (uint32_t i = 0; i < s->device_count; i++)
         repairs += repair_device(&s->devices[i]);
     for (uint32_t i = 0; i < s->action_count; i++)
-        repairs += REPAIR_TEXT(s->actions[i].name) + REPAIR_TEXT(s->actions[i].outcome) +
+        repairs += REPAIR_TEXT(s->actions[i].name) + vg_outcome_repair(&s->actions[i]) +
                    repair_amount(&s->actions[i].recovered_bytes);
     return repairs;
 }

@@ -93,12 +93,13 @@ static void note_flush(struct vg_failure *failure, const struct vg_deferred_fail
         failure->free_bytes != VG_BYTES_UNKNOWN && passed->free_bytes != VG_BYTES_UNKNOWN;
     const uint64_t more_bytes =
         failure->free_bytes > passed->free_bytes ? failure->free_bytes - passed->free_bytes : 0;
-    failure->actions[failure->action_count++] = (struct vg_oom_action){
+    struct vg_oom_action *const flush = &failure->actions[failure->action_count++];
+    *flush = (struct vg_oom_action){
         .name = "flush",
-        .outcome = "PyTorch emptied its cache and asked again",
         .recovered_bytes = known ? more_bytes : VG_BYTES_UNKNOWN,
         .duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns,
     };
+    vg_outcome_add(flush, (struct vg_outcome){ .code = VG_OUTCOME_FLUSHED }, NULL);
 }
 
 /* After triage: what the new failure means for the one before, and its own note. */
@@ -121,10 +122,10 @@ static void follow_passed(struct vg_call *call)
 /* A success of the thread whose last failure was passed on. */
 void vg_oom_call_succeed_after_pass(const struct vg_call *call)
 {
-    const enum vg_outcome outcome =
+    const enum vg_deferred_end end =
         vg_oom_note_success(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
-    if (outcome != VG_OUTCOME_OPEN)
-        end_passed(call->state, outcome == VG_OUTCOME_CURED);
+    if (end != VG_DEFERRED_OPEN)
+        end_passed(call->state, end == VG_DEFERRED_CURED);
 }
 
 void vg_guard_note_mapped(struct vg_process_state *state)
@@ -204,7 +205,7 @@ static void describe_failure(struct vg_call *call)
     failing->course = vg_oom_classify(&failing->failure, (uint16_t)call->function, &state->history,
                                       &vg_thread.last_failure, vg_clock_monotonic_ns());
     if (call->turn.since_ns != 0 && call->turn.interrupted)
-        failing->failure.why_no_wait = "a signal asks the program to end";
+        failing->failure.why_no_wait = VG_OUTCOME_SKIPPED_SIGNAL;
     follow_passed(call);
 }
 
@@ -213,9 +214,9 @@ static bool make_again(struct vg_oom_call *failing)
 {
     struct vg_failure *const failure = &failing->failure;
     failing->made_again = true;
-    failure->actions[failure->action_count++] =
-        (struct vg_oom_action){ .name = "again",
-                                .outcome = "enough is free, so the call was repeated" };
+    struct vg_oom_action *const again = &failure->actions[failure->action_count++];
+    *again = (struct vg_oom_action){ .name = "again" };
+    vg_outcome_add(again, (struct vg_outcome){ .code = VG_OUTCOME_ENOUGH_FREE }, NULL);
     return true;
 }
 

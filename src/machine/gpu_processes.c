@@ -108,14 +108,21 @@ const struct vg_gpu_process *vg_gpu_processes_find(const struct vg_gpu_processes
     return at < neighbours->count ? &neighbours->list[at] : NULL;
 }
 
+const char *vg_gpu_processes_command(char *out, size_t cap, int32_t pid)
+{
+    char command[256];
+    out[0] = '\0';
+    if (vg_process_command(pid, command, sizeof command) == 0)
+        vg_command_short(out, cap, command);
+    return out;
+}
+
 const char *vg_gpu_processes_name(char *out, size_t cap, int32_t pid)
 {
-    char command[256], brief[64];
-    if (vg_process_command(pid, command, sizeof command) != 0 || !command[0]) {
+    char brief[64];
+    if (vg_gpu_processes_command(brief, sizeof brief, pid)[0])
+        snprintf(out, cap, "pid %d (%s)", pid, brief);
+    else
         snprintf(out, cap, "pid %d", pid);
-        return out;
-    }
-    vg_command_short(brief, sizeof brief, command);
-    snprintf(out, cap, "pid %d (%s)", pid, brief);
     return out;
 }

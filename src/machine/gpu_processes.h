@@ -39,6 +39,9 @@ const struct vg_gpu_process *vg_gpu_processes_largest(const struct vg_gpu_proces
 const struct vg_gpu_process *vg_gpu_processes_find(const struct vg_gpu_processes *neighbours,
                                                    int32_t pid);
 
+/* Its command, shortened, "" when it is not known. Returns `out`. */
+const char *vg_gpu_processes_command(char *out, size_t cap, int32_t pid);
+
 /* "pid 4711 (python train.py)", the command shortened; VG_GPU_PROCESSES_NAME_CAP bytes hold all of
  * it. Returns `out`. */
 const char *vg_gpu_processes_name(char *out, size_t cap, int32_t pid);

@@ -1,7 +1,6 @@
 #include "oom/action_spill.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,37 +70,36 @@ static void measure_host(struct vg_rescue *rescue, struct host *host, struct vg_
 
 /* ---- the timeline ---- */
 
-static enum vg_verdict pass_with_reason(struct vg_oom_action *attempt, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static enum vg_verdict pass_with_reason(struct vg_oom_action *attempt, const char *format, ...)
+static enum vg_verdict pass_because(struct vg_oom_action *attempt, struct vg_outcome outcome)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(attempt->outcome, sizeof attempt->outcome, format, arguments);
-    va_end(arguments);
+    vg_outcome_add(attempt, outcome, NULL);
     return VG_VERDICT_PASS;
+}
+
+static enum vg_verdict pass_with_reason(struct vg_oom_action *attempt, enum vg_outcome_code code)
+{
+    return pass_because(attempt, (struct vg_outcome){ .code = (uint16_t)code });
 }
 
 static enum vg_verdict pass_bound(struct vg_oom_action *attempt, int error,
                                   const struct vg_spilled *spilled, const struct host *host,
                                   const struct vg_spilled_room *room)
 {
-    char a[VG_SIZE_TEXT_CAP], b[VG_SIZE_TEXT_CAP];
     if (error == -EDQUOT && room->cap_bytes == 0)
-        return pass_with_reason(attempt, "how much memory the host has is not known");
+        return pass_with_reason(attempt, VG_OUTCOME_SPILL_HOST_UNKNOWN);
     if (error == -EDQUOT)
-        return pass_with_reason(attempt, "beyond VRAMGUARD_SPILL_CAP: %s of %s spilled already",
-                                vg_size_format(a, spilled->bytes),
-                                vg_size_format(b, room->cap_bytes));
+        return pass_because(attempt, (struct vg_outcome){ .code = VG_OUTCOME_SPILL_CAP,
+                                                          .bytes = spilled->bytes,
+                                                          .more_bytes = room->cap_bytes });
     if (host->available_bytes == VG_BYTES_UNKNOWN)
-        return pass_with_reason(attempt, "how much memory the host has to spare is not known");
+        return pass_with_reason(attempt, VG_OUTCOME_SPILL_ROOM_UNKNOWN);
     if (room->host_bytes == host->group_bytes)
-        return pass_with_reason(attempt, "the control group's limit leaves %s",
-                                vg_size_format(a, room->host_bytes));
-    return pass_with_reason(attempt, "the host has %s available and keeps %s of it",
-                            vg_size_format(a, host->available_bytes),
-                            vg_size_format(b, vg_spill_reserve_bytes(host->total_bytes)));
+        return pass_because(attempt, (struct vg_outcome){ .code = VG_OUTCOME_SPILL_CGROUP,
+                                                          .bytes = room->host_bytes });
+    return pass_because(
+        attempt, (struct vg_outcome){ .code = VG_OUTCOME_SPILL_HOST_KEEPS,
+                                      .bytes = host->available_bytes,
+                                      .more_bytes = vg_spill_reserve_bytes(host->total_bytes) });
 }
 
 /* ---- where ---- */
@@ -138,8 +136,9 @@ static size_t row_alignment(CUdevice device)
     return alignment;
 }
 
-/* Can pinned host memory stand for a linear allocation? Returns NULL, or why not. */
-static const char *plan_linear(struct placement *out, const struct vg_failure *failure)
+/* Can pinned host memory stand for a linear allocation? Returns VG_OUTCOME_NONE, or why not.
+ */
+static enum vg_outcome_code plan_linear(struct placement *out, const struct vg_failure *failure)
 {
     const struct vg_request *const request = out->request;
     uint64_t bytes = request->bytes;
@@ -147,19 +146,19 @@ static const char *plan_linear(struct placement *out, const struct vg_failure *f
         !vg_driver.cuMemHostGetDevicePointer_v2 ||
         device_attribute_value(failure->device, CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING) != 1 ||
         device_attribute_value(failure->device, CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY) != 1)
-        return "this GPU does not reach host memory at the host's address";
+        return VG_OUTCOME_SPILL_NO_ADDRESS;
     if (request->shape == VG_REQUEST_PITCHED) {
         const size_t alignment = row_alignment(failure->device);
         if (!request->pitch_bytes || request->width_bytes > SIZE_MAX - alignment)
-            return "the arguments are not valid";
+            return VG_OUTCOME_SPILL_BAD_ARGUMENTS;
         out->pitch_bytes = (request->width_bytes + alignment - 1) / alignment * alignment;
         if (__builtin_mul_overflow(out->pitch_bytes, request->height, &bytes))
-            return "the arguments are not valid";
+            return VG_OUTCOME_SPILL_BAD_ARGUMENTS;
     }
     out->range = (struct vg_spilled_range){ .bytes = bytes,
                                             .device = failure->device,
                                             .what = VG_SPILLED_LINEAR };
-    return bytes == 0 ? "the arguments are not valid" : NULL;
+    return bytes == 0 ? VG_OUTCOME_SPILL_BAD_ARGUMENTS : VG_OUTCOME_NONE;
 }
 
 static size_t allocation_granularity(const CUmemAllocationProp *properties)
@@ -185,17 +184,17 @@ static bool is_plain(const struct vg_request *request)
 
 /* Can physical memory on the host's nearest NUMA node stand for the device's? The program maps it
  * at addresses that are aligned for the device, so the host's granularity must not be coarser. */
-static const char *plan_physical(struct placement *out)
+static enum vg_outcome_code plan_physical(struct placement *out)
 {
     const struct vg_request *const request = out->request;
     if (!is_plain(request))
-        return "memory that can be shared, or has other special properties, cannot be on the host";
+        return VG_OUTCOME_SPILL_SPECIAL;
     const CUdevice device = request->properties->location.id;
     if (!vg_driver.cuMemCreate || !vg_driver.cuMemRelease ||
         !vg_driver.cuMemGetAllocationGranularity ||
         device_attribute_value(
             device, CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED) != 1)
-        return "this GPU does not map host memory (cuMemCreate)";
+        return VG_OUTCOME_SPILL_NO_HOST_MAPPING;
     /* -1 where the system has no NUMA; the node is 0 then (CUDA Driver API, cuMemCreate). */
     const int node = device_attribute_value(device, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID);
     out->properties = *request->properties;
@@ -204,25 +203,25 @@ static const char *plan_physical(struct placement *out)
     const size_t on_host = allocation_granularity(&out->properties);
     if (on_host == 0 || request->bytes == 0 || request->bytes % on_host != 0 ||
         allocation_granularity(request->properties) % on_host != 0)
-        return "the size is not a multiple of what the host's memory comes in";
+        return VG_OUTCOME_SPILL_GRANULARITY;
     out->range = (struct vg_spilled_range){ .address = request->key,
                                             .bytes = request->bytes,
                                             .device = device,
                                             .what = VG_SPILLED_PHYSICAL };
-    return NULL;
+    return VG_OUTCOME_NONE;
 }
 
-static const char *plan_placement(struct placement *out, const struct vg_failure *failure)
+static enum vg_outcome_code plan_placement(struct placement *out, const struct vg_failure *failure)
 {
     if (atomic_load(&vg_spilled_exported))
-        return "this program shares memory with other processes, which spilled memory cannot be";
+        return VG_OUTCOME_SPILL_EXPORTED;
     if (!out->request || !out->request->answer)
-        return "what this call allocates cannot be on the host";
+        return VG_OUTCOME_SPILL_NO_STAND_IN;
     if (failure->capturing)
-        return "a stream is being captured";
+        return VG_OUTCOME_SPILL_CAPTURE;
     if (out->request->shape == VG_REQUEST_PHYSICAL)
         return plan_physical(out);
-    return failure->device >= 0 ? plan_linear(out, failure) : "no context";
+    return failure->device >= 0 ? plan_linear(out, failure) : VG_OUTCOME_SPILL_NO_CONTEXT;
 }
 
 /* ---- taking it ---- */
@@ -351,17 +350,18 @@ static enum vg_verdict place_reserved(struct vg_rescue *rescue, struct vg_oom_ac
     const CUresult result = take_host_memory(place);
     if (result != CUDA_SUCCESS) {
         vg_spilled_cancel(tables->spilled, bytes);
-        return pass_with_reason(attempt, "the driver gave no host memory (CUDA error %d)", result);
+        return pass_because(attempt, (struct vg_outcome){ .code = VG_OUTCOME_SPILL_DRIVER_REFUSED,
+                                                          .number = result });
     }
     if (vg_spilled_put(tables->spilled, &place->range) != 0) {
         give_back(place);
         vg_spilled_cancel(tables->spilled, bytes);
-        return pass_with_reason(attempt, "no memory to keep track of it");
+        return pass_with_reason(attempt, VG_OUTCOME_SPILL_NO_RECORD);
     }
     answer_caller(place);
     note_peak(tables);
     attempt->recovered_bytes = bytes;
-    snprintf(attempt->outcome, sizeof attempt->outcome, "placed in host memory");
+    vg_outcome_add(attempt, (struct vg_outcome){ .code = VG_OUTCOME_PLACED }, NULL);
     log_spilled(rescue->failure, place);
     return VG_VERDICT_PLACED;
 }
@@ -372,9 +372,9 @@ static enum vg_verdict spill_allocation(struct vg_rescue *rescue, struct vg_oom_
     struct placement place = { .request = rescue->request };
     struct vg_spilled_room room;
     struct host host;
-    const char *const why_not = plan_placement(&place, rescue->failure);
+    const enum vg_outcome_code why_not = plan_placement(&place, rescue->failure);
     if (why_not)
-        return pass_with_reason(attempt, "%s", why_not);
+        return pass_with_reason(attempt, why_not);
     vg_spill_reap(spilled);
     measure_host(rescue, &host, &room);
     const int error = vg_spilled_reserve(spilled, place.range.bytes, &room);

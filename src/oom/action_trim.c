@@ -17,8 +17,9 @@
 #include "oom/trim_command.h"
 #include "oom/trim_hooks.h"
 #include "oom/trim_library.h"
+#include "view/outcome_text.h"
 
-enum { WHAT_CAP = 48, NOTE_CAP = 96, COMMAND_GRACE_MS = 2000 };
+enum { WHAT_CAP = 48, COMMAND_GRACE_MS = 2000 };
 
 /* How far the action has come; kept in struct vg_rescue. */
 struct progress {
@@ -83,26 +84,10 @@ static uint64_t take_stock(struct trim *t)
     return gain_between(before, t->free_bytes);
 }
 
-/* Adds to the outcome: "pools +0 B, hook "cache" +1.50 GiB". */
-static void note_outcome(struct trim *t, const char *text)
-{
-    char *const outcome = t->attempt->outcome;
-    const size_t cap = sizeof t->attempt->outcome, length = strlen(outcome);
-    const char *const separator = length ? ", " : "";
-    if (length + strlen(separator) + strlen(text) + sizeof ", ..." <= cap)
-        snprintf(outcome + length, cap - length, "%s%s", separator, text);
-    else if (length < 3 || strcmp(outcome + length - 3, "...") != 0)
-        snprintf(outcome + length, cap - length, "%s...", separator);
-}
-
 static void note_gain(struct trim *t, const char *what, uint64_t gained_bytes)
 {
-    char text[NOTE_CAP], amount[VG_SIZE_TEXT_CAP];
-    if (gained_bytes == VG_BYTES_UNKNOWN)
-        snprintf(text, sizeof text, "%s", what);
-    else
-        snprintf(text, sizeof text, "%s +%s", what, vg_size_format(amount, gained_bytes));
-    note_outcome(t, text);
+    const uint16_t code = gained_bytes == VG_BYTES_UNKNOWN ? VG_OUTCOME_ASKED : VG_OUTCOME_GAVE;
+    vg_outcome_add(t->attempt, (struct vg_outcome){ .code = code, .bytes = gained_bytes }, what);
 }
 
 /* Is what a hook says far from what has come free? It may have given memory back to another cache.
@@ -117,24 +102,21 @@ static bool differs_widely(uint64_t claimed_bytes, uint64_t gained_bytes)
 /* Names who has brought something, or says so without it. */
 static void note_claim(struct trim *t, uint64_t gained_bytes, uint64_t claimed_bytes)
 {
-    char what[NOTE_CAP], claimed[VG_SIZE_TEXT_CAP], gained[VG_SIZE_TEXT_CAP];
-    if (gained_bytes == VG_BYTES_UNKNOWN) {
-        snprintf(what, sizeof what, "%s says %s", t->what, vg_size_format(claimed, claimed_bytes));
-        note_outcome(t, what);
-    } else if (differs_widely(claimed_bytes, gained_bytes)) {
-        snprintf(what, sizeof what, "%s +%s (says %s)", t->what,
-                 vg_size_format(gained, gained_bytes), vg_size_format(claimed, claimed_bytes));
-        note_outcome(t, what);
-    } else if (gained_bytes > 0) {
+    const struct vg_outcome says = { .code = VG_OUTCOME_SAYS, .bytes = claimed_bytes };
+    const struct vg_outcome differs = { .code = VG_OUTCOME_GAVE_SAYS,
+                                        .bytes = gained_bytes,
+                                        .more_bytes = claimed_bytes };
+    if (gained_bytes == VG_BYTES_UNKNOWN)
+        vg_outcome_add(t->attempt, says, t->what);
+    else if (differs_widely(claimed_bytes, gained_bytes))
+        vg_outcome_add(t->attempt, differs, t->what);
+    else if (gained_bytes > 0)
         note_gain(t, t->what, gained_bytes);
-    }
 }
 
-static void note_state(struct trim *t, const char *state)
+static void note_state(struct trim *t, enum vg_outcome_code state)
 {
-    char text[WHAT_CAP + NOTE_CAP];
-    snprintf(text, sizeof text, "%s %s", t->what, state);
-    note_outcome(t, text);
+    vg_outcome_add(t->attempt, (struct vg_outcome){ .code = (uint16_t)state }, t->what);
 }
 
 static const char *format_timeout(const struct trim *t, char *out)
@@ -157,7 +139,7 @@ static bool claim_callback_thread(struct trim *t, uint64_t until_ns)
 {
     if (vg_callback_thread_claim(until_ns) == 0)
         return true;
-    note_state(t, "not asked (one still runs)");
+    note_state(t, VG_OUTCOME_STILL_RUNS);
     return false;
 }
 
@@ -203,15 +185,15 @@ static bool conclude_calls(struct trim *t, enum vg_callback_thread_end end)
     case VG_CALLBACK_RETURNED: note_claim(t, gained, t->claimed_bytes); return true;
     case VG_CALLBACK_THREW:
         vg_warn_once(VG_FAULT_TRIM_HOOK, "trim: %s threw an exception, which ends here", t->what);
-        note_state(t, "threw an exception");
+        note_state(t, VG_OUTCOME_THREW);
         return true;
-    case VG_CALLBACK_EXITED: note_state(t, "ended its thread"); return true;
+    case VG_CALLBACK_EXITED: note_state(t, VG_OUTCOME_ENDED_THREAD); return true;
     case VG_CALLBACK_TIMED_OUT:
         vg_log_line(
             "GPU %d: trim: %s has not returned after %s: it is left alone, and nothing "
             "else is asked until it has",
             t->rescue->failure->device, t->what, format_timeout(t, time));
-        note_state(t, "has not returned");
+        note_state(t, VG_OUTCOME_NOT_RETURNED);
         return false;
     case VG_CALLBACK_NO_THREAD: break;
     }
@@ -313,22 +295,22 @@ static void call_python(void *unused)
     vg_python_trim_run(&work.python);
 }
 
-/* Why Python's caches must not be emptied now; NULL when they may. */
-static const char *reason_to_leave_python(const struct trim *t)
+/* Why Python's caches must not be emptied now; VG_OUTCOME_NONE when they may. */
+static enum vg_outcome_code reason_to_leave_python(const struct trim *t)
 {
     if (t->rescue->failure->below_pytorch)
-        return "not emptied (PyTorch's allocator is in the call)";
+        return VG_OUTCOME_NOT_EMPTIED_PYTORCH;
     if (vg_python_trim_holds_gil())
-        return "not emptied (the failing thread holds the GIL)";
+        return VG_OUTCOME_NOT_EMPTIED_GIL;
     if (!is_alone(t->rescue->history))
-        return "not emptied (another thread lacks memory, too)";
-    return NULL;
+        return VG_OUTCOME_NOT_EMPTIED_OTHERS;
+    return VG_OUTCOME_NONE;
 }
 
 static void conclude_python(struct trim *t)
 {
     if (t->python.end != VG_PYTHON_TRIM_DONE)
-        note_state(t, "not emptied");
+        note_state(t, VG_OUTCOME_NOT_EMPTIED);
     else
         note_gain(t, t->what, take_stock(t));
     if (t->python.why[0])
@@ -343,7 +325,7 @@ static bool ask_python(struct trim *t)
     if (t->rescue->options->python_trim.number == VG_PYTHON_TRIM_OFF ||
         t->rescue->failure->caller == VG_CALLER_PYTORCH || !vg_python_trim_is_possible())
         return true;
-    const char *const reason = reason_to_leave_python(t);
+    const enum vg_outcome_code reason = reason_to_leave_python(t);
     if (reason) {
         note_state(t, reason);
         return true;
@@ -386,37 +368,43 @@ static void prepare_command(const struct trim *t)
 static void conclude_command(struct trim *t)
 {
     const struct vg_trim_command_result *const result = &t->result;
-    char time[VG_DURATION_TEXT_CAP], state[NOTE_CAP] = "";
-    const uint64_t gained = take_stock(t);
+    char time[VG_DURATION_TEXT_CAP];
+    struct vg_outcome outcome = { .bytes = take_stock(t) };
     if (result->error) {
         vg_warn_once(VG_FAULT_TRIM_COMMAND, "VRAMGUARD_TRIM_CMD: cannot start it: %s",
                      strerrordesc_np(-result->error));
-        note_state(t, "could not be started");
+        note_state(t, VG_OUTCOME_COMMAND_NOT_STARTED);
         return;
     }
     if (result->timed_out) {
         vg_log_line("GPU %d: trim: VRAMGUARD_TRIM_CMD had not ended after %s: killed",
                     t->rescue->failure->device, format_timeout(t, time));
-        snprintf(state, sizeof state, "command (killed after %s)", time);
+        outcome.code = VG_OUTCOME_COMMAND_KILLED;
+        outcome.ms = t->rescue->options->trim_timeout.number;
     } else if (WIFSIGNALED(result->status)) {
-        snprintf(state, sizeof state, "command (signal %d)", WTERMSIG(result->status));
+        outcome.code = VG_OUTCOME_COMMAND_SIGNAL;
+        outcome.number = WTERMSIG(result->status);
     } else if (WEXITSTATUS(result->status) != 0) {
-        snprintf(state, sizeof state, "command (exit status %d)", WEXITSTATUS(result->status));
+        outcome.code = VG_OUTCOME_COMMAND_STATUS;
+        outcome.number = WEXITSTATUS(result->status);
     }
-    note_gain(t, state[0] ? state : "command", gained);
+    if (outcome.code != VG_OUTCOME_NONE)
+        vg_outcome_add(t->attempt, outcome, NULL);
+    else
+        note_gain(t, "command", outcome.bytes);
 }
 
 static bool ask_command(struct trim *t)
 {
     const char *const text = t->rescue->options->trim_command.text;
     const uint64_t until_ns = compute_deadline_ns(t) + COMMAND_GRACE_MS * UINT64_C(1000000);
-    char why[WHAT_CAP], state[NOTE_CAP];
+    char why[WHAT_CAP];
     snprintf(t->what, sizeof t->what, "command");
     if (!text[0])
         return true;
     if (t->rescue->failure->why_no_wait) {
-        snprintf(state, sizeof state, "not run (%s)", t->rescue->failure->why_no_wait);
-        note_state(t, state);
+        note_state(t, VG_OUTCOME_COMMAND_NOT_RUN);
+        note_state(t, t->rescue->failure->why_no_wait);
         return true;
     }
     if (!claim_callback_thread(t, until_ns))
@@ -483,23 +471,31 @@ static bool is_worth_a_call(const struct trim *t)
     return gained == VG_BYTES_UNKNOWN ? t->at.asked : gained > 0;
 }
 
-/* Why it would be in vain; NULL when it may help. */
-static const char *reason_to_skip(const struct vg_failure *failure)
+/* Why it would be in vain; VG_OUTCOME_NONE when it may help. */
+static enum vg_outcome_code reason_to_skip(const struct vg_failure *failure)
 {
     if (failure->device < 0)
-        return "no context";
+        return VG_OUTCOME_TRIM_NO_CONTEXT;
     if (failure->asked_bytes != VG_BYTES_UNKNOWN && failure->total_bytes != VG_BYTES_UNKNOWN &&
         failure->asked_bytes > failure->total_bytes)
-        return "nothing asked, the GPU is too small";
-    return NULL;
+        return VG_OUTCOME_TRIM_TOO_LARGE;
+    return VG_OUTCOME_NONE;
+}
+
+static void log_end(struct vg_rescue *rescue, const struct vg_oom_action *attempt, const char *what)
+{
+    char data[VG_POLICY_TEXT_CAP * 2];
+    struct vg_text outcome = vg_text_over(data, sizeof data);
+    vg_outcome_text_all(&outcome, attempt);
+    vg_policy_log_end(rescue, "trim: %s: %s", data, what);
 }
 
 static enum vg_verdict trim_caches(struct vg_rescue *rescue, struct vg_oom_action *attempt)
 {
     struct trim t = { .rescue = rescue, .attempt = attempt };
-    const char *const skipped = reason_to_skip(rescue->failure);
+    const enum vg_outcome_code skipped = reason_to_skip(rescue->failure);
     if (skipped) {
-        note_outcome(&t, skipped);
+        note_state(&t, skipped);
         return VG_VERDICT_PASS;
     }
     load_progress(&t);
@@ -512,20 +508,15 @@ static enum vg_verdict trim_caches(struct vg_rescue *rescue, struct vg_oom_actio
             return VG_VERDICT_REPEAT;
         }
     }
-    vg_policy_log_end(rescue, "trim: %s: %s", attempt->outcome,
-                      is_worth_a_call(&t) ? "trying again" : "not enough");
+    log_end(rescue, attempt, is_worth_a_call(&t) ? "trying again" : "not enough");
     return is_worth_a_call(&t) ? VG_VERDICT_RETRY : VG_VERDICT_PASS;
 }
 
 static void end_trim(struct vg_rescue *rescue, struct vg_oom_action *attempt, bool succeeded)
 {
-    char got[VG_SIZE_TEXT_CAP];
-    if (succeeded)
-        vg_policy_log_end(rescue, "trim: %s: got %s", attempt->outcome,
-                          vg_size_format(got, rescue->failure->asked_bytes));
-    else
-        vg_policy_log_end(rescue, "trim: %s: the call now fails with another error",
-                          attempt->outcome);
+    char amount[VG_SIZE_TEXT_CAP], got[VG_SIZE_TEXT_CAP + 8];
+    snprintf(got, sizeof got, "got %s", vg_size_format(amount, rescue->failure->asked_bytes));
+    log_end(rescue, attempt, succeeded ? got : "the call now fails with another error");
 }
 
 const struct vg_action vg_action_trim = {

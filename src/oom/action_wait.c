@@ -11,6 +11,7 @@
 #include "machine/gpu_processes.h"
 #include "oom/policy.h"
 #include "oom/python_trim.h"
+#include "view/outcome_text.h"
 #include "wait/admission_request.h"
 #include "wait/deadlock.h"
 #include "wait/queue_wait.h"
@@ -21,6 +22,7 @@ enum {
     DISTRIBUTED_MS =
         60000, /* the peers of a distributed job spin meanwhile, and give up in the end */
     HOUR_BUDGET_MS = 600000,
+    HOLDER_CAP = 64,
 };
 
 #define HOUR_NS (3600000 * VG_MS_NS)
@@ -32,7 +34,7 @@ struct waiting {
     struct vg_reclaim_request asking;
     bool started;
     int32_t holder_pid; /* who held the most at the start, 0 unknown */
-    char holder[VG_GPU_PROCESSES_NAME_CAP];
+    char holder_command[HOLDER_CAP];
     uint64_t holder_bytes;
     uint64_t free_bytes; /* at the start */
 };
@@ -73,35 +75,26 @@ static const struct vg_registration *registration_of(const struct vg_rescue *res
     return &rescue->failure->tables.registrations[rescue->failure->device];
 }
 
-/* Why waiting cannot help, as far as the process itself knows: into `out`. Returns whether it can.
- */
-static bool may_help(const struct vg_rescue *rescue, char *out, size_t cap)
+/* Why waiting cannot help, as far as the process itself knows; VG_OUTCOME_NONE in the code when it
+ * may. */
+static struct vg_outcome reason_of_own(const struct vg_rescue *rescue)
 {
     const struct vg_failure *const failure = rescue->failure;
-    char asked[VG_SIZE_TEXT_CAP], other[VG_SIZE_TEXT_CAP];
+    const uint64_t wanted = vg_oom_wanted_bytes(failure);
     const uint64_t own_bytes = failure->device < 0 ? 0 : device_of(rescue)->live_bytes;
-    if (failure->why_no_wait) {
-        snprintf(out, cap, "%s", failure->why_no_wait);
-        return false;
-    }
-    if (failure->device < 0) {
-        snprintf(out, cap, "no context, so it is not known for which GPU");
-        return false;
-    }
+    if (failure->why_no_wait)
+        return (struct vg_outcome){ .code = (uint16_t)failure->why_no_wait };
+    if (failure->device < 0)
+        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_NO_CONTEXT };
     if (failure->refused_by != VG_REFUSED_BY_DRIVER || failure->total_bytes == VG_BYTES_UNKNOWN)
-        return true;
-    if (vg_oom_wanted_bytes(failure) > failure->total_bytes) {
-        snprintf(out, cap, "%s are more than the GPU has",
-                 vg_size_format(asked, vg_oom_wanted_bytes(failure)));
-        return false;
-    }
-    if (own_bytes > failure->total_bytes - vg_oom_wanted_bytes(failure)) {
-        snprintf(out, cap, "this process itself holds %s, too much for %s more",
-                 vg_size_format(other, own_bytes),
-                 vg_size_format(asked, vg_oom_wanted_bytes(failure)));
-        return false;
-    }
-    return true;
+        return (struct vg_outcome){ .code = VG_OUTCOME_NONE };
+    if (wanted > failure->total_bytes)
+        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_TOO_LARGE, .bytes = wanted };
+    if (own_bytes > failure->total_bytes - wanted)
+        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_OWN_MEMORY,
+                                    .bytes = own_bytes,
+                                    .more_bytes = wanted };
+    return (struct vg_outcome){ .code = VG_OUTCOME_NONE };
 }
 
 /* What other processes may hold at the most. Where NVML lists other pids than ours, this process is
@@ -123,12 +116,11 @@ static uint64_t held_by_others(const struct vg_rescue *rescue,
     return bytes > own_bytes ? bytes - own_bytes : 0;
 }
 
-/* Whether it can help, by what others hold. */
-static bool others_can_help(const struct vg_rescue *rescue, const struct vg_gpu_processes *others,
-                            char *out, size_t cap)
+/* The same by what others hold. */
+static struct vg_outcome reason_of_others(const struct vg_rescue *rescue,
+                                          const struct vg_gpu_processes *others)
 {
     const struct vg_failure *const failure = rescue->failure;
-    char held[VG_SIZE_TEXT_CAP], missing[VG_SIZE_TEXT_CAP];
     const uint64_t others_bytes = held_by_others(rescue, others);
     /* After the others, and not as it was at the failure: what somebody frees meanwhile is missed
      * in neither, and counted in both at the worst. */
@@ -137,20 +129,20 @@ static bool others_can_help(const struct vg_rescue *rescue, const struct vg_gpu_
     const uint64_t wanted = vg_oom_wanted_bytes(failure);
     const uint64_t deficit =
         free_bytes != VG_BYTES_UNKNOWN && wanted > free_bytes ? wanted - free_bytes : 0;
+    const struct vg_outcome none = { .code = VG_OUTCOME_NONE };
     if (failure->refused_by != VG_REFUSED_BY_DRIVER)
-        return true;
+        return none;
     if (others_bytes != VG_BYTES_UNKNOWN && others_bytes > 0 && others_bytes >= deficit)
-        return true;
+        return none;
     if (now_bytes != VG_BYTES_UNKNOWN && now_bytes >= wanted && now_bytes > failure->free_bytes)
-        return true; /* it has just come free */
+        return none; /* it has just come free */
     if (others_bytes == VG_BYTES_UNKNOWN)
-        snprintf(out, cap, "what other processes hold is unknown");
-    else if (others_bytes == 0)
-        snprintf(out, cap, "no other process holds memory of this GPU");
-    else
-        snprintf(out, cap, "all other processes together hold %s, %s are missing",
-                 vg_size_format(held, others_bytes), vg_size_format(missing, deficit));
-    return false;
+        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_UNKNOWN };
+    if (others_bytes == 0)
+        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_ALONE };
+    return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_OTHERS_HOLD_LESS,
+                                .bytes = others_bytes,
+                                .more_bytes = deficit };
 }
 
 /* How long it may take: what was asked for, what a distributed job bears, what is left of this
@@ -181,21 +173,21 @@ static bool start_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt)
     struct waiting *const waiting = (void *)rescue->memory;
     const struct vg_failure *const failure = rescue->failure;
     struct vg_gpu_processes others;
-    char why[100];
-    if (!may_help(rescue, why, sizeof why)) {
-        snprintf(attempt->outcome, sizeof attempt->outcome, "not waited: %s", why);
+    struct vg_outcome skipped = reason_of_own(rescue);
+    if (skipped.code != VG_OUTCOME_NONE) {
+        vg_outcome_add(attempt, skipped, NULL);
         return false;
     }
     const struct vg_registration *const registration = registration_of(rescue);
     vg_gpu_processes_measure(device_of(rescue)->uuid, registration->file, &others);
-    if (!others_can_help(rescue, &others, why, sizeof why)) {
-        snprintf(attempt->outcome, sizeof attempt->outcome, "not waited: %s", why);
+    skipped = reason_of_others(rescue, &others);
+    if (skipped.code != VG_OUTCOME_NONE) {
+        vg_outcome_add(attempt, skipped, NULL);
         return false;
     }
     const uint64_t ms = allowed_ms(rescue);
     if (ms == 0) {
-        snprintf(attempt->outcome, sizeof attempt->outcome,
-                 "not waited: this process has waited for 10 minutes within the hour");
+        vg_outcome_add(attempt, (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_BUDGET }, NULL);
         return false;
     }
     /* What it waited for its turn counts. */
@@ -205,7 +197,8 @@ static bool start_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt)
     waiting->started = true;
     waiting->holder_pid = holder ? holder->pid : 0;
     if (holder) /* it may be gone in the end */
-        vg_gpu_processes_name(waiting->holder, sizeof waiting->holder, holder->pid);
+        vg_gpu_processes_command(waiting->holder_command, sizeof waiting->holder_command,
+                                 holder->pid);
     waiting->holder_bytes = holder ? holder->bytes : 0;
     waiting->free_bytes = failure->free_bytes;
     struct vg_wait_request request = {
@@ -236,9 +229,11 @@ static void tell_waiting(struct vg_rescue *rescue)
 {
     const struct waiting *const waiting = (void *)rescue->memory;
     char wanted[VG_SIZE_TEXT_CAP], held[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
-    char time[VG_DURATION_TEXT_CAP], who[VG_GPU_PROCESSES_NAME_CAP + 64] = "";
+    char time[VG_DURATION_TEXT_CAP], who[HOLDER_CAP + 64] = "";
     if (waiting->holder_pid)
-        snprintf(who, sizeof who, "; %s holds %s", waiting->holder,
+        snprintf(who, sizeof who, "; pid %d%s%s%s holds %s", waiting->holder_pid,
+                 waiting->holder_command[0] ? " (" : "", waiting->holder_command,
+                 waiting->holder_command[0] ? ")" : "",
                  vg_size_format(held, waiting->holder_bytes));
     vg_policy_log(
         rescue, "waiting up to %s for %s (%s free%s)",
@@ -247,26 +242,26 @@ static void tell_waiting(struct vg_rescue *rescue)
 }
 
 /* Where the memory came from: who was asked and gave back, or else what became of who held the
- * most: "pid 4711 (python train.py) freed 3.20 GiB"; "" if not known. */
-static void describe_holder(const struct vg_rescue *rescue, char *out, size_t cap)
+ * most; nothing is added if that is not known. */
+static void note_holder(const struct vg_rescue *rescue, struct vg_oom_action *attempt)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
     const struct vg_registration *const registration = registration_of(rescue);
     struct vg_gpu_processes others;
-    char amount[VG_SIZE_TEXT_CAP];
-    if (vg_reclaim_request_describe(&waiting->asking, registration, out, cap) ||
-        !waiting->holder_pid)
+    struct vg_outcome holder = { .pid = waiting->holder_pid };
+    if (vg_reclaim_request_note(&waiting->asking, registration, attempt) || !waiting->holder_pid)
         return;
     vg_gpu_processes_measure(device_of(rescue)->uuid, registration->file, &others);
     const struct vg_gpu_process *const now = vg_gpu_processes_find(&others, waiting->holder_pid);
-    if (others.known && !now)
-        snprintf(out, cap, "%s ended", waiting->holder);
-    else if (others.known && now->bytes < waiting->holder_bytes)
-        snprintf(out, cap, "%s freed %s", waiting->holder,
-                 vg_size_format(amount, waiting->holder_bytes - now->bytes));
-    else if (others.known)
-        snprintf(out, cap, "%s still holds %s", waiting->holder,
-                 vg_size_format(amount, now->bytes));
+    if (!others.known)
+        return;
+    holder.code = !now                                 ? VG_OUTCOME_HOLDER_ENDED
+                  : now->bytes < waiting->holder_bytes ? VG_OUTCOME_HOLDER_FREED
+                                                       : VG_OUTCOME_HOLDER_KEEPS;
+    if (now)
+        holder.bytes =
+            now->bytes < waiting->holder_bytes ? waiting->holder_bytes - now->bytes : now->bytes;
+    vg_outcome_add(attempt, holder, waiting->holder_command);
 }
 
 static void finish_wait(struct vg_rescue *rescue)
@@ -278,26 +273,19 @@ static void finish_wait(struct vg_rescue *rescue)
     atomic_fetch_add(&rescue->history->waited_ns, now_ns - waiting->line.start_ns);
 }
 
-/* `what` may be NULL: the time is over. */
-static void note_outcome(struct vg_oom_action *attempt, const char *what, const char *holder)
-{
-    struct vg_text outcome = vg_text_over(attempt->outcome, sizeof attempt->outcome);
-    if (what)
-        vg_text_addf(&outcome, "%s%s", what, holder[0] ? "; " : "");
-    vg_text_add(&outcome, what || holder[0] ? holder : "nothing came free");
-}
-
 static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_oom_action *attempt,
-                               const char *why)
+                               enum vg_outcome_code why)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
-    char time[VG_DURATION_TEXT_CAP], holder[VG_GPU_PROCESSES_NAME_CAP + 64], what[VG_SIZE_TEXT_CAP];
+    char time[VG_DURATION_TEXT_CAP], what[VG_SIZE_TEXT_CAP], data[VG_POLICY_TEXT_CAP * 2];
+    struct vg_text outcome = vg_text_over(data, sizeof data);
     const uint64_t ms = vg_queue_wait_waited_ms(&waiting->line);
     finish_wait(rescue);
-    describe_holder(rescue, holder, sizeof holder);
-    note_outcome(attempt, why, holder);
+    vg_outcome_add(attempt, (struct vg_outcome){ .code = (uint16_t)why }, NULL);
+    note_holder(rescue, attempt);
+    vg_outcome_text_all(&outcome, attempt);
     vg_policy_log_end(rescue, "gave up waiting for %s after %s: %s", what_for(rescue, what),
-                      vg_duration_format(time, ms), attempt->outcome);
+                      vg_duration_format(time, ms), data);
     return VG_VERDICT_PASS;
 }
 
@@ -317,15 +305,12 @@ static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_oom_action *
         return VG_VERDICT_PASS;
     for (;;) {
         if (rescue->failure->below_pytorch && vg_python_trim_is_stuck())
-            return give_up(rescue, attempt, "emptying PyTorch's cache waits for this very call");
+            return give_up(rescue, attempt, VG_OUTCOME_TRIM_STUCK);
         switch (vg_queue_wait_step(&waiting->line, measure_free, rescue->failure)) {
         case VG_QUEUE_WAIT_TRY: return VG_VERDICT_REPEAT;
-        case VG_QUEUE_WAIT_TIMEOUT: return give_up(rescue, attempt, NULL);
-        case VG_QUEUE_WAIT_VICTIM:
-            return give_up(rescue, attempt,
-                           "deadlock: all who could free memory wait; this one gives way");
-        case VG_QUEUE_WAIT_SIGNAL:
-            return give_up(rescue, attempt, "a signal asks the program to end");
+        case VG_QUEUE_WAIT_TIMEOUT: return give_up(rescue, attempt, VG_OUTCOME_NOTHING_FREED);
+        case VG_QUEUE_WAIT_VICTIM: return give_up(rescue, attempt, VG_OUTCOME_DEADLOCK);
+        case VG_QUEUE_WAIT_SIGNAL: return give_up(rescue, attempt, VG_OUTCOME_SIGNAL);
         case VG_QUEUE_WAIT_SLEPT: break;
         }
         tell_waiting(rescue);
@@ -336,16 +321,22 @@ static enum vg_verdict run_wait(struct vg_rescue *rescue, struct vg_oom_action *
 static void end_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt, bool succeeded)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
-    char time[VG_DURATION_TEXT_CAP], holder[VG_GPU_PROCESSES_NAME_CAP + 64] = "",
-                                                                        what[VG_SIZE_TEXT_CAP];
+    char time[VG_DURATION_TEXT_CAP], what[VG_SIZE_TEXT_CAP], data[VG_POLICY_TEXT_CAP * 2];
+    struct vg_text holder = vg_text_over(data, sizeof data);
     const uint64_t ms = vg_queue_wait_waited_ms(&waiting->line);
     finish_wait(rescue);
+    vg_outcome_add(
+        attempt,
+        (struct vg_outcome){ .code = succeeded ? VG_OUTCOME_GOT_IT : VG_OUTCOME_OTHER_ERROR },
+        NULL);
     if (rescue->logged || waiting->asking.asked)
-        describe_holder(rescue, holder, sizeof holder);
-    note_outcome(attempt, succeeded ? "got it" : "another error", holder);
-    vg_policy_log_end(rescue, "%s %s after %s%s%s%s", succeeded ? "got" : "another error for",
-                      what_for(rescue, what), vg_duration_format(time, ms), holder[0] ? " (" : "",
-                      holder, holder[0] ? ")" : "");
+        note_holder(rescue, attempt);
+    if (attempt->outcome_count > 1)
+        vg_outcome_text(&holder, &attempt->outcomes[1],
+                        vg_outcome_subject(attempt, &attempt->outcomes[1]));
+    vg_policy_log_end(rescue, "%s %s after %s%s%s", succeeded ? "got" : "another error for",
+                      what_for(rescue, what), vg_duration_format(time, ms),
+                      holder.length ? ": " : "", data);
 }
 
 const struct vg_action vg_action_wait = {

@@ -69,9 +69,8 @@ void vg_deferred_oom_report(const struct vg_deferred_failure *passed,
         .action_count = 1,
     };
     snprintf(failure.actions[0].name, sizeof failure.actions[0].name, "nothing");
-    snprintf(failure.actions[0].outcome, sizeof failure.actions[0].outcome,
-             "PyTorch's allocator was to empty its cache and ask again, but did not; what is held "
-             "was looked at later");
+    vg_outcome_add(&failure.actions[0], (struct vg_outcome){ .code = VG_OUTCOME_NOT_ASKED_AGAIN },
+                   NULL);
     failure.actions[0].duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns;
     vg_report_failure(&failure);
 }

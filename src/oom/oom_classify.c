@@ -54,23 +54,23 @@ static bool is_retry(const struct vg_last_failure *last, uint16_t function, uint
     return last->passed && is_same(last, function, asked_bytes);
 }
 
-static const char *reason_not_to_wait(const struct vg_failure *failure,
-                                      const struct vg_oom_state *history,
-                                      const struct vg_last_failure *last, uint64_t now_ns)
+static enum vg_outcome_code reason_not_to_wait(const struct vg_failure *failure,
+                                               const struct vg_oom_state *history,
+                                               const struct vg_last_failure *last, uint64_t now_ns)
 {
     if (failure->refused_by == VG_REFUSED_BY_LIMIT && !failure->limit_shared)
-        return "VRAMGUARD_LIMIT is the cause";
+        return VG_OUTCOME_SKIPPED_LIMIT;
     if (failure->caller == VG_CALLER_ARENA)
-        return "the caller asks for less by itself (VRAMGUARD_NEED waits before it starts)";
+        return VG_OUTCOME_SKIPPED_ARENA;
     if (failure->searches_batch_size)
-        return "the program searches for a batch size that fits";
+        return VG_OUTCOME_SKIPPED_BATCH_SEARCH;
     if (last->shrinking > 0)
-        return "the caller asks for less and less";
+        return VG_OUTCOME_SKIPPED_SHRINKING;
     if (is_probing(history, now_ns))
-        return "the program tries out how much it gets";
+        return VG_OUTCOME_SKIPPED_PROBING;
     if (now_ns < history->spilling_until_ns)
-        return "it was in vain just now, and what did not fit was spilled";
-    return NULL;
+        return VG_OUTCOME_SKIPPED_SPILLED;
+    return VG_OUTCOME_NONE;
 }
 
 bool vg_oom_is_enough_free(const struct vg_failure *failure)
@@ -120,7 +120,7 @@ enum vg_oom_decision vg_oom_classify(struct vg_failure *failure, uint16_t functi
     if (failure->caller == VG_CALLER_PYTORCH && !failure->twice) {
         last->tried = !tried;
         if (tried && !failure->why_no_wait)
-            failure->why_no_wait = "PyTorch repeats a call that has waited just now";
+            failure->why_no_wait = VG_OUTCOME_SKIPPED_REPEATED;
     }
     return vg_oom_is_enough_free(failure) ? VG_DECISION_AGAIN : VG_DECISION_POLICY;
 }
@@ -155,13 +155,13 @@ void vg_oom_note_returned(struct vg_oom_state *history, uint64_t now_ns)
     atomic_store(&history->returned_ns[place % SURVIVED], own_ns);
 }
 
-enum vg_outcome vg_oom_note_success(struct vg_last_failure *last, uint16_t function,
-                                    uint64_t asked_bytes)
+enum vg_deferred_end vg_oom_note_success(struct vg_last_failure *last, uint16_t function,
+                                         uint64_t asked_bytes)
 {
     const bool same = is_retry(last, function, asked_bytes);
     last->tried = 0;
     if (same && function == VG_FN_cuMemCreate)
-        return VG_OUTCOME_OPEN;
+        return VG_DEFERRED_OPEN;
     last->passed = 0;
-    return same ? VG_OUTCOME_CURED : VG_OUTCOME_UNANSWERED;
+    return same ? VG_DEFERRED_CURED : VG_DEFERRED_UNANSWERED;
 }

@@ -77,15 +77,15 @@ void vg_oom_note_placed(struct vg_oom_state *history, const struct vg_failure *f
 void vg_oom_note_returned(struct vg_oom_state *history, uint64_t now_ns);
 
 /* What a success means for the failure that the thread was given untouched. */
-enum vg_outcome {
-    VG_OUTCOME_OPEN,       /* nothing yet: the second loop is under way */
-    VG_OUTCOME_CURED,      /* the second try has succeeded */
-    VG_OUTCOME_UNANSWERED, /* the program has gone on to something else */
+enum vg_deferred_end {
+    VG_DEFERRED_OPEN,       /* nothing yet: the second loop is under way */
+    VG_DEFERRED_CURED,      /* the second try has succeeded */
+    VG_DEFERRED_UNANSWERED, /* the program has gone on to something else */
 };
 
 /* A call of `function` for `asked_bytes` has succeeded in this thread, whose last failure was
- * passed or tried. Anything but VG_OUTCOME_OPEN ends that. */
-enum vg_outcome vg_oom_note_success(struct vg_last_failure *last, uint16_t function,
-                                    uint64_t asked_bytes);
+ * passed or tried. Anything but VG_DEFERRED_OPEN ends that. */
+enum vg_deferred_end vg_oom_note_success(struct vg_last_failure *last, uint16_t function,
+                                         uint64_t asked_bytes);
 
 #endif

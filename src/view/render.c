@@ -8,6 +8,7 @@
 #include "record/kind.h"
 #include "view/advice.h"
 #include "view/histogram.h"
+#include "view/outcome_text.h"
 #include "view/render_device.h"
 #include "view/render_torch.h"
 #include "view/wrap.h"
@@ -299,14 +300,14 @@ static void add_host(struct vg_text *out, const struct vg_oom_report *s, size_t 
 
 static void add_actions(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
 {
-    char data[sizeof s->actions[0].outcome + 96];
+    char data[1024];
     for (uint32_t i = 0; i < s->action_count; i++) {
         const struct vg_oom_action *const action = &s->actions[i];
         struct vg_text text = vg_text_over(data, sizeof data);
         vg_text_addf(&text, "%s: ", action->name);
-        vg_text_add(&text, action->outcome);
-        if (!action->outcome[0] || action->recovered_bytes > 0) {
-            vg_text_add(&text, action->outcome[0] ? ", " : "");
+        vg_outcome_text_all(&text, action);
+        if (action->outcome_count == 0 || action->recovered_bytes > 0) {
+            vg_text_add(&text, action->outcome_count > 0 ? ", " : "");
             if (vg_amount_known(action->recovered_bytes))
                 vg_text_addf(&text, "+%s", VG_AMOUNT(action->recovered_bytes));
             else

@@ -7,6 +7,7 @@
 #include "analyze/validate.h"
 #include "base/amount.h"
 #include "base/clock.h"
+#include "view/outcome_text.h"
 
 void vg_rescue_record_append(const struct vg_failure *failure)
 {
@@ -38,7 +39,7 @@ int vg_rescue_record_read(const void *bytes, uint32_t size_bytes, struct vg_resc
     vg_text_repair(out->api, sizeof out->api);
     for (uint32_t i = 0; i < out->action_count; i++) {
         vg_text_repair(out->actions[i].name, sizeof out->actions[i].name);
-        vg_text_repair(out->actions[i].outcome, sizeof out->actions[i].outcome);
+        vg_outcome_repair(&out->actions[i]);
     }
     return 0;
 }
@@ -55,7 +56,8 @@ void vg_rescue_record_render(const struct vg_rescue_record *record, struct vg_te
     vg_amount_add_duration(out, record->duration_ns);
     for (uint32_t i = 0; i < record->action_count; i++) {
         const struct vg_oom_action *const action = &record->actions[i];
-        vg_text_addf(out, "; %s: %s", action->name, action->outcome);
+        vg_text_addf(out, "; %s: ", action->name);
+        vg_outcome_text_all(out, action);
         if (vg_amount_known(action->recovered_bytes) && action->recovered_bytes > 0)
             vg_text_addf(out, ", +%s", VG_AMOUNT(action->recovered_bytes));
     }

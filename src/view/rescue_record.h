@@ -9,7 +9,7 @@
 #include "analyze/oom_report.h"
 #include "base/text.h"
 
-enum { VG_RESCUE_RECORD_VERSION = 1, VG_RESCUE_RECORDS_MAX = 1000 /* of one run */ };
+enum { VG_RESCUE_RECORD_VERSION = 2, VG_RESCUE_RECORDS_MAX = 1000 /* of one run */ };
 
 struct vg_rescue_record {
     uint32_t version; /* VG_RESCUE_RECORD_VERSION */

@@ -1,10 +1,8 @@
 #include "wait/reclaim_request.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/size.h"
 #include "machine/gpu_processes.h"
 #include "shared/reclaim_slot.h"
 
@@ -38,21 +36,22 @@ static void read_answers(const struct vg_registration *registration,
     }
 }
 
-bool vg_reclaim_request_describe(const struct vg_reclaim_request *asking,
-                                 const struct vg_registration *registration, char *out, size_t cap)
+bool vg_reclaim_request_note(const struct vg_reclaim_request *asking,
+                             const struct vg_registration *registration, struct vg_oom_action *to)
 {
     struct vg_registry_reclaimed given = { .bytes = 0 };
-    char name[VG_GPU_PROCESSES_NAME_CAP], gave[VG_SIZE_TEXT_CAP];
-    out[0] = '\0';
+    char command[64];
     if (asking->asked)
         read_answers(registration, &given);
     if (given.bytes == 0)
         return false;
-    vg_gpu_processes_name(name, sizeof name, given.largest_pid);
-    vg_size_format(gave, given.bytes);
-    if (given.bytes > given.largest_bytes)
-        snprintf(out, cap, "%s and others gave back %s of their caches", name, gave);
-    else
-        snprintf(out, cap, "%s gave back %s of its cache", name, gave);
+    vg_gpu_processes_command(command, sizeof command, given.largest_pid);
+    vg_outcome_add(to,
+                   (struct vg_outcome){ .code = given.bytes > given.largest_bytes
+                                                    ? VG_OUTCOME_GAVE_BACK_OTHERS
+                                                    : VG_OUTCOME_GAVE_BACK,
+                                        .pid = given.largest_pid,
+                                        .bytes = given.bytes },
+                   command);
     return true;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "analyze/outcome.h"
 #include "shared/registry.h"
 
 /* One wait's questions. Zeroed at first. */
@@ -21,9 +22,9 @@ struct vg_reclaim_request {
 void vg_reclaim_request_step(struct vg_reclaim_request *asking,
                              const struct vg_registration *registration, uint64_t wanted_bytes);
 
-/* "pid 4711 (python train.py) gave back 3.20 GiB of its cache" to `out` (`cap` bytes); "" when
- * nobody has given anything. Returns whether somebody has. Waits up to 20 ms for who is at it. */
-bool vg_reclaim_request_describe(const struct vg_reclaim_request *asking,
-                                 const struct vg_registration *registration, char *out, size_t cap);
+/* Notes in `to` who has given back how much, if somebody has, and returns whether. Waits up to
+ * 20 ms for who is at it. */
+bool vg_reclaim_request_note(const struct vg_reclaim_request *asking,
+                             const struct vg_registration *registration, struct vg_oom_action *to);
 
 #endif

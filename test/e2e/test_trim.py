@@ -29,7 +29,7 @@ def lines(result):
 
 def tried(result):
     """What the report says of trim, without its time."""
-    text = re.search(r"\n  Tried +trim: (.*?) in [\d.]+ [mu]?s\n", result.guard_text, re.DOTALL)
+    text = re.search(r"\n  Tried +trim: (.*?)\s+in\s+[\d.]+\s+[mu]?s\n", result.guard_text, re.DOTALL)
     return re.sub(r"\s+", " ", text.group(1))
 
 
@@ -381,7 +381,7 @@ def test_what_cannot_fit_is_not_asked_for(machine):
         program, guarded=True, VRAMGUARD_POLICY="trim", VRAMGUARD_TRIM_CMD="echo run", **DEVICE
     )
     assert result.own_stderr == ""
-    assert "the GPU is too small" in tried(result)
+    assert "the request is larger than the GPU" in tried(result)
 
 
 # ---- the header and Python

@@ -52,7 +52,7 @@ def test_what_is_freed_after_three_seconds_is_got(scene, guarded):
         r"vramguard: GPU 0: waiting up to 30 s for 500 MiB \(12[0-9] MiB free; pid %d \(actor\) "
         r"holds 90[0-9] MiB\)" % holder.pid, starts), starts
     assert re.fullmatch(
-        r"vramguard: GPU 0: got 500 MiB after [234](\.\d)? s \(pid %d \(actor\) freed 900 MiB\)"
+        r"vramguard: GPU 0: got 500 MiB after [234](\.\d)? s: pid %d \(actor\) freed 900 MiB"
         % holder.pid, ends), ends
     assert "No allocation failed" in scene.vramguard("report", str(waiter.pid)).stdout
 
@@ -63,7 +63,7 @@ def test_holder_that_ends_is_named(scene):
     time.sleep(1.5)
     holder.end()
     assert waiter.awaited("x")[0] == 0
-    assert re.search(r"\(pid %d \(actor\) ended\)" % holder.pid, waiter.end().guard_lines[1])
+    assert re.search(r": pid %d \(actor\) ended" % holder.pid, waiter.end().guard_lines[1])
 
 
 def test_what_is_freed_at_once_is_got_without_a_word(scene):
@@ -100,10 +100,10 @@ def test_nobody_frees(scene):
     assert guarded.own == bare.own
     told = [line for line in guarded.guard_lines if line.startswith("vramguard: ")]
     assert re.match(r"vramguard: GPU 0: waiting up to 1.5 s for 500 MiB", told[0])
-    gave_up = r"vramguard: GPU 0: gave up waiting for 500 MiB after 1.\d s: pid %d \(actor\) still holds"
+    gave_up = r"vramguard: GPU 0: gave up waiting for 500 MiB after 1.\d s: nothing came free, pid %d \(actor\) still"
     assert re.match(gave_up % holder.pid, told[1]), told[1]
     assert FIRST_LINE.fullmatch(told[2]) and len(told) == 3
-    timeline = r"trim: .* wait: pid %d \(actor\) still holds 90\d MiB.* in 1\.\d s" % holder.pid
+    timeline = r"trim: .* wait: nothing came free, pid %d \(actor\) still holds 90\d MiB.* in 1\.\d s" % holder.pid
     assert re.search(timeline, tried(guarded)), tried(guarded)
     recorded = flat(scene.vramguard("report").stdout)
     assert re.search("Tried " + timeline, recorded), recorded
@@ -235,7 +235,7 @@ def test_one_of_two_who_wait_for_each_other_gives_way(scene):
     assert time.monotonic() - start <= 1.3 and ms <= 1200
     assert first.hear(0.3) is None
     result = second.end()
-    assert "deadlock: all who could free memory wait; this one gives way" in tried(result)
+    assert "gave up to break a deadlock: all processes that could free memory wait" in tried(result)
     assert first.awaited("x")[0] == 0
     assert "out of memory" not in first.end().stderr
 
@@ -457,7 +457,7 @@ def test_signal_ends_the_wait_of_a_newcomer(scene):
     heard = [newcomer.hear(), newcomer.hear()]
     assert time.monotonic() - start < 1
     assert newcomer.allocated("x", max(heard, key=len))[0] == OUT_OF_MEMORY
-    assert "not waited: a signal asks the program to end" in tried(newcomer.end())
+    assert "skipped: a signal asks the program to end" in tried(newcomer.end())
 
 
 def test_newcomer_waits_no_longer_than_the_policy_says(scene):
@@ -607,25 +607,25 @@ def fails_at_once(actor, mib):
 
 def test_no_wait_for_more_than_the_gpu_has(scene):
     scene.actor().holding(600)
-    assert "not waited: 2.00 GiB are more than the GPU has" in fails_at_once(scene.actor(), 2048)
+    assert "skipped: 2.00 GiB is more than the GPU has" in fails_at_once(scene.actor(), 2048)
 
 
 def test_no_wait_for_what_this_process_holds_itself(scene):
     scene.actor().holding(100)
-    reason = "not waited: this process itself holds 800 MiB, too much for 500 MiB more"
+    reason = "skipped: this process itself holds 800 MiB, which leaves no room for 500 MiB"
     assert reason in fails_at_once(scene.actor().holding(800), 500)
 
 
 def test_no_wait_when_nobody_else_is_there(scene):
     actor = scene.actor()
     assert actor.alloc("held", 500)[0] == 0
-    assert "not waited: no other process holds memory of this GPU" in fails_at_once(actor, 523)
+    assert "skipped: no other process uses this GPU" in fails_at_once(actor, 523)
 
 
 def test_no_wait_when_the_others_hold_too_little(scene):
     scene.actor().holding(100)
     actor = scene.actor().holding(200)
-    reason = "not waited: all other processes together hold 102 MiB, 104 MiB are missing"
+    reason = "skipped: all other processes hold 102 MiB together, but 104 MiB is missing"
     assert reason in fails_at_once(actor, 824)
 
 
@@ -636,7 +636,7 @@ def test_a_program_that_tries_out_is_not_waited_for(scene):
     waited = [actor.alloc("x", mib)[1] >= 200 for mib in (500, 300, 470, 200, 510)]
     assert waited == [True, True, True, False, False]
     recorded = flat(scene.vramguard("report", str(actor.pid)).stdout)
-    assert "not waited: the program tries out how much it gets" in recorded
+    assert "skipped: the program is trying how much it gets" in recorded
 
 
 def test_policy_off(scene):

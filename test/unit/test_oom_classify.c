@@ -68,10 +68,10 @@ static void cure_ends_the_pass(void **state)
     (void)state;
     pytorch(VG_FN_cuMemAlloc_v2, 20);
     assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemAlloc_v2, 20 * VG_MIB),
-                     VG_OUTCOME_CURED);
+                     VG_DEFERRED_CURED);
     assert_int_equal(pytorch(VG_FN_cuMemAlloc_v2, 20), VG_DECISION_DEFER);
     assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemAlloc_v2, 2 * VG_MIB),
-                     VG_OUTCOME_UNANSWERED);
+                     VG_DEFERRED_UNANSWERED);
     assert_false(last.passed);
 }
 
@@ -79,17 +79,17 @@ static void second_loop_of_expandable_segments(void **state)
 {
     (void)state;
     assert_int_equal(pytorch(VG_FN_cuMemCreate, 20), VG_DECISION_DEFER);
-    assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_OUTCOME_OPEN);
-    assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_OUTCOME_OPEN);
+    assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_DEFERRED_OPEN);
+    assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_DEFERRED_OPEN);
     assert_int_equal(pytorch(VG_FN_cuMemCreate, 20), VG_DECISION_POLICY);
     /* It was waited for; the next piece fails too. */
-    assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_OUTCOME_OPEN);
+    assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemCreate, 20 * VG_MIB), VG_DEFERRED_OPEN);
     assert_int_equal(pytorch(VG_FN_cuMemCreate, 20), VG_DECISION_POLICY);
     assert_int_equal(vg_oom_note_success(&last, VG_FN_cuMemCreate, 2 * VG_MIB),
-                     VG_OUTCOME_UNANSWERED);
+                     VG_DEFERRED_UNANSWERED);
 }
 
-static const char *why_no_wait(enum vg_caller caller, uint64_t bytes)
+static enum vg_outcome_code why_no_wait(enum vg_caller caller, uint64_t bytes)
 {
     struct vg_failure failure;
     failing(caller, VG_FN_cuMemAlloc_v2, bytes, &failure);
@@ -99,14 +99,14 @@ static const char *why_no_wait(enum vg_caller caller, uint64_t bytes)
 static void those_who_ask_for_less_are_recognised(void **state)
 {
     (void)state;
-    assert_non_null(why_no_wait(VG_CALLER_ARENA, 100 * VG_MIB));
+    assert_true(why_no_wait(VG_CALLER_ARENA, 100 * VG_MIB));
     memset(&last, 0, sizeof last);
-    assert_null(why_no_wait(VG_CALLER_OTHER, 100 * VG_MIB));
-    assert_non_null(why_no_wait(VG_CALLER_OTHER, 90 * VG_MIB));
-    assert_non_null(why_no_wait(VG_CALLER_OTHER, 45 * VG_MIB));
-    assert_null(why_no_wait(VG_CALLER_OTHER, 30 * VG_MIB));
-    assert_null(why_no_wait(VG_CALLER_OTHER, 31 * VG_MIB));
-    assert_null(why_no_wait(VG_CALLER_OTHER, 31 * VG_MIB));
+    assert_false(why_no_wait(VG_CALLER_OTHER, 100 * VG_MIB));
+    assert_true(why_no_wait(VG_CALLER_OTHER, 90 * VG_MIB));
+    assert_true(why_no_wait(VG_CALLER_OTHER, 45 * VG_MIB));
+    assert_false(why_no_wait(VG_CALLER_OTHER, 30 * VG_MIB));
+    assert_false(why_no_wait(VG_CALLER_OTHER, 31 * VG_MIB));
+    assert_false(why_no_wait(VG_CALLER_OTHER, 31 * VG_MIB));
 }
 
 /* Fails with sizes that follow no rule; each failure is returned after `wait_ns` of waiting. */
@@ -114,14 +114,14 @@ static bool is_waited_for(uint64_t wait_ns)
 {
     static const uint64_t sizes[] = { 100, 30, 80, 10, 60 };
     static unsigned turn;
-    const char *const why = why_no_wait(VG_CALLER_OTHER, sizes[turn++ % 5] * VG_MIB);
+    const enum vg_outcome_code why = why_no_wait(VG_CALLER_OTHER, sizes[turn++ % 5] * VG_MIB);
     if (!why && wait_ns > 0) {
         vg_oom_note_wait_begin(&history, now_ns);
         now_ns += wait_ns;
         vg_oom_note_wait_end(&history, now_ns);
     }
     vg_oom_note_returned(&history, now_ns);
-    return why == NULL;
+    return why == VG_OUTCOME_NONE;
 }
 
 static void whoever_survives_three_is_probing(void **state)
@@ -175,7 +175,7 @@ static void shrinking_lasts_over_the_second_call(void **state)
                      VG_DECISION_DEFER);
     assert_int_equal(failing(VG_CALLER_PYTORCH, VG_FN_cuMemAlloc_v2, 90 * VG_MIB, &failure),
                      VG_DECISION_POLICY);
-    assert_non_null(failure.why_no_wait);
+    assert_true(failure.why_no_wait);
 }
 
 /* The cudaMallocAsync backend asks twice since PyTorch 2.14: one wait is enough. */
@@ -187,14 +187,14 @@ static void pool_allocation_waits_once(void **state)
         assert_int_equal(failing(VG_CALLER_PYTORCH, VG_FN_cuMemAllocAsync, 20 * VG_MIB, &failure),
                          VG_DECISION_POLICY);
         if (i % 2 == 0)
-            assert_null(failure.why_no_wait); /* the third is the program's own second try */
+            assert_false(failure.why_no_wait); /* the third is the program's own second try */
         else
-            assert_non_null(failure.why_no_wait);
+            assert_true(failure.why_no_wait);
     }
     failing(VG_CALLER_PYTORCH, VG_FN_cuMemAllocAsync, 20 * VG_MIB, &failure);
     vg_oom_note_success(&last, VG_FN_cuMemAllocAsync, 20 * VG_MIB);
     failing(VG_CALLER_PYTORCH, VG_FN_cuMemAllocAsync, 20 * VG_MIB, &failure);
-    assert_null(failure.why_no_wait);
+    assert_false(failure.why_no_wait);
 }
 
 /* Of many allocations that are spilled, the first has waited for all. */
@@ -207,15 +207,15 @@ static void spilling_goes_on_without_waiting(void **state)
     strcpy(failure.actions[0].name, "trim");
     vg_oom_note_placed(&history, &failure, now_ns);
     failing(VG_CALLER_OTHER, VG_FN_cuMemAlloc_v2, 20 * VG_MIB, &failure);
-    assert_null(failure.why_no_wait); /* it was not waited before */
+    assert_false(failure.why_no_wait); /* it was not waited before */
     failure.action_count = 1;
     strcpy(failure.actions[0].name, "wait");
     vg_oom_note_placed(&history, &failure, now_ns);
     failing(VG_CALLER_OTHER, VG_FN_cuMemAlloc_v2, 20 * VG_MIB, &failure);
-    assert_non_null(failure.why_no_wait);
+    assert_true(failure.why_no_wait);
     now_ns += 61 * SECOND_NS;
     failing(VG_CALLER_OTHER, VG_FN_cuMemAlloc_v2, 20 * VG_MIB, &failure);
-    assert_null(failure.why_no_wait);
+    assert_false(failure.why_no_wait);
 }
 
 static void search_for_a_batch_size_does_not_wait(void **state)
@@ -225,7 +225,7 @@ static void search_for_a_batch_size_does_not_wait(void **state)
                                   .free_bytes = VG_MIB,
                                   .searches_batch_size = true };
     assert_int_equal(vg_oom_classify(&failure, 7, &history, &last, now_ns), VG_DECISION_POLICY);
-    assert_non_null(failure.why_no_wait);
+    assert_true(failure.why_no_wait);
 }
 
 /* The stack of a program of two Python frames, the outer one `name` of `file`. */
