@@ -1,0 +1,181 @@
+"""Programs that run out of GPU memory for a known reason, each beside one that looks like it and is
+not: causes.py NAME. Kernels need not run; only memory counts. Each ends with PyTorch's error."""
+
+import sys
+
+import torch
+from torch import nn
+
+MIB = 1 << 20
+
+
+class Layer(nn.Module):
+    """Keeps its input for the backward pass, as a matrix product would."""
+
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            ctx.save_for_backward(x, weight)
+            return torch.empty_like(x)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            x, weight = ctx.saved_tensors
+            return torch.empty_like(x), torch.empty_like(weight)
+
+    def __init__(self, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, width))
+
+    def forward(self, x):
+        return self.Scale.apply(x, self.weight)
+
+
+class Net(nn.Module):
+    def __init__(self, layers=4, width=256, keep_hidden=False):
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.keep_hidden = keep_hidden
+
+    def forward(self, x):
+        hidden_states = []
+        for layer in self.layers:
+            x = layer(x)
+            if self.keep_hidden:
+                hidden_states.append(x)
+        return x
+
+
+def batch(rows, width=256):
+    return torch.zeros(rows, width, device="cuda")
+
+
+def kept_graphs():
+    """Each step's loss is kept with its graph."""
+    net, history = Net().cuda(), []
+    while True:
+        history.append(net(batch(8192)).mean())
+
+
+def hidden_states():
+    """Looks alike: a forward pass collects what its layers return, and the batch is too large."""
+    net = Net(layers=12, keep_hidden=True).cuda()
+    while True:
+        for rows in (1024, 2048, 200000):
+            net(batch(rows)).mean().backward()
+
+
+def kept_results():
+    """Each step's output is kept on the GPU, without a graph."""
+    net, outputs = Net().cuda(), []
+    with torch.no_grad():
+        while True:
+            outputs.append(net(batch(8192)))
+
+
+def data_on_gpu():
+    """Looks alike: the data lies on the GPU since the start, and a large batch does not fit."""
+    dataset = [batch(8192) for _ in range(60)]
+    net = Net().cuda()
+    with torch.no_grad():
+        for step in range(400):
+            net(dataset[step % 60])
+        net(batch(900000))
+
+
+def ring_buffer():
+    """Looks alike: the last 16 outputs are kept, as many as ever; then a large batch does not fit."""
+    net, ring = Net().cuda(), []
+    with torch.no_grad():
+        for _ in range(400):
+            ring.append(net(batch(8192)))
+            del ring[:-16]
+        net(batch(1100000))
+
+
+def traceback():
+    """The exception of a failed try keeps the tensors of its frames."""
+    def attempt(rows):
+        first = batch(rows)
+        second = batch(900000)
+        return first, second
+
+    try:
+        attempt(700000)
+    except torch.cuda.OutOfMemoryError as error:
+        kept = error
+    attempt(700000)
+    del kept
+
+
+def handled():
+    """Looks alike: the failed try left nothing behind."""
+    def attempt(rows):
+        first = batch(rows)
+        second = batch(900000)
+        return first, second
+
+    try:
+        attempt(700000)
+    except torch.cuda.OutOfMemoryError:
+        pass
+    attempt(700000)
+
+
+def activations():
+    """Small batches fit, a large one does not: nothing leaks."""
+    net = Net(layers=12).cuda()
+    for rows in (4096, 8192, 8192, 8192, 200000):
+        net(batch(rows)).mean().backward()
+
+
+def optimizer():
+    """Weights and gradients fit, Adam's two states do not."""
+    net = Net(layers=6, width=5000).cuda()
+    adam = torch.optim.Adam(net.parameters(), foreach=False)
+    for parameter in net.parameters():
+        parameter.grad = torch.empty_like(parameter)
+    adam.step()
+
+
+def parameters():
+    """The model is larger than the GPU."""
+    Net(layers=40, width=3000).cuda()
+
+
+def model_twice():
+    """A second model is made while the first is still there."""
+    model = Net(layers=20, width=2500).cuda()
+    again = Net(layers=20, width=2500).cuda()
+    return model, again, batch(200000)
+
+
+def two_models():
+    """Looks alike: two models of different sizes."""
+    model = Net(layers=20, width=2500).cuda()
+    other = Net(layers=12, width=2500).cuda()
+    return model, other, batch(400000)
+
+
+def holes():
+    """Half of the memory is free, in pieces between others that are too small."""
+    kept = [torch.empty(9 * MIB, dtype=torch.uint8, device="cuda") for _ in range(100)]
+    del kept[::2]
+    torch.empty(200 * MIB, dtype=torch.uint8, device="cuda")
+
+
+def no_holes():
+    """Looks alike: the free pieces are whole segments, which PyTorch gives back by itself."""
+    kept = [torch.empty(40 * MIB, dtype=torch.uint8, device="cuda") for _ in range(22)]
+    del kept[::2]
+    torch.empty(1000 * MIB, dtype=torch.uint8, device="cuda")
+
+
+def fraction():
+    """PyTorch's own limit; the GPU has enough."""
+    torch.cuda.set_per_process_memory_fraction(0.25)
+    return [torch.empty(50 * MIB, dtype=torch.uint8, device="cuda") for _ in range(20)]
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
