@@ -2,7 +2,9 @@
 
 HOSTILE_OUT := $(BUILD)/test/hostile
 HOSTILE_PROGRAMS := $(addprefix $(HOSTILE_OUT)/,fill moments threads lookup static_runtime \
-                      show_record libmoments.so liblookup.so libtwin.so)
+                      show_record libmoments.so liblookup.so libtwin.so interposed \
+                      interposed_linked libinterposer_linked.so libinterposer_looked_up.so \
+                      libinterposer_hidden.so)
 HOSTILE_COMPILE = $(CC) $(ALL_CFLAGS) -Itest/hostile $< -o $@
 
 $(HOSTILE_OUT)/%: test/hostile/%.c $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
@@ -13,6 +15,15 @@ $(HOSTILE_OUT)/%: test/hostile/%.c $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/
 $(HOSTILE_OUT)/libmoments.so: test/hostile/moments.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
 	$(HOSTILE_COMPILE) -DLIBRARY -fPIC -shared -L$(BUILD)/simgpu -lcuda
+
+# Another interposer, which works in each of three ways, and programs that find the driver in each.
+$(HOSTILE_OUT)/libinterposer_%.so: test/hostile/interposer.c
+	@mkdir -p $(@D)
+	$(HOSTILE_COMPILE) -D$(shell echo $* | tr a-z A-Z) -fPIC -shared
+
+$(HOSTILE_OUT)/interposed_linked: test/hostile/interposed.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(HOSTILE_COMPILE) -DDRIVER_LINKED -L$(BUILD)/simgpu -lcuda
 
 $(HOSTILE_OUT)/lib%.so: test/hostile/%.c
 	@mkdir -p $(@D)

@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "driver/chain.h"
 #include "os/elf_symbol.h"
 
-struct vg_driver vg_driver;
+struct vg_driver vg_driver, vg_next;
 
 #define USE_HOOK  true
 #define USE_WATCH true
@@ -43,15 +44,20 @@ bool vg_driver_bind(void)
     if (vg_elf_find_soname("libcuda.so.1", &object) != 0)
         return false;
     /* Known to be loaded, so this cannot fail and leave an error text behind. */
-    if (!dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
+    void *const handle = dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    if (!handle)
         return false;
     /* Several threads may come here at once; all of them store the same values. */
     driver_start = object.start;
     driver_end = object.end;
-    for (int id = 0; id < VG_FN_COUNT; id++)
-        __atomic_store_n((void **)&vg_driver + id, vg_elf_symbol(&object, vg_functions[id].symbol),
-                         __ATOMIC_RELAXED);
+    for (int id = 0; id < VG_FN_COUNT; id++) {
+        void *const found = vg_elf_symbol(&object, vg_functions[id].symbol);
+        __atomic_store_n((void **)&vg_next + id, found, __ATOMIC_RELAXED);
+        __atomic_store_n((void **)&vg_driver + id, found, __ATOMIC_RELEASE);
+    }
+    vg_chain_resolve(&object);
     atomic_store_explicit(&bound, true, memory_order_release);
+    vg_chain_ask(handle);
     return true;
 }
 

@@ -27,6 +27,10 @@ struct vg_driver {
 /* Written by vg_driver_bind before it first returns true; constant afterwards. */
 extern struct vg_driver vg_driver;
 
+/* What the program's own calls go to: the driver's functions too, but for those of which another
+ * interposer's stands between (chain.h). An entry is there when that of vg_driver is. */
+extern struct vg_driver vg_next;
+
 /* What the table says of a function. */
 struct vg_function {
     const char *symbol, *name;
@@ -41,7 +45,7 @@ extern const struct vg_function vg_functions[VG_FN_COUNT];
  * holds one pointer a row, in the rows' order.) */
 static inline void *vg_driver_address(enum vg_function_id id)
 {
-    return __atomic_load_n((void **)&vg_driver + id, __ATOMIC_RELAXED);
+    return __atomic_load_n((void **)&vg_driver + id, __ATOMIC_ACQUIRE);
 }
 
 /* Looks for a loaded libcuda.so.1 (by DT_SONAME) and resolves the table from its symbol table. Once

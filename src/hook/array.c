@@ -64,7 +64,7 @@ static bool may_estimate_before(const struct vg_call *call, const void *descript
         if (may_estimate_before(&call, descriptor, sizeof *descriptor))                            \
             call.asked_bytes = estimate_of(descriptor);                                            \
         do {                                                                                       \
-            call.result = vg_guard_admits(&call) ? vg_driver.symbol(array, descriptor)             \
+            call.result = vg_guard_admits(&call) ? vg_next.symbol(array, descriptor)               \
                                                  : CUDA_ERROR_OUT_OF_MEMORY;                       \
             if (vg_guard_accepted(&call))                                                          \
                 call.asked_bytes = estimate_of(descriptor);                                        \
@@ -84,7 +84,7 @@ CUresult cuArrayDestroy(CUarray array)
     struct vg_free_call call;
     if (!vg_guard_begin_free(&call, VG_FN_cuArrayDestroy, array_key(array)))
         return VG_PASS(cuArrayDestroy, (array));
-    return vg_guard_end_free(&call, vg_driver.cuArrayDestroy(array));
+    return vg_guard_end_free(&call, vg_next.cuArrayDestroy(array));
 }
 
 /* All levels: each has half the width, height and depth of the one before. */
@@ -113,7 +113,7 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *array, const CUDA_ARRAY3D_DESC
         call.asked_bytes = estimate_levels(descriptor, levels);
     do {
         call.result = vg_guard_admits(&call)
-                          ? vg_driver.cuMipmappedArrayCreate(array, descriptor, levels)
+                          ? vg_next.cuMipmappedArrayCreate(array, descriptor, levels)
                           : CUDA_ERROR_OUT_OF_MEMORY;
         if (vg_guard_accepted(&call))
             call.asked_bytes = estimate_levels(descriptor, levels);
@@ -128,5 +128,5 @@ CUresult cuMipmappedArrayDestroy(CUmipmappedArray array)
     struct vg_free_call call;
     if (!vg_guard_begin_free(&call, VG_FN_cuMipmappedArrayDestroy, array_key(array)))
         return VG_PASS(cuMipmappedArrayDestroy, (array));
-    return vg_guard_end_free(&call, vg_driver.cuMipmappedArrayDestroy(array));
+    return vg_guard_end_free(&call, vg_next.cuMipmappedArrayDestroy(array));
 }

@@ -20,7 +20,7 @@ CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
         return VG_PASS(cuMemAllocAsync, (address, bytes, stream));
     note_capture(&call, vg_driver.cuStreamIsCapturing, stream);
     do
-        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAllocAsync(address, bytes, stream)
+        call.result = vg_guard_admits(&call) ? vg_next.cuMemAllocAsync(address, bytes, stream)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS &&
@@ -36,9 +36,8 @@ CUresult cuMemAllocAsync_ptsz(CUdeviceptr *address, size_t bytes, CUstream strea
         return VG_PASS(cuMemAllocAsync_ptsz, (address, bytes, stream));
     note_capture(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
     do
-        call.result = vg_guard_admits(&call)
-                          ? vg_driver.cuMemAllocAsync_ptsz(address, bytes, stream)
-                          : CUDA_ERROR_OUT_OF_MEMORY;
+        call.result = vg_guard_admits(&call) ? vg_next.cuMemAllocAsync_ptsz(address, bytes, stream)
+                                             : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS &&
         !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing_ptsz, stream))
@@ -61,7 +60,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPoo
     call.device = pool_device(&call, pool);
     do
         call.result = vg_guard_admits(&call)
-                          ? vg_driver.cuMemAllocFromPoolAsync(address, bytes, pool, stream)
+                          ? vg_next.cuMemAllocFromPoolAsync(address, bytes, pool, stream)
                           : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS &&
@@ -80,7 +79,7 @@ CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *address, size_t bytes, CUmemo
     call.device = pool_device(&call, pool);
     do
         call.result = vg_guard_admits(&call)
-                          ? vg_driver.cuMemAllocFromPoolAsync_ptsz(address, bytes, pool, stream)
+                          ? vg_next.cuMemAllocFromPoolAsync_ptsz(address, bytes, pool, stream)
                           : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS &&
@@ -97,7 +96,7 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
         return result;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeAsync, address))
         return VG_PASS(cuMemFreeAsync, (address, stream));
-    return vg_guard_end_free(&call, vg_driver.cuMemFreeAsync(address, stream));
+    return vg_guard_end_free(&call, vg_next.cuMemFreeAsync(address, stream));
 }
 
 CUresult cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream)
@@ -108,7 +107,7 @@ CUresult cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream)
         return result;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeAsync_ptsz, address))
         return VG_PASS(cuMemFreeAsync_ptsz, (address, stream));
-    return vg_guard_end_free(&call, vg_driver.cuMemFreeAsync_ptsz(address, stream));
+    return vg_guard_end_free(&call, vg_next.cuMemFreeAsync_ptsz(address, stream));
 }
 
 CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *properties)
@@ -117,7 +116,7 @@ CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *properties)
     if (!vg_guard_begin(&call, VG_FN_cuMemPoolCreate, VG_BYTES_UNKNOWN))
         return VG_PASS(cuMemPoolCreate, (pool, properties));
     do
-        call.result = vg_driver.cuMemPoolCreate(pool, properties);
+        call.result = vg_next.cuMemPoolCreate(pool, properties);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE)
         vg_pools_add(&call.state->pools, (uint64_t)(uintptr_t)*pool, properties->location.id);
@@ -131,7 +130,7 @@ CUresult cuMemPoolDestroy(CUmemoryPool pool)
         return VG_PASS(cuMemPoolDestroy, (pool));
     const int device = pool_device(&call, pool);
     vg_pools_remove(&call.state->pools, (uint64_t)(uintptr_t)pool);
-    call.result = vg_driver.cuMemPoolDestroy(pool);
+    call.result = vg_next.cuMemPoolDestroy(pool);
     if (call.result != CUDA_SUCCESS && device >= 0)
         vg_pools_add(&call.state->pools, (uint64_t)(uintptr_t)pool, device);
     return vg_guard_end(&call);

@@ -51,7 +51,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)
     if (!vg_guard_begin_watched(&call, VG_FN_cuDevicePrimaryCtxRetain, device))
         return VG_PASS(cuDevicePrimaryCtxRetain, (context, device));
     do
-        call.result = vg_driver.cuDevicePrimaryCtxRetain(context, device);
+        call.result = vg_next.cuDevicePrimaryCtxRetain(context, device);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS && has_place(device))
         atomic_store(&primary_contexts[device], *context);

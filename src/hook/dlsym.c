@@ -5,47 +5,33 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "base/log.h"
 #include "guard/process_state.h"
 #include "hook/nvml.h"
 #include "hook/wrappers.h"
-#include "os/elf_symbol.h"
+#include "os/startup_order.h"
 
 typedef void *(*dlsym_function)(void *handle, const char *name);
 typedef void *(*dlvsym_function)(void *handle, const char *name, const char *version);
 
-/* The C library's own functions. dlsym itself cannot be asked for them: it is us. */
-static void *find_in_libc(const char *name)
-{
-    static const char *const homes[] = { "libc.so.6", "libdl.so.2" }; /* libdl: before glibc 2.34 */
-    struct vg_elf_object object;
-    void *found = NULL;
-    for (int i = 0; i < 2 && !found; i++)
-        if (vg_elf_find_soname(homes[i], &object) == 0)
-            found = vg_elf_symbol(&object, name);
-    if (!found)
-        vg_warn_once(VG_FAULT_LIBC, "cannot find %s in the C library", name);
-    return found;
-}
-
-static void *real_dlsym(void)
+static void *libc_dlsym(void)
 {
     static void *cached;
     void *found = __atomic_load_n(&cached, __ATOMIC_RELAXED);
     if (__builtin_expect(!found, 0)) {
-        found = find_in_libc("dlsym");
+        found = vg_startup_libc_function("dlsym");
         __atomic_store_n(&cached, found, __ATOMIC_RELAXED);
     }
     return found;
 }
 
-static void *real_dlvsym(void)
+static void *libc_dlvsym(void)
 {
     static void *cached;
     void *found = __atomic_load_n(&cached, __ATOMIC_RELAXED);
     if (__builtin_expect(!found, 0)) {
-        found = find_in_libc("dlvsym");
+        found = vg_startup_libc_function("dlvsym");
         __atomic_store_n(&cached, found, __ATOMIC_RELAXED);
     }
     return found;
@@ -58,13 +44,27 @@ struct lookup {
 
 /* glibc takes the return address for the caller, so made from here this resolves RTLD_NEXT from our
  * place in the search order. Never inlined into a tail call: the return address must be ours. */
-static __attribute__((noinline)) void *look_up(void *handle, const struct lookup *lookup)
+static __attribute__((noinline)) void *call_lookup(void *handle, const struct lookup *lookup,
+                                                   void *dlsym_at, void *dlvsym_at)
 {
     void *volatile found =
         lookup->version
-            ? ((dlvsym_function)(uintptr_t)real_dlvsym())(handle, lookup->name, lookup->version)
-            : ((dlsym_function)(uintptr_t)real_dlsym())(handle, lookup->name);
+            ? ((dlvsym_function)(uintptr_t)dlvsym_at)(handle, lookup->name, lookup->version)
+            : ((dlsym_function)(uintptr_t)dlsym_at)(handle, lookup->name);
     return found;
+}
+
+/* As the C library answers. */
+static void *look_up(void *handle, const struct lookup *lookup)
+{
+    return call_lookup(handle, lookup, libc_dlsym(), libc_dlvsym());
+}
+
+/* As the next interposer answers, if there is one. Where that has no place in the search order, it
+ * has its own. */
+static void *look_up_next(void *handle, const struct lookup *lookup)
+{
+    return call_lookup(handle, lookup, vg_startup_next_dlsym(), vg_startup_next_dlvsym());
 }
 
 static struct link_map *map_of(const void *address)
@@ -127,48 +127,68 @@ static void *wrapper_named(const char *name)
 }
 
 /* Is the caller to get the real function, or what else the program would find without us? A driver
- * that looks itself up gets itself. The wrappers of NVML, which programs without CUDA use too,
- * decide when they are called: nothing of ours is asked for here. */
+ * that looks itself up gets itself, an interposer behind us what is behind itself. The wrappers of
+ * NVML, which programs without CUDA use too, decide when they are called: nothing of ours is asked
+ * for here. */
 static bool gets_bare(const char *name, const void *caller)
 {
     return !is_nvml(name) &&
-           (vg_process_switched_off() || (vg_driver_bind() && vg_driver_owns(caller)));
+           (vg_process_switched_off() ||
+            (vg_driver_bind() && (vg_driver_owns(caller) || vg_chain_is_behind(caller))));
+}
+
+/* An interposer before us that asks the C library for the next dlsym of a certain version would go
+ * past us, since ours has no version: it gets ours, which stands for that one. */
+static void *own_lookup(const struct lookup *lookup, void *handle, const void *caller)
+{
+    if (handle != RTLD_NEXT || !lookup->version || lookup->name[0] != 'd' ||
+        lookup->name[1] != 'l' || !is_before_us(caller))
+        return NULL;
+    if (strcmp(lookup->name, "dlsym") == 0 && look_up(handle, lookup) == vg_startup_next_dlsym())
+        return (void *)(uintptr_t)dlsym;
+    if (strcmp(lookup->name, "dlvsym") == 0 && look_up(handle, lookup) == vg_startup_next_dlvsym())
+        return (void *)(uintptr_t)dlvsym;
+    return NULL;
 }
 
 static struct vg_dlsym_answer filter_lookup(void *handle, const struct lookup *lookup,
-                                            const void *caller, void *real)
+                                            const void *caller, void *next)
 {
-    const struct vg_dlsym_answer unchanged = { .continue_at = real };
+    const struct vg_dlsym_answer unchanged = { .continue_at = next };
     void *const wrapper = lookup->name ? wrapper_named(lookup->name) : NULL;
     if (!wrapper)
         return unchanged;
     /* Asked first: binding may clear dlerror's text. */
     const bool bare = gets_bare(lookup->name, caller);
+    bool in_order = true; /* found by the order of search or another's dlsym, not in one library */
     void *found;
     if (handle == RTLD_NEXT) {
         if (look_up(RTLD_DEFAULT, lookup) != wrapper || !is_before_us(caller))
             return unchanged;
         found = look_up(RTLD_NEXT, lookup);
     } else {
-        found = look_up(handle, lookup);
+        found = look_up_next(handle, lookup);
+        in_order = found == wrapper || next != (lookup->version ? libc_dlvsym() : libc_dlsym());
         if (found == wrapper)
             found = find_without_us(handle, lookup, caller, wrapper);
     }
     if (!bare)
         found = is_nvml(lookup->name) ? vg_nvml_wrapper_for_symbol(lookup->name, found)
-                                      : vg_wrapper_for_symbol(lookup->name, found);
+                                      : vg_wrapper_for_symbol(lookup->name, found, in_order);
     return (struct vg_dlsym_answer){ .value = found };
 }
 
 struct vg_dlsym_answer vg_dlsym_filter(void *handle, const char *name, const void *caller)
 {
-    return filter_lookup(handle, &(struct lookup){ .name = name }, caller, real_dlsym());
+    return filter_lookup(handle, &(struct lookup){ .name = name }, caller, vg_startup_next_dlsym());
 }
 
 struct vg_dlsym_answer vg_dlvsym_filter(void *handle, const char *name, const char *version,
                                         const void *caller)
 {
-    return filter_lookup(handle,
-                         &(struct lookup){ .name = name, .version = version ? version : "" },
-                         caller, real_dlvsym());
+    const struct lookup lookup = { .name = name, .version = version ? version : "" };
+    void *const own = name ? own_lookup(&lookup, handle, caller) : NULL;
+    if (own)
+        return (struct vg_dlsym_answer){ .value = own };
+    return filter_lookup(handle, &lookup, caller, vg_startup_next_dlvsym());
 }

@@ -5,7 +5,8 @@
 /* What the exported entry points (dlsym_entry.c) are to do. Returned in two registers. */
 struct vg_dlsym_answer {
     void *value;       /* the result, when `continue_at` is NULL */
-    void *continue_at; /* the C library's function, to be entered as if the caller had called it */
+    void *continue_at; /* the C library's function or the next interposer's, to be entered as if
+                          the caller had called it */
 };
 
 /* Decides about dlsym(handle, name) called from `caller`. Names that are not wrapped cost a prefix

@@ -14,7 +14,7 @@ CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned int flags)
     if (!vg_guard_begin(&call, VG_FN_cuMemHostAlloc, bytes))
         return VG_PASS(cuMemHostAlloc, (address, bytes, flags));
     do
-        call.result = vg_driver.cuMemHostAlloc(address, bytes, flags);
+        call.result = vg_next.cuMemHostAlloc(address, bytes, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
@@ -27,7 +27,7 @@ CUresult cuMemAllocHost(void **address, unsigned int bytes)
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocHost, bytes))
         return VG_PASS(cuMemAllocHost, (address, bytes));
     do
-        call.result = vg_driver.cuMemAllocHost(address, bytes);
+        call.result = vg_next.cuMemAllocHost(address, bytes);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
@@ -40,7 +40,7 @@ CUresult cuMemAllocHost_v2(void **address, size_t bytes)
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocHost_v2, bytes))
         return VG_PASS(cuMemAllocHost_v2, (address, bytes));
     do
-        call.result = vg_driver.cuMemAllocHost_v2(address, bytes);
+        call.result = vg_next.cuMemAllocHost_v2(address, bytes);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
@@ -55,7 +55,7 @@ CUresult cuMemFreeHost(void *address)
         return CUDA_ERROR_INVALID_VALUE; /* the program has it for device memory */
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeHost, address_number(address)))
         return VG_PASS(cuMemFreeHost, (address));
-    return vg_guard_end_free(&call, vg_driver.cuMemFreeHost(address));
+    return vg_guard_end_free(&call, vg_next.cuMemFreeHost(address));
 }
 
 CUresult cuMemHostRegister(void *address, size_t bytes, unsigned int flags)
@@ -64,7 +64,7 @@ CUresult cuMemHostRegister(void *address, size_t bytes, unsigned int flags)
     if (!vg_guard_begin(&call, VG_FN_cuMemHostRegister, bytes))
         return VG_PASS(cuMemHostRegister, (address, bytes, flags));
     do
-        call.result = vg_driver.cuMemHostRegister(address, bytes, flags);
+        call.result = vg_next.cuMemHostRegister(address, bytes, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_REGISTERED, address_number(address), bytes);
@@ -77,7 +77,7 @@ CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned int flags)
     if (!vg_guard_begin(&call, VG_FN_cuMemHostRegister_v2, bytes))
         return VG_PASS(cuMemHostRegister_v2, (address, bytes, flags));
     do
-        call.result = vg_driver.cuMemHostRegister_v2(address, bytes, flags);
+        call.result = vg_next.cuMemHostRegister_v2(address, bytes, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_REGISTERED, address_number(address), bytes);
@@ -89,5 +89,5 @@ CUresult cuMemHostUnregister(void *address)
     struct vg_free_call call;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemHostUnregister, address_number(address)))
         return VG_PASS(cuMemHostUnregister, (address));
-    return vg_guard_end_free(&call, vg_driver.cuMemHostUnregister(address));
+    return vg_guard_end_free(&call, vg_next.cuMemHostUnregister(address));
 }

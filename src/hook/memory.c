@@ -10,8 +10,8 @@ CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)
     if (!vg_guard_begin(&call, VG_FN_cuMemAlloc, bytes))
         return VG_PASS(cuMemAlloc, (address, bytes));
     do
-        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc(address, bytes)
-                                             : CUDA_ERROR_OUT_OF_MEMORY;
+        call.result =
+            vg_guard_admits(&call) ? vg_next.cuMemAlloc(address, bytes) : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
@@ -24,7 +24,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
     if (!vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes))
         return VG_PASS(cuMemAlloc_v2, (address, bytes));
     do
-        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc_v2(address, bytes)
+        call.result = vg_guard_admits(&call) ? vg_next.cuMemAlloc_v2(address, bytes)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again_for(
         &call,
@@ -43,13 +43,13 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
         address_type got;                                                                          \
         number_type got_pitch;                                                                     \
         if (!call->charge.held || !address || !pitch_bytes || !vg_driver.free_symbol)              \
-            return vg_driver.symbol(address, pitch_bytes, width_bytes, height, element_bytes);     \
+            return vg_next.symbol(address, pitch_bytes, width_bytes, height, element_bytes);       \
         const CUresult result =                                                                    \
-            vg_driver.symbol(&got, &got_pitch, width_bytes, height, element_bytes);                \
+            vg_next.symbol(&got, &got_pitch, width_bytes, height, element_bytes);                  \
         if (result != CUDA_SUCCESS)                                                                \
             return result;                                                                         \
         if (!vg_guard_allows(call, (uint64_t)got_pitch * height)) {                                \
-            vg_driver.free_symbol(got);                                                            \
+            vg_next.free_symbol(got);                                                              \
             return CUDA_ERROR_OUT_OF_MEMORY;                                                       \
         }                                                                                          \
         *address = got;                                                                            \
@@ -107,7 +107,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flag
     if (!vg_guard_begin(&call, VG_FN_cuMemAllocManaged, bytes))
         return VG_PASS(cuMemAllocManaged, (address, bytes, flags));
     do
-        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAllocManaged(address, bytes, flags)
+        call.result = vg_guard_admits(&call) ? vg_next.cuMemAllocManaged(address, bytes, flags)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS)
@@ -120,7 +120,7 @@ CUresult cuMemFree(CUdeviceptr_v1 address)
     struct vg_free_call call;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFree, address))
         return VG_PASS(cuMemFree, (address));
-    return vg_guard_end_free(&call, vg_driver.cuMemFree(address));
+    return vg_guard_end_free(&call, vg_next.cuMemFree(address));
 }
 
 CUresult cuMemFree_v2(CUdeviceptr address)
@@ -131,5 +131,5 @@ CUresult cuMemFree_v2(CUdeviceptr address)
         return result;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address))
         return VG_PASS(cuMemFree_v2, (address));
-    return vg_guard_end_free(&call, vg_driver.cuMemFree_v2(address));
+    return vg_guard_end_free(&call, vg_next.cuMemFree_v2(address));
 }

@@ -52,7 +52,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
                      is_on_device(&call, properties);
     do {
         call.result = (looks_ahead && !on_device) || vg_guard_admits(&call)
-                          ? vg_driver.cuMemCreate(handle, bytes, properties, flags)
+                          ? vg_next.cuMemCreate(handle, bytes, properties, flags)
                           : CUDA_ERROR_OUT_OF_MEMORY;
         if (vg_guard_accepted(&call))
             on_device = is_on_device(&call, properties);
@@ -72,7 +72,7 @@ CUresult cuMemRelease(CUmemGenericAllocationHandle handle)
         return VG_PASS(cuMemRelease, (handle));
     struct vg_vmm *const virtual = &call.state->virtual;
     struct vg_vmm_allocation *const object = vg_vmm_begin_release(virtual, handle);
-    call.result = vg_driver.cuMemRelease(handle);
+    call.result = vg_next.cuMemRelease(handle);
     if (object && call.result != CUDA_SUCCESS)
         vg_vmm_undo_release(virtual, object, handle);
     else if (object)
@@ -85,7 +85,7 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, void 
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemRetainAllocationHandle, VG_BYTES_UNKNOWN))
         return VG_PASS(cuMemRetainAllocationHandle, (handle, address));
-    call.result = vg_driver.cuMemRetainAllocationHandle(handle, address);
+    call.result = vg_next.cuMemRetainAllocationHandle(handle, address);
     if (call.result == CUDA_SUCCESS)
         vg_vmm_retain(&call.state->virtual, *handle, (uint64_t)(uintptr_t)address);
     return vg_guard_end(&call);
@@ -106,7 +106,7 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
     if (!vg_guard_begin(&call, VG_FN_cuMemMap, bytes))
         return VG_PASS(cuMemMap, (address, bytes, offset, handle, flags));
     do
-        call.result = vg_driver.cuMemMap(address, bytes, offset, handle, flags);
+        call.result = vg_next.cuMemMap(address, bytes, offset, handle, flags);
     while (vg_guard_again(&call));
     if (call.result == CUDA_SUCCESS) {
         vg_guard_mapped(call.state);
@@ -129,7 +129,7 @@ CUresult cuMemUnmap(CUdeviceptr address, size_t bytes)
     struct vg_vmm_mapping *const mappings = vg_vmm_begin_unmap(virtual, address, bytes);
     struct vg_spilled_node *const spilled =
         vg_spilled_any() ? vg_spilled_begin_unmap(&call.state->spilled, address, bytes) : NULL;
-    call.result = vg_driver.cuMemUnmap(address, bytes);
+    call.result = vg_next.cuMemUnmap(address, bytes);
     vg_spilled_end_unmap(&call.state->spilled, spilled, call.result == CUDA_SUCCESS);
     if (call.result == CUDA_SUCCESS)
         vg_vmm_end_unmap(virtual, mappings, forget_key, call.state);

@@ -16,7 +16,7 @@
         if (!vg_guard_begin_watched(&call, VG_FN_##symbol, device_number))                         \
             return VG_PASS(symbol, arguments);                                                     \
         do                                                                                         \
-            call.result = vg_driver.symbol arguments;                                              \
+            call.result = vg_next.symbol arguments;                                                \
         while (vg_guard_again(&call));                                                             \
         return vg_guard_end(&call);                                                                \
     }

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/log.h"
+
 #define WRAPPER_HOOK(symbol)  (void *)(uintptr_t)symbol
 #define WRAPPER_WATCH(symbol) WRAPPER_HOOK(symbol)
 #define WRAPPER_CALL(symbol)  NULL
@@ -67,12 +69,20 @@ int vg_wrapper_find(const char *symbol)
     return -1;
 }
 
-void *vg_wrapper_for_symbol(const char *symbol, void *found)
+void *vg_wrapper_for_symbol(const char *symbol, void *found, bool in_order)
 {
     const int id = vg_wrapper_find(symbol);
-    if (id < 0 || !found || !vg_driver_bind() || vg_driver_address(id) != found)
+    if (id < 0 || !found || !vg_driver_bind() ||
+        (vg_driver_address((enum vg_function_id)id) != found &&
+         (!in_order || vg_chain_address((enum vg_function_id)id) != found)))
         return found;
     return wrapper_of(id);
+}
+
+/* Is `found` what our wrapper of `id` calls, or the driver's function that it calls in the end? */
+static bool stands_for(enum vg_function_id id, const void *found)
+{
+    return vg_driver_address(id) == found || vg_chain_address(id) == found;
 }
 
 /* What the driver's own cuGetProcAddress answers for exactly this row. Drivers may answer with
@@ -98,22 +108,41 @@ static bool answers_to(const char *row_name, const char *asked)
     return strncmp(row_name, asked, strlen(asked)) == 0;
 }
 
-void *vg_wrapper_for_name(const char *name, void *found)
+/* The function that `found`, an answer to the base name `name`, leads to; -1 for none of ours. */
+static int find_by_name(const char *name, const void *found)
 {
-    if (!found || !vg_driver_bind())
-        return found;
     bool named = false;
     for (int id = 0; id < VG_FN_COUNT; id++) {
         if (!vg_functions[id].hooked || !answers_to(vg_functions[id].name, name))
             continue;
         named = true;
-        if (vg_driver_address((enum vg_function_id)id) == found)
-            return wrapper_of((enum vg_function_id)id);
+        if (stands_for((enum vg_function_id)id, found))
+            return id;
     }
     for (int id = 0; named && id < VG_FN_COUNT; id++)
         if (vg_functions[id].hooked && answers_to(vg_functions[id].name, name) &&
             vg_driver_address((enum vg_function_id)id) && /* or the wrapper has nothing to call */
             address_by_name((enum vg_function_id)id) == found)
-            return wrapper_of((enum vg_function_id)id);
+            return id;
+    return -1;
+}
+
+void *vg_wrapper_for_name(const char *name, void *found)
+{
+    const int id = found && vg_driver_bind() ? find_by_name(name, found) : -1;
+    return id >= 0 ? wrapper_of((enum vg_function_id)id) : found;
+}
+
+void *vg_wrapper_before(const char *name, void *found, const void *own)
+{
+    const int id = find_by_name(name, own);
+    if (id < 0)
+        return found;
+    if (vg_chain_adopt((enum vg_function_id)id, found))
+        return wrapper_of((enum vg_function_id)id);
+    vg_warn_once(VG_FAULT_CHAIN,
+                 "another library, preloaded behind vramguard, gives the program a second %s: its "
+                 "calls are not seen",
+                 vg_functions[id].symbol);
     return found;
 }

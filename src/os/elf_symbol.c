@@ -185,6 +185,13 @@ void *vg_elf_symbol(const struct vg_elf_object *object, const char *name)
     return found ? (void *)(object->bias + found->st_value) : NULL;
 }
 
+void *vg_elf_function(const struct vg_elf_object *object, const char *name)
+{
+    const ElfW(Sym) *const found = find_symbol(object, name);
+    return found && (found->st_info & 0xf) == STT_FUNC ? (void *)(object->bias + found->st_value)
+                                                       : NULL;
+}
+
 size_t vg_elf_symbol_bytes(const struct vg_elf_object *object, const char *name)
 {
     const ElfW(Sym) *const found = find_symbol(object, name);

@@ -51,4 +51,7 @@ size_t vg_elf_symbol_bytes(const struct vg_elf_object *object, const char *name)
  * Source: System V gABI, "Hash Table"; GNU hash as in binutils' elflink.c. */
 void *vg_elf_symbol(const struct vg_elf_object *object, const char *name);
 
+/* The same, but only of a function: programs keep pointers to one under its name, too. */
+void *vg_elf_function(const struct vg_elf_object *object, const char *name);
+
 #endif

@@ -50,12 +50,15 @@ def without_guard_lines(text):
 class Result:
     """What a program did: exit code (negative: the signal), stdout, stderr."""
 
-    def __init__(self, done):
+    def __init__(self, done, stands_for=()):
         self.code, self.stdout, self.stderr = done.returncode, done.stdout, done.stderr
+        self.stands_for = stands_for
 
     @property
     def own(self):
         text = "exit code %d\n%s\n" % (self.code, as_bare(self.stdout))
+        for function in self.stands_for:
+            text = text.replace(function, "libcuda.so.1:" + function.split(":")[1])
         return text + without_guard_lines(self.stderr)
 
     @property
@@ -73,6 +76,7 @@ class Machine:
         self.search_path = [SIMGPU, PROGRAMS]
         self.before = []  # preloaded before the guard, and without it
         self.after = []
+        self.stands_for = []  # functions behind the guard that its own stand for: "LIBRARY:NAME"
 
     def environment(self, guarded, extra):
         preload = [*self.before, *([GUARD] if guarded else []), *self.after]
@@ -103,7 +107,7 @@ class Machine:
             errors="replace",
             timeout=TIMEOUT_S,
         )
-        return Result(done)
+        return Result(done, self.stands_for)
 
     def same(self, command, **extra):
         """Run a command bare and guarded; fail unless both do the same. Returns both results."""

@@ -17,6 +17,8 @@ def test_lookups(machine, program, driver, preloads):
         machine.before, machine.after = [BEFORE], [AFTER]
     if preloads == "a name of the driver's":
         machine.after = [AFTER, OPENED]
+        if program == "lookups_linked":  # calls it, so that is where the guard's function leads to
+            machine.stands_for = ["libopened.so:cuMemFree_v2"]
     command = [PROGRAMS / program, driver, OPENED, LINKED]
     _, guarded = machine.same(command)
     assert guarded.wrapped > 0
