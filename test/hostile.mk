@@ -5,6 +5,7 @@ HOSTILE_PROGRAMS := $(addprefix $(HOSTILE_OUT)/,fill moments threads lookup stat
                       show_record libmoments.so liblookup.so libtwin.so interposed \
                       interposed_linked libinterposer_linked.so libinterposer_looked_up.so \
                       libinterposer_hidden.so)
+HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,descriptors)
 HOSTILE_COMPILE = $(CC) $(ALL_CFLAGS) -Itest/hostile $< -o $@
 
 $(HOSTILE_OUT)/%: test/hostile/%.c $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so

@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Pointers in a dynamic section are relocated in place by glibc on most architectures, and left as
- * file addresses on some and in the vdso. */
-static const void *dynamic_pointer(uintptr_t bias, uintptr_t value)
+const void *vg_elf_dynamic_pointer(uintptr_t bias, uintptr_t value)
 {
     return (const void *)(value < bias ? value + bias : value);
 }
@@ -31,7 +29,7 @@ bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
         return false;
     uintptr_t soname_offset = 0;
     for (; dynamic->d_tag != DT_NULL; dynamic++) {
-        const void *const pointer = dynamic_pointer(out->bias, dynamic->d_un.d_ptr);
+        const void *const pointer = vg_elf_dynamic_pointer(out->bias, dynamic->d_un.d_ptr);
         switch (dynamic->d_tag) {
         case DT_SYMTAB: out->symbols = pointer; break;
         case DT_STRTAB: out->strings = pointer; break;

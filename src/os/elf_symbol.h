@@ -25,6 +25,10 @@ struct vg_elf_object {
 /* Describes the object that dl_iterate_phdr shows. Returns false when it has no symbols. */
 bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out);
 
+/* What a pointer in a dynamic section points to: glibc relocates them in place on most
+ * architectures, and leaves file addresses on some and in the vdso. */
+const void *vg_elf_dynamic_pointer(uintptr_t bias, uintptr_t value);
+
 /* Is the address in a segment of that object? Where pages may be larger than here, there are holes
  * between segments, and the kernel puts other mappings into those of what it loads itself. */
 bool vg_elf_covers(const struct dl_phdr_info *info, uintptr_t address);

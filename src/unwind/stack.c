@@ -1,51 +1,19 @@
 #include "unwind/stack.h"
 
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#define UNW_LOCAL_ONLY
-#include <libunwind.h>
-
 #include "base/hashing.h"
 #include "base/log.h"
 #include "os/elf_symbol.h"
+#include "unwind/libunwind.h"
 #include "unwind/python_stack.h"
-
-#define STRINGIFY_(x) #x
-#define STRINGIFY(x)  STRINGIFY_(x)
 
 enum { OWN_FRAMES_MAX = 8, RAW_FRAMES = VG_STACK_FRAMES + OWN_FRAMES_MAX };
 
-typedef int (*backtrace_function)(void **, int);
-
-static _Atomic backtrace_function unwinder;
+static _Atomic vg_backtrace_function unwinder;
 static uintptr_t own_start, own_end;
-
-/* UNW_OBJ and UNW_ARCH_OBJ are how libunwind.h maps its names to the library's symbols. */
-static backtrace_function open_libunwind(const char **out_why)
-{
-    void *const library = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
-    if (!library) {
-        *out_why = dlerror();
-        return NULL;
-    }
-    backtrace_function capture;
-    int (*set_caching_policy)(unw_addr_space_t, unw_caching_policy_t);
-    unw_addr_space_t *local_space;
-    *(void **)&capture = dlsym(library, "unw_backtrace");
-    *(void **)&set_caching_policy = dlsym(library, STRINGIFY(UNW_OBJ(set_caching_policy)));
-    *(void **)&local_space = dlsym(library, STRINGIFY(UNW_OBJ(local_addr_space)));
-    if (!capture) {
-        *out_why = dlerror();
-        return NULL;
-    }
-    /* A cache for each thread, some 270 KiB: the shared one is behind a lock that all take. */
-    if (set_caching_policy && local_space)
-        set_caching_policy(*local_space, UNW_CACHE_PER_THREAD);
-    return capture;
-}
 
 static void open_unwinder(void)
 {
@@ -58,7 +26,7 @@ static void open_unwinder(void)
         __atomic_store_n(&own_start, self.start, __ATOMIC_RELAXED);
         __atomic_store_n(&own_end, self.end, __ATOMIC_RELAXED);
     }
-    backtrace_function capture = open_libunwind(&why);
+    vg_backtrace_function capture = vg_libunwind_open(&why);
     if (!capture) {
         vg_warn_once(VG_FAULT_LIBUNWIND,
                      "cannot use libunwind (%s): stacks are captured by glibc's backtrace, at "
@@ -82,7 +50,7 @@ void vg_stack_open(struct vg_stack_choice choice)
 /* Apart: its buffer is not in the way of what comes later. */
 static __attribute__((noinline)) void capture_native(struct vg_stack *out)
 {
-    const backtrace_function capture = atomic_load_explicit(&unwinder, memory_order_acquire);
+    const vg_backtrace_function capture = atomic_load_explicit(&unwinder, memory_order_acquire);
     if (!capture)
         return;
     void *raw[RAW_FRAMES];

@@ -88,6 +88,18 @@ def test_all_descriptors_closed_midway(hostile):
     assert record["failures"] == 1
 
 
+def test_own_descriptors_where_others_were(hostile):
+    """libunwind tries memory below code without unwind tables through a pipe, if it is let."""
+    own = hostile.folder / "own"
+    own.mkdir()
+    command = hostile.program("descriptors", own)
+    bare = hostile.run(command)
+    guarded = hostile.run(command, guarded=True)
+    assert bare.own == guarded.own, guarded.stdout
+    assert guarded.stdout == "done\n"
+    assert hostile.only_record()["live"] == 12
+
+
 def test_state_directory_vanishes(hostile):
     result = hostile.run(hostile.program("fill", 10, 0, "vanish", "more", "free"), guarded=True)
     assert result.code == 0, result.stdout
