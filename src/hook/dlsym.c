@@ -5,8 +5,8 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
+#include "base/plain_text.h"
 #include "guard/process_state.h"
 #include "hook/nvml.h"
 #include "hook/wrappers.h"
@@ -144,9 +144,10 @@ static void *own_lookup(const struct lookup *lookup, void *handle, const void *c
     if (handle != RTLD_NEXT || !lookup->version || lookup->name[0] != 'd' ||
         lookup->name[1] != 'l' || !is_before_us(caller))
         return NULL;
-    if (strcmp(lookup->name, "dlsym") == 0 && look_up(handle, lookup) == vg_startup_next_dlsym())
+    if (vg_plain_equal(lookup->name, "dlsym") && look_up(handle, lookup) == vg_startup_next_dlsym())
         return (void *)(uintptr_t)dlsym;
-    if (strcmp(lookup->name, "dlvsym") == 0 && look_up(handle, lookup) == vg_startup_next_dlvsym())
+    if (vg_plain_equal(lookup->name, "dlvsym") &&
+        look_up(handle, lookup) == vg_startup_next_dlvsym())
         return (void *)(uintptr_t)dlvsym;
     return NULL;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/plain_text.h"
 #include "guard/guard.h"
 #include "hook/nvml.h"
 
@@ -94,7 +95,7 @@ static void *wrapper_of(int id)
 static int find_function(const char *symbol)
 {
     for (int id = 0; id < VG_NVML_FN_COUNT; id++)
-        if (strcmp(vg_nvml_symbols[id], symbol) == 0)
+        if (vg_plain_equal(vg_nvml_symbols[id], symbol))
             return id;
     return -1;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/plain_text.h"
 
 #define WRAPPER_HOOK(symbol)  (void *)(uintptr_t)symbol
 #define WRAPPER_WATCH(symbol) WRAPPER_HOOK(symbol)
@@ -47,7 +48,7 @@ static void make_buckets(void)
         if (!vg_functions[id].hooked)
             continue;
         const char *const symbol = vg_functions[id].symbol;
-        const unsigned bucket = bucket_of(symbol, strlen(symbol));
+        const unsigned bucket = bucket_of(symbol, vg_plain_length(symbol));
         __atomic_store_n(&bucket_next[id], first[bucket], __ATOMIC_RELAXED);
         first[bucket] = (int16_t)(id + 1);
     }
@@ -58,13 +59,13 @@ static void make_buckets(void)
 
 int vg_wrapper_find(const char *symbol)
 {
-    const size_t length = strlen(symbol);
+    const size_t length = vg_plain_length(symbol);
     if (length < 6) /* "cuInit" is the shortest */
         return -1;
     if (!__atomic_load_n(&buckets_made, __ATOMIC_ACQUIRE))
         make_buckets();
     for (int id = bucket_first[bucket_of(symbol, length)] - 1; id >= 0; id = bucket_next[id] - 1)
-        if (strcmp(vg_functions[id].symbol, symbol) == 0)
+        if (vg_plain_equal(vg_functions[id].symbol, symbol))
             return id;
     return -1;
 }

@@ -1,11 +1,34 @@
 #include "os/elf_symbol.h"
 
 #include <errno.h>
-#include <string.h>
+
+#include "base/plain_text.h"
 
 const void *vg_elf_dynamic_pointer(uintptr_t bias, uintptr_t value)
 {
     return (const void *)(value < bias ? value + bias : value);
+}
+
+/* Reads the dynamic section. Nothing of libc is called: see vg_elf_find_early. */
+static bool read_dynamic(const ElfW(Dyn) * dynamic, struct vg_elf_object *out)
+{
+    uintptr_t soname_offset = 0;
+    for (; dynamic->d_tag != DT_NULL; dynamic++) {
+        const void *const pointer = vg_elf_dynamic_pointer(out->bias, dynamic->d_un.d_ptr);
+        switch (dynamic->d_tag) {
+        case DT_SYMTAB: out->symbols = pointer; break;
+        case DT_STRTAB: out->strings = pointer; break;
+        case DT_GNU_HASH: out->gnu_hash = pointer; break;
+        case DT_HASH: out->sysv_hash = pointer; break;
+        case DT_SONAME: soname_offset = dynamic->d_un.d_val; break;
+        default: break;
+        }
+    }
+    if (!out->symbols || !out->strings)
+        return false;
+    if (soname_offset)
+        out->soname = out->strings + soname_offset;
+    return true;
 }
 
 bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
@@ -25,25 +48,21 @@ bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
             out->end = at + header->p_memsz > out->end ? at + header->p_memsz : out->end;
         }
     }
-    if (!dynamic)
-        return false;
-    uintptr_t soname_offset = 0;
-    for (; dynamic->d_tag != DT_NULL; dynamic++) {
-        const void *const pointer = vg_elf_dynamic_pointer(out->bias, dynamic->d_un.d_ptr);
-        switch (dynamic->d_tag) {
-        case DT_SYMTAB: out->symbols = pointer; break;
-        case DT_STRTAB: out->strings = pointer; break;
-        case DT_GNU_HASH: out->gnu_hash = pointer; break;
-        case DT_HASH: out->sysv_hash = pointer; break;
-        case DT_SONAME: soname_offset = dynamic->d_un.d_val; break;
-        default: break;
-        }
+    return dynamic && read_dynamic(dynamic, out);
+}
+
+/* Weak, so that nothing but libc is needed for the link; the loader always has it. */
+extern struct r_debug _r_debug __attribute__((weak));
+
+bool vg_elf_each_early(vg_elf_early_visit *visit, void *argument)
+{
+    for (const struct link_map *map = &_r_debug ? _r_debug.r_map : NULL; map; map = map->l_next) {
+        struct vg_elf_object object = { .bias = map->l_addr, .soname = "", .path = map->l_name };
+        if (map->l_ld && read_dynamic(map->l_ld, &object) &&
+            visit(&object, map->l_ld == _DYNAMIC, argument))
+            return true;
     }
-    if (!out->symbols || !out->strings)
-        return false;
-    if (soname_offset)
-        out->soname = out->strings + soname_offset;
-    return true;
+    return false;
 }
 
 bool vg_elf_covers(const struct dl_phdr_info *info, uintptr_t address)
@@ -72,7 +91,7 @@ static int match_object(struct dl_phdr_info *info, size_t size, void *argument)
         return 0;
     bool found = vg_elf_covers(info, search->address);
     if (search->soname)
-        found = strcmp(object.soname, search->soname) == 0;
+        found = vg_plain_equal(object.soname, search->soname);
     else if (search->symbol)
         found = vg_elf_symbol(&object, search->symbol) != NULL;
     if (found)
@@ -120,9 +139,7 @@ static const ElfW(Sym) *
     if (symbol->st_shndx == SHN_UNDEF || symbol->st_value == 0 ||
         (type != STT_FUNC && type != STT_OBJECT && type != STT_NOTYPE))
         return NULL;
-    if (strcmp(object->strings + symbol->st_name, name) != 0)
-        return NULL;
-    return symbol;
+    return vg_plain_equal(object->strings + symbol->st_name, name) ? symbol : NULL;
 }
 
 static const ElfW(Sym) * find_gnu(const struct vg_elf_object *object, const char *name)

@@ -37,6 +37,14 @@ bool vg_elf_covers(const struct dl_phdr_info *info, uintptr_t address);
  * -ENOENT. The answer is valid while the object stays loaded. */
 int vg_elf_find_soname(const char *soname, struct vg_elf_object *out);
 
+/* Calls `visit` for each loaded object until it returns true, and returns whether it did, without a
+ * call of libc's: sanitizers put themselves before dl_iterate_phdr too, and need dlsym, which is
+ * ours, to find the real one. It walks the loader's list for debuggers (link.h, _r_debug). `start`
+ * and `end` are 0. To be used for what the program was started with, and seldom: no lock keeps the
+ * list from changing behind that. */
+typedef bool vg_elf_early_visit(const struct vg_elf_object *object, bool is_own, void *argument);
+bool vg_elf_each_early(vg_elf_early_visit *visit, void *argument);
+
 /* Finds the loaded object that contains `address`. Returns 0 or -ENOENT. */
 int vg_elf_find_address(uintptr_t address, struct vg_elf_object *out);
 

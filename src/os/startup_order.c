@@ -1,8 +1,7 @@
 #include "os/startup_order.h"
 
-#include <string.h>
-
 #include "base/log.h"
+#include "base/plain_text.h"
 
 /* Objects in the list when our constructors ran: all of the start, since they are mapped before any
  * constructor runs. 0 until then, when there are no others. */
@@ -54,50 +53,73 @@ bool vg_startup_each_behind(bool (*visit)(const struct vg_elf_object *object, vo
     return dl_iterate_phdr(step, &walk) != 0;
 }
 
-static const char *const libc_names[] = { "libc.so.6", "libdl.so.2" }; /* libdl: before 2.34 */
-
-bool vg_startup_is_libc(const struct vg_elf_object *object)
-{
-    return strcmp(object->soname, libc_names[0]) == 0 ||
-           strcmp(object->soname, libc_names[1]) == 0 ||
-           strncmp(object->soname, "ld-linux", 8) == 0;
-}
-
-void *vg_startup_libc_function(const char *name)
-{
-    struct vg_elf_object object;
-    void *found = NULL;
-    for (int i = 0; i < 2 && !found; i++)
-        if (vg_elf_find_soname(libc_names[i], &object) == 0)
-            found = vg_elf_symbol(&object, name);
-    if (!found)
-        vg_warn_once(VG_FAULT_LIBC, "cannot find %s in the C library", name);
-    return found;
-}
-
-struct search {
+struct function_search {
     const char *name;
     void *found;
 };
 
 static bool find_function(const struct vg_elf_object *object, void *argument)
 {
-    struct search *const search = argument;
+    struct function_search *const search = argument;
     search->found = vg_elf_function(object, search->name);
     return search->found != NULL;
 }
 
 void *vg_startup_next_function(const char *name)
 {
-    struct search search = { .name = name };
+    struct function_search search = { .name = name };
     vg_startup_each_behind(find_function, &search);
     return search.found;
 }
 
+static const char *const libc_names[] = { "libc.so.6", "libdl.so.2" }; /* libdl: before 2.34 */
+
+bool vg_startup_is_libc(const struct vg_elf_object *object)
+{
+    return vg_plain_equal(object->soname, libc_names[0]) ||
+           vg_plain_equal(object->soname, libc_names[1]) ||
+           vg_plain_starts_with(object->soname, "ld-linux");
+}
+
+/* ---- dlsym: nothing of libc is called on the way to it, as a sanitizer may be asking for that
+ * ---- */
+
+struct search {
+    const char *name, *soname;
+    void *found;
+    unsigned index, limit;
+    bool behind;
+};
+
+static bool find_in_libc(const struct vg_elf_object *object, bool is_own, void *argument)
+{
+    (void)is_own;
+    struct search *const search = argument;
+    if (vg_plain_equal(object->soname, search->soname))
+        search->found = vg_elf_symbol(object, search->name);
+    return search->found != NULL;
+}
+
+void *vg_startup_libc_function(const char *name)
+{
+    struct search search = { .name = name };
+    for (int i = 0; i < 2 && !search.found; i++) {
+        search.soname = libc_names[i];
+        vg_elf_each_early(find_in_libc, &search);
+    }
+    if (!search.found)
+        vg_warn_once(VG_FAULT_LIBC, "cannot find %s in the C library", name);
+    return search.found;
+}
+
 /* The C library's ends the search: what stands behind it is never reached. */
-static bool find_other(const struct vg_elf_object *object, void *argument)
+static bool find_other(const struct vg_elf_object *object, bool is_own, void *argument)
 {
     struct search *const search = argument;
+    const bool was_behind = search->behind;
+    search->behind |= is_own;
+    if ((search->limit && search->index++ >= search->limit) || !was_behind)
+        return false;
     if (vg_startup_is_libc(object))
         return true;
     search->found = vg_elf_function(object, search->name);
@@ -106,10 +128,12 @@ static bool find_other(const struct vg_elf_object *object, void *argument)
 
 static void *find_next(void **cached, const char *name)
 {
-    struct search search = { .name = name, .found = __atomic_load_n(cached, __ATOMIC_RELAXED) };
+    struct search search = { .name = name,
+                             .found = __atomic_load_n(cached, __ATOMIC_RELAXED),
+                             .limit = __atomic_load_n(&startup_count, __ATOMIC_RELAXED) };
     if (__builtin_expect(search.found != NULL, 1))
         return search.found;
-    vg_startup_each_behind(find_other, &search);
+    vg_elf_each_early(find_other, &search);
     if (!search.found)
         search.found = vg_startup_libc_function(name);
     __atomic_store_n(cached, search.found, __ATOMIC_RELAXED);
