@@ -2,5 +2,10 @@
 # it is no part of `make check`: scripts/test --torch runs it.
 
 .PHONY: check-torch
-check-torch: all simgpu-driver
+check-torch: all simgpu-driver $(BUILD)/test/torch/census_probe.so
 	@BUILD=$(BUILD) test/torch/run
+
+# The census alone, for tests that load it into a program with ctypes.
+$(BUILD)/test/torch/census_probe.so: test/torch/census_probe.c $(BUILD)/libvramguard_core.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-Bsymbolic -Wl,-z,defs -Wl,--gc-sections $(filter %.c %.a,$^) -o $@

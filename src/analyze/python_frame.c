@@ -15,8 +15,7 @@ static const char *end_of(const char *text, size_t most_bytes)
     return end;
 }
 
-/* Where packages and Python's own library are installed; the rest is the program's. */
-static bool is_library(const char *path)
+bool vg_python_file_is_library(const char *path)
 {
     static const char *const places[] = { "/site-packages/", "/dist-packages/", "/lib/python3." };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
@@ -29,7 +28,8 @@ void vg_python_frame_describe(const struct vg_journal_code *code, uint32_t line,
                               struct vg_oom_frame *out)
 {
     char location[sizeof out->location];
-    *out = (struct vg_oom_frame){ .is_python = 1, .is_library = code && is_library(code->texts) };
+    *out = (struct vg_oom_frame){ .is_python = 1,
+                                  .is_library = code && vg_python_file_is_library(code->texts) };
     const char *const file = code ? end_of(vg_text_base_name(code->texts), 35) : "unknown file";
     const char *const name = code ? vg_journal_code_name(code) : "unknown";
     if (line > 0)

@@ -7,6 +7,10 @@
 #include "analyze/oom_report.h"
 #include "record/format.h"
 
+/* Does the file `path`, as a code object names it, belong to an installed package or to Python's
+ * own library? The rest is the program's. */
+bool vg_python_file_is_library(const char *path);
+
 /* Fills `out` for a frame of `code` (NULL: not known) at `line` (0 unknown). */
 void vg_python_frame_describe(const struct vg_journal_code *code, uint32_t line,
                               struct vg_oom_frame *out);

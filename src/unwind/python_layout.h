@@ -36,11 +36,18 @@ struct vg_python_layout {
     int16_t frame_entry; /* bool: the outermost frame of one call of the interpreter's loop */
     int16_t frame_owner; /* char, enum vg_python_owner */
     enum vg_python_counter counter;
+    int16_t frame_globals, frame_namespace; /* dictionaries; the second where names are looked up
+                                               when they are no variables of a function, or NULL */
+    int16_t frame_variables;                /* the first of the function's variables */
+    int16_t frame_object;                   /* the object that Python shows, or NULL;
+                                               VG_PYTHON_ABSENT: the frame itself */
 
     /* Code object. */
     int16_t first_line, file, name, lines, bytecode;
     int16_t first_traceable; /* int, in code units: before it Python does not show the frame */
     enum vg_python_lines_format lines_format;
+    int16_t variables, cells, frees; /* tuples with the names of a frame's variables, in their
+                                        order; all in the first: the others are VG_PYTHON_ABSENT */
 
     /* str. */
     int16_t ascii_data, compact_data;

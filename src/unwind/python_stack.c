@@ -287,6 +287,36 @@ void vg_python_capture(struct vg_python_stack *out)
         walk_frames(innermost_frame(thread), out);
 }
 
+const struct vg_python_layout *vg_python_layout_in_use(void)
+{
+    vg_python_look();
+    const uint32_t seen = atomic_load_explicit(&stage, memory_order_acquire);
+    if (seen != READY && seen != FOUND)
+        return NULL;
+    const uintptr_t thread = (uintptr_t)python.current_thread();
+    return thread && is_ready(seen, thread) ? python.layout : NULL;
+}
+
+uint32_t vg_python_running_frames(uintptr_t thread, struct vg_python_running *out, uint32_t cap)
+{
+    const struct vg_python_layout *const l = python.layout;
+    uint32_t depth = 0;
+    for (uintptr_t frame = innermost_frame(thread); frame && depth < cap;
+         frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
+        const uintptr_t code = is_marker(l, frame) ? 0 : code_of(l, frame);
+        if (code == 0 || vg_python_word(code + VG_OBJECT_TYPE) != python.code_type)
+            continue;
+        const int64_t instruction_bytes = instruction_of(l, frame, code);
+        if (is_shown(l, frame, code, instruction_bytes))
+            out[depth++] = (struct vg_python_running){
+                .frame = frame,
+                .code = code,
+                .line = vg_python_code_line(l, code, instruction_bytes),
+            };
+    }
+    return depth;
+}
+
 uint64_t vg_python_hash(const struct vg_python_stack *stack, uint64_t hash)
 {
     for (uint32_t i = 0; i < stack->depth; i++) {

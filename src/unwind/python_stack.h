@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "record/recorder.h"
+#include "unwind/python_layout.h"
 
 struct vg_python_frame {
     uint64_t identity;         /* vg_python_code_identity */
@@ -43,5 +44,21 @@ uint64_t vg_python_hash(const struct vg_python_stack *stack, uint64_t hash);
 uint32_t vg_python_resolve(const struct vg_python_stack *stack, struct vg_recorder *recorder,
                            const uint64_t *frames, uint32_t depth, bool native_truncated,
                            struct vg_journal_python out[VG_PYTHON_FRAMES]);
+
+/* The layout of this process's interpreter, tried on the calling thread's frames unless it has been
+ * before; NULL: no interpreter was found, it cannot be read, or this thread has no frame to try it
+ * on. */
+const struct vg_python_layout *vg_python_layout_in_use(void);
+
+/* A frame that a thread is in. */
+struct vg_python_running {
+    uintptr_t frame, code;
+    int32_t line; /* 0 unknown */
+};
+
+/* Writes the frames of the thread with the state `thread` (a PyThreadState), innermost first, `cap`
+ * at the most; of more, the innermost. Returns how many. The caller holds the GIL, so that no
+ * thread's frames can change, and has got the layout. */
+uint32_t vg_python_running_frames(uintptr_t thread, struct vg_python_running *out, uint32_t cap);
 
 #endif

@@ -121,6 +121,26 @@ def machine():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+CENSUS_PROBE = BUILD / "test" / "torch" / "census_probe.so"
+
+
+class CensusMachine(Machine):
+    """One whose programs can take a census (programs/census_probe.py)."""
+
+    def environment(self, guarded, extra):
+        return super().environment(guarded, {"CENSUS_PROBE": str(CENSUS_PROBE), **extra})
+
+
+@pytest.fixture(scope="module")
+def census_machine():
+    assert CENSUS_PROBE.exists(), "make check-torch builds it"
+    folder = Path(tempfile.mkdtemp(prefix="vg-census-"))
+    machine = CensusMachine(folder)
+    yield machine
+    machine.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _model(name):
     """The folder of a saved model; made once and kept in the built tree."""
     folder = BUILD / "torch-models" / name

@@ -1,0 +1,186 @@
+/* What the parts of a census share while it is taken. Internal to oom/census*.c. */
+#ifndef VRAMGUARD_OOM_CENSUS_WORK_H
+#define VRAMGUARD_OOM_CENSUS_WORK_H
+
+#include "oom/census.h"
+#include "oom/census_python.h"
+#include "oom/census_set.h"
+#include "oom/census_torch.h"
+
+/* What a type makes of its objects. */
+enum vg_census_class {
+    VG_CLASS_IGNORED, /* refers to nothing, or to everything: strings, types, modules */
+    VG_CLASS_PLAIN,
+    VG_CLASS_INSTANCE, /* of a class written in Python */
+    VG_CLASS_TENSOR,
+    VG_CLASS_EXACT_TENSOR, /* of torch.Tensor or torch.nn.Parameter and no other class */
+    VG_CLASS_MODEL,        /* torch.nn.Module */
+    VG_CLASS_OPTIMIZER,
+    VG_CLASS_NODE, /* of an autograd graph */
+    VG_CLASS_TRACEBACK,
+};
+
+enum { VG_CENSUS_NO_MODULE = UINT32_MAX, VG_CENSUS_NO_ROW = 0 };
+
+/* A live block that a tensor lies in: counted once however many tensors share it. */
+struct vg_census_storage {
+    uint64_t bytes;
+    uintptr_t tensor; /* a Python object that has it; 0: none was seen */
+    uint32_t module;  /* of a model's kinds; VG_CENSUS_NO_MODULE */
+    uint8_t kind;
+    bool is_attributed; /* to a variable */
+    bool is_reached;    /* by Python references from a variable */
+    bool is_saved;      /* by a graph */
+};
+
+/* How a row hangs on its parent. */
+enum vg_census_step {
+    VG_STEP_VARIABLE, /* it has none */
+    VG_STEP_ATTRIBUTE,
+    VG_STEP_KEY,    /* of a dictionary */
+    VG_STEP_MODULE, /* a torch.nn.Module of another: what it has of a model is its parent's */
+};
+
+/* A variable, or an attribute of one, while its objects are walked through. */
+struct vg_census_row {
+    uint32_t parent; /* VG_CENSUS_NO_ROW: a variable */
+    uint32_t frame;  /* index in the frames */
+    uint8_t step;    /* enum vg_census_step */
+    uint8_t place;   /* enum vg_census_place */
+    bool is_dict;
+    uintptr_t name; /* a str */
+    uintptr_t object;
+    struct vg_census_amount direct, graph, model, traceback; /* its children's included, once it is
+                                                                walked through */
+};
+
+/* Where a variable lives. */
+struct vg_census_frame {
+    uintptr_t file, function; /* str; 0: none */
+    int32_t line;
+    uint32_t thread;
+};
+
+/* A torch.nn.Module. */
+struct vg_census_model {
+    uintptr_t object, dict; /* its attributes */
+    uintptr_t name;         /* a str: what its parent calls it */
+    uint32_t parent;        /* VG_CENSUS_NO_MODULE: none */
+    bool is_written;
+    uint64_t bytes;
+    struct vg_census_amount amount[VG_CENSUS_MODEL_KINDS];
+};
+
+enum { VG_CENSUS_SAVED = 16 };
+
+/* What autograd nodes of one type show. */
+struct vg_census_node_type {
+    bool is_python; /* of the program's torch.autograd.Function */
+    struct vg_census_getter next, leaf, saved[VG_CENSUS_SAVED];
+    uint32_t saved_count;
+};
+
+struct vg_census_work {
+    const struct vg_census_python *python;
+    const struct vg_census_source *source;
+    struct vg_census *out;
+    struct vg_census_torch torch;
+    uint64_t until_ns;
+    uint32_t ticks;
+    bool is_late;
+
+    struct vg_census_map types; /* type -> enum vg_census_class */
+    uintptr_t last_type;
+    enum vg_census_class last_class;
+
+    struct vg_census_list tensors, models, optimizers; /* objects: all there are */
+    struct vg_census_list leaves;  /* of the tensors: those that may have a gradient and no graph */
+    struct vg_census_marks wanted; /* tensors that lie in live blocks or begin a graph */
+    uint64_t wanted_count;         /* of them not yet reached */
+
+    struct vg_census_map storage_of; /* address -> number, or UINT64_MAX: nothing live is there */
+    struct vg_census_list storages;  /* struct vg_census_storage */
+
+    struct vg_census_map model_of; /* a model's object -> number */
+    struct vg_census_list modules; /* struct vg_census_model */
+
+    struct vg_census_marks seen;  /* objects walked through, or not to be */
+    struct vg_census_list stack;  /* objects still to be walked through */
+    struct vg_census_list rows;   /* struct vg_census_row; [0] is for what no variable has */
+    struct vg_census_list frames; /* struct vg_census_frame */
+    uint32_t row;                 /* that finds count for */
+    bool in_traceback;
+
+    struct vg_census_marks nodes_seen;
+    struct vg_census_list nodes;       /* owned until the end */
+    struct vg_census_map node_type_of; /* type -> number */
+    struct vg_census_list node_types;  /* struct vg_census_node_type */
+    uintptr_t saved_type;              /* of PyTorch's raw saved tensors, once one was seen */
+    bool in_graph;
+};
+
+/* Is the time over, or is there no memory left? To be asked often: looks at the clock now and then.
+ */
+bool vg_census_is_late(struct vg_census_work *work);
+
+/* The class of the objects of `type`. */
+enum vg_census_class vg_census_class_of(struct vg_census_work *work, uintptr_t type);
+
+/* The storage that begins at `address`, made when a live block begins there; NULL: none does. Valid
+ * until the next call. */
+struct vg_census_storage *vg_census_storage_at(struct vg_census_work *work, uintptr_t address);
+
+/* Fills the storages from all tensors, and tells which of them are wanted. */
+void vg_census_measure_tensors(struct vg_census_work *work);
+
+struct vg_census_storage *vg_census_storage_number(const struct vg_census_work *work,
+                                                   size_t number);
+
+/* Finds the models' and the optimizers' tensors and gives storages their kinds and modules. */
+void vg_census_claim_models(struct vg_census_work *work);
+
+/* The sums of the modules, into the result. */
+void vg_census_write_modules(struct vg_census_work *work);
+
+/* Is nothing left to be found, or the time over? */
+bool vg_census_is_done(struct vg_census_work *work);
+
+/* Walks from all variables, then from the tensors that none of them reached. */
+void vg_census_walk_variables(struct vg_census_work *work);
+
+/* Goes through the objects that `object` leads to and counts what they hold for the present row. */
+void vg_census_reach(struct vg_census_work *work, uintptr_t object);
+
+/* Can the object refer to others? */
+static inline bool vg_census_may_lead_on(uintptr_t object)
+{
+    const uint64_t flags = vg_type_flags(vg_object_type(object));
+    return (flags & VG_TYPE_HAS_GC) && !(flags & VG_TYPE_IS_TYPE) && vg_object_is_tracked(object);
+}
+
+/* Puts `part` and `separator` before the path, of which the end stays when it becomes too long. */
+void vg_census_path_prepend(char *path, size_t cap, const char *part, const char *separator);
+
+struct vg_census_row *vg_census_row_number(const struct vg_census_work *work, size_t number);
+
+/* Adds one block. */
+void vg_census_amount_add(struct vg_census_amount *amount, uint64_t bytes);
+
+void vg_census_amount_subtract(struct vg_census_amount *from, const struct vg_census_amount *what);
+
+/* Counts for the present row: the storage at `address`, found by a reference or saved by a graph.
+ */
+void vg_census_count_storage(struct vg_census_work *work, uintptr_t address, bool is_saved);
+
+/* Goes through the graph from `node`, an autograd node's Python object, an owned reference that is
+ * taken over. */
+void vg_census_walk_graph(struct vg_census_work *work, uintptr_t node);
+void vg_census_drop_nodes(struct vg_census_work *work);
+
+/* Turns rows into the result's variables. */
+void vg_census_write_variables(struct vg_census_work *work);
+
+/* The kinds and the shapes of other tensors, into the result. */
+void vg_census_write_kinds(struct vg_census_work *work);
+
+#endif

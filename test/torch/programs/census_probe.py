@@ -1,0 +1,56 @@
+"""The census of build/test/torch/census_probe.so, for the programs of test_census*.py.
+
+What is live comes from PyTorch's own snapshot: at a failure an observer of ours in Python takes it, just before the
+library's."""
+
+import ctypes
+import json
+import os
+import time
+
+library = ctypes.PyDLL(os.environ["CENSUS_PROBE"])
+_kept = None
+
+
+def set_blocks(blocks):
+    """Make pairs of address and bytes what is live."""
+    global _kept
+    _kept = (ctypes.c_uint64 * (2 * len(blocks)))(*(number for block in blocks for number in block))
+    library.census_set_blocks(_kept, ctypes.c_size_t(len(blocks)))
+
+
+def active_blocks():
+    """Of PyTorch's caching allocator, as (address, bytes)."""
+    import torch
+
+    blocks = []
+    for segment in torch.cuda.memory._snapshot()["segments"]:
+        address = segment["address"]
+        for block in segment["blocks"]:
+            if block["state"].startswith("active"):
+                blocks.append((address, block["size"]))
+            address += block["size"]
+    return blocks
+
+
+def take(blocks=None, budget_ms=20000):
+    """The census now, as json.loads gives it."""
+    set_blocks(active_blocks() if blocks is None else blocks)
+    out = ctypes.create_string_buffer(1 << 20)
+    code = library.census_take(
+        ctypes.c_uint64(budget_ms * 1000000), out, ctypes.c_size_t(len(out))
+    )
+    assert code == 0, code
+    return json.loads(out.value.decode())
+
+
+def attach(path, wait_s=20):
+    """Let each failure of PyTorch's add a line to the file. CUDA is in use already."""
+    import torch
+
+    torch._C._cuda_attach_out_of_memory_observer(lambda *failure: set_blocks(active_blocks()))
+    library.census_attach(str(path).encode())
+    until = time.monotonic() + wait_s
+    while library.census_attachment() != 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert library.census_attachment() == 2

@@ -1,0 +1,255 @@
+"""Variables of all kinds that hold tensors, and what the census says of each: a line of JSON with the case's name.
+
+On the CPU: what is live is what the case says."""
+
+import collections
+import functools
+import gc
+import json
+import sys
+import threading
+
+import census_probe
+import torch
+
+BYTES = 4096
+
+
+def tensor():
+    return torch.empty(BYTES // 4)
+
+
+def blocks():
+    """All tensors there are, by their storages; those of earlier cases are gone."""
+    gc.collect()
+    found = {}
+    for thing in gc.get_objects():
+        if type(thing) in (torch.Tensor, torch.nn.Parameter):
+            storage = thing.untyped_storage()
+            if storage.nbytes():
+                found[storage.data_ptr()] = storage.nbytes()
+    return list(found.items())
+
+
+def say(name):
+    print(json.dumps({"case": name, "census": census_probe.take(blocks())}), flush=True)
+
+
+class Plain:
+    pass
+
+
+class Slots:
+    __slots__ = ("kept", "other")
+
+
+class Shop:
+    shelf = []
+
+
+def local_list():
+    history = [tensor() for _ in range(70)]
+    say("local list")
+
+
+def local_tensor():
+    x = tensor()
+    say("local tensor")
+
+
+def nested():
+    state = {"past": [(tensor(), {"k": tensor()}) for _ in range(5)], "step": 3}
+    say("nested")
+
+
+def many_keys():
+    sessions = {"user %d" % i: tensor() for i in range(100)}
+    say("many keys")
+
+
+def attribute():
+    trainer = Plain()
+    trainer.loop = Plain()
+    trainer.loop.history = [tensor() for _ in range(5)]
+    trainer.name = "a"
+    say("attribute")
+
+
+def two_attributes():
+    trainer = Plain()
+    trainer.first = [tensor() for _ in range(3)]
+    trainer.second = collections.deque(tensor() for _ in range(4))
+    say("two attributes")
+
+
+def slots():
+    kept = Slots()
+    kept.kept = tensor()
+    say("slots")
+
+
+def closure():
+    seen = [tensor()]
+
+    def inner():
+        return len(seen)
+
+    say("closure")
+    return inner
+
+
+def inner_closure():
+    def make():
+        hidden = [tensor(), tensor()]
+        return lambda: hidden
+
+    call = make()
+    say("inner closure")
+
+
+def partial():
+    call = functools.partial(print, tensor())
+    say("partial")
+
+
+def generator():
+    def items():
+        kept = tensor()
+        yield 1
+        yield kept
+
+    steps = items()
+    next(steps)
+    say("generator")
+
+
+def exception():
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    try:
+        fail()
+    except ValueError as error:
+        caught = error
+    say("exception")
+
+
+def last_value():
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    try:
+        fail()
+    except ValueError as error:
+        sys.last_value = error
+    say("last value")
+    sys.last_value = None
+
+
+def class_attribute():
+    Shop.shelf.append(tensor())
+    say("class attribute")
+    Shop.shelf.clear()
+
+
+def global_list():
+    global kept_globally
+    kept_globally = [tensor() for _ in range(2)]
+    outermost()
+    kept_globally = None
+
+
+def outermost():
+    say("global")
+
+
+def other_module():
+    census_probe.shelf = [tensor(), tensor()]
+    say("other module's")
+    del census_probe.shelf
+
+
+def in_module():
+    net = torch.nn.Sequential(torch.nn.Linear(8, 8))
+    net[0].cache = [tensor() for _ in range(3)]
+    say("in module")
+
+
+def outer_first():
+    shared = [tensor()]
+    hand_on(shared)
+
+
+def hand_on(given):
+    own = [tensor(), given]
+    say("outer first")
+
+
+def other_thread():
+    ready, done = threading.Event(), threading.Event()
+
+    def work():
+        kept = [tensor()]
+        ready.set()
+        done.wait()
+        return kept
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    ready.wait()
+    say("other thread")
+    done.set()
+    thread.join()
+
+
+def library():
+    torch.backends.kept_for_test = [tensor()]
+    say("library")
+    del torch.backends.kept_for_test
+
+
+def graph():
+    weight = torch.nn.Parameter(torch.ones(1024))
+    losses = []
+    for _ in range(3):
+        h = torch.sigmoid(torch.ones(1024) * weight)
+        losses.append(h.exp().sum())
+    h = None
+    say("graph")
+
+
+def function_node():
+    class Keeps(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            ctx.besides = tensor()
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    weight = torch.nn.Parameter(torch.ones(1024))
+    kept = Keeps.apply(torch.exp(weight))
+    say("function node")
+
+
+def views():
+    whole = torch.empty(1024)
+    part = whole[10:20]
+    again = whole.detach().view(32, 32)
+    say("views")
+
+
+CASES = [
+    local_list, local_tensor, nested, many_keys, attribute, two_attributes, slots, closure, inner_closure, partial,
+    generator, exception, last_value, class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
+    graph, function_node, views,
+]  # fmt: skip
+
+if __name__ == "__main__":
+    for case in CASES:
+        case()

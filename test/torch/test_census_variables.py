@@ -1,0 +1,104 @@
+"""Which variable the census names, for variables of all kinds; no GPU is needed."""
+
+import json
+
+import pytest
+
+KIB = 1 << 10
+
+# Of each case: the variables with bytes that are the case's own, as (path, type, length, function, kind of place, bytes
+# by references, bytes through graphs), largest first.
+ONE, GRAPH = 4 * KIB, 4 * KIB
+EXPECTED = {
+    "local list": [("history", "list", 70, "local_list", "local", 70 * ONE, 0)],
+    "local tensor": [("x", "Tensor", -1, "local_tensor", "local", ONE, 0)],
+    "nested": [('state["past"]', "list", 5, "nested", "local", 10 * ONE, 0)],
+    "many keys": [("sessions", "dict", 100, "many_keys", "local", 100 * ONE, 0)],
+    "attribute": [("trainer.loop.history", "list", 5, "attribute", "local", 5 * ONE, 0)],
+    "two attributes": [
+        ("trainer.second", "deque", -1, "two_attributes", "local", 4 * ONE, 0),
+        ("trainer.first", "list", 3, "two_attributes", "local", 3 * ONE, 0),
+    ],
+    "slots": [("kept", "Slots", -1, "slots", "local", ONE, 0)],
+    "closure": [("seen", "list", 1, "closure", "local", ONE, 0)],
+    "inner closure": [("call", "function", -1, "inner_closure", "local", 2 * ONE, 0)],
+    "partial": [("call", "partial", -1, "partial", "local", ONE, 0)],
+    "generator": [("steps", "generator", -1, "generator", "local", ONE, 0)],
+    "exception": [("caught", "ValueError", -1, "exception", "local", 3 * ONE, 0)],
+    "last value": [("last_value", "ValueError", -1, "sys", "library", 3 * ONE, 0)],
+    "class attribute": [("Shop.shelf", "list", 1, "<module>", "global", ONE, 0)],
+    "global": [("kept_globally", "list", 2, "<module>", "global", 2 * ONE, 0)],
+    "other module's": [("shelf", "list", 2, "census_probe", "global", 2 * ONE, 0)],
+    "in module": [("net.0.cache", "list", 3, "in_module", "local", 3 * ONE, 0)],
+    "outer first": [
+        ("shared", "list", 1, "outer_first", "local", ONE, 0),
+        ("own", "list", 2, "hand_on", "local", ONE, 0),
+    ],
+    "other thread": [("kept", "list", 1, "work", "local", ONE, 0)],
+    "library": [("kept_for_test", "list", 1, "torch.backends", "library", ONE, 0)],
+    "graph": [
+        ("losses", "list", 3, "graph", "local", 3 * 4, 3 * GRAPH),
+        ("weight", "Parameter", -1, "graph", "local", ONE, 0),
+    ],
+    "function node": [
+        ("kept", "Tensor", -1, "function_node", "local", ONE, 2 * ONE),
+        ("weight", "Parameter", -1, "function_node", "local", ONE, 0),
+    ],
+    "views": [("whole", "Tensor", -1, "views", "local", ONE, 0)],
+}
+
+
+@pytest.fixture(scope="module")
+def said(census_machine):
+    result = census_machine.run(census_machine.program("census_variables"))
+    assert result.code == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return {line["case"]: line["census"] for line in lines}
+
+
+def brief(variable):
+    names = ("path", "type", "length", "function", "place")
+    function = variable["function"].split(".")[-1] if variable["place"] == "local" else None
+    values = {**variable, "function": function or variable["function"]}
+    return (*(values[name] for name in names), variable["direct"][0], variable["graph"][0])
+
+
+@pytest.mark.parametrize("case", EXPECTED)
+def test_variable(said, case):
+    census = said[case]
+    assert census["state"] == 1
+    assert [brief(variable) for variable in census["variables"]] == EXPECTED[case]
+
+
+def test_every_case_is_expected(said):
+    assert set(said) == set(EXPECTED)
+
+
+def test_place_in_the_source(said, census_machine):
+    variable = said["local list"]["variables"][0]
+    source = (census_machine.program("census_variables")[1]).read_text().splitlines()
+    assert variable["file"].endswith("/programs/census_variables.py")
+    assert source[variable["line"] - 1].strip() == 'say("local list")'
+
+
+def test_thread(said):
+    assert said["other thread"]["variables"][0]["thread"] == 1
+    assert said["local list"]["variables"][0]["thread"] == 0
+
+
+def test_traceback(said):
+    """What an exception's frames hold is told apart."""
+    for case in ("exception", "last value"):
+        assert said[case]["variables"][0]["traceback"] == [3 * ONE, 3]
+    assert said["local list"]["variables"][0]["traceback"] == [0, 0]
+
+
+def test_shapes(said):
+    assert said["local list"]["shapes"] == [
+        {"dtype": "float32", "amount": [70 * ONE, 70], "sizes": [1024]}
+    ]
+
+
+def test_a_view_counts_once(said):
+    assert said["views"]["other"] == [ONE, 1]
+    assert said["views"]["tensors"] >= 3
