@@ -30,7 +30,7 @@ $(BUILD)/libvramguard_core.a: $(call object,$(CORE_SOURCES))
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/exports.map: src/hook/exports.map.in src/driver/cuda_table.h src/driver/nvml_table.h
+$(BUILD)/exports.map: src/hook/exports.map.in src/driver/cuda_table.h src/driver/nvml_table.h src/hook/torch_table.h
 	@mkdir -p $(@D)
 	$(CC) -E -P -x c $(CPPFLAGS) $< -o $@
 

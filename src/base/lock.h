@@ -18,6 +18,7 @@ enum vg_lock_rank {
     VG_LOCK_STACKS,
     VG_LOCK_MODULES,
     VG_LOCK_LIVE_SHARD,
+    VG_LOCK_BLOCKS, /* the blocks of one device */
     VG_LOCK_JOURNAL,
     VG_LOCK_AREA,
 };

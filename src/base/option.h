@@ -46,6 +46,7 @@ struct vg_options {
 enum { VG_ENABLED_ON, VG_ENABLED_OFF };
 enum { VG_LIMIT_SCOPE_PROCESS, VG_LIMIT_SCOPE_SHARED };
 enum { VG_PYTHON_TRIM_OFF, VG_PYTHON_TRIM_CACHE, VG_PYTHON_TRIM_FULL };
+enum { VG_TENSORS_OFF, VG_TENSORS_LINES, VG_TENSORS_FULL };
 enum { VG_STACKS_OFF, VG_STACKS_NATIVE, VG_STACKS_PYTHON, VG_STACKS_FULL };
 
 /* A row of the table, for help texts and documentation. */

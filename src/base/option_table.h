@@ -21,6 +21,9 @@ VG_OPTION(enabled, CHOICE, VRAMGUARD, "on", 0, 0, "on|off",
           "off: vramguard does nothing and prints nothing")
 VG_OPTION(stacks, CHOICE, VRAMGUARD_STACKS, "full", 0, 0, "off|native|python|full",
           "which stack frames are recorded for each allocation: native, Python, or both (full)")
+VG_OPTION(tensors, CHOICE, VRAMGUARD_TENSORS, "full", 0, 0, "off|lines|full",
+          "what is told of PyTorch's tensors: nothing, the lines that made them, or also what they are "
+          "and which variables hold them")
 VG_OPTION(log_path, PATH, VRAMGUARD_LOG, "", 0, 0,
           "a path; %p pid, %h host, %e executable, %t start time, %% a percent sign",
           "where the run file goes, instead of the state directory")

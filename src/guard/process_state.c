@@ -141,6 +141,8 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     if (vg_recorder_open(&state->recorder, &config) != 0 ||
         vg_live_index_init(&state->track, &state->recorder) != 0)
         return NULL;
+    vg_blocks_init(&state->blocks, &state->recorder);
+    state->wants_blocks = from->tensors.number != VG_TENSORS_OFF;
     vg_registry_join("", &state->registrations[0]); /* unregistered, but usable */
     for (int i = 1; i < VG_FILE_DEVICES; i++)
         state->registrations[i] = state->registrations[0];
@@ -198,6 +200,7 @@ static void meet_thread(const struct vg_process_state *state)
         vg_stack_open(state->stacks);
     vg_thread.last_failure = (struct vg_last_failure){ 0 };
     vg_thread.passed_place = 0;
+    vg_thread.root_stack = 0;
     vg_thread.state = state;
     errno = saved_errno;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/option.h"
+#include "heap/blocks.h"
 #include "heap/live_index.h"
 #include "heap/pools.h"
 #include "heap/spilled.h"
@@ -37,6 +38,8 @@ struct vg_process_state {
     struct vg_oom_state history;
     struct vg_recorder recorder;
     struct vg_live_index track;
+    struct vg_blocks blocks;
+    bool wants_blocks; /* VRAMGUARD_TENSORS */
     struct vg_vmm virtual;
     struct vg_pools pools;
     struct vg_spilled spilled;
@@ -74,6 +77,7 @@ struct vg_thread {
     struct vg_last_failure last_failure;
     uint64_t turn_since_ns; /* when its last call that had to wait its turn came */
     uint16_t passed_place;  /* where its first failure is noted (passed.h); 0: none is */
+    uint32_t root_stack;    /* of vg_stack_take_root, 0 not taken yet */
 };
 
 extern _Thread_local struct vg_thread vg_thread;

@@ -78,7 +78,7 @@ bool vg_elf_covers(const struct dl_phdr_info *info, uintptr_t address)
 
 struct search {
     const char *soname, *symbol; /* one of the two, or NULL: search by address */
-    uintptr_t address;
+    uintptr_t address;           /* with `symbol`: of the object that is passed over, or 0 */
     struct vg_elf_object *out;
 };
 
@@ -93,7 +93,7 @@ static int match_object(struct dl_phdr_info *info, size_t size, void *argument)
     if (search->soname)
         found = vg_plain_equal(object.soname, search->soname);
     else if (search->symbol)
-        found = vg_elf_symbol(&object, search->symbol) != NULL;
+        found = !found && vg_elf_symbol(&object, search->symbol) != NULL;
     if (found)
         *search->out = object;
     return found;
@@ -114,6 +114,12 @@ int vg_elf_find_address(uintptr_t address, struct vg_elf_object *out)
 int vg_elf_find_definition(const char *symbol, struct vg_elf_object *out)
 {
     struct search search = { .symbol = symbol, .out = out };
+    return dl_iterate_phdr(match_object, &search) ? 0 : -ENOENT;
+}
+
+int vg_elf_find_other_definition(const char *symbol, uintptr_t address, struct vg_elf_object *out)
+{
+    struct search search = { .symbol = symbol, .address = address, .out = out };
     return dl_iterate_phdr(match_object, &search) ? 0 : -ENOENT;
 }
 

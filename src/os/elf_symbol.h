@@ -52,6 +52,10 @@ int vg_elf_find_address(uintptr_t address, struct vg_elf_object *out);
  * -ENOENT. */
 int vg_elf_find_definition(const char *symbol, struct vg_elf_object *out);
 
+/* The same, but passing over the object that contains `address`: finds what `symbol` would be
+ * without a definition of ours that stands before it. */
+int vg_elf_find_other_definition(const char *symbol, uintptr_t address, struct vg_elf_object *out);
+
 /* How many objects have been loaded so far: when it has not changed, no object is new. */
 uint64_t vg_elf_generation(void);
 

@@ -5,9 +5,10 @@
  *   offset 0            struct vg_file_header (VG_FILE_HEADER_BYTES)
  *   then                extents, each belonging to one area, in the order of header.extents
  *
- * Two areas grow by appending extents: LIVE is an array of struct vg_live_slot, JOURNAL a sequence
- * of records {struct vg_journal_record, payload, padding to 8 bytes}. An area is the concatenation
- * of its extents; a journal record never crosses the end of an extent.
+ * Areas grow by appending extents: LIVE is an array of struct vg_live_slot, BLOCKS of struct
+ * vg_block_slot, SITES of struct vg_site_slot, JOURNAL a sequence of records {struct
+ * vg_journal_record, payload, padding to 8 bytes}. An area is the concatenation of its extents; a
+ * journal record never crosses the end of an extent.
  *
  * Integers are in the machine's byte order (`byte_order` tells). All that a reader takes from a
  * file may be torn or hostile: it checks every offset, count and length. */
@@ -22,7 +23,8 @@
 #define VG_FILE_MAGIC "VRAMGRD\n"
 
 enum {
-    VG_FILE_VERSION = 3,
+    VG_FILE_VERSION = 4,
+    VG_FILE_OLDEST_VERSION = 3, /* readable, too: without blocks and sites, whose counts are 0 */
     VG_FILE_BYTE_ORDER = 0x01020304,
     VG_FILE_HEADER_BYTES = 65536,
     VG_FILE_EXTENTS = 1024,
@@ -33,7 +35,14 @@ enum {
 /* Frames kept of one stack, the innermost ones: of native code, and of Python code. */
 enum { VG_STACK_FRAMES = 64, VG_PYTHON_FRAMES = 64 };
 
-enum vg_file_area { VG_AREA_NONE, VG_AREA_LIVE, VG_AREA_JOURNAL, VG_AREA_COUNT };
+enum vg_file_area {
+    VG_AREA_NONE,
+    VG_AREA_LIVE,
+    VG_AREA_JOURNAL,
+    VG_AREA_BLOCKS,
+    VG_AREA_SITES,
+    VG_AREA_COUNT
+};
 
 struct vg_file_extent {
     uint32_t area; /* enum vg_file_area; written last, with release order */
@@ -51,8 +60,26 @@ struct vg_file_device {
     uint64_t total_bytes; /* as cuDeviceTotalMem says; 0 = this entry is unused */
     char uuid[48];
     char name[64];
-    char padding[64 - 24];
+    _Atomic uint64_t peak_epoch; /* how often peak_bytes has risen */
+    char padding[64 - 32];
 };
+
+/* PyTorch's caching allocator on one device, as it tells of itself (heap/blocks.h). Its blocks lie
+ * inside allocations that struct vg_file_device counts: the two are never added. Written under a
+ * lock of the device, so that a killed process leaves at most one call half counted. */
+struct vg_file_blocks {
+    uint64_t allocated_bytes; /* of the live blocks */
+    uint64_t peak_bytes;      /* the most of it at a time */
+    uint64_t peak_epoch;      /* how often the peak has risen */
+    uint64_t peak_monotonic_ns;
+    uint64_t allocations, frees;
+    uint64_t told_allocated_bytes, told_reserved_bytes; /* PyTorch's own sums, at its last call */
+    uint64_t lost_count, lost_bytes; /* blocks there was no memory to record; in no other sum */
+    uint64_t refused_count;          /* how often the allocator has given up for want of memory */
+    uint64_t reserved[5];
+};
+
+_Static_assert(sizeof(struct vg_file_blocks) == 128, "its own cache lines");
 
 enum vg_run_end { VG_END_NONE, VG_END_EXIT };
 
@@ -95,6 +122,11 @@ struct vg_file_header {
 
     _Atomic uint32_t mark_count; /* set by the program; likewise at the end */
     uint32_t reserved2;
+
+    /* Since version 4. Slots of the two areas that were ever used, and how many allocations and
+     * blocks are in no site because there was no room for one more. */
+    _Atomic uint64_t block_slots, site_slots, site_overflow_count;
+    struct vg_file_blocks blocks[VG_FILE_DEVICES] __attribute__((aligned(64)));
 };
 
 _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");
@@ -108,14 +140,55 @@ struct vg_live_slot {
     uint64_t monotonic_ns;    /* CLOCK_MONOTONIC_COARSE when it was made */
     uint32_t stack_id;        /* of a STACK record; 0 none */
     uint32_t thread_id;
-    uint16_t device; /* index into header.devices */
-    uint16_t kind;   /* enum vg_kind */
-    uint32_t reserved;
+    uint16_t device;  /* index into header.devices */
+    uint16_t kind;    /* enum vg_kind */
+    uint32_t site;    /* 1 + index of its slot in the area of sites, 0 none */
     uint64_t context; /* the CUcontext of kinds with VG_TRAIT_OF_CONTEXT, else 0 */
     uint64_t reserved2[2];
 };
 
 _Static_assert(sizeof(struct vg_live_slot) == 64, "one cache line");
+
+/* One live block of PyTorch's caching allocator: what a tensor's storage lies in. Used and cleared
+ * as a live slot is. 64 bytes: one cache line. */
+struct vg_block_slot {
+    _Atomic uint64_t address;
+    uint64_t bytes;        /* as PyTorch counts it: rounded up to 512 bytes, or to the rest of a
+                              segment that is not worth splitting */
+    uint64_t monotonic_ns; /* CLOCK_MONOTONIC_COARSE when it was given out */
+    uint32_t stack_id;     /* Python frames, or where the thread began; 0 none */
+    uint32_t thread_id;
+    uint16_t device; /* index into header.devices and header.blocks */
+    uint16_t reserved;
+    uint32_t site;      /* 1 + index of its slot in the area of sites, 0 none */
+    uint64_t number;    /* which of its site's allocations it was, from 1 */
+    uint64_t next_free; /* of a slot that is not in use: the writer's own */
+    uint64_t reserved2;
+};
+
+_Static_assert(sizeof(struct vg_block_slot) == 64, "one cache line");
+
+/* What a site counts. */
+enum vg_site_level { VG_SITE_NONE, VG_SITE_ALLOCATION, VG_SITE_BLOCK, VG_SITE_LEVELS };
+
+/* What one stack has allocated on one device. Several slots may have the same key (different
+ * threads may count in different ones): they are to be added up. In use when `level` is not 0,
+ * which is written last.
+ *
+ * Live are `allocations - frees`. At the device's peak there were `peak_bytes` in `peak_count` if
+ * `peak_epoch` is that of the device, else as much as is live now: nothing has changed here since
+ * the peak rose. 64 bytes: one cache line. */
+struct vg_site_slot {
+    uint64_t allocations, frees;
+    uint64_t live_bytes;
+    uint64_t most_bytes; /* the most that was live in this slot at a time */
+    uint64_t peak_epoch, peak_bytes, peak_count;
+    uint32_t stack_id; /* 0: without a stack */
+    uint16_t device;
+    _Atomic uint16_t level; /* enum vg_site_level */
+};
+
+_Static_assert(sizeof(struct vg_site_slot) == 64, "one cache line");
 
 /* Journal records. Written to files: never renumber. */
 enum vg_journal_type {

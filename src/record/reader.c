@@ -15,6 +15,8 @@
 static const uint64_t largest_area_bytes[VG_AREA_COUNT] = {
     [VG_AREA_LIVE] = UINT64_C(4) << 30,
     [VG_AREA_JOURNAL] = UINT64_C(1) << 30,
+    [VG_AREA_BLOCKS] = UINT64_C(4) << 30,
+    [VG_AREA_SITES] = UINT64_C(64) << 20,
 };
 static const uint64_t largest_extent_bytes = UINT64_C(64) << 20;
 
@@ -66,9 +68,9 @@ static int check_header(struct vg_file_header *h, size_t length, char *why, size
         return refuse_file(-EBADMSG, why, why_cap, "cut off inside its header");
     if (h->byte_order != VG_FILE_BYTE_ORDER)
         return refuse_file(-EPROTO, why, why_cap, "written on a machine with another byte order");
-    if (h->version != VG_FILE_VERSION) {
-        snprintf(why, why_cap, "format version %u, this program reads version %d", h->version,
-                 VG_FILE_VERSION);
+    if (h->version < VG_FILE_OLDEST_VERSION || h->version > VG_FILE_VERSION) {
+        snprintf(why, why_cap, "format version %u, this program reads versions %d to %d",
+                 h->version, VG_FILE_OLDEST_VERSION, VG_FILE_VERSION);
         return -EPROTO;
     }
     if (h->header_bytes != VG_FILE_HEADER_BYTES || h->slot_bytes != sizeof(struct vg_live_slot) ||
@@ -205,27 +207,126 @@ size_t vg_reader_module_index(const struct vg_reader *reader, uint64_t address)
     return reader->module_count;
 }
 
-/* ---- live allocations ---- */
+/* ---- live allocations, blocks, sites ---- */
 
-static bool is_possible(const struct vg_live_slot *slot)
+/* All slots are of one size and begin with what tells whether they are in use, or end with it. */
+union slot {
+    struct vg_live_slot live;
+    struct vg_block_slot block;
+    struct vg_site_slot site;
+};
+
+_Static_assert(sizeof(union slot) == sizeof(struct vg_live_slot), "areas are arrays of one size");
+
+/* One of the areas that are arrays of slots, and what is done with those in use. */
+struct slot_area {
+    enum vg_file_area area;
+    bool (*is_used)(const union slot *slot);
+    bool (*is_possible)(const union slot *slot);
+    union {
+        int (*live)(const struct vg_live_slot *slot, void *argument);
+        int (*block)(const struct vg_block_slot *slot, void *argument);
+        int (*site)(const struct vg_site_slot *slot, void *argument);
+    } visit;
+    void *argument;
+    uint64_t *damaged;
+};
+
+static const uint64_t most_bytes = UINT64_C(1) << 56;
+
+static bool is_used_live(const union slot *slot)
 {
-    return slot->bytes < UINT64_C(1) << 56 && slot->device < VG_FILE_DEVICES &&
-           slot->kind != VG_KIND_NONE && slot->kind < 256; /* of a later version, perhaps */
+    return slot->live.address != 0;
 }
 
-static int visit_slots(struct vg_reader *reader, const struct vg_live_slot *slots, size_t count,
-                       int (*visit)(const struct vg_live_slot *slot, void *argument),
-                       void *argument)
+static bool is_possible_live(const union slot *slot)
+{
+    return slot->live.bytes < most_bytes && slot->live.device < VG_FILE_DEVICES &&
+           slot->live.kind != VG_KIND_NONE &&
+           slot->live.kind < 256; /* of a later version, perhaps */
+}
+
+static bool is_used_block(const union slot *slot)
+{
+    return slot->block.address != 0;
+}
+
+static bool is_possible_block(const union slot *slot)
+{
+    return slot->block.bytes < most_bytes && slot->block.bytes > 0 &&
+           slot->block.address < UINT64_MAX - most_bytes && slot->block.device < VG_FILE_DEVICES;
+}
+
+static bool is_used_site(const union slot *slot)
+{
+    return slot->site.level != VG_SITE_NONE;
+}
+
+static bool is_possible_site(const union slot *slot)
+{
+    const struct vg_site_slot *const s = &slot->site;
+    return s->level < VG_SITE_LEVELS && s->device < VG_FILE_DEVICES && s->frees <= s->allocations &&
+           s->live_bytes < most_bytes && s->most_bytes < most_bytes && s->peak_bytes < most_bytes &&
+           s->peak_count <= s->allocations;
+}
+
+static int visit_slot(const struct slot_area *area, const union slot *slot)
+{
+    switch (area->area) {
+    case VG_AREA_LIVE: return area->visit.live(&slot->live, area->argument);
+    case VG_AREA_BLOCKS: return area->visit.block(&slot->block, area->argument);
+    case VG_AREA_SITES: return area->visit.site(&slot->site, area->argument);
+    default: return 0;
+    }
+}
+
+static int visit_slots(const struct slot_area *area, const union slot *slots, size_t count)
 {
     int result = 0;
     for (size_t i = 0; i < count && result == 0; i++) {
-        if (slots[i].address == 0)
+        if (!area->is_used(&slots[i]))
             continue;
-        if (is_possible(&slots[i]))
-            result = visit(&slots[i], argument);
+        if (area->is_possible(&slots[i]))
+            result = visit_slot(area, &slots[i]);
         else
-            reader->damage.slots++;
+            ++*area->damaged;
     }
+    return result;
+}
+
+/* Visits the slots of one extent, `count` of them at `offset_bytes`, through `buffer`. */
+static int visit_extent(const struct vg_reader *reader, const struct slot_area *area,
+                        uint64_t offset_bytes, uint64_t count, union slot *buffer)
+{
+    int result = 0;
+    while (count > 0 && result == 0) {
+        const size_t wanted = count < SLOTS_A_READ ? (size_t)count : SLOTS_A_READ;
+        const ssize_t got = read_at(reader->fd, buffer, wanted * sizeof *buffer, offset_bytes);
+        if (got <= 0)
+            break;
+        result = visit_slots(area, buffer, (size_t)got / sizeof *buffer);
+        offset_bytes += wanted * sizeof *buffer;
+        count -= wanted;
+    }
+    return result;
+}
+
+/* Visits the first `left` slots of an area. */
+static int each_slot(struct vg_reader *reader, const struct slot_area *area, uint64_t left)
+{
+    union slot *const buffer = malloc(SLOTS_A_READ * sizeof *buffer);
+    int result = 0;
+    if (!buffer)
+        return -ENOMEM;
+    *area->damaged = 0;
+    for (int i = 0; i < VG_FILE_EXTENTS && left > 0 && result == 0; i++) {
+        const struct vg_file_extent *const e = &reader->header->extents[i];
+        uint64_t here = e->area == area->area ? e->size_bytes / sizeof *buffer : 0;
+        here = here < left ? here : left;
+        left -= here;
+        result = visit_extent(reader, area, e->offset_bytes, here, buffer);
+    }
+    free(buffer);
     return result;
 }
 
@@ -233,31 +334,39 @@ int vg_reader_each_live(struct vg_reader *reader,
                         int (*visit)(const struct vg_live_slot *slot, void *argument),
                         void *argument)
 {
-    struct vg_live_slot *const slots = malloc(SLOTS_A_READ * sizeof *slots);
-    if (!slots)
-        return -ENOMEM;
-    reader->damage.slots = 0;
-    uint64_t left = reader->header->live_slots;
-    int result = 0;
-    for (int i = 0; i < VG_FILE_EXTENTS && left > 0 && result == 0; i++) {
-        const struct vg_file_extent *const e = &reader->header->extents[i];
-        uint64_t here = e->area == VG_AREA_LIVE ? e->size_bytes / sizeof *slots : 0;
-        uint64_t offset = e->offset_bytes;
-        if (here > left)
-            here = left;
-        left -= here;
-        while (here > 0 && result == 0) {
-            const size_t wanted = here < SLOTS_A_READ ? (size_t)here : SLOTS_A_READ;
-            const ssize_t got = read_at(reader->fd, slots, wanted * sizeof *slots, offset);
-            if (got <= 0)
-                break;
-            result = visit_slots(reader, slots, (size_t)got / sizeof *slots, visit, argument);
-            offset += wanted * sizeof *slots;
-            here -= wanted;
-        }
-    }
-    free(slots);
-    return result;
+    const struct slot_area area = { .area = VG_AREA_LIVE,
+                                    .is_used = is_used_live,
+                                    .is_possible = is_possible_live,
+                                    .visit.live = visit,
+                                    .argument = argument,
+                                    .damaged = &reader->damage.slots };
+    return each_slot(reader, &area, reader->header->live_slots);
+}
+
+int vg_reader_each_block(struct vg_reader *reader,
+                         int (*visit)(const struct vg_block_slot *slot, void *argument),
+                         void *argument)
+{
+    const struct slot_area area = { .area = VG_AREA_BLOCKS,
+                                    .is_used = is_used_block,
+                                    .is_possible = is_possible_block,
+                                    .visit.block = visit,
+                                    .argument = argument,
+                                    .damaged = &reader->damage.blocks };
+    return each_slot(reader, &area, reader->header->block_slots);
+}
+
+int vg_reader_each_site(struct vg_reader *reader,
+                        int (*visit)(const struct vg_site_slot *slot, void *argument),
+                        void *argument)
+{
+    const struct slot_area area = { .area = VG_AREA_SITES,
+                                    .is_used = is_used_site,
+                                    .is_possible = is_possible_site,
+                                    .visit.site = visit,
+                                    .argument = argument,
+                                    .damaged = &reader->damage.sites };
+    return each_slot(reader, &area, reader->header->site_slots);
 }
 
 /* ---- damage, end ---- */
@@ -279,6 +388,10 @@ bool vg_reader_describe_damage(const struct vg_reader *reader, char *out, size_t
         vg_text_addf(&text, "%u records of unknown types; ", d->unknown);
     if (d->slots)
         vg_text_addf(&text, "%llu damaged allocations; ", (unsigned long long)d->slots);
+    if (d->blocks)
+        vg_text_addf(&text, "%llu damaged blocks; ", (unsigned long long)d->blocks);
+    if (d->sites)
+        vg_text_addf(&text, "%llu damaged sites; ", (unsigned long long)d->sites);
     if (d->uncommitted)
         vg_text_add(&text, "an unfinished record; ");
     if (text.length == 0)

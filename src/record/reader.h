@@ -18,6 +18,7 @@ struct vg_reader_damage {
     unsigned uncommitted;   /* 1: the journal ends in a record that was never finished */
     unsigned unknown;       /* journal records of a type that this version does not know */
     uint64_t slots;         /* live slots with impossible content */
+    uint64_t blocks, sites; /* slots of these areas likewise */
     uint64_t missing_bytes; /* of extents behind the end of the file: it was cut */
 };
 
@@ -63,6 +64,15 @@ int vg_reader_load(struct vg_reader *reader);
  * Returns 0, what `visit` returned, or -ENOMEM. */
 int vg_reader_each_live(struct vg_reader *reader,
                         int (*visit)(const struct vg_live_slot *slot, void *argument),
+                        void *argument);
+
+/* The same for the live blocks of PyTorch's allocator and for the counters of sites, of which
+ * several may have the same key: they are to be added up. None in files from before version 4. */
+int vg_reader_each_block(struct vg_reader *reader,
+                         int (*visit)(const struct vg_block_slot *slot, void *argument),
+                         void *argument);
+int vg_reader_each_site(struct vg_reader *reader,
+                        int (*visit)(const struct vg_site_slot *slot, void *argument),
                         void *argument);
 
 /* The stack with this id, NULL for 0 and unknown ones. Needs vg_reader_load. */

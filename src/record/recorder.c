@@ -18,13 +18,18 @@
 
 static const uint64_t largest_live_bytes = UINT64_C(4) << 30;    /* 64 Mi allocations */
 static const uint64_t largest_journal_bytes = UINT64_C(1) << 30; /* some millions of stacks */
+static const uint64_t largest_block_bytes = UINT64_C(4) << 30;   /* 64 Mi blocks */
+static const uint64_t largest_site_bytes = UINT64_C(64) << 20;   /* 1 Mi sites */
+
+enum { FIRST_AREAS = 3 }; /* those that every program needs */
 
 /* Maps header and first extents of the empty file `fd`. */
 static int map_file(struct vg_recorder *recorder, int fd)
 {
     struct vg_area_file *const file = &recorder->file;
     struct stat status;
-    int error = vg_signal_block_fallocate(fd, 0, VG_FILE_HEADER_BYTES + 2 * VG_AREA_FIRST_BYTES);
+    int error =
+        vg_signal_block_fallocate(fd, 0, VG_FILE_HEADER_BYTES + FIRST_AREAS * VG_AREA_FIRST_BYTES);
     if (error)
         return error;
     if (fstat(fd, &status) != 0)
@@ -37,8 +42,11 @@ static int map_file(struct vg_recorder *recorder, int fd)
     file->inode = status.st_ino;
     file->size_bytes = VG_FILE_HEADER_BYTES;
     file->header = header;
-    error = vg_area_map_first(&recorder->live, fd);
-    return error ? error : vg_area_map_first(&recorder->journal, fd);
+    struct vg_area *const first[FIRST_AREAS] = { &recorder->live, &recorder->journal,
+                                                 &recorder->site_area };
+    for (int i = 0; i < FIRST_AREAS && !error; i++)
+        error = vg_area_map_first(first[i], fd);
+    return error;
 }
 
 /* Creates the file with room for what a small program needs. Returns 0 or -errno; then no file is
@@ -96,6 +104,7 @@ static int use_private_memory(struct vg_recorder *recorder)
     recorder->file.header = header;
     atomic_store(&recorder->live.usable_bytes, 0);
     atomic_store(&recorder->journal.usable_bytes, 0);
+    atomic_store(&recorder->site_area.usable_bytes, 0);
     return 0;
 }
 
@@ -127,6 +136,25 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
     memcpy(header->magic, VG_FILE_MAGIC, sizeof header->magic);
 }
 
+static int reserve_areas(struct vg_recorder *recorder)
+{
+    const struct {
+        struct vg_area *area;
+        enum vg_file_area kind;
+        uint64_t largest_bytes;
+    } areas[] = {
+        { &recorder->live, VG_AREA_LIVE, largest_live_bytes },
+        { &recorder->journal, VG_AREA_JOURNAL, largest_journal_bytes },
+        { &recorder->block_area, VG_AREA_BLOCKS, largest_block_bytes },
+        { &recorder->site_area, VG_AREA_SITES, largest_site_bytes },
+    };
+    for (size_t i = 0; i < sizeof areas / sizeof areas[0]; i++)
+        if (vg_area_init(areas[i].area, areas[i].kind, &recorder->file, areas[i].largest_bytes) !=
+            0)
+            return -ENOMEM;
+    return 0;
+}
+
 int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_config *config)
 {
     const uint64_t start_realtime_ns = vg_clock_ns(CLOCK_REALTIME);
@@ -135,14 +163,14 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
     recorder->stacks.lock.rank = VG_LOCK_STACKS;
     recorder->codes.lock.rank = VG_LOCK_STACKS;
     recorder->modules.lock.rank = VG_LOCK_MODULES;
-    if (vg_area_init(&recorder->live, VG_AREA_LIVE, &recorder->file, largest_live_bytes) != 0 ||
-        vg_area_init(&recorder->journal, VG_AREA_JOURNAL, &recorder->file, largest_journal_bytes) !=
-            0)
+    if (reserve_areas(recorder) != 0)
         return -ENOMEM;
     if (!open_file(recorder, config, start_realtime_ns) && use_private_memory(recorder) != 0)
         return -ENOMEM;
     recorder->header = recorder->file.header;
     recorder->slots = (void *)recorder->live.base;
+    recorder->blocks = (void *)recorder->block_area.base;
+    recorder->sites = (void *)recorder->site_area.base;
     strcpy(recorder->path, recorder->file.path);
     fill_header(recorder->header, start_realtime_ns, config->snapshot_bytes);
     if (recorder->path[0] && !config->path_template[0])
@@ -150,15 +178,32 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
     return 0;
 }
 
-int vg_recorder_take_slots(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first)
+/* `count` more slots of an area, of whose slots `used` were taken before. Slots are of one size. */
+static int take_slots(struct vg_area *area, _Atomic uint64_t *used, uint32_t count,
+                      uint64_t *out_first)
 {
-    const uint64_t first = atomic_fetch_add(&recorder->header->live_slots, count);
+    const uint64_t first = atomic_fetch_add(used, count);
     const uint64_t needed_bytes = (first + count) * sizeof(struct vg_live_slot);
-    if (atomic_load_explicit(&recorder->live.usable_bytes, memory_order_acquire) < needed_bytes &&
-        vg_area_grow(&recorder->live, needed_bytes) != 0)
+    if (atomic_load_explicit(&area->usable_bytes, memory_order_acquire) < needed_bytes &&
+        vg_area_grow(area, needed_bytes) != 0)
         return -ENOMEM;
     *out_first = first;
     return 0;
+}
+
+int vg_recorder_take_slots(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first)
+{
+    return take_slots(&recorder->live, &recorder->header->live_slots, count, out_first);
+}
+
+int vg_recorder_take_blocks(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first)
+{
+    return take_slots(&recorder->block_area, &recorder->header->block_slots, count, out_first);
+}
+
+int vg_recorder_take_sites(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first)
+{
+    return take_slots(&recorder->site_area, &recorder->header->site_slots, count, out_first);
 }
 
 /* Writes a record at `offset`; its type goes last: a reader that sees the type sees all of it. */

@@ -17,8 +17,10 @@
 struct vg_recorder {
     struct vg_file_header *header; /* never NULL once opened */
     struct vg_live_slot *slots;    /* base of the live area */
+    struct vg_block_slot *blocks;  /* of the area of blocks */
+    struct vg_site_slot *sites;    /* of the area of sites */
     struct vg_area_file file;
-    struct vg_area live, journal;
+    struct vg_area live, journal, block_area, site_area;
     struct vg_lock journal_lock;
     struct vg_stack_table stacks;
     struct vg_stack_table codes; /* of code objects, by identity */
@@ -40,6 +42,10 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
 /* Makes slots [*out_first, *out_first + count) of the live area usable and the caller's. Zeroed.
  * Any thread. Returns 0 or -ENOMEM. */
 int vg_recorder_take_slots(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first);
+
+/* The same for the areas of blocks and of sites. */
+int vg_recorder_take_blocks(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first);
+int vg_recorder_take_sites(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first);
 
 /* Appends a journal record; `size_bytes` <= 48 KiB. On success `*out_offset` (may be NULL) is the
  * payload's offset in the journal area. Any thread. Returns 0 or -ENOMEM. */

@@ -210,6 +210,12 @@ static bool is_ready(uint32_t seen, uintptr_t thread)
 
 /* ---- capture ---- */
 
+bool vg_python_is_found(void)
+{
+    const uint32_t seen = atomic_load_explicit(&stage, memory_order_relaxed);
+    return seen == READY || seen == FOUND;
+}
+
 static int64_t instruction_of(const struct vg_python_layout *l, uintptr_t frame, uintptr_t code)
 {
     const uintptr_t at = frame + (uintptr_t)l->frame_instruction;

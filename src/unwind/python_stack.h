@@ -30,6 +30,9 @@ struct vg_python_stack {
  */
 bool vg_python_look(void);
 
+/* Is there an interpreter whose frames are read? */
+bool vg_python_is_found(void);
+
 /* Captures the calling thread's Python frames; depth 0 when it has none, when no interpreter that
  * can be read was found, and while the interpreter is being finalised, but on the main thread. */
 void vg_python_capture(struct vg_python_stack *out);

@@ -10,7 +10,14 @@
 #include "unwind/libunwind.h"
 #include "unwind/python_stack.h"
 
-enum { OWN_FRAMES_MAX = 8, RAW_FRAMES = VG_STACK_FRAMES + OWN_FRAMES_MAX };
+enum {
+    OWN_FRAMES_MAX = 8,
+    RAW_FRAMES = VG_STACK_FRAMES + OWN_FRAMES_MAX,
+    ROOT_FRAMES = 6, /* the C library's two, the C++ library's, and what the program does in it */
+};
+
+/* Begins the hash of a stack without native frames: that of no native frames is another. */
+static const uint64_t python_only = UINT64_C(0x51a7b10c5);
 
 static _Atomic vg_backtrace_function unwinder;
 static uintptr_t own_start, own_end;
@@ -139,4 +146,29 @@ uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *record
     if (choice.native)
         capture_native(out);
     return choice.python ? record_with_python(out, recorder) : record_native(out, recorder);
+}
+
+uint64_t vg_stack_capture_python(struct vg_python_stack *out)
+{
+    vg_python_capture(out);
+    if (out->depth == 0)
+        return 0;
+    const uint64_t hash = vg_python_hash(out, python_only);
+    return hash ? hash : 1;
+}
+
+uint32_t vg_stack_record_python(const struct vg_python_stack *stack, uint64_t hash,
+                                struct vg_recorder *recorder)
+{
+    const struct vg_stack no_native = { .depth = 0 };
+    const uint32_t known = vg_recorder_find_stack(recorder, hash);
+    return known ? known : record_new(&no_native, stack, hash, recorder);
+}
+
+uint32_t vg_stack_take_root(struct vg_recorder *recorder)
+{
+    struct vg_stack stack = { .depth = 0 };
+    capture_native(&stack);
+    const uint32_t kept = stack.depth < ROOT_FRAMES ? stack.depth : ROOT_FRAMES;
+    return vg_recorder_stack(recorder, stack.frames + stack.depth - kept, kept, false);
 }

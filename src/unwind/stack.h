@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "record/recorder.h"
+#include "unwind/python_stack.h"
 
 struct vg_stack {
     uint32_t depth;
@@ -34,5 +35,20 @@ void vg_stack_capture(struct vg_stack *out);
  * lock of ours may be held; the loader's object-list lock may be taken. */
 uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
                        struct vg_stack *out);
+
+/* Captures the calling thread's Python frames and nothing else, for what happens too often for a
+ * native stack. Returns their hash, never 0; 0 when there are none. No lock, no system call once
+ * the interpreter is known. */
+uint64_t vg_stack_capture_python(struct vg_python_stack *out);
+
+/* Id in `recorder` of what vg_stack_capture_python has just captured, recorded when it is new; 0
+ * when it cannot be kept. In the same thread and call. No lock of ours may be held. */
+uint32_t vg_stack_record_python(const struct vg_python_stack *stack, uint64_t hash,
+                                struct vg_recorder *recorder);
+
+/* Id of a stack of the outermost native frames of the calling thread, which tell what kind of
+ * thread it is, such as one of autograd's; for threads without Python frames. 0 as above, and
+ * without an unwinder. Locks as vg_stack_take. */
+uint32_t vg_stack_take_root(struct vg_recorder *recorder);
 
 #endif

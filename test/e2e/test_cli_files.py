@@ -77,7 +77,7 @@ class Extent(ctypes.Structure):
 
 
 class Header(ctypes.Structure):
-    """struct vg_file_header of version 3 up to its device table."""
+    """struct vg_file_header of versions 3 and 4 up to its device table."""
 
     _fields_ = [
         ("magic", ctypes.c_char * 8),
@@ -137,7 +137,7 @@ class Run:
         now_ns = time.time_ns()
         self.header = Header(
             magic=b"VRAMGRD\n",
-            version=3,
+            version=3,  # still read
             byte_order=0x01020304,
             header_bytes=HEADER_BYTES,
             slot_bytes=64,
@@ -233,7 +233,7 @@ def test_the_layout_is_the_writers(machine, load_model):
     (record,) = machine.records()
     data = record.read_bytes()
     header = Header.from_buffer_copy(data)
-    assert (header.magic, header.version, header.pid) == (b"VRAMGRD\n", 3, process.pid)
+    assert (header.magic, header.version, header.pid) == (b"VRAMGRD\n", 4, process.pid)
     assert b"run_model.py" in header.command and header.boot_id == boot_id().encode()
     assert (header.end, header.exit_status) == (1, 0)
     device = Device.from_buffer_copy(data, DEVICES_OFFSET)
@@ -312,7 +312,7 @@ def test_nothing_in_a_file_controls_the_terminal(machine):
 
 def test_unreadable_files_are_counted(machine):
     Run(pid=100).write(machine, "good")
-    Run(pid=101, version=4).write(machine, "newer")
+    Run(pid=101, version=5).write(machine, "newer")
     folder = machine.state / "vramguard"
     (folder / "text.vgr").write_text("hello")
     (folder / "other.txt").write_text("hello")
@@ -323,7 +323,7 @@ def test_unreadable_files_are_counted(machine):
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["PID", "100"]
     assert re.fullmatch(r"vramguard: 3 files in \S+ cannot be read; [^\n]+\n", result.stderr)
     report = machine.vramguard("report", str(folder / "newer.vgr"))
-    assert report.code == 1 and "format version 4" in report.stderr
+    assert report.code == 1 and "format version 5" in report.stderr
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read every file")

@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import GUARD, PROGRAMS, SIMGPU, exported
+from conftest import GUARD, PROGRAMS, ROOT, SIMGPU, exported
 
 PUBLIC = re.compile(r"vramguard_\w+|dlv?sym")
 STUBS = sorted(glob.glob("/usr/local/cuda*/lib64/stubs/libcuda.so"))
@@ -36,8 +36,17 @@ def test_exports_are_nvmls(nvml):
     assert ours("nvml") - set(exported(nvml)) == set()
 
 
+def torch_table():
+    text = (ROOT / "src" / "hook" / "torch_table.h").read_text()
+    return set(re.findall(r"^VG_TORCH\((\w+),", text, re.MULTILINE))
+
+
+def test_exports_are_pytorchs():
+    assert ours("_Z") == torch_table() and len(torch_table()) >= 4
+
+
 def test_nothing_else_is_exported():
-    rest = set(exported(GUARD)) - ours("cu") - ours("nvml")
+    rest = set(exported(GUARD)) - ours("cu") - ours("nvml") - torch_table()
     assert {name for name in rest if not PUBLIC.fullmatch(name)} == set()
 
 

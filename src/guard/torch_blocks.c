@@ -1,0 +1,84 @@
+#include "guard/torch_blocks.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "guard/process_state.h"
+#include "unwind/stack.h"
+
+/* A thread without Python frames: in a program without Python its native stack, else what kind of
+ * thread it is. The latter once for each thread: backward passes make most of a training's blocks.
+ */
+static __attribute__((noinline)) uint32_t stack_without_python(struct vg_process_state *state)
+{
+    if (!state->stacks.native || vg_thread.small_stack)
+        return 0;
+    if (!vg_python_is_found()) {
+        struct vg_stack stack;
+        return vg_stack_take(state->stacks, &state->recorder, &stack);
+    }
+    if (vg_thread.root_stack == 0)
+        vg_thread.root_stack = vg_stack_take_root(&state->recorder);
+    return vg_thread.root_stack;
+}
+
+/* Where the block that the calling thread is being given comes from. */
+static __attribute__((noinline)) struct vg_block_origin find_origin(struct vg_process_state *state,
+                                                                    uint16_t device)
+{
+    struct vg_python_stack python;
+    struct vg_block_origin origin;
+    uint64_t hash = 0;
+    uint32_t stack_id;
+    if (state->stacks.python && !vg_thread.small_stack)
+        hash = vg_stack_capture_python(&python);
+    if (hash != 0) {
+        if (vg_blocks_find_origin(&state->blocks, device, hash, &origin))
+            return origin;
+        stack_id = vg_stack_record_python(&python, hash, &state->recorder);
+    } else {
+        stack_id = stack_without_python(state);
+        hash = stack_id + 1; /* of ids, which no hash of frames is likely to be */
+        if (vg_blocks_find_origin(&state->blocks, device, hash, &origin))
+            return origin;
+    }
+    return vg_blocks_add_origin(&state->blocks, device, hash, stack_id);
+}
+
+static void give_out(struct vg_process_state *state, uint64_t address, uint64_t bytes,
+                     uint16_t device, const struct vg_block_sums *told)
+{
+    const struct vg_block_origin origin = find_origin(state, device);
+    const struct vg_block block = {
+        .address = address,
+        .bytes = bytes,
+        .monotonic_ns = vg_clock_ns(CLOCK_MONOTONIC_COARSE),
+        .stack_id = origin.stack_id,
+        .site = origin.site,
+        .thread_id = vg_thread.thread_id,
+        .device = device,
+    };
+    vg_blocks_put(&state->blocks, &block, told);
+}
+
+void vg_guard_torch_memory(uint64_t address, int64_t bytes, uint64_t allocated_bytes,
+                           uint64_t reserved_bytes, int device)
+{
+    if (address == 0 || bytes == 0 || device < 0 || device >= VG_FILE_HOST)
+        return;
+    struct vg_process_state *const state = vg_guard_enter();
+    if (!state)
+        return;
+    const int saved_errno = errno;
+    const struct vg_block_sums told = { .allocated_bytes = allocated_bytes,
+                                        .reserved_bytes = reserved_bytes };
+    if (!state->wants_blocks)
+        ;
+    else if (bytes > 0)
+        give_out(state, address, (uint64_t)bytes, (uint16_t)device, &told);
+    else
+        vg_blocks_take(&state->blocks, (uint16_t)device, address, &told);
+    errno = saved_errno;
+    vg_guard_leave();
+}

@@ -1,0 +1,104 @@
+"""Parts of PyTorch that look at, or change, how it allocates. argv[1] names one; what it prints must be the same
+bare and guarded, and guarded ("compare" as argv[2]) what vramguard has recorded must agree with PyTorch."""
+
+import collections
+import os
+import sys
+
+import torch
+
+KEPT = []
+
+
+def profiler():
+    with torch.profiler.profile(profile_memory=True, record_shapes=True) as profile:
+        KEPT.extend(torch.empty(1000 * i + 1, device="cuda") for i in range(20))
+        KEPT.append(torch.empty(5000))  # on the CPU, which reports through the same function
+        del KEPT[:5]
+    rows = collections.Counter()
+    for event in profile.events():
+        rows[(event.name, event.self_device_memory_usage, event.self_cpu_memory_usage)] += 1
+    for (name, on_device, on_cpu), count in sorted(rows.items()):
+        if on_device or on_cpu:
+            print(name, on_device, on_cpu, count)
+
+
+def profiler_out_of_memory():
+    with torch.profiler.profile(profile_memory=True) as profile:
+        try:
+            torch.empty(1 << 50, device="cuda", dtype=torch.int8)
+        except torch.cuda.OutOfMemoryError:
+            print("out of memory")
+    print(sorted({e.name for e in profile.events() if "emory" in e.name}))
+
+
+def history():
+    torch.cuda.memory._record_memory_history(max_entries=1000)
+    KEPT.extend(torch.empty(3000 * i + 1, device="cuda") for i in range(20))
+    del KEPT[3:9]
+    for trace in torch.cuda.memory._snapshot()["device_traces"]:
+        for event in trace:
+            print(event["action"], event["size"], [f["line"] for f in event["frames"][-3:]])
+
+
+def pools():
+    pool = torch.cuda.MemPool()
+    with torch.cuda.use_mem_pool(pool):
+        KEPT.extend(torch.empty(1 << 20, device="cuda") for _ in range(5))
+    KEPT.append(torch.empty(1 << 20, device="cuda"))
+    print(sorted(s["total_size"] for s in pool.snapshot()))
+    KEPT.append(pool)
+
+
+def graph():
+    static = torch.empty(1 << 20, device="cuda")
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
+        a = static + 1
+        b = a * 2
+        del a
+    captured.replay()
+    KEPT.extend((static, captured, b))
+    print(len(torch.cuda.memory_snapshot()), torch.cuda.memory_allocated())
+
+
+def record_stream():
+    side = torch.cuda.Stream()
+    x = torch.empty(1 << 22, device="cuda")
+    with torch.cuda.stream(side):
+        y = x + 1
+    x.record_stream(side)
+    del x
+    KEPT.append(y)
+    print(torch.cuda.memory_allocated())
+
+
+def forked():
+    KEPT.append(torch.empty(1 << 20, device="cuda"))
+    pid = os.fork()
+    if pid == 0:
+        KEPT.clear()  # PyTorch takes the block back in the child, which has no CUDA
+        os._exit(5)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), torch.cuda.memory_allocated())
+
+
+def compare():
+    """Every live block, and the sums."""
+    import run_file
+
+    file = run_file.own()
+    theirs = {
+        block["address"]: block["size"]
+        for segment in torch.cuda.memory_snapshot()
+        for block in segment["blocks"]
+        if block["state"] == "active_allocated"
+    }
+    assert {b.address: b.bytes for b in file.blocks} == theirs and theirs
+    assert file.totals[0].allocated_bytes == torch.cuda.memory_allocated()
+    assert file.totals[0].peak_bytes == torch.cuda.max_memory_allocated()
+    print("agrees")
+
+
+globals()[sys.argv[1]]()
+if sys.argv[2:] == ["compare"]:
+    compare()
