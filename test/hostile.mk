@@ -6,6 +6,8 @@ HOSTILE_PROGRAMS := $(addprefix $(HOSTILE_OUT)/,fill moments threads lookup stat
                       interposed_linked libinterposer_linked.so libinterposer_looked_up.so \
                       libinterposer_hidden.so)
 HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,descriptors)
+HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,bypass libbypass_looks_up.so libbypass_linked.so \
+                      libbypass_harmless.so)
 HOSTILE_COMPILE = $(CC) $(ALL_CFLAGS) -Itest/hostile $< -o $@
 
 $(HOSTILE_OUT)/%: test/hostile/%.c $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
@@ -21,6 +23,12 @@ $(HOSTILE_OUT)/libmoments.so: test/hostile/moments.c $(BUILD)/simgpu/libcuda.so
 $(HOSTILE_OUT)/libinterposer_%.so: test/hostile/interposer.c
 	@mkdir -p $(@D)
 	$(HOSTILE_COMPILE) -D$(shell echo $* | tr a-z A-Z) -fPIC -shared
+
+# Libraries that go past the guard, or could.
+$(HOSTILE_OUT)/libbypass_%.so: test/hostile/bypass.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(HOSTILE_COMPILE) -DLIBRARY -D$(shell echo $* | tr a-z A-Z) -fPIC -shared \
+	  $(if $(filter linked,$*),-L$(BUILD)/simgpu -lcuda)
 
 $(HOSTILE_OUT)/interposed_linked: test/hostile/interposed.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@
 
 #include "base/plain_text.h"
 #include "guard/process_state.h"
+#include "hook/bypass.h"
 #include "hook/nvml.h"
 #include "hook/wrappers.h"
 #include "os/startup_order.h"
@@ -157,6 +158,8 @@ static struct vg_dlsym_answer filter_lookup(void *handle, const struct lookup *l
 {
     const struct vg_dlsym_answer unchanged = { .continue_at = next };
     void *const wrapper = lookup->name ? wrapper_named(lookup->name) : NULL;
+    if (handle != RTLD_DEFAULT && handle != RTLD_NEXT)
+        vg_bypass_note_handle(handle);
     if (!wrapper)
         return unchanged;
     /* Asked first: binding may clear dlerror's text. */
