@@ -1,16 +1,13 @@
-/* The census: what the live tensors of this process are, and which of the program's variables hold
- * them. Its result is numbers and names without wording.
- *
- * It is taken with the GIL held by the calling thread and runs nothing of the program's: objects are
- * told apart by their types, and read through the functions with which Python's garbage collector
- * visits them, through dictionaries' storage and through PyTorch's own C functions. Nothing is
- * compared, represented, called or looked up by attribute on an object of the program's. The
- * collector stands still meanwhile, so that no finaliser runs either. */
+/* What a census found (oom/census.h): what the live tensors of the process are, and which of the
+ * program's variables hold them. Numbers and names without wording; run files hold it as it is. */
 #ifndef VRAMGUARD_ANALYZE_CENSUS_H
 #define VRAMGUARD_ANALYZE_CENSUS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* Of struct vg_census, for run files: counted up whenever its layout changes. */
+enum { VG_CENSUS_FORMAT = 1 };
 
 enum vg_census_kind {
     VG_CENSUS_PARAMETER,
@@ -23,15 +20,12 @@ enum vg_census_kind {
 };
 
 /* Kinds that belong to a model. */
-/* Of this layout, for run files: counted up when it changes. */
-enum { VG_CENSUS_FORMAT = 1 };
-
 enum { VG_CENSUS_MODEL_KINDS = VG_CENSUS_BUFFER + 1 };
 
 enum vg_census_state {
     VG_CENSUS_NOT_TAKEN,
     VG_CENSUS_COMPLETE,
-    VG_CENSUS_OUT_OF_TIME, /* what had been found by then; everything is a lower bound */
+    VG_CENSUS_OUT_OF_TIME,   /* what had been found by then; everything is a lower bound */
     VG_CENSUS_OUT_OF_MEMORY, /* likewise, for want of host memory */
     VG_CENSUS_REFUSED,       /* `may_begin` said no */
     VG_CENSUS_ENDING,        /* Python is ending */
@@ -85,15 +79,16 @@ struct vg_census_variable {
     enum vg_census_place place;
     char path[VG_CENSUS_PATH_CAP]; /* "history", "self.cache", "state[\"past\"]" */
     char type[VG_CENSUS_TYPE_CAP];
-    int64_t length;                     /* of a list, tuple, dict or set; -1: it has none */
-    char function[VG_CENSUS_TYPE_CAP];  /* of a local: whose; "<module>" */
-    char file[VG_CENSUS_FILE_CAP];      /* as Python knows it; of a global: its module's */
-    int32_t line;                       /* where that function is now; 0: not known */
-    uint32_t thread;                    /* of a local: 0 the main thread, else 1, 2, ... */
-    struct vg_census_amount direct;     /* by Python references, gradients included */
-    struct vg_census_amount graph;      /* through the autograd graphs of those tensors */
-    struct vg_census_amount model;      /* of `direct`: what has a model's kind */
-    struct vg_census_amount traceback;  /* of both: through the frames of an exception */
+    int64_t length;                    /* of a list, tuple, dict or set; -1: it has none */
+    char function[VG_CENSUS_TYPE_CAP]; /* whose it is, "<module>" of a script that runs; of another
+                                          module's global: that module's name */
+    char file[VG_CENSUS_FILE_CAP];     /* as Python knows it; "": none, of a module in C */
+    int32_t line;                      /* where that function is now; 0: not known */
+    uint32_t thread;                   /* of a local: 0 the main thread, else 1, 2, ... */
+    struct vg_census_amount direct;    /* by Python references, gradients included */
+    struct vg_census_amount graph;     /* through the autograd graphs of those tensors */
+    struct vg_census_amount model;     /* of `direct`: what has a model's kind */
+    struct vg_census_amount traceback; /* of both: through the frames of an exception */
 };
 
 struct vg_census {
@@ -114,26 +109,5 @@ struct vg_census {
     struct vg_census_shape shapes[VG_CENSUS_SHAPES];          /* by bytes */
     struct vg_census_variable variables[VG_CENSUS_VARIABLES]; /* by bytes */
 };
-
-/* Where the census gets the rest of its facts from. The functions are called with the GIL held, must
- * not wait for it, and must not call into Python. */
-struct vg_census_source {
-    /* Is `address` the start of a live block that the question is about (one device's)? Writes its
-     * size. */
-    bool (*find_block)(void *argument, uintptr_t address, uint64_t *bytes);
-    /* All such blocks. */
-    void (*total)(void *argument, struct vg_census_amount *out);
-    /* Asked first: no while a CUDA graph is captured. NULL: always. */
-    bool (*may_begin)(void *argument);
-    void *argument;
-};
-
-/* Takes the census within `budget_ns` into `out`, of which every field is set. The calling thread
- * holds the GIL, keeps it throughout, and has no exception to lose: a pending one is put aside and
- * comes back. Takes memory from the kernel and gives it back. One at a time, which the GIL sees to;
- * no lock of ours may be held that `source` needs. Sources: "Object Implementation Support" and
- * "Supporting Cyclic Garbage Collection" of the Python/C API Reference Manual. */
-void vg_census_take(const struct vg_census_source *source, uint64_t budget_ns,
-                    struct vg_census *out);
 
 #endif

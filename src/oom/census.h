@@ -1,5 +1,5 @@
-/* The census: what the live tensors of this process are, and which of the program's variables hold
- * them. Its result is numbers and names without wording.
+/* Taking the census of this process (analyze/census.h): what its live tensors are, and which of the
+ * program's variables hold them.
  *
  * It is taken with the GIL held by the calling thread and runs nothing of the program's: objects
  * are told apart by their types, and read through the functions with which Python's garbage
@@ -12,106 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum vg_census_kind {
-    VG_CENSUS_PARAMETER,
-    VG_CENSUS_GRADIENT,  /* the .grad of a parameter or of another leaf */
-    VG_CENSUS_OPTIMIZER, /* in the state of a torch.optim.Optimizer */
-    VG_CENSUS_BUFFER,    /* of a torch.nn.Module */
-    VG_CENSUS_OTHER,     /* has a Python object */
-    VG_CENSUS_GRAPH,     /* saved for backward by an autograd graph, and no variable reaches it */
-    VG_CENSUS_KINDS,
-};
-
-/* Kinds that belong to a model. */
-enum { VG_CENSUS_MODEL_KINDS = VG_CENSUS_BUFFER + 1 };
-
-enum vg_census_state {
-    VG_CENSUS_NOT_TAKEN,
-    VG_CENSUS_COMPLETE,
-    VG_CENSUS_OUT_OF_TIME,   /* what had been found by then; everything is a lower bound */
-    VG_CENSUS_OUT_OF_MEMORY, /* likewise, for want of host memory */
-    VG_CENSUS_REFUSED,       /* `may_begin` said no */
-    VG_CENSUS_ENDING,        /* Python is ending */
-    VG_CENSUS_UNREADABLE,    /* a Python that is not known */
-    VG_CENSUS_NO_LIBRARY,    /* none of the libraries it can read is loaded */
-    VG_CENSUS_UNKNOWN_TORCH, /* a PyTorch that keeps its tensors in an unknown way */
-};
-
-enum {
-    VG_CENSUS_MODULES = 24,
-    VG_CENSUS_SHAPES = 12,
-    VG_CENSUS_VARIABLES = 16,
-    VG_CENSUS_RANK = 8,
-    VG_CENSUS_PATH_CAP = 160,
-    VG_CENSUS_TYPE_CAP = 64,
-    VG_CENSUS_FILE_CAP = 256,
-    VG_CENSUS_DTYPE_CAP = 24,
-};
-
-struct vg_census_amount {
-    uint64_t bytes; /* of the blocks: what the allocator gave, rounded as it rounds */
-    uint64_t blocks;
-};
-
-/* A module of a model, with what all modules below it have. */
-struct vg_census_module {
-    char path[VG_CENSUS_PATH_CAP]; /* the outermost module's class, then attribute names:
-                                      "BertModel.encoder.layer.3"; the end of one too long */
-    uint32_t depth;                /* 0: outermost */
-    uint32_t id, parent_id;        /* tell modules of one census apart; depth 0: parent_id == id */
-    struct vg_census_amount amount[VG_CENSUS_MODEL_KINDS];
-};
-
-/* Other tensors of one shape. */
-struct vg_census_shape {
-    uint32_t rank; /* above VG_CENSUS_RANK: the first sizes only */
-    int64_t sizes[VG_CENSUS_RANK];
-    char dtype[VG_CENSUS_DTYPE_CAP]; /* "float32" */
-    struct vg_census_amount amount;
-};
-
-enum vg_census_place {
-    VG_CENSUS_LOCAL,   /* of a function that is running */
-    VG_CENSUS_GLOBAL,  /* of a module of the program's */
-    VG_CENSUS_LIBRARY, /* global of an installed package or of Python's library */
-};
-
-/* A variable, with what it reaches and none before it did: running functions come first, from the
- * main thread's outermost inwards, then the other threads', then globals. */
-struct vg_census_variable {
-    enum vg_census_place place;
-    char path[VG_CENSUS_PATH_CAP]; /* "history", "self.cache", "state[\"past\"]" */
-    char type[VG_CENSUS_TYPE_CAP];
-    int64_t length;                    /* of a list, tuple, dict or set; -1: it has none */
-    char function[VG_CENSUS_TYPE_CAP]; /* whose it is, "<module>" of a script that runs; of another
-                                          module's global: that module's name */
-    char file[VG_CENSUS_FILE_CAP];     /* as Python knows it; "": none, of a module in C */
-    int32_t line;                      /* where that function is now; 0: not known */
-    uint32_t thread;                   /* of a local: 0 the main thread, else 1, 2, ... */
-    struct vg_census_amount direct;    /* by Python references, gradients included */
-    struct vg_census_amount graph;     /* through the autograd graphs of those tensors */
-    struct vg_census_amount model;     /* of `direct`: what has a model's kind */
-    struct vg_census_amount traceback; /* of both: through the frames of an exception */
-};
-
-struct vg_census {
-    enum vg_census_state state;
-    uint64_t elapsed_ns;
-    uint64_t objects; /* Python objects that were looked at */
-    uint64_t tensors; /* PyTorch's tensors that have a Python object, on any device */
-
-    struct vg_census_amount kinds[VG_CENSUS_KINDS];
-    struct vg_census_amount unnamed; /* of OTHER: no variable was found; temporaries, C++ */
-    struct vg_census_amount total;   /* all live blocks; what no kind has, no Python object
-                                        reaches: it is held by C++, or by a graph that none shows */
-    uint64_t graph_nodes;
-    bool graph_cut; /* there were more nodes than are looked at */
-
-    uint32_t module_count, shape_count, variable_count;
-    struct vg_census_module modules[VG_CENSUS_MODULES];       /* outermost first, then by bytes */
-    struct vg_census_shape shapes[VG_CENSUS_SHAPES];          /* by bytes */
-    struct vg_census_variable variables[VG_CENSUS_VARIABLES]; /* by bytes */
-};
+#include "analyze/census.h"
 
 /* Where the census gets the rest of its facts from. The functions are called with the GIL held,
  * must not wait for it, and must not call into Python. */
