@@ -57,9 +57,10 @@ $(E2E_OUT)/python_trim/%.so: test/e2e/python_trim/allocator.cpp $(BUILD)/simgpu/
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 $(E2E_WARN) -O1 -g -fPIC -shared $< -L$(BUILD)/simgpu -lcudart -ldl -o $@
 
-.PHONY: check-e2e
-check-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM) $(E2E_OUT)/actor \
+.PHONY: build-e2e check-e2e
+build-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM) $(E2E_OUT)/actor \
            $(E2E_MARKS) $(E2E_PYTHON)
+check-e2e: build-e2e
 	@BUILD=$(BUILD) test/e2e/run
 
 check: check-e2e

@@ -20,8 +20,9 @@ $(FRAMEWORKS_LIBRARIES): $(BUILD)/simgpu/libcuda.so
 $(FRAMEWORKS_OUT)/program: test/frameworks/program.c $(FRAMEWORKS_LIBRARIES)
 	$(FRAMEWORKS_COMPILE) $(filter %.so,$^) -lcuda -Wl,-rpath,'$$ORIGIN'
 
-.PHONY: check-frameworks
-check-frameworks: all $(FRAMEWORKS_OUT)/program
+.PHONY: build-frameworks check-frameworks
+build-frameworks: all $(FRAMEWORKS_OUT)/program
+check-frameworks: build-frameworks
 	@BUILD=$(BUILD) test/frameworks/run
 
 check: check-frameworks

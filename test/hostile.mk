@@ -42,8 +42,9 @@ $(HOSTILE_OUT)/static_runtime: test/hostile/static_runtime.c $(BUILD)/simgpu/lib
 	@mkdir -p $(@D)
 	$(HOSTILE_COMPILE) $(BUILD)/simgpu/libcudart_sim_static.a -pthread
 
-.PHONY: check-hostile
-check-hostile: all $(HOSTILE_PROGRAMS)
+.PHONY: build-hostile check-hostile
+build-hostile: all $(HOSTILE_PROGRAMS)
+check-hostile: build-hostile
 	@BUILD=$(BUILD) test/hostile/run
 
 # What takes minutes.

@@ -29,7 +29,7 @@ $(SANITIZE_OUT)/$1/core.a: $(call sanitize_objects,$1,$(CORE_SOURCES))
 	@rm -f $$@
 	$$(AR) rcs $$@ $$^
 
-$(SANITIZE_OUT)/$1/test_%: test/unit/test_%.c $(SANITIZE_OUT)/$1/core.a \
+$(SANITIZE_OUT)/$1/test_%: test/unit/test_%.c $(UNIT_FILTER) $(SANITIZE_OUT)/$1/core.a \
                            $(call sanitize_objects,$1,$(wildcard src/guard/*.c))
 	$$(CC) $$(ALL_CFLAGS) $$(SANITIZE_FLAGS) $$(SANITIZE_FLAGS_$1) -Itest $$< \
 	  $$(if $$(findstring test_guard,$$@),$(call sanitize_objects,$1,$(wildcard src/guard/*.c))) \
@@ -43,8 +43,9 @@ SANITIZE_PROGRAMS := $(call sanitize_programs,address,$(SANITIZE_ADDRESS)) \
 .SECONDARY: $(foreach kind,address thread,$(call sanitize_objects,$(kind),$(CORE_SOURCES) \
               $(wildcard src/guard/*.c)))
 
-.PHONY: check-sanitize
-check-sanitize: $(SANITIZE_PROGRAMS)
-	@for test in $^; do echo "== $$test"; $$test || exit 1; done
+.PHONY: build-sanitize check-sanitize
+build-sanitize: $(SANITIZE_PROGRAMS)
+check-sanitize: build-sanitize
+	@test/each $(SANITIZE_PROGRAMS)
 
 check: check-sanitize

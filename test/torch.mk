@@ -1,8 +1,9 @@
 # Real PyTorch, transformers and accelerate (scripts/install-torch), bare and guarded. Takes minutes, so
 # it is no part of `make check`: scripts/test --torch runs it.
 
-.PHONY: check-torch
-check-torch: all simgpu-driver $(BUILD)/test/torch/census_probe.so
+.PHONY: build-torch check-torch
+build-torch: all simgpu-driver $(BUILD)/test/torch/census_probe.so
+check-torch: build-torch
 	@BUILD=$(BUILD) test/torch/run
 
 # The census alone, for tests that load it into a program with ctypes.

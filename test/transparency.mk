@@ -57,9 +57,10 @@ $(TR_OUT)/calls_table.h: $(TR)/make_calls.py src/driver/cuda_table.h src/driver/
 $(TR_OUT)/calls: $(TR)/calls.c $(TR)/choices.c $(TR)/observe.c $(TR_OUT)/calls_table.h
 	$(TR_CC) -I$(TR_OUT) $(filter %.c,$^) -o $@
 
-.PHONY: check-transparency
-check-transparency: $(BUILD)/libvramguard.so simgpu-driver simgpu-runtime \
+.PHONY: build-transparency check-transparency
+build-transparency: $(BUILD)/libvramguard.so simgpu-driver simgpu-runtime \
                     $(addprefix $(TR_OUT)/,$(TR_PROGRAMS) $(TR_LINKED) $(TR_LIBRARIES) $(TR_OTHERS))
+check-transparency: build-transparency
 	@BUILD=$(BUILD) CC="$(CC)" $(TR)/run
 
 check: check-transparency

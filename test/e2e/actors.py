@@ -13,6 +13,9 @@ ACTOR = BUILD / "test" / "e2e" / "actor"
 # Contexts are small, so that what the actors hold is what there is to count.
 DEVICE = {"SIMGPU_DEVICES": "1GiB", "SIMGPU_CONTEXT": "2MiB"}
 
+# When a test gives an answer up: it is never looked at how long one took.
+PATIENCE_S = 90
+
 
 class Actor:
     """A running actor. `tell` gives it something to do, `hear` returns its next answer."""
@@ -27,14 +30,14 @@ class Actor:
         self._text = b""
         if gpu is not None:
             self.tell("context %d" % gpu)
-            answer = self.hear(30)
+            answer = self.hear()
             assert answer == "context 0", answer
 
     def tell(self, line):
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
-    def hear(self, timeout_s=10):
+    def hear(self, timeout_s=PATIENCE_S):
         """The next answer, None when there is none in that time. "" at its end."""
         descriptor = self.process.stdout.fileno()
         deadline = time.monotonic() + timeout_s
@@ -49,15 +52,15 @@ class Actor:
         line, self._text = self._text.split(b"\n", 1)
         return line.decode()
 
-    def ask(self, line, timeout_s=10):
+    def ask(self, line, timeout_s=PATIENCE_S):
         self.tell(line)
         return self.hear(timeout_s)
 
-    def alloc(self, name, mib, timeout_s=40):
+    def alloc(self, name, mib, timeout_s=PATIENCE_S):
         """(code, ms) of an allocation made now."""
         return self.allocated(name, self.ask("alloc %s %d" % (name, mib), timeout_s))
 
-    def awaited(self, name, timeout_s=10):
+    def awaited(self, name, timeout_s=PATIENCE_S):
         """(code, ms) of an allocation that was begun with `tell`."""
         return self.allocated(name, self.hear(timeout_s))
 
@@ -79,7 +82,7 @@ class Actor:
         """Begin an allocation, and return when it waits in line."""
         before = self.place()
         self.tell("alloc %s %d" % (name, mib))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while self.place() == before:
             assert time.monotonic() < deadline, "it does not wait"
             time.sleep(0.01)
@@ -91,7 +94,7 @@ class Actor:
     def signal(self, number):
         os.kill(self.pid, number)
 
-    def end(self, timeout_s=30):
+    def end(self, timeout_s=PATIENCE_S):
         """Let it come to its end; return its Result."""
         if self.process.stdin:
             self.process.stdin.close()

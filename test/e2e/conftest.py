@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
 MODEL = ROOT / "test" / "model"
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 # Most of a wall-clock time says how busy the machine is. `make check-timing` has it to itself and
 # sets this; elsewhere the tests only look at what happened.
@@ -41,10 +40,9 @@ if driver.cuInit(0) == 0 and driver.cuDeviceGetUuid(raw, 0) == 0:
 """
 
 
-def assert_within(start, most_s):
-    """That what began at `start` (time.monotonic) took at most so long, where time is looked at."""
-    took_s = time.monotonic() - start
-    assert not TIMING or took_s <= most_s, "took %.2f s, at most %g s" % (took_s, most_s)
+def at_most(took, most):
+    """Whether something took no longer than it may; always, where time is not looked at."""
+    return not TIMING or took <= most
 
 
 class Result:

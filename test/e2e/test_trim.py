@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BUILD
+from conftest import BUILD, at_most
 
 HERE = str(Path(__file__).parent)
 PROGRAMS = BUILD / "test" / "e2e"
@@ -105,7 +105,7 @@ def test_a_hook_may_end_its_thread(machine):
 def test_a_hook_that_hangs_is_left_alone(machine):
     start = time.monotonic()
     result = hooks(machine, "hanging", VRAMGUARD_TRIM_TIMEOUT="300ms")
-    assert time.monotonic() - start < 5
+    assert at_most(time.monotonic() - start, 5)
     assert lines(result) == [
         "asked 1536 MiB: 2",
         "asked 1536 MiB: 2",
@@ -208,7 +208,7 @@ def test_a_library_that_hangs(machine):
     start = time.monotonic()
     result = hooks(machine, "ask", VRAMGUARD_TRIM_LIB=library, VRAMGUARD_TRIM_TIMEOUT="200ms")
     assert lines(result) == ["asked 2040 MiB: 2"]
-    assert time.monotonic() - start < 5
+    assert at_most(time.monotonic() - start, 5)
     assert any("trim: library has not returned after 200 ms" in l for l in result.guard_lines)
 
 
@@ -315,7 +315,8 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(machine):
     result = hooks(
         machine, "ask", VRAMGUARD_TRIM_CMD=command, VRAMGUARD_TRIM_TIMEOUT="400ms"
     )
-    assert 0.4 < time.monotonic() - start < 5
+    took = time.monotonic() - start
+    assert took > 0.4 and at_most(took, 5)
     assert "VRAMGUARD_TRIM_CMD had not ended after 400 ms: killed" in result.guard_text
     assert "command (killed after 400 ms) +0 B" in tried(result)
     assert running("sleep 4711") == running("sleep 4712") == []
@@ -343,7 +344,7 @@ def test_a_command_does_not_outlive_the_program(machine):
         VRAMGUARD_TRIM_TIMEOUT="5m",
         **DEVICE,
     )
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not running("sleep 4713") and time.monotonic() < until:
         time.sleep(0.01)
     assert len(running("sleep 4713")) == 1

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from actors import DEVICE, Actor, flat, waiters
-from conftest import FIRST_LINE
+from actors import DEVICE, PATIENCE_S, Actor, flat, waiters
+from conftest import FIRST_LINE, at_most
 
 OUT_OF_MEMORY = 2
 HERE = str(Path(__file__).parent)
@@ -44,7 +44,7 @@ def test_what_is_freed_after_three_seconds_is_got(scene, guarded):
     code, ms = waiter.awaited("x")
     assert code == 0
     # A guarded one tells that it frees; for others the waiter looks every second.
-    assert 2900 <= ms <= (3500 if guarded else 4700)
+    assert 2900 <= ms and at_most(ms, 3500 if guarded else 4700)
     result = waiter.end()
     assert result.code == 0 and result.own_stderr == ""
     starts, ends = result.guard_lines
@@ -80,7 +80,7 @@ def test_memory_of_a_killed_holder_is_got(scene):
     waiter.begin("x", 500)
     holder.kill()
     code, ms = waiter.awaited("x")
-    assert code == 0 and ms < 3000
+    assert code == 0 and at_most(ms, 3000)
     assert waiter.end().code == 0
 
 
@@ -95,7 +95,8 @@ def test_nobody_frees(scene):
     bare = scene.run(program, **settings)
     start = time.monotonic()
     guarded = scene.run(program, guarded=True, **settings)
-    assert 1.5 <= time.monotonic() - start < 4
+    took = time.monotonic() - start
+    assert took >= 1.5 and at_most(took, 4)
     assert bare.code == 1 and bare.stdout == "2\n"
     assert guarded.own == bare.own
     told = [line for line in guarded.guard_lines if line.startswith("vramguard: ")]
@@ -114,7 +115,7 @@ def test_a_wait_of_less_than_a_second_is_silent_when_it_ends(scene):
     scene.actor().holding(900)
     waiter = scene.actor()
     code, ms = waiter.alloc("x", 500)
-    assert code == OUT_OF_MEMORY and 300 <= ms < 900
+    assert code == OUT_OF_MEMORY and ms >= 300 and at_most(ms, 900)
     assert not [line for line in waiter.end().guard_lines if "waiting" in line or "gave up" in line]
 
 
@@ -125,7 +126,7 @@ def serve(holder, line):
     """The holder frees; each in turn frees what it got. Return the order in which they got it."""
     holder.free()
     order = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while len(order) < len(line):
         assert time.monotonic() < deadline, "nobody gets it; so far: %s" % order
         for i in set(range(len(line))) - set(order):
@@ -174,7 +175,7 @@ def test_threads_of_one_process_wait_in_order(scene):
         holder.holding(300, name)
     for place, name in enumerate(("a", "b", "c")):
         waiter.tell("thread %s 300" % name)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while waiter.place() <= place:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -198,13 +199,13 @@ def test_newcomers_are_held_back_and_holders_never(scene):
     head.begin("x", 500)
     for _ in range(4):
         code, ms = scene.actor().alloc("x", 10)
-        assert code == 0 and ms < 900
+        assert code == 0 and at_most(ms, 900)
     late = scene.actor()
     late.tell("alloc x 10")
     assert late.hear(1.5) is None
     assert {"pid": late.pid, "for": "its turn"}.items() <= waiters(scene)[1].items()
     assert small_holder.alloc("y", 20)[0] == 0
-    code, ms = head.awaited("x", 10)
+    code, ms = head.awaited("x")
     assert code == OUT_OF_MEMORY and ms >= 8000
     assert late.awaited("x")[0] == 0
     lines = late.end().guard_lines
@@ -232,7 +233,7 @@ def test_one_of_two_who_wait_for_each_other_gives_way(scene):
     second.tell("alloc x 400")
     code, ms = second.awaited("x")  # the younger one
     assert code == OUT_OF_MEMORY
-    assert time.monotonic() - start <= 1.3 and ms <= 1200
+    assert at_most(time.monotonic() - start, 1.3) and at_most(ms, 1200)
     assert first.hear(0.3) is None
     result = second.end()
     assert "gave up to break a deadlock: all processes that could free memory wait" in tried(result)
@@ -245,7 +246,7 @@ def test_the_one_of_lower_priority_gives_way(scene):
     second = scene.actor().holding(450)
     first.begin("x", 400)
     second.begin("x", 400)
-    assert first.awaited("x", 2)[0] == OUT_OF_MEMORY
+    assert first.awaited("x")[0] == OUT_OF_MEMORY
     first.end()
     assert second.awaited("x")[0] == 0
 
@@ -262,14 +263,14 @@ def test_ring_over_three_gpus(scene):
     start = time.monotonic()
     answers, waiting = {}, set(range(3))
     while waiting:
-        assert time.monotonic() - start < 10, answers
+        assert time.monotonic() - start < PATIENCE_S, answers
         for i in list(waiting):
             answer = ring[i].hear(0.02)
             if answer:
                 answers[i] = ring[i].allocated("x", answer)[0]
                 waiting.remove(i)
                 if len(answers) == 1:
-                    assert time.monotonic() - start <= 1.5
+                    assert at_most(time.monotonic() - start, 1.5)
                 ring[i].end()
     assert sorted(answers.values()) == [0, 0, OUT_OF_MEMORY]
 
@@ -298,7 +299,7 @@ def test_signal_without_a_handler_ends_the_program(scene, number):
     start = time.monotonic()
     waiter.signal(number)
     assert waiter.end().code == -number
-    assert time.monotonic() - start < 1
+    assert at_most(time.monotonic() - start, 1)
     assert waiters(scene) == []
 
 
@@ -316,7 +317,7 @@ def test_signal_with_a_handler_ends_the_wait(scene, number, ticking):
     start = time.monotonic()
     waiter.signal(number)
     heard = [waiter.hear(), waiter.hear()]
-    assert time.monotonic() - start < 1
+    assert at_most(time.monotonic() - start, 1)
     assert sorted(line.split()[0] for line in heard) == ["alloc", "signal"], heard
     assert waiter.allocated("x", max(heard, key=len))[0] == OUT_OF_MEMORY
     assert waiters(scene) == []
@@ -330,7 +331,7 @@ def test_signal_during_a_try_ends_the_wait(scene):
     assert waiter.ask("handle %d" % signal.SIGTERM) == "handled"
     waiter.begin("x", 500)
     waiter.signal(signal.SIGTERM)
-    heard = [waiter.hear(5), waiter.hear(5)]
+    heard = [waiter.hear(), waiter.hear()]
     assert None not in heard, heard
     assert waiter.allocated("x", max(heard, key=len))[0] == OUT_OF_MEMORY
     assert "a signal asks the program to end" in tried(waiter.end())
@@ -343,7 +344,7 @@ def test_signal_without_a_handler_ends_the_program_in_a_try(scene):
     start = time.monotonic()
     waiter.signal(signal.SIGTERM)
     assert waiter.end().code == -signal.SIGTERM
-    assert time.monotonic() - start < 1
+    assert at_most(time.monotonic() - start, 1)
 
 
 def test_signal_ends_the_wait_of_the_main_thread_among_others(scene):
@@ -365,7 +366,7 @@ def test_signal_ends_the_wait_of_the_main_thread_among_others(scene):
         while heard[-1].startswith("signal") and (answer := waiter.hear(0.3)):
             heard.append(answer)
     code, ms = waiter.allocated("x", heard[-1])
-    assert code == OUT_OF_MEMORY and ms < 5000
+    assert code == OUT_OF_MEMORY and at_most(ms, 5000)
     waiter.kill()
 
 
@@ -403,7 +404,7 @@ def test_python_handlers_run(scene, name):
     start = time.monotonic()
     os.kill(program.pid, getattr(signal, name))
     result = scene.finish(program)
-    assert time.monotonic() - start < 2
+    assert at_most(time.monotonic() - start, 2)
     expected = "told to end" if name == "SIGTERM" else "KeyboardInterrupt"
     assert expected in result.own_stderr.splitlines(), result.stderr
     assert result.code == (1 if name == "SIGTERM" else -signal.SIGINT)
@@ -419,7 +420,7 @@ def test_stopped_head_is_passed_over(scene):
     freed = time.monotonic()
     holder.free()
     assert second.awaited("x")[0] == 0
-    assert time.monotonic() - freed < 1
+    assert at_most(time.monotonic() - freed, 1)
     assert [waiter["stopped"] for waiter in waiters(scene)] == [True, False]
     assert " 1, stopped " in scene.vramguard("list", "--waiting", guarded=False).stdout
     head.signal(signal.SIGCONT)
@@ -455,7 +456,7 @@ def test_signal_ends_the_wait_of_a_newcomer(scene):
     start = time.monotonic()
     newcomer.signal(signal.SIGTERM)
     heard = [newcomer.hear(), newcomer.hear()]
-    assert time.monotonic() - start < 1
+    assert at_most(time.monotonic() - start, 1)
     assert newcomer.allocated("x", max(heard, key=len))[0] == OUT_OF_MEMORY
     assert "skipped: a signal asks the program to end" in tried(newcomer.end())
 
@@ -467,7 +468,7 @@ def test_newcomer_waits_no_longer_than_the_policy_says(scene):
     head, newcomer = scene.actor(VRAMGUARD_POLICY="wait=5s"), scene.actor()
     head.begin("x", 500)
     code, ms = newcomer.alloc("x", 600)
-    assert code == OUT_OF_MEMORY and 2000 <= ms < 3500
+    assert code == OUT_OF_MEMORY and ms >= 2000 and at_most(ms, 3500)
 
 
 def test_fork_while_waiting(scene):
@@ -512,14 +513,14 @@ def test_kills_at_random_leave_nothing_behind(scene):
         actor.process.stdin = None
     succeeded = 0
     for actor in actors:
-        word, good, _, other = actor.hear(20).split()
+        word, good, _, other = actor.hear().split()
         assert word == "loaded" and other == "0"
         succeeded += int(good)
         assert actor.end().code == 0
     assert succeeded > 0
     assert waiters(scene) == []
     code, ms = scene.actor().alloc("all", 1000)
-    assert code == 0 and ms < 1000
+    assert code == 0 and at_most(ms, 1000)
 
 
 # ---- VRAMGUARD_NEED
@@ -558,7 +559,8 @@ def test_need_goes_on_without_after_its_time(scene):
     scene.actor().holding(600)
     start = time.monotonic()
     actor = scene.actor(VRAMGUARD_NEED="600MiB", VRAMGUARD_NEED_WAIT="1500ms")
-    assert 1.5 <= time.monotonic() - start < 3
+    took = time.monotonic() - start
+    assert took >= 1.5 and at_most(took, 3)
     assert actor.alloc("x", 300)[0] == 0
     lines = actor.end().guard_lines
     assert len(lines) == 2 and "600 MiB did not come free in 1.5 s" in lines[1], lines
@@ -581,7 +583,7 @@ def test_promise_to_a_killed_process_is_void(scene):
     newcomer.begin("x", 500)
     reserver.kill()
     code, ms = newcomer.awaited("x")
-    assert code == 0 and ms < 3000
+    assert code == 0 and at_most(ms, 3000)
 
 
 def test_signal_ends_the_wait_for_what_is_needed(scene):
@@ -592,7 +594,7 @@ def test_signal_ends_the_wait_for_what_is_needed(scene):
     while not waiters(scene):
         time.sleep(0.02)
     actor.signal(signal.SIGTERM)
-    assert sorted([actor.hear(2), actor.hear(2)]) == ["context 0", "signal 15"]
+    assert sorted([actor.hear(), actor.hear()]) == ["context 0", "signal 15"]
     assert "no longer waiting for 600 MiB (VRAMGUARD_NEED)" in actor.end().guard_text
 
 
@@ -601,7 +603,7 @@ def test_signal_ends_the_wait_for_what_is_needed(scene):
 
 def fails_at_once(actor, mib):
     code, ms = actor.alloc("x", mib)
-    assert code == OUT_OF_MEMORY and ms < 500
+    assert code == OUT_OF_MEMORY and at_most(ms, 500)
     return tried(actor.end())
 
 
@@ -643,7 +645,7 @@ def test_policy_off(scene):
     scene.actor().holding(900)
     actor = scene.actor(VRAMGUARD_POLICY="off")
     code, ms = actor.alloc("x", 500)
-    assert code == OUT_OF_MEMORY and ms < 500
+    assert code == OUT_OF_MEMORY and at_most(ms, 500)
     assert "Tried" not in actor.end().guard_text
 
 
@@ -687,7 +689,7 @@ def test_without_a_registry_it_still_waits(scene):
         time.sleep(1.2)
         holder.free()
         code, ms = waiter.awaited("x")
-        assert code == 0 and 1200 <= ms < 3000
+        assert code == 0 and ms >= 1200 and at_most(ms, 3000)
         lines = waiter.end().guard_lines
         assert len(lines) == 3
         assert lines[0].startswith("vramguard: cannot use /dev/shm/vramguard-%d (" % uid), lines[0]

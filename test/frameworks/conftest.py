@@ -14,6 +14,8 @@ spec.loader.exec_module(e2e)
 
 machine = e2e.machine
 built_tree = e2e.built_tree
+# It measures and looks at nothing else.
+collect_ignore = [] if e2e.TIMING else ["test_latency.py"]
 PROGRAM = e2e.BUILD / "test" / "frameworks" / "program"
 
 

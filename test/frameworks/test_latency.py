@@ -1,4 +1,5 @@
-"""How long a failing call takes more than bare where nothing is waited for: at most 1 ms.
+"""How long a failing call takes more than bare where nothing is waited for: at most 1 ms. Part of
+`make check-timing` only.
 
 Pairs of a bare and a guarded run are made in turn. Of each pair every failing call gives one
 difference; the median over all calls of all pairs counts, so that what else the machine does

@@ -21,7 +21,7 @@ def test_arena_gets_the_same_as_bare_and_never_waits(crowded, arena):
         bare, guarded = crowded.both(crowded.command(*steps))
         assert guarded.own == bare.own
         assert "= 2\n" in bare.stdout
-        assert time.monotonic() - start < 5
+        assert e2e.at_most(time.monotonic() - start, 5)
         text = " ".join(guarded.guard_text.split())
         assert "wait: not waited: the caller asks for less by itself" in text
 
@@ -39,7 +39,8 @@ def test_halving_by_a_stranger_is_recognised(crowded):
     start = time.monotonic()
     steps = ["cudnn=200,100,50"]
     guarded = crowded.run(crowded.command(*steps), guarded=True, VRAMGUARD_POLICY="wait=1s")
-    assert 1 <= time.monotonic() - start < 2
+    took = time.monotonic() - start
+    assert took >= 1 and e2e.at_most(took, 2)
     assert guarded.own == crowded.run(crowded.command(*steps)).own
 
 
@@ -49,7 +50,7 @@ def test_search_is_waited_for_thrice(crowded):
     guarded_ms = crowded.times_of(["cudnn=" + sizes], guarded=True, VRAMGUARD_POLICY="wait=1s")
     assert len(bare_ms) == len(guarded_ms) == 8
     assert all(ms >= 1000 for ms in guarded_ms[:3]), guarded_ms
-    assert all(ms < 50 for ms in guarded_ms[3:]), guarded_ms
+    assert all(e2e.at_most(ms, 50) for ms in guarded_ms[3:]), guarded_ms
 
 
 def test_llama_cpp_aborts_as_bare_after_a_wait(crowded):

@@ -37,7 +37,7 @@ def test_own_cache_that_suffices_is_used_without_a_wait_or_a_word(crowded, steps
     assert "c allocated" in bare.stdout and "= 2" in bare.stdout, bare.stdout
     assert guarded.own == bare.own
     assert guarded.guard_lines == []
-    assert time.monotonic() - start < 5
+    assert e2e.at_most(time.monotonic() - start, 5)
     assert "No allocation failed" in crowded.vramguard("report").stdout
 
 
@@ -46,7 +46,7 @@ def test_retry_waits_for_others(crowded, backend):
     steps = [backend + "=a:20", "free=a", backend + "=b:120", "line=done"]
     result, seconds = finish_after(crowded, steps, 2)
     assert result.code == 0 and "b allocated" in result.stdout, result.stdout + result.stderr
-    assert 2 <= seconds < 4
+    assert seconds >= 2 and e2e.at_most(seconds, 4)
     assert len(waits(result)) == 2 and len(result.guard_lines) == 2, result.stderr
     failures = result.stdout.count("= 2\n")
     assert failures == (0 if backend == "async" else 1), result.stdout
@@ -141,7 +141,7 @@ def test_capture_is_neither_waited_for_nor_spoilt(crowded, mode, step):
     assert "after" in bare.stdout
     refused = mode == "global" and step.startswith("own")
     assert ("end = 901" if refused else "end = 0\ninstantiate = 0") in bare.stdout, bare.stdout
-    assert time.monotonic() - start < 5
+    assert e2e.at_most(time.monotonic() - start, 5)
     if not refused:
         e2e.report_of(guarded)
 
@@ -218,7 +218,7 @@ def test_allocator_that_is_plugged_in_waits_at_its_first_failure(crowded):
     steps = ["native=a:20", "free=a", "plugged=b:4", "plugged=c:120", "line=done"]
     result, seconds = finish_after(crowded, steps, 2)
     assert result.code == 0 and "c allocated" in result.stdout, result.stdout + result.stderr
-    assert 2 <= seconds < 4
+    assert seconds >= 2 and e2e.at_most(seconds, 4)
     assert "= 2\n" not in result.stdout
     assert len(waits(result)) == 2 and len(result.guard_lines) == 2, result.stderr
 

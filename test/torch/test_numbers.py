@@ -1,5 +1,6 @@
 """What the guard costs PyTorch. Bare and guarded runs take turns, and the best of each is compared: this
-is what is left when nothing else ran. The numbers are printed; the bounds leave room for a busy machine."""
+is what is left when nothing else ran. The numbers are printed; the bounds leave room for a busy machine.
+Part of `make check-timing-torch` only."""
 
 import re
 import statistics

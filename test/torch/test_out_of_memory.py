@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from conftest import PROGRAMS, REAL_GPU, ROOT, guard_lines, plain
+from conftest import PROGRAMS, REAL_GPU, ROOT, end_to_end, guard_lines, plain
 from test_basics import ALLOCATORS
 
 # bert-large-uncased takes 1.25 GiB, and the context that loads it some 0.3 more.
@@ -118,7 +118,7 @@ def test_control_c_ends_the_wait(machine):
     start = time.monotonic()
     program.send_signal(signal.SIGINT)
     result = machine.finish(program)
-    assert time.monotonic() - start < 5
+    assert end_to_end.at_most(time.monotonic() - start, 5)
     assert (result.code, result.stdout) == (-signal.SIGINT, "")
     assert result.own_stderr.splitlines()[-1] == "KeyboardInterrupt", result.stderr
     assert guard_lines(result, "gave up waiting .*: a signal asks the program to end")
@@ -196,7 +196,7 @@ def test_search_for_a_batch_size_runs_at_full_speed(machine):
     bare, guarded = min(took[False]), min(took[True])
     print("%d failures: %.0f ms bare, %.0f ms guarded" % (failures, bare, guarded))
     assert failures > 5
-    assert guarded < bare * 1.25 + 100 + 5 * failures  # one wait would take 30 s
+    assert end_to_end.at_most(guarded, bare * 1.25 + 100 + 5 * failures)  # one wait would take 30 s
 
 
 def test_loads_with_a_need_run_one_after_the_other(machine, bert_large):

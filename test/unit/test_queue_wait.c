@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "core_fixture.h"
+#include "timing.h"
 #include "wait/queue_wait.h"
 
 #define MS_NS UINT64_C(1000000)
@@ -143,8 +144,7 @@ static void await_end(pid_t pid)
 
 static void assert_took(uint64_t from_ns, uint64_t to_ns, uint64_t ms, uint64_t late_ms)
 {
-    if (to_ns - from_ns < ms * MS_NS || to_ns - from_ns > (ms + late_ms) * MS_NS)
-        fail_msg("%.1f ms instead of %d", (double)(to_ns - from_ns) / 1e6, (int)ms);
+    assert_took_between(to_ns - from_ns, ms * MS_NS, (ms + late_ms) * MS_NS);
 }
 
 /* ---- news ---- */
@@ -176,7 +176,7 @@ static void news_wakes_at_once(void **state)
     qsort(took_ns, ROUNDS_MAX, sizeof took_ns[0], compare);
     print_message("from news to the try: median %.3f ms, p99 %.3f ms\n",
                   (double)took_ns[ROUNDS_MAX / 2] / 1e6, (double)took_ns[ROUNDS_MAX - 1] / 1e6);
-    assert_true(took_ns[ROUNDS_MAX / 2] < 2 * MS_NS);
+    assert_took_between(took_ns[ROUNDS_MAX / 2], 0, 2 * MS_NS);
 }
 
 /* The one before it leaves: the next in line is awake at once too. */
@@ -202,7 +202,7 @@ static void the_turn_is_passed_at_once(void **state)
     qsort(took_ns, ROUNDS_MAX, sizeof took_ns[0], compare);
     print_message("from leaving to the next one's try: median %.3f ms, p99 %.3f ms\n",
                   (double)took_ns[ROUNDS_MAX / 2] / 1e6, (double)took_ns[ROUNDS_MAX - 1] / 1e6);
-    assert_true(took_ns[ROUNDS_MAX / 2] < 2 * MS_NS);
+    assert_took_between(took_ns[ROUNDS_MAX / 2], 0, 2 * MS_NS);
 }
 
 static void victim_tries_once_more_and_gives_way(void **state)
@@ -228,8 +228,7 @@ static void assert_spacing(uint64_t least_ms, uint64_t most_ms)
     for (int i = 1; i < shared->try_count; i++) {
         const uint64_t ns = shared->tries_ns[i] - shared->tries_ns[i - 1];
         /* What is measured here is a little after what was decided there. */
-        if (ns + MS_NS < least_ms * MS_NS || ns > (most_ms + LATE_MS) * MS_NS)
-            fail_msg("%.1f ms between tries %d and %d", (double)ns / 1e6, i - 1, i);
+        assert_took_between(ns + MS_NS, least_ms * MS_NS, (most_ms + LATE_MS + 1) * MS_NS);
     }
 }
 
@@ -247,7 +246,8 @@ static void without_news_it_polls_ever_more_slowly(void **state)
     print_message("%d tries in 4 s; spaced %.0f ms at first, %.0f ms at last\n", last + 1,
                   (double)(tries[1] - tries[0]) / 1e6,
                   (double)(tries[last] - tries[last - 1]) / 1e6);
-    assert_true(tries[last] - tries[last - 1] > 3 * (tries[1] - tries[0]));
+    if (timing_is_tested())
+        assert_true(tries[last] - tries[last - 1] > 3 * (tries[1] - tries[0]));
 }
 
 /* News all the time, and what is free is never enough for the driver. */
@@ -266,7 +266,8 @@ static void a_stream_of_news_does_not_make_a_stream_of_tries(void **state)
     assert_took(shared->start_ns, shared->end_ns, 300, LATE_MS);
     for (int i = 1; i < shared->try_count; i++)
         assert_true(shared->tries_ns[i] - shared->tries_ns[i - 1] >= MS_NS * 9 / 10);
-    assert_true(shared->try_count > 20);
+    if (timing_is_tested())
+        assert_true(shared->try_count > 20);
 }
 
 static void ends_at_its_deadline(void **state)
@@ -444,7 +445,8 @@ static void hardly_a_signal_is_missed(void **state)
     print_message("%d of 60 signals missed, %d where there is only one thread\n", missed,
                   missed_alone);
     assert_int_equal(missed_alone, 0);
-    assert_true(missed <= 5);
+    if (timing_is_tested())
+        assert_true(missed <= 5);
 }
 
 static void other_signals_do_not_end_a_wait(void **state)
@@ -455,7 +457,8 @@ static void other_signals_do_not_end_a_wait(void **state)
     await_end(start_waiter(&plan, handle_both_and_alarms));
     assert_int_equal(shared->end, VG_QUEUE_WAIT_TIMEOUT);
     assert_took(shared->start_ns, shared->end_ns, 500, LATE_MS);
-    assert_true(atomic_load(&shared->alarms) > 20);
+    if (timing_is_tested())
+        assert_true(atomic_load(&shared->alarms) > 20);
 }
 
 /* Enough seems to be free, yet each try fails, of fragmentation, say; and signals end each sleep.

@@ -15,6 +15,7 @@
 #include "os/process.h"
 #include "shared/shared_file.h"
 #include "shared/shared_quota.h"
+#include "timing.h"
 
 #define GPU "GPU-5f3c2a10-0000-1111-2222-333344445555"
 
@@ -389,8 +390,8 @@ static void killed_at_random(void **state)
         for (int i = 0; i < 3; i++)
             kill_child(children[i]);
         struct vg_shared_quota ledger = joined(1);
-        assert_in_range(milliseconds_of(&ledger, 100, &charged), 0,
-                        2 * VG_SHARED_QUOTA_PATIENCE_MS);
+        assert_took_between(milliseconds_of(&ledger, 100, &charged), 0,
+                            2 * VG_SHARED_QUOTA_PATIENCE_MS);
         assert_true(charged);
         assert_int_equal(vg_shared_quota_charged(&ledger), 100);
         munmap(ledger.file, 128 + 64 * VG_SHARED_QUOTA_SLOTS);
@@ -413,7 +414,8 @@ static void stopped_at_random(void **state)
         for (int i = 0; i < 3; i++)
             kill(children[i].pid, SIGSTOP);
         /* The others may have stopped with some; the rest of their 100 is ours. */
-        assert_in_range(milliseconds_of(&ledger, 1, &charged), 0, 2 * VG_SHARED_QUOTA_PATIENCE_MS);
+        assert_took_between(milliseconds_of(&ledger, 1, &charged), 0,
+                            2 * VG_SHARED_QUOTA_PATIENCE_MS);
         const uint64_t sum = vg_shared_quota_charged(&ledger);
         assert_in_range(sum, 0, 100);
         assert_true(charged || sum == 100);
@@ -443,7 +445,8 @@ static void lock_of_the_dead_is_taken_over(void **state)
     await_child(child);
     kill_child(child);
     assert_int_not_equal(*lock_word(&ledger), 0);
-    assert_in_range(milliseconds_of(&ledger, 100, &charged), 0, VG_SHARED_QUOTA_PATIENCE_MS / 2);
+    assert_took_between(milliseconds_of(&ledger, 100, &charged), 0,
+                        VG_SHARED_QUOTA_PATIENCE_MS / 2);
     assert_true(charged);
     assert_int_equal(*lock_word(&ledger), 0);
 }
@@ -455,10 +458,10 @@ static void lock_of_the_stopped_is_taken_over_in_the_end(void **state)
     bool charged;
     const struct child child = start_child(hold_the_lock, NULL);
     await_child(child);
-    assert_in_range(milliseconds_of(&ledger, 50, &charged), VG_SHARED_QUOTA_PATIENCE_MS / 2,
-                    2 * VG_SHARED_QUOTA_PATIENCE_MS);
+    assert_took_between(milliseconds_of(&ledger, 50, &charged), VG_SHARED_QUOTA_PATIENCE_MS / 2,
+                        2 * VG_SHARED_QUOTA_PATIENCE_MS);
     assert_true(charged);
-    assert_in_range(milliseconds_of(&ledger, 50, &charged), 0, VG_SHARED_QUOTA_PATIENCE_MS / 2);
+    assert_took_between(milliseconds_of(&ledger, 50, &charged), 0, VG_SHARED_QUOTA_PATIENCE_MS / 2);
     assert_true(charged);
     kill_child(child);
 }

@@ -77,8 +77,9 @@ $(RT_TEST_OUT)/probe/dl_probe.so: $(RT_TEST)/dl_probe.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fPIC -shared $< -o $@
 
-.PHONY: check-runtime
-check-runtime: simgpu-runtime simgpu-driver $(RT_PROBES) \
+.PHONY: build-runtime check-runtime
+build-runtime: simgpu-runtime simgpu-driver $(RT_PROBES) \
                $(foreach build,$(RT_BUILDS),$(RT_PROGRAMS:%=$(RT_TEST_OUT)/$(build)/%))
+check-runtime: build-runtime
 	BUILD=$(BUILD) CC="$(CC)" test/simgpu/runtime/run
 check: check-runtime
