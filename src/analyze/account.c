@@ -1,6 +1,7 @@
 #include "analyze/account.h"
 
 #include "base/amount.h"
+#include "record/kind.h"
 
 static uint64_t normalize_unknown(uint64_t bytes)
 {
@@ -88,6 +89,24 @@ static int32_t find_self(const struct vg_oom_report *s, const struct vg_report_a
     return best;
 }
 
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The driver does not tell where managed memory is, but it is in what the process holds beyond its
+ * other memory or, where that is unknown, in what nobody else holds. */
+static void bound_managed(const struct vg_oom_report *s, struct vg_report_account *a)
+{
+    a->managed_bytes = zero_if_unknown(s->kind_bytes[VG_KIND_MANAGED]);
+    a->managed_most_bytes = a->managed_bytes;
+    if (vg_amount_known(a->context_bytes))
+        a->managed_most_bytes = lesser(a->managed_bytes, a->context_bytes);
+    else if (a->total_bytes != VG_BYTES_UNKNOWN)
+        a->managed_most_bytes =
+            lesser(a->managed_bytes, a->rest_bytes > 0 ? (uint64_t)a->rest_bytes : 0);
+}
+
 static enum vg_account_rest classify_rest(const struct vg_oom_report *s,
                                           const struct vg_report_account *a)
 {
@@ -124,6 +143,7 @@ void vg_report_account_compute(const struct vg_oom_report *s, struct vg_report_a
         account_rest(&a);
     }
     a.rest = classify_rest(s, &a);
+    bound_managed(s, &a);
     *out = a;
 }
 

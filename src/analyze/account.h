@@ -27,12 +27,15 @@ enum vg_account_rest {
 struct vg_report_account {
     uint64_t total_bytes; /* VG_BYTES_UNKNOWN: nothing adds up to anything, rest_bytes is 0 */
     uint64_t free_bytes;
-    uint64_t tracked_bytes;  /* this process, allocations that vramguard saw */
-    uint64_t kept_bytes;     /* this process, what its pools and graphs hold beyond tracked_bytes */
-    uint64_t context_bytes;  /* this process, everything else: contexts, libraries, rounding */
-    uint64_t others_bytes;   /* all other processes: listed + unlisted; may be unknown */
-    uint32_t listed_end;     /* entries of report.processes before this one are listed */
-    uint32_t unlisted_count; /* further processes */
+    uint64_t tracked_bytes; /* this process, allocations that vramguard saw */
+    uint64_t kept_bytes;    /* this process, what its pools and graphs hold beyond tracked_bytes */
+    uint64_t context_bytes; /* this process, everything else: contexts, libraries, rounding, and
+                               what of its managed memory is on the device at the moment */
+    uint64_t managed_bytes; /* all of that, wherever it is: no part of the sum */
+    uint64_t managed_most_bytes; /* how much of it can be on the device */
+    uint64_t others_bytes;       /* all other processes: listed + unlisted; may be unknown */
+    uint32_t listed_end;         /* entries of report.processes before this one are listed */
+    uint32_t unlisted_count;     /* further processes */
     int32_t self_process;    /* the entry that must be this process itself and is neither listed nor
                                 among the others, -1 for none */
     uint64_t listed_bytes;   /* sum of the known amounts of the listed */

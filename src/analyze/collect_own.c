@@ -138,6 +138,12 @@ static bool is_spilled(uint16_t kind)
     return kind == VG_KIND_SPILLED || kind == VG_KIND_SPILLED_VIRTUAL;
 }
 
+/* What need not be on the device is no reason why something else did not fit there. */
+static bool moves(const struct vg_allocation *allocation)
+{
+    return (vg_kind_traits(allocation->kind) & VG_TRAIT_MOVES) != 0;
+}
+
 static struct site_sum *site_of(const struct sums *sums, const struct vg_allocation *allocation)
 {
     return &sums->sites[allocation->stack_id < sums->site_cap ? allocation->stack_id : 0];
@@ -159,6 +165,8 @@ static void add_allocation(const struct vg_allocation *allocation, void *argumen
         sums->out->kind_bytes[allocation->kind] += allocation->bytes;
         sums->out->kind_count[allocation->kind]++;
     }
+    if (moves(allocation))
+        return;
     sums->out->live_bytes += allocation->bytes;
     sums->out->live_count++;
     sums->out->size_class_count[63 - __builtin_clzll(allocation->bytes)]++;
@@ -176,7 +184,7 @@ static void add_allocation(const struct vg_allocation *allocation, void *argumen
 static void add_time(const struct vg_allocation *allocation, void *argument)
 {
     struct sums *const sums = argument;
-    if (allocation->device != sums->device || allocation->bytes == 0)
+    if (allocation->device != sums->device || allocation->bytes == 0 || moves(allocation))
         return;
     struct site_sum *const site = site_of(sums, allocation);
     const uint64_t made_ns = allocation->monotonic_ns;

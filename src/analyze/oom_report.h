@@ -124,7 +124,8 @@ struct vg_oom_report {
     uint64_t limit_bytes;    /* what VRAMGUARD_LIMIT allows of it; 0: no limit */
     uint64_t limit_left_bytes;
 
-    /* This process's tracked device memory on this device. */
+    /* This process's tracked device memory on this device; managed memory is in kind_bytes only.
+     */
     uint64_t live_bytes, live_count, peak_bytes;
     uint64_t alloc_count, free_count, failed_count;
     uint64_t untracked_bytes; /* allocations counted in live_bytes without a record (memory was
@@ -136,7 +137,7 @@ struct vg_oom_report {
     uint64_t other_site_bytes, other_site_allocations;
     struct vg_oom_site sites[VG_OOM_SITES];
 
-    /* live_bytes and live_count by enum vg_kind. */
+    /* live_bytes and live_count by enum vg_kind, and managed memory. */
     uint64_t kind_bytes[VG_OOM_KINDS], kind_count[VG_OOM_KINDS];
     uint64_t pinned_bytes, pinned_count; /* host memory, not in live_bytes */
     /* What was asked of a device and is in host memory, in neither of the above. */

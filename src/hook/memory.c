@@ -2,6 +2,7 @@
  * arguments, says what a success is recorded as, and leaves everything else to the guard. */
 #include "guard/guard.h"
 #include "guard/spilled_free.h"
+#include "heap/managed.h"
 #include "hook/wrappers.h"
 
 CUresult cuMemAlloc(CUdeviceptr_v1 *address, unsigned int bytes)
@@ -110,8 +111,10 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flag
         call.result = vg_guard_admits(&call) ? vg_next.cuMemAllocManaged(address, bytes, flags)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
     while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
+    if (call.result == CUDA_SUCCESS) {
+        vg_managed_note();
         vg_guard_record(&call, VG_KIND_MANAGED, *address, bytes);
+    }
     return vg_guard_end(&call);
 }
 

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "base/text.h"
 #include "driver/driver.h"
+#include "heap/managed.h"
 #include "machine/gpu_processes.h"
 #include "oom/policy.h"
 #include "oom/python_trim.h"
@@ -70,6 +71,15 @@ static const struct vg_file_device *device_of(const struct vg_rescue *rescue)
     return &rescue->failure->tables.recorder->header->devices[rescue->failure->device];
 }
 
+/* What this process holds of the device for certain: managed memory makes room. */
+static uint64_t own_device_bytes(const struct vg_rescue *rescue)
+{
+    const struct vg_failure *const failure = rescue->failure;
+    const uint64_t live_bytes = device_of(rescue)->live_bytes;
+    const uint64_t managed_bytes = vg_managed_live_bytes(failure->tables.track, failure->device);
+    return live_bytes > managed_bytes ? live_bytes - managed_bytes : 0;
+}
+
 static const struct vg_registration *registration_of(const struct vg_rescue *rescue)
 {
     return &rescue->failure->tables.registrations[rescue->failure->device];
@@ -81,7 +91,7 @@ static struct vg_outcome reason_of_own(const struct vg_rescue *rescue)
 {
     const struct vg_failure *const failure = rescue->failure;
     const uint64_t wanted = vg_oom_wanted_bytes(failure);
-    const uint64_t own_bytes = failure->device < 0 ? 0 : device_of(rescue)->live_bytes;
+    const uint64_t own_bytes = failure->device < 0 ? 0 : own_device_bytes(rescue);
     if (failure->why_no_wait)
         return (struct vg_outcome){ .code = (uint16_t)failure->why_no_wait };
     if (failure->device < 0)
@@ -104,7 +114,7 @@ static uint64_t held_by_others(const struct vg_rescue *rescue,
                                const struct vg_gpu_processes *others)
 {
     const struct vg_failure *const failure = rescue->failure;
-    const uint64_t own_bytes = device_of(rescue)->live_bytes;
+    const uint64_t own_bytes = own_device_bytes(rescue);
     uint64_t bytes = others->others_bytes;
     if (others->known && others->self_seen)
         return bytes;

@@ -15,6 +15,7 @@ enum vg_kind_trait {
     VG_TRAIT_OF_CONTEXT = 2,
     VG_TRAIT_ESTIMATED = 4,
     VG_TRAIT_HANDLE = 8,
+    VG_TRAIT_MOVES = 16,
 };
 
 /* Traits of a kind, 0 for a number that is none. */

@@ -198,7 +198,10 @@ void vg_render_device(struct vg_text *out, const struct vg_oom_report *s, size_t
         add_known(out, &c, "this process, kept in pools", a.kept_bytes, "");
     /* Without NVML it is part of the rest, whose label says so. */
     if (vg_amount_known(a.context_bytes))
-        add_known(out, &c, "this process, context etc.", a.context_bytes, "");
+        add_known(out, &c,
+                  a.managed_most_bytes > 0 ? "context, managed memory"
+                                           : "this process, context etc.",
+                  a.context_bytes, "");
     add_processes(out, s, &a, &c);
     add_rest(out, &a, &c);
     add_known(out, &c, "free", a.free_bytes, "");
@@ -206,6 +209,9 @@ void vg_render_device(struct vg_text *out, const struct vg_oom_report *s, size_t
         vg_amount_known(s->limit_left_bytes))
         vg_text_addf(out, "    (VRAMGUARD_LIMIT allows %s of it, of which %s are left)\n",
                      VG_AMOUNT(s->limit_bytes), VG_AMOUNT(s->limit_left_bytes));
+    if (a.managed_bytes > 0)
+        vg_text_addf(out, "    (of %s of managed memory, at most %s are on this GPU)\n",
+                     VG_AMOUNT(a.managed_bytes), VG_AMOUNT(a.managed_most_bytes));
     if (a.rest == VG_REST_NO_NVML)
         vg_text_addf(out, "    (other processes are unknown: NVML %s)\n",
                      s->nvml_available ? "does not tell" : "is not available");

@@ -27,6 +27,9 @@ static void check_sums(const struct vg_report_account *a)
         assert_int_equal(a->rest_bytes, 0);
     else
         assert_true(parts + a->rest_bytes == (int64_t)a->total_bytes);
+    assert_true(a->managed_most_bytes <= a->managed_bytes);
+    if (a->total_bytes != VG_BYTES_UNKNOWN && a->rest_bytes >= 0)
+        assert_true(a->managed_most_bytes <= a->total_bytes);
     const uint64_t each[] = { a->tracked_bytes, a->context_bytes, a->free_bytes, a->others_bytes };
     for (size_t i = 0; i < 4; i++)
         assert_true(vg_amount_known(each[i]) || each[i] == VG_BYTES_UNKNOWN);
@@ -133,11 +136,11 @@ static void any_numbers_add_up(void **state)
     for (int round = 0; round < 20000; round++) {
         struct vg_report_account a;
         deal_out(random_bytes(80 * VG_GIB) + 1);
-        uint64_t *const amounts[] = { &s.device.total_bytes,  &s.device.free_bytes,
-                                      &s.live_bytes,          &s.self_bytes,
-                                      &s.others_bytes,        &s.pool_reserved_bytes,
-                                      &s.graph_reserved_bytes };
-        for (size_t i = 0; i < 7; i++)
+        uint64_t *const amounts[] = { &s.device.total_bytes,   &s.device.free_bytes,
+                                      &s.live_bytes,           &s.self_bytes,
+                                      &s.others_bytes,         &s.pool_reserved_bytes,
+                                      &s.graph_reserved_bytes, &s.kind_bytes[VG_KIND_MANAGED] };
+        for (size_t i = 0; i < 8; i++)
             if (rand() % 3 == 0)
                 *amounts[i] = rand() % 2 ? VG_BYTES_UNKNOWN : random_bytes(90 * VG_GIB);
         for (uint32_t i = 0; i < s.process_count; i++) {
@@ -150,6 +153,35 @@ static void any_numbers_add_up(void **state)
         check_sums(&a);
         if (round % 10 == 0)
             render(80);
+    }
+}
+
+/* Managed memory is no part of the sum; how much of it can be on the device is bounded by what the
+ * process holds beyond its other memory. */
+static void managed_memory_is_bounded(void **state)
+{
+    (void)state;
+    struct vg_report_account a;
+    sample_alone(&s);
+    const uint64_t rest = s.device.total_bytes - s.device.free_bytes - s.live_bytes;
+    const uint64_t beyond = s.self_bytes - s.live_bytes;
+    const struct {
+        uint64_t managed, self, most;
+    } cases[] = {
+        { 0, s.self_bytes, 0 },
+        { 40 * VG_GIB, s.self_bytes, beyond },    /* far larger than the device */
+        { beyond / 4, s.self_bytes, beyond / 4 }, /* all of it may be there */
+        { 40 * VG_GIB, s.live_bytes, 0 },         /* there is nothing beyond */
+        { 40 * VG_GIB, VG_BYTES_UNKNOWN, rest },  /* nobody else holds that much more */
+        { VG_BYTES_UNKNOWN, s.self_bytes, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        s.kind_bytes[VG_KIND_MANAGED] = cases[i].managed;
+        s.self_bytes = cases[i].self;
+        vg_report_account_compute(&s, &a);
+        check_sums(&a);
+        assert_true(a.rest_bytes >= 0 && a.tracked_bytes == s.live_bytes);
+        assert_int_equal(a.managed_most_bytes, cases[i].most);
     }
 }
 
@@ -213,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dealt_bytes_add_up),
         cmocka_unit_test(any_numbers_add_up),
+        cmocka_unit_test(managed_memory_is_bounded),
         cmocka_unit_test(lines_of_live_allocations_add_up),
         cmocka_unit_test(pools_and_kinds_are_shown),
         cmocka_unit_test(equal_places_are_one),
