@@ -210,7 +210,7 @@ void vg_render_device(struct vg_text *out, const struct vg_oom_report *s, size_t
         vg_text_addf(out, "    (VRAMGUARD_LIMIT allows %s of it, of which %s are left)\n",
                      VG_AMOUNT(s->limit_bytes), VG_AMOUNT(s->limit_left_bytes));
     if (a.managed_bytes > 0)
-        vg_text_addf(out, "    (of %s of managed memory, at most %s are on this GPU)\n",
+        vg_text_addf(out, "    (managed memory: %s, at most %s of it here)\n",
                      VG_AMOUNT(a.managed_bytes), VG_AMOUNT(a.managed_most_bytes));
     if (a.rest == VG_REST_NO_NVML)
         vg_text_addf(out, "    (other processes are unknown: NVML %s)\n",

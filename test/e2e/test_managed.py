@@ -37,7 +37,7 @@ def test_a_neighbour_is_waited_for(gigabyte):
     assert f"pid {neighbour.pid}" in report.split("  why")[1].split("\n  do")[0]
     parts, negative = shares(report)
     assert not negative and 97 <= sum(parts) <= 103
-    assert "of 2.93 GiB of managed memory, at most " in report
+    assert "(managed memory: 2.93 GiB, at most " in report
 
 
 def test_own_memory_is_what_is_not_managed(gigabyte):
