@@ -2,7 +2,7 @@
 # it is no part of `make check`: scripts/test --torch runs it.
 
 .PHONY: build-torch check-torch
-build-torch: all simgpu-driver $(BUILD)/test/torch/census_probe.so
+build-torch: all simgpu-driver $(BUILD)/test/torch/census_probe.so $(BUILD)/test/torch/measure
 check-torch: build-torch
 	@BUILD=$(BUILD) test/torch/run
 
@@ -10,3 +10,9 @@ check-torch: build-torch
 $(BUILD)/test/torch/census_probe.so: test/torch/census_probe.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-Bsymbolic -Wl,-z,defs -Wl,--gc-sections $(filter %.c %.a,$^) -o $@
+
+
+# What the tool would compute of PyTorch's memory, from a run file.
+$(BUILD)/test/torch/measure: test/torch/measure.c $(BUILD)/libvramguard_core.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(filter %.c %.a,$^) -ldw -lelf -o $@

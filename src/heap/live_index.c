@@ -1,101 +1,26 @@
 #include "heap/live_index.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "base/clock.h"
-
-#define VG_HASH_ARENA (&shard->arena)
 #include "base/hashing.h"
-
-/* uthash's buckets are used through the macros that its own HASH_ADD and HASH_DELETE are made of,
- * for two reasons. The list of all elements in insertion order that those keep would touch two more
- * cold cache lines at every free among many allocations. And they let chains grow to ten before
- * they double the table; a lookup would then visit several cold lines. */
-#undef HASH_BKT_CAPACITY_THRESH
-#define HASH_BKT_CAPACITY_THRESH 0x7fffffffU /* index_add doubles the table instead */
-
-struct vg_live_node {
-    UT_hash_handle hh;
-    uint64_t address; /* the key; while the node is free: index of the next free node */
-    /* What a free needs of the slot, so that it does not wait for the slot's cold cache line. */
-    uint64_t bytes_and_device; /* bytes in the low 48 bits, device above */
-};
-
-enum { DEVICE_SHIFT = 48 };
-
-static uint64_t node_bytes(const struct vg_live_node *node)
-{
-    return node->bytes_and_device & ((UINT64_C(1) << DEVICE_SHIFT) - 1);
-}
-
-static uint16_t node_device(const struct vg_live_node *node)
-{
-    return (uint16_t)(node->bytes_and_device >> DEVICE_SHIFT);
-}
-
-/* Adds `node` under its address. Returns false when there is no memory. */
-static bool index_add(struct vg_live_shard *shard, struct vg_live_node *node, unsigned hash)
-{
-    UT_hash_table *const table = shard->live->hh.tbl;
-    unsigned bucket;
-    int out_of_memory = 0;
-    node->hh.tbl = table;
-    node->hh.key = &node->address;
-    node->hh.keylen = sizeof node->address;
-    node->hh.hashv = hash;
-    if (table->num_items * 2 >= table->num_buckets)
-        HASH_EXPAND_BUCKETS(hh, table, out_of_memory);
-    if (out_of_memory && table->num_items / 8 >= table->num_buckets)
-        return false;
-    HASH_TO_BKT(hash, table->num_buckets, bucket);
-    HASH_ADD_TO_BKT(table->buckets[bucket], hh, &node->hh, out_of_memory);
-    table->num_items++;
-    return true;
-}
-
-static struct vg_live_node *index_find(const struct vg_live_shard *shard, uint64_t address,
-                                       unsigned hash)
-{
-    struct vg_live_node *node = NULL;
-    HASH_FIND_BYHASHVALUE(hh, shard->live, &address, sizeof address, hash, node);
-    return node;
-}
-
-static void index_remove(struct vg_live_shard *shard, struct vg_live_node *node)
-{
-    UT_hash_table *const table = shard->live->hh.tbl;
-    unsigned bucket;
-    HASH_TO_BKT(node->hh.hashv, table->num_buckets, bucket);
-    HASH_DEL_IN_BKT(table->buckets[bucket], &node->hh);
-    table->num_items--;
-}
-
-#define NO_NODE UINT64_MAX
 
 enum { SLOTS_AT_ONCE = 64 };
 
+_Static_assert(sizeof(struct vg_live_slot) == VG_ADDRESS_SLOT_BYTES &&
+                   offsetof(struct vg_live_slot, address) == 0,
+               "slots are as the index wants them");
+
+static const uint64_t most_bytes = UINT64_C(1) << 48; /* no GPU has 256 TiB */
+
 int vg_live_index_init(struct vg_live_index *track, struct vg_recorder *recorder)
 {
-    const uint64_t node_cap = recorder->live.reserved_bytes / sizeof(struct vg_live_slot);
     track->recorder = recorder;
-    track->no_file.lock.rank = VG_LOCK_AREA;
-    const int error = vg_area_init(&track->node_area, VG_AREA_NONE, &track->no_file,
-                                   node_cap * sizeof(struct vg_live_node));
-    if (error)
-        return error;
-    track->nodes = (void *)track->node_area.base;
     for (int i = 0; i < VG_LIVE_INDEX_SHARDS; i++) {
         struct vg_live_shard *const shard = &track->shards[i];
         shard->lock.rank = VG_LOCK_LIVE_SHARD;
-        shard->free_list = NO_NODE;
-        /* An element that only holds the table; it is in no bucket. */
-        int out_of_memory = 0;
-        shard->live = vg_arena_alloc(&shard->arena, sizeof *shard->live);
-        if (!shard->live)
-            return -ENOMEM;
-        HASH_MAKE_TABLE(hh, shard->live, out_of_memory);
-        if (out_of_memory)
+        if (vg_address_index_init(&shard->index, &shard->arena) != 0)
             return -ENOMEM;
     }
     return 0;
@@ -103,7 +28,7 @@ int vg_live_index_init(struct vg_live_index *track, struct vg_recorder *recorder
 
 static struct vg_live_shard *shard_of(struct vg_live_index *track, uint64_t hash)
 {
-    return &track->shards[hash >> 60]; /* uthash takes its buckets from the low bits */
+    return &track->shards[hash >> 60]; /* the index takes the low bits */
 }
 
 static struct vg_file_device *device_of(struct vg_live_index *track, uint16_t device)
@@ -122,6 +47,12 @@ static void raise_peak(struct vg_file_device *device, uint64_t live_bytes)
         ;
     atomic_store_explicit(&device->peak_realtime_ns, vg_clock_ns(CLOCK_REALTIME_COARSE),
                           memory_order_relaxed);
+    atomic_fetch_add_explicit(&device->peak_epoch, 1, memory_order_release);
+}
+
+static uint64_t epoch_of(struct vg_live_index *track, uint16_t device)
+{
+    return atomic_load_explicit(&device_of(track, device)->peak_epoch, memory_order_acquire);
 }
 
 /* Counts `change` bytes more (or fewer) live on the device. The shard's lock is held. */
@@ -142,10 +73,10 @@ static void count_locked(struct vg_live_index *track, struct vg_live_shard *shar
 }
 
 /* The record has ended without being taken. The shard's lock is held. */
-static void note_dropped(struct vg_live_index *track, const struct vg_live_node *node)
+static void note_dropped(struct vg_live_index *track, const struct vg_live_slot *slot)
 {
-    atomic_fetch_add_explicit(&track->dropped_bytes[node_device(node) % VG_FILE_DEVICES],
-                              node_bytes(node), memory_order_relaxed);
+    atomic_fetch_add_explicit(&track->dropped_bytes[slot->device % VG_FILE_DEVICES], slot->bytes,
+                              memory_order_relaxed);
 }
 
 uint64_t vg_live_index_take_dropped(struct vg_live_index *track, uint16_t device)
@@ -156,35 +87,29 @@ uint64_t vg_live_index_take_dropped(struct vg_live_index *track, uint16_t device
     return atomic_exchange_explicit(dropped, 0, memory_order_relaxed);
 }
 
-/* A free node of the shard, taken in batches. */
-static struct vg_live_node *take_free_node(struct vg_live_index *track, struct vg_live_shard *shard)
+/* 1 + the number of a free slot of the shard, taken in batches; 0 when there is no memory. */
+static uint32_t take_slot(struct vg_live_index *track, struct vg_live_shard *shard)
 {
-    if (shard->free_list == NO_NODE) {
+    struct vg_live_slot *const slots = track->recorder->slots;
+    if (shard->free_list == 0) {
         uint64_t first;
-        if (vg_recorder_take_slots(track->recorder, SLOTS_AT_ONCE, &first) != 0 ||
-            vg_area_grow(&track->node_area,
-                         (first + SLOTS_AT_ONCE) * sizeof(struct vg_live_node)) != 0)
-            return NULL;
+        if (vg_recorder_take_slots(track->recorder, SLOTS_AT_ONCE, &first) != 0)
+            return 0;
         for (uint64_t i = 0; i < SLOTS_AT_ONCE; i++)
-            track->nodes[first + i].address = i + 1 < SLOTS_AT_ONCE ? first + i + 1 : NO_NODE;
-        shard->free_list = first;
+            slots[first + i].next_free = i + 1 < SLOTS_AT_ONCE ? first + i + 2 : 0;
+        shard->free_list = (uint32_t)first + 1;
     }
-    struct vg_live_node *const node = &track->nodes[shard->free_list];
-    shard->free_list = node->address;
-    return node;
+    const uint32_t taken = shard->free_list;
+    shard->free_list = (uint32_t)slots[taken - 1].next_free;
+    return taken;
 }
 
-static void give_free_node(struct vg_live_index *track, struct vg_live_shard *shard,
-                           struct vg_live_node *node)
+static void give_slot(struct vg_live_index *track, struct vg_live_shard *shard, uint32_t number)
 {
-    node->address = shard->free_list;
-    shard->free_list = (uint64_t)(node - track->nodes);
-}
-
-static struct vg_live_slot *slot_of(const struct vg_live_index *track,
-                                    const struct vg_live_node *node)
-{
-    return &track->recorder->slots[node - track->nodes];
+    struct vg_live_slot *const slot = &track->recorder->slots[number];
+    atomic_store_explicit(&slot->address, 0, memory_order_release);
+    slot->next_free = shard->free_list;
+    shard->free_list = number + 1;
 }
 
 static void read_slot(const struct vg_live_slot *slot, struct vg_allocation *out)
@@ -198,6 +123,7 @@ static void read_slot(const struct vg_live_slot *slot, struct vg_allocation *out
         .device = slot->device,
         .kind = slot->kind,
         .context = slot->context,
+        .mapped_address = slot->mapped_address,
     };
 }
 
@@ -210,43 +136,70 @@ static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *al
     slot->device = allocation->device;
     slot->kind = allocation->kind;
     slot->context = allocation->context;
+    slot->mapped_address = 0;
     atomic_store_explicit(&slot->address, allocation->address, memory_order_release);
 }
 
-static bool add_locked(struct vg_live_index *track, struct vg_live_shard *shard,
-                       const struct vg_allocation *allocation, unsigned hash)
+/* Counts a new allocation: its site first, then the total (site_counters.h). */
+static void count_slot(struct vg_live_index *track, struct vg_live_shard *shard,
+                       struct vg_live_slot *slot)
 {
-    struct vg_live_node *const node = take_free_node(track, shard);
-    if (!node)
+    const uint64_t epoch = epoch_of(track, slot->device);
+    slot->site = vg_site_find(&shard->sites, track->recorder, VG_SITE_ALLOCATION, slot->stack_id,
+                              slot->device, epoch);
+    if (slot->site)
+        vg_site_count(vg_site_at(track->recorder, slot->site), slot->bytes, epoch);
+    else
+        atomic_fetch_add_explicit(&track->recorder->header->site_overflow_count, 1,
+                                  memory_order_relaxed);
+    count_locked(track, shard, slot->device, (int64_t)slot->bytes);
+}
+
+static void uncount_slot(struct vg_live_index *track, struct vg_live_shard *shard,
+                         const struct vg_live_slot *slot)
+{
+    if (slot->site)
+        vg_site_uncount(vg_site_at(track->recorder, slot->site), slot->bytes,
+                        epoch_of(track, slot->device));
+    count_locked(track, shard, slot->device, -(int64_t)slot->bytes);
+}
+
+static bool add_locked(struct vg_live_index *track, struct vg_live_shard *shard,
+                       const struct vg_allocation *allocation, uint64_t hash)
+{
+    const uint32_t taken = take_slot(track, shard);
+    if (taken == 0)
         return false;
-    node->address = allocation->address;
-    node->bytes_and_device = allocation->bytes | (uint64_t)allocation->device << DEVICE_SHIFT;
-    if (!index_add(shard, node, hash)) {
-        give_free_node(track, shard, node);
+    if (vg_address_index_add(&shard->index, &shard->arena, hash, taken - 1) != 0) {
+        give_slot(track, shard, taken - 1);
         return false;
     }
-    write_slot(slot_of(track, node), allocation);
+    struct vg_live_slot *const slot = &track->recorder->slots[taken - 1];
+    write_slot(slot, allocation);
     shard->put_count++;
-    count_locked(track, shard, allocation->device, (int64_t)allocation->bytes);
+    count_slot(track, shard, slot);
     return true;
 }
 
-static void clear_locked(struct vg_live_index *track, struct vg_live_shard *shard,
-                         struct vg_live_node *node)
+/* Takes the record of `address` out of the index and the totals, and leaves its slot. Returns the
+ * slot's number, VG_ADDRESS_NONE when there is none. The shard's lock is held. */
+static uint32_t remove_locked(struct vg_live_index *track, struct vg_live_shard *shard,
+                              uint64_t hash, uint64_t address)
 {
-    atomic_store_explicit(&slot_of(track, node)->address, 0, memory_order_release);
-    give_free_node(track, shard, node);
-    shard->take_count++;
+    const struct vg_live_slot *const slots = track->recorder->slots;
+    const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, address);
+    if (entry == VG_ADDRESS_NONE)
+        return VG_ADDRESS_NONE;
+    const uint32_t number = vg_address_index_slot(&shard->index, entry);
+    vg_address_index_remove(&shard->index, entry);
+    uncount_slot(track, shard, &slots[number]);
+    return number;
 }
 
-/* The record ends without being taken. The shard's lock is held. */
-static __attribute__((noinline)) void
-drop_locked(struct vg_live_index *track, struct vg_live_shard *shard, struct vg_live_node *node)
+static void clear_locked(struct vg_live_index *track, struct vg_live_shard *shard, uint32_t number)
 {
-    count_locked(track, shard, node_device(node), -(int64_t)node_bytes(node));
-    note_dropped(track, node);
-    index_remove(shard, node);
-    clear_locked(track, shard, node);
+    give_slot(track, shard, number);
+    shard->take_count++;
 }
 
 int vg_live_index_put(struct vg_live_index *track, const struct vg_allocation *allocation)
@@ -254,11 +207,12 @@ int vg_live_index_put(struct vg_live_index *track, const struct vg_allocation *a
     const uint64_t hash = vg_hash_u64(allocation->address);
     struct vg_live_shard *const shard = shard_of(track, hash);
     vg_lock_take(&shard->lock);
-    struct vg_live_node *const stale = index_find(shard, allocation->address, (unsigned)hash);
-    if (__builtin_expect(stale != NULL, 0))
-        drop_locked(track, shard, stale);
-    const bool fits = allocation->bytes >> DEVICE_SHIFT == 0; /* no GPU has 256 TiB */
-    const bool added = fits && add_locked(track, shard, allocation, (unsigned)hash);
+    const uint32_t stale = remove_locked(track, shard, hash, allocation->address);
+    if (__builtin_expect(stale != VG_ADDRESS_NONE, 0)) {
+        note_dropped(track, &track->recorder->slots[stale]);
+        clear_locked(track, shard, stale);
+    }
+    const bool added = allocation->bytes < most_bytes && add_locked(track, shard, allocation, hash);
     vg_lock_release(&shard->lock);
     if (added)
         return 0;
@@ -273,36 +227,51 @@ bool vg_live_index_begin_free(struct vg_live_index *track, uint64_t address,
     const uint64_t hash = vg_hash_u64(address);
     struct vg_live_shard *const shard = shard_of(track, hash);
     vg_lock_take(&shard->lock);
-    struct vg_live_node *const node = index_find(shard, address, (unsigned)hash);
-    if (node) {
-        index_remove(shard, node);
+    const uint32_t number = remove_locked(track, shard, hash, address);
+    if (number != VG_ADDRESS_NONE) {
+        const struct vg_live_slot *const slot = &track->recorder->slots[number];
         *out = (struct vg_pending_free){
-            .node = node, .shard = shard, .bytes = node_bytes(node), .device = node_device(node)
+            .slot = number, .shard = shard, .bytes = slot->bytes, .device = slot->device
         };
-        count_locked(track, shard, out->device, -(int64_t)out->bytes);
     }
     vg_lock_release(&shard->lock);
-    if (!node)
-        return false;
-    __builtin_prefetch(slot_of(track, node), 1); /* wanted when the driver has answered */
-    return true;
+    return number != VG_ADDRESS_NONE;
 }
 
 void vg_live_index_commit_free(struct vg_live_index *track, const struct vg_pending_free *taken)
 {
     vg_lock_take(&taken->shard->lock);
-    clear_locked(track, taken->shard, taken->node);
+    clear_locked(track, taken->shard, taken->slot);
     vg_lock_release(&taken->shard->lock);
 }
 
 void vg_live_index_abort_free(struct vg_live_index *track, const struct vg_pending_free *taken)
 {
-    vg_lock_take(&taken->shard->lock);
-    if (index_add(taken->shard, taken->node, taken->node->hh.hashv))
-        count_locked(track, taken->shard, taken->device, (int64_t)taken->bytes);
-    else
-        note_dropped(track, taken->node); /* no memory: its end will not be seen */
-    vg_lock_release(&taken->shard->lock);
+    struct vg_live_shard *const shard = taken->shard;
+    struct vg_live_slot *const slot = &track->recorder->slots[taken->slot];
+    vg_lock_take(&shard->lock);
+    if (vg_address_index_add(&shard->index, &shard->arena, vg_hash_u64(slot->address),
+                             taken->slot) == 0) {
+        if (slot->site)
+            vg_site_undo_free(vg_site_at(track->recorder, slot->site), slot->bytes,
+                              epoch_of(track, slot->device));
+        count_locked(track, shard, slot->device, (int64_t)slot->bytes);
+    } else {
+        note_dropped(track, slot); /* no memory: its end will not be seen */
+    }
+    vg_lock_release(&shard->lock);
+}
+
+void vg_live_index_note_mapped(struct vg_live_index *track, uint64_t key, uint64_t mapped_address)
+{
+    const uint64_t hash = vg_hash_u64(key);
+    struct vg_live_shard *const shard = shard_of(track, hash);
+    struct vg_live_slot *const slots = track->recorder->slots;
+    vg_lock_take(&shard->lock);
+    const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, key);
+    if (entry != VG_ADDRESS_NONE)
+        slots[vg_address_index_slot(&shard->index, entry)].mapped_address = mapped_address;
+    vg_lock_release(&shard->lock);
 }
 
 /* The address may be gone or have been given out again, so all is looked at once more under the
@@ -312,9 +281,14 @@ static void drop_one(struct vg_live_index *track, uint64_t address, uint64_t con
     const uint64_t hash = vg_hash_u64(address);
     struct vg_live_shard *const shard = shard_of(track, hash);
     vg_lock_take(&shard->lock);
-    struct vg_live_node *const node = index_find(shard, address, (unsigned)hash);
-    if (node && slot_of(track, node)->context == context)
-        drop_locked(track, shard, node);
+    const struct vg_live_slot *const slots = track->recorder->slots;
+    const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, address);
+    if (entry != VG_ADDRESS_NONE &&
+        slots[vg_address_index_slot(&shard->index, entry)].context == context) {
+        const uint32_t number = remove_locked(track, shard, hash, address);
+        note_dropped(track, &slots[number]);
+        clear_locked(track, shard, number);
+    }
     vg_lock_release(&shard->lock);
 }
 

@@ -1,8 +1,8 @@
 /* The live allocations of this process: an index over the slots of the recorder's live area, by
  * device address. Knows nothing of CUDA calls.
  *
- * Sharded by address, so that threads seldom meet at a lock. Nodes and slots are parallel arrays:
- * node i indexes slot i. */
+ * Sharded by address, so that threads seldom meet at a lock. A free touches two cold cache lines:
+ * one of the index and the slot. */
 #ifndef VRAMGUARD_HEAP_LIVE_INDEX_H
 #define VRAMGUARD_HEAP_LIVE_INDEX_H
 
@@ -11,6 +11,8 @@
 
 #include "base/arena.h"
 #include "base/lock.h"
+#include "heap/address_index.h"
+#include "heap/site_counters.h"
 #include "record/recorder.h"
 
 enum {
@@ -20,24 +22,20 @@ enum {
     VG_LIVE_INDEX_PENDING_BYTES = 64 * 1024,
 };
 
-struct vg_live_node;
-
 struct vg_live_shard {
     struct vg_lock lock;
-    struct vg_live_node *live; /* uthash head; only holds the table */
-    uint64_t free_list;        /* index of a free node, NO_NODE for none */
+    uint32_t free_list; /* 1 + number of a free slot, which names the next; 0 none */
+    struct vg_address_index index;
     struct vg_arena arena;
     uint64_t put_count, take_count;
     /* Changes of a device's live bytes that are not in its totals yet: totals are shared by all
      * threads, so small allocations are added in sums. Less than VG_LIVE_INDEX_PENDING_BYTES. */
     int64_t pending_bytes[VG_FILE_DEVICES];
+    struct vg_site_table sites;
 } __attribute__((aligned(64)));
 
 struct vg_live_index {
     struct vg_recorder *recorder;
-    struct vg_live_node *nodes; /* base of node_area, used as far as slots are */
-    struct vg_area node_area;
-    struct vg_area_file no_file; /* nodes hold pointers: they stay in private memory */
     struct vg_live_shard shards[VG_LIVE_INDEX_SHARDS];
     _Atomic uint64_t lost_count, lost_bytes; /* allocations there was no memory to record */
     /* Bytes of records that ended otherwise than by being taken, until somebody asks for them. */
@@ -51,9 +49,10 @@ struct vg_allocation {
     uint64_t monotonic_ns;
     uint32_t stack_id;
     uint32_t thread_id;
-    uint16_t device;  /* index into the recorder header's devices */
-    uint16_t kind;    /* enum vg_kind */
-    uint64_t context; /* 0: does not end with a context */
+    uint16_t device;         /* index into the recorder header's devices */
+    uint16_t kind;           /* enum vg_kind */
+    uint64_t context;        /* 0: does not end with a context */
+    uint64_t mapped_address; /* set by vg_live_index_note_mapped; 0 */
 };
 
 /* Sets up `track` (zeroed memory at a fixed address) over an opened recorder. Returns 0 or
@@ -67,9 +66,9 @@ int vg_live_index_put(struct vg_live_index *track, const struct vg_allocation *a
 
 /* An allocation between being taken out of the index and the driver's answer. */
 struct vg_pending_free {
-    struct vg_live_node *node;
     struct vg_live_shard *shard;
     uint64_t bytes;
+    uint32_t slot; /* its number */
     uint16_t device;
 };
 
@@ -91,6 +90,9 @@ uint64_t vg_live_index_take_dropped(struct vg_live_index *track, uint16_t device
 
 /* Forgets every allocation of `context`, which the driver has destroyed with all in it. */
 void vg_live_index_drop_context(struct vg_live_index *track, uint64_t context);
+
+/* The virtual memory recorded under `key` is mapped at `mapped_address` now. Any thread. */
+void vg_live_index_note_mapped(struct vg_live_index *track, uint64_t key, uint64_t mapped_address);
 
 /* Calls `visit` for every live allocation. Takes no lock: an allocation that comes or goes
  * meanwhile may or may not be seen, and one whose slot is reused meanwhile is seen as one or the

@@ -16,11 +16,17 @@
 
 struct vg_site_node;
 
+enum { VG_SITES_RECENT = 16 };
+
 /* The slots that one owner counts in, by their keys. Zeroed at first; guarded by the owner's lock,
  * as are the slots' counters. */
 struct vg_site_table {
     struct vg_site_node *by_key; /* uthash head */
     struct vg_arena arena;
+    struct {
+        uint64_t key;
+        uint64_t site;
+    } recent[VG_SITES_RECENT]; /* those found last, each in the place of its key */
 };
 
 /* The slot of this owner for stack `stack_id` on `device`, made when there is none: 1 + its number,
@@ -52,8 +58,7 @@ static inline void vg_site_count(struct vg_site_slot *slot, uint64_t bytes, uint
     vg_site_sync(slot, epoch);
     slot->allocations++;
     slot->live_bytes += bytes;
-    if (slot->live_bytes > slot->most_bytes)
-        slot->most_bytes = slot->live_bytes;
+    slot->allocated_bytes += bytes;
 }
 
 /* Counts a free likewise. */
@@ -62,6 +67,14 @@ static inline void vg_site_uncount(struct vg_site_slot *slot, uint64_t bytes, ui
     vg_site_sync(slot, epoch);
     slot->frees++;
     slot->live_bytes -= bytes;
+}
+
+/* Takes a counted free back: the driver has refused it. */
+static inline void vg_site_undo_free(struct vg_site_slot *slot, uint64_t bytes, uint64_t epoch)
+{
+    vg_site_sync(slot, epoch);
+    slot->frees--;
+    slot->live_bytes += bytes;
 }
 
 /* What the site held at its device's peak, whose epoch is `epoch`. Pure; for readers of any kind.

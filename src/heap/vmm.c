@@ -171,12 +171,14 @@ static void add_mapping(struct vg_vmm *virtual, struct vg_vmm_mapping *mapping)
         GIVE_ELEMENT(virtual->free_mappings, mapping);
 }
 
-void vg_vmm_map(struct vg_vmm *virtual, uint64_t address, uint64_t bytes, uint64_t handle)
+uint64_t vg_vmm_map(struct vg_vmm *virtual, uint64_t address, uint64_t bytes, uint64_t handle)
 {
     struct vg_vmm_mapping *mapping;
+    uint64_t key = 0;
     vg_lock_take(&virtual->lock);
     struct vg_vmm_handle *const entry = find_handle(virtual, handle);
     if (entry) {
+        key = entry->object->key;
         TAKE_ELEMENT(virtual->free_mappings, mapping);
         if (mapping) {
             mapping->address = address;
@@ -186,6 +188,7 @@ void vg_vmm_map(struct vg_vmm *virtual, uint64_t address, uint64_t bytes, uint64
         }
     }
     vg_lock_release(&virtual->lock);
+    return key;
 }
 
 /* Moves the mapping at `address` to `*chain`. Returns where the next one may begin. */

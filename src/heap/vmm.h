@@ -47,8 +47,9 @@ void vg_vmm_undo_release(struct vg_vmm *virtual, struct vg_vmm_allocation *objec
 /* `handle` was obtained from a mapped address: one more reference to what is mapped there. */
 void vg_vmm_retain(struct vg_vmm *virtual, uint64_t handle, uint64_t address);
 
-/* `handle`'s object is mapped at [address, address + bytes). */
-void vg_vmm_map(struct vg_vmm *virtual, uint64_t address, uint64_t bytes, uint64_t handle);
+/* `handle`'s object is mapped at [address, address + bytes). Returns the object's key, 0 when the
+ * handle is not known. */
+uint64_t vg_vmm_map(struct vg_vmm *virtual, uint64_t address, uint64_t bytes, uint64_t handle);
 
 /* Takes out the mappings that begin in [address, address + bytes), before the real unmapping.
  * Returns their chain, NULL for none. To be followed by one of the two below. */

@@ -94,9 +94,11 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, void 
 static void note_mapping(struct vg_process_state *state, CUdeviceptr address, size_t bytes,
                          CUmemGenericAllocationHandle handle)
 {
-    vg_vmm_map(&state->virtual, address, bytes, handle);
+    const uint64_t key = vg_vmm_map(&state->virtual, address, bytes, handle);
+    if (key)
+        vg_live_index_note_mapped(&state->track, key, address);
     if (vg_spilled_any())
-        vg_spilled_map(&state->spilled, address, bytes, vg_vmm_key(&state->virtual, handle));
+        vg_spilled_map(&state->spilled, address, bytes, key);
 }
 
 CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,

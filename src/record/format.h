@@ -140,11 +140,12 @@ struct vg_live_slot {
     uint64_t monotonic_ns;    /* CLOCK_MONOTONIC_COARSE when it was made */
     uint32_t stack_id;        /* of a STACK record; 0 none */
     uint32_t thread_id;
-    uint16_t device;  /* index into header.devices */
-    uint16_t kind;    /* enum vg_kind */
-    uint32_t site;    /* 1 + index of its slot in the area of sites, 0 none */
-    uint64_t context; /* the CUcontext of kinds with VG_TRAIT_OF_CONTEXT, else 0 */
-    uint64_t reserved2[2];
+    uint16_t device;         /* index into header.devices */
+    uint16_t kind;           /* enum vg_kind */
+    uint32_t site;           /* 1 + index of its slot in the area of sites, 0 none */
+    uint64_t context;        /* the CUcontext of kinds with VG_TRAIT_OF_CONTEXT, else 0 */
+    uint64_t mapped_address; /* of virtual memory: where it was mapped last; 0 nowhere yet */
+    uint64_t next_free;      /* of a slot that is not in use: the writer's own */
 };
 
 _Static_assert(sizeof(struct vg_live_slot) == 64, "one cache line");
@@ -181,7 +182,7 @@ enum vg_site_level { VG_SITE_NONE, VG_SITE_ALLOCATION, VG_SITE_BLOCK, VG_SITE_LE
 struct vg_site_slot {
     uint64_t allocations, frees;
     uint64_t live_bytes;
-    uint64_t most_bytes; /* the most that was live in this slot at a time */
+    uint64_t allocated_bytes; /* of all its allocations together */
     uint64_t peak_epoch, peak_bytes, peak_count;
     uint32_t stack_id; /* 0: without a stack */
     uint16_t device;

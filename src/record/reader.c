@@ -266,7 +266,7 @@ static bool is_possible_site(const union slot *slot)
 {
     const struct vg_site_slot *const s = &slot->site;
     return s->level < VG_SITE_LEVELS && s->device < VG_FILE_DEVICES && s->frees <= s->allocations &&
-           s->live_bytes < most_bytes && s->most_bytes < most_bytes && s->peak_bytes < most_bytes &&
+           s->live_bytes < most_bytes && s->peak_bytes < most_bytes &&
            s->peak_count <= s->allocations;
 }
 

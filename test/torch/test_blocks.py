@@ -1,8 +1,13 @@
 """The blocks of PyTorch's allocator: what vramguard records of them is what PyTorch says, to the byte and to
 the line, and PyTorch behaves as it does bare."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
+MEASURE = (ROOT / os.environ.get("BUILD", "build")).resolve() / "test" / "torch" / "measure"
 TWO = "8GiB,8GiB"
 STEPS = 500
 SETTINGS = {
@@ -29,9 +34,13 @@ def log(machine):
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_programs(machine, settings, seed):
-    """At random moments: totals, peak, every live block, and the sums of the sites."""
+    """At random moments: totals, peak, every live block, the sums of the sites, and how PyTorch's memory is
+    cut up. Pieces of an expandable segment that hold nothing PyTorch does not tell apart."""
     command = machine.program("random_tensors", seed, STEPS)
-    result = machine.run(command, True, **log(machine), **SETTINGS[settings])
+    extra = {**log(machine), **SETTINGS[settings], "MEASURE": str(MEASURE)}
+    if settings == "expandable":
+        extra["PIECES"] = "1"
+    result = machine.run(command, True, **extra)
     assert result.code == 0, result.stdout + result.stderr
     assert result.stdout.startswith("compared ")
 

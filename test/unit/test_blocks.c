@@ -70,7 +70,7 @@ static void take(uint16_t device, uint64_t address)
 /* ---- the model ---- */
 
 struct model_site {
-    uint64_t allocations, frees, live_bytes, most_bytes, peak_bytes, peak_count;
+    uint64_t allocations, frees, live_bytes, allocated_bytes, peak_bytes, peak_count;
 };
 
 static struct model {
@@ -91,8 +91,7 @@ static void model_put(struct model *model, int at, uint64_t bytes, uint32_t stac
     model->live[at].stack_id = stack_id;
     model->live[at].number = ++site->allocations;
     site->live_bytes += bytes;
-    if (site->live_bytes > site->most_bytes)
-        site->most_bytes = site->live_bytes;
+    site->allocated_bytes += bytes;
     model->allocated_bytes += bytes;
     if (model->allocated_bytes <= model->peak_bytes)
         return;
@@ -164,7 +163,7 @@ static void add_site(const struct vg_site_slot *slot, uint64_t epoch, void *argu
     sum->allocations += slot->allocations;
     sum->frees += slot->frees;
     sum->live_bytes += slot->live_bytes;
-    sum->most_bytes += slot->most_bytes;
+    sum->allocated_bytes += slot->allocated_bytes;
     sum->peak_bytes += bytes;
     sum->peak_count += count;
 }

@@ -4,7 +4,9 @@ steps, and words that turn things on (see WAYS and main). Prints how much was co
 line for each difference."""
 
 import collections
+import os
 import random
+import subprocess
 import sys
 import threading
 
@@ -136,12 +138,39 @@ class Comparison:
         if want != have:
             self.differ("lines", have[:3], want[:3], len(have), len(want))
 
+    def cut_up(self):
+        """What `measure` (measure.c) computes from segments and blocks: against PyTorch's snapshot."""
+        asked = 1 << 20
+        out = subprocess.run([os.environ["MEASURE"], os.environ["VRAMGUARD_LOG"], str(asked)],
+                             check=True, capture_output=True, text=True,
+                             env={"PATH": os.environ["PATH"]}).stdout
+        ours = {int(row.split()[0]): tuple(map(int, row.split()[1:])) for row in out.splitlines()}
+        theirs = {}
+        for segment in torch.cuda.memory_snapshot():
+            reserved, allocated, holes, empty = theirs.setdefault(segment["device"], (0, 0, [], 0))
+            states = [(b["state"], b["size"]) for b in segment["blocks"]]
+            used = [size for state, size in states if state == "active_allocated"]
+            holes.extend(size for state, size in states if state == "inactive" and used)
+            empty += 0 if used else segment["total_size"]
+            reserved += segment["total_size"]
+            theirs[segment["device"]] = (reserved, allocated + sum(used), holes, empty)
+        for device, (reserved, allocated, holes, empty) in theirs.items():
+            want = (reserved, allocated, reserved - allocated, max(holes, default=0), empty,
+                    sum(h for h in holes if h >= asked), 0)
+            have = ours.get(device, (0,) * 7)
+            if os.environ.get("PIECES"):  # pieces that hold nothing are no segments of their own there
+                want, have = want[:4] + want[5:], have[:4] + have[5:]
+            if want != have or reserved != torch.cuda.memory_reserved(device):
+                self.differ("device", device, "cut up", have, want)
+
     def compare(self):
         torch.cuda.synchronize()
         file = run_file.own()
         self.moments += 1
         self.totals(file)
         self.each_block(file)
+        if "MEASURE" in os.environ:
+            self.cut_up()
 
 
 def live_bytes():

@@ -78,7 +78,7 @@ Block = structure(
 )
 Site = structure(
     "Site",
-    *[(n, U64) for n in ("allocations", "frees", "live_bytes", "most_bytes")],
+    *[(n, U64) for n in ("allocations", "frees", "live_bytes", "allocated_bytes")],
     *[(n, U64) for n in ("peak_epoch", "peak_bytes", "peak_count")],
     ("stack_id", U32),
     ("device", U16),
