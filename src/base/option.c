@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/size.h"
@@ -46,8 +47,23 @@ const struct vg_option_row *vg_option_rows(size_t *out_count)
     return rows;
 }
 
-static int parse_choice(const struct vg_option_row *row, const char *text, uint64_t *out_index)
+/* Other words in which people say on and off, whatever the case. */
+static const char *plain_choice(const char *text)
 {
+    static const char *const off[] = { "0", "false", "no", "off" };
+    static const char *const on[] = { "1", "true", "yes", "on" };
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        if (strcasecmp(text, off[i]) == 0)
+            return "off";
+        if (strcasecmp(text, on[i]) == 0)
+            return "on";
+    }
+    return text;
+}
+
+static int parse_choice(const struct vg_option_row *row, const char *given, uint64_t *out_index)
+{
+    const char *const text = plain_choice(given);
     uint64_t index = 0;
     for (const char *word = row->allowed;; index++) {
         const size_t length = strcspn(word, "|");
@@ -74,10 +90,14 @@ static int parse_count(const struct vg_option_row *row, const char *text, uint64
     return 0;
 }
 
-static int parse_size(const struct vg_option_row *row, const char *text, uint64_t *out_bytes)
+static int parse_size(const struct vg_option_row *row, const char *text, uint64_t *out_bytes,
+                      char *why, size_t why_cap)
 {
     uint64_t bytes = 0;
-    if (*text && (vg_size_parse(text, &bytes) != 0 || bytes < row->minimum || bytes > row->maximum))
+    const int error = *text ? vg_size_parse(text, &bytes) : 0;
+    if (error == -EINVAL)
+        snprintf(why, why_cap, "%s", vg_size_complaint(text));
+    if (error || (*text && (bytes < row->minimum || bytes > row->maximum)))
         return -EINVAL;
     *out_bytes = bytes;
     return 0;
@@ -105,7 +125,7 @@ int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg
     switch (row->type) {
     case VG_OPTION_CHOICE: error = parse_choice(row, text, &number); break;
     case VG_OPTION_COUNT_TYPE: error = parse_count(row, text, &number); break;
-    case VG_OPTION_SIZE: error = parse_size(row, text, &number); break;
+    case VG_OPTION_SIZE: error = parse_size(row, text, &number, why, why_cap); break;
     case VG_OPTION_DURATION: error = parse_duration(row, text, &number); break;
     case VG_OPTION_CHECKED:
         error = checks[row->id] ? checks[row->id](text, why, why_cap) : 0;

@@ -63,24 +63,24 @@ const char *vg_size_format_gib(char *out, uint64_t bytes)
     return out;
 }
 
-/* Power of 1024 named at *p ("", "B", "K", "KB", "KiB", ...); advances *p; -1 if it names none. */
+/* Power of 1024 named at *p ("B", "K", "KB", "KiB", ...); advances *p; -1 if it names none. */
 static int parse_unit(const char **p)
 {
     static const char letters[] = "KMGTPE";
     while (**p == ' ')
         (*p)++;
+    if (**p == '\0')
+        return -1;
     int power = 0;
-    if (**p != '\0') {
-        const char *at = strchr(letters, toupper((unsigned char)**p));
-        if (at) {
-            power = (int)(at - letters) + 1;
-            (*p)++;
-            if ((**p == 'i' || **p == 'I') && toupper((unsigned char)(*p)[1]) == 'B')
-                (*p)++;
-        }
-        if (toupper((unsigned char)**p) == 'B')
+    const char *at = strchr(letters, toupper((unsigned char)**p));
+    if (at) {
+        power = (int)(at - letters) + 1;
+        (*p)++;
+        if ((**p == 'i' || **p == 'I') && toupper((unsigned char)(*p)[1]) == 'B')
             (*p)++;
     }
+    if (toupper((unsigned char)**p) == 'B')
+        (*p)++;
     return **p == '\0' ? power : -1;
 }
 
@@ -117,6 +117,10 @@ int vg_size_parse(const char *text, uint64_t *out_bytes)
     const int error = parse_number(&p, &value, &scale);
     if (error)
         return error;
+    if (value == 0 && *p == '\0') { /* nothing is nothing in any unit */
+        *out_bytes = 0;
+        return 0;
+    }
     const int power = parse_unit(&p);
     if (power < 0)
         return -EINVAL;
@@ -127,6 +131,16 @@ int vg_size_parse(const char *text, uint64_t *out_bytes)
         return -ERANGE;
     *out_bytes = (uint64_t)value;
     return 0;
+}
+
+const char *vg_size_complaint(const char *text)
+{
+    const size_t digits = strspn(text, "0123456789");
+    const size_t fraction = text[digits] == '.' ? 1 + strspn(text + digits + 1, "0123456789") : 0;
+    const size_t length = digits + fraction;
+    return digits > 0 && text[length + strspn(text + length, " ")] == '\0'
+               ? "a size needs a unit, for example 8GiB"
+               : "not a size, for example 8GiB";
 }
 
 int vg_percent_parse(const char *text, unsigned *out)

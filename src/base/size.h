@@ -23,10 +23,14 @@ const char *vg_size_format(char *out, uint64_t bytes);
  * be compared and added up by eye; amounts that would show as 0.00 keep their own unit. */
 const char *vg_size_format_gib(char *out, uint64_t bytes);
 
-/* Reads "11.17GiB", "512 MiB", "300MB" (MB = MiB, as CUDA tools mean it), "4096". Units: B, K, M,
- * G, T with optional "iB" or "B", any case. Returns 0 and stores bytes, or -EINVAL (not a size,
+/* Reads "11.17GiB", "512 MiB", "300MB" (MB = MiB, as CUDA tools mean it), "4096B". Units: B, K, M,
+ * G, T, P, E with optional "iB" or "B", any case. A unit is required but for 0: 8 is 8 GiB to one
+ * tool and 8 bytes to another. Returns 0 and stores bytes, or -EINVAL (not a size, no unit,
  * trailing characters) or -ERANGE (does not fit). `out` is untouched on error. */
 int vg_size_parse(const char *text, uint64_t *out_bytes);
+
+/* What is wrong with a text that vg_size_parse refuses, with an example. Static storage. */
+const char *vg_size_complaint(const char *text);
 
 /* Reads "25%", a whole number from 1 to 100. Returns 0, -EINVAL (no percentage) or -ERANGE (another
  * number); `out` is untouched on error. */

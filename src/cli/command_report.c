@@ -18,6 +18,7 @@
 #include "cli/runs.h"
 #include "cli/symbols.h"
 #include "cli/time_format.h"
+#include "cli/unseen_note.h"
 #include "view/mark_record.h"
 #include "view/render.h"
 #include "view/rescue_record.h"
@@ -396,6 +397,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
 static int find_run(const char *target, char *out, size_t cap)
 {
     static struct vg_runs runs;
+    struct vg_unseen_note note;
     char why[320];
     const bool is_number = target && target[0] && strspn(target, "0123456789") == strlen(target);
     if (target && (!is_number || access(target, F_OK) == 0)) {
@@ -410,8 +412,12 @@ static int find_run(const char *target, char *out, size_t cap)
     while (i < runs.count && target && strtoull(target, NULL, 10) != (uint64_t)runs.entries[i].pid)
         i++;
     const bool found = i < runs.count;
+    if (!target)
+        vg_unseen_note_warn(found ? runs.entries[i].start_realtime_ns : 0);
     if (found)
         snprintf(out, cap, "%s", runs.entries[i].path);
+    else if (target && vg_unseen_note_find((int32_t)strtoull(target, NULL, 10), &note))
+        vg_unseen_note_tell(&note);
     else if (target)
         fprintf(stderr, "vramguard report: no run of pid %s is recorded in %s\n", target,
                 runs.directory);

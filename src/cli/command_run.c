@@ -12,6 +12,10 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/gpu_select.h"
+#include "cli/install_paths.h"
+#include "cli/reach.h"
+#include "cli/unseen_note.h"
+#include "cli/watcher.h"
 #include "oom/policy.h"
 #include "view/wrap.h"
 
@@ -19,13 +23,7 @@
  * run, 127 there is no such command. */
 enum { EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
-enum {
-    KEY_SIMULATE = 256,
-    KEY_GPU,
-    KEY_OPTION /* + index of the row */,
-    PATH_CAP = 4096,
-    TEXT_CAP = 256
-};
+enum { KEY_SIMULATE = 256, KEY_GPU, KEY_OPTION /* + index of the row */, TEXT_CAP = 256 };
 
 struct run_arguments {
     const char *simulate; /* the devices, NULL for none */
@@ -64,8 +62,8 @@ static error_t check_devices(const struct argp_state *state, const char *devices
         const size_t length = strcspn(p, ",");
         snprintf(size, sizeof size, "%.*s", (int)length, p);
         if (length >= sizeof size || vg_size_parse(size, &bytes) != 0 || bytes == 0)
-            return vg_arguments_wrong(
-                state, "--simulate=\"%s\": not a list of sizes (24GiB, or 24GiB,24GiB)", devices);
+            return vg_arguments_wrong(state, "--simulate=\"%s\": \"%s\": %s", devices, size,
+                                      vg_size_complaint(size));
         if (p[length] == '\0')
             return 0;
         p += length + 1;
@@ -137,26 +135,6 @@ static void describe_policies(char *out, size_t cap)
 
 /* ---- environment ---- */
 
-/* Finds `name` in one of the places beside this program where a build or an installation has it.
- * Returns 0, or VG_EXIT_FAILED's like EXIT_OURS after one line on stderr. */
-static int find_beside(const char *const *places, const char *name, char *out, size_t cap)
-{
-    char directory[PATH_CAP];
-    const ssize_t length = readlink("/proc/self/exe", directory, sizeof directory - 1);
-    if (length > 0) {
-        directory[length] = '\0';
-        *strrchr(directory, '/') = '\0';
-        for (; *places; places++) {
-            if ((size_t)snprintf(out, cap, "%s%s%s", directory, *places, name) < cap &&
-                access(out, R_OK) == 0)
-                return 0;
-        }
-    }
-    fprintf(stderr, "vramguard run: cannot find %s beside this program (%s)\n", name,
-            length > 0 ? directory : "/proc is not mounted");
-    return EXIT_OURS;
-}
-
 /* Sets `variable` to "first:what it was". The loader knows no way to quote what it takes for
  * `separators` (ld.so(8)). */
 static int prepend_variable(const char *variable, const char *first, const char *separators)
@@ -178,20 +156,20 @@ static int prepend_variable(const char *variable, const char *first, const char 
 
 static int preload_library(void)
 {
-    static const char *const places[] = { "/", "/../lib/", "/../lib/vramguard/", NULL };
-    char library[PATH_CAP];
-    const int error = find_beside(places, "libvramguard.so", library, sizeof library);
-    return error ? error : prepend_variable("LD_PRELOAD", library, ": ");
+    char library[VG_PATH_CAP];
+    if (vg_install_library(library, sizeof library) == 0)
+        return prepend_variable("LD_PRELOAD", library, ": ");
+    vg_install_report_missing("vramguard run", "libvramguard.so");
+    return EXIT_OURS;
 }
 
 /* Leaves the simulated driver's folder in `driver`. */
 static int simulate_devices(const char *devices, char *driver, size_t cap)
 {
-    static const char *const places[] = { "/simgpu/", "/../lib/vramguard/simgpu/", NULL };
-    const int error = find_beside(places, "libcuda.so.1", driver, cap);
-    if (error)
-        return error;
-    *strrchr(driver, '/') = '\0';
+    if (vg_install_simgpu(driver, cap) != 0) {
+        vg_install_report_missing("vramguard run", "simgpu/libcuda.so.1");
+        return EXIT_OURS;
+    }
     if (setenv("SIMGPU_DEVICES", devices, 1) != 0)
         return EXIT_OURS;
     return prepend_variable("LD_LIBRARY_PATH", driver, ":;");
@@ -206,12 +184,51 @@ static int select_gpu(const char *driver_folder)
     return vg_gpu_select(driver_folder, need_bytes) == 0 ? 0 : EXIT_OURS;
 }
 
-static int exec_command(char **command)
+static bool is_switched_off(void)
+{
+    struct vg_option_value value;
+    char why[64];
+    size_t count;
+    const struct vg_option_row *const row = &vg_option_rows(&count)[VG_OPTION_ID_enabled];
+    const char *const text = getenv(row->environment);
+    return text && *text && vg_option_parse(row, text, &value, why, sizeof why) == 0 &&
+           value.number == VG_ENABLED_OFF;
+}
+
+/* Starts who says at the end that nothing was recorded, if that is so. Leaves the note's path in
+ * `note`, "" where none can be left. */
+static void watch_for_end(const struct run_arguments *arguments, const struct vg_reach *reach,
+                          char *note, size_t cap)
+{
+    if (is_switched_off() ||
+        vg_unseen_note_make(arguments->command, reach->why_not, note, cap) != 0)
+        note[0] = '\0';
+    else
+        vg_watcher_start(note);
+}
+
+static int exec_command(char **command, const char *note)
 {
     execvp(command[0], command);
     const int error = errno;
+    if (note[0])
+        unlink(note); /* it never ran */
     fprintf(stderr, "vramguard run: cannot run \"%s\": %s\n", command[0], strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+/* Last of all: becomes the command. What is asked of the machine before is asked without the
+ * library. */
+static int start_command(const struct run_arguments *arguments)
+{
+    char note[VG_PATH_CAP];
+    struct vg_reach reach;
+    vg_reach_inspect(arguments->command[0], &reach);
+    const int error = reach.must_not_preload ? 0 : preload_library();
+    if (error)
+        return error;
+    watch_for_end(arguments, &reach, note, sizeof note);
+    return exec_command(arguments->command, note);
 }
 
 static int run_run_command(int argc, char **argv)
@@ -236,14 +253,12 @@ static int run_run_command(int argc, char **argv)
     struct run_arguments arguments = { 0 };
     if (vg_arguments_parse(&argp, argc, argv, ARGP_IN_ORDER, &arguments) != 0)
         return VG_EXIT_USAGE;
-    char driver[PATH_CAP];
+    char driver[VG_PATH_CAP];
     int error =
         arguments.simulate ? simulate_devices(arguments.simulate, driver, sizeof driver) : 0;
     if (!error && arguments.place)
         error = select_gpu(arguments.simulate ? driver : NULL);
-    if (!error) /* last: what is asked before is asked without it */
-        error = preload_library();
-    return error ? error : exec_command(arguments.command);
+    return error ? error : start_command(&arguments);
 }
 
 const struct vg_command vg_command_run = {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "base/spelling.h"
 #include "base/version.h"
 #include "cli/command.h"
 #include "oom/policy.h"
@@ -15,6 +16,7 @@ static const struct vg_command *const commands[] = {
     &vg_command_list,
     &vg_command_report,
     &vg_command_options,
+    &vg_command_env,
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -42,34 +44,13 @@ static const struct vg_command *find_command(const char *name)
     return NULL;
 }
 
-/* Edit distance (Levenshtein) of two words, capped at 31 letters each. */
-static unsigned edit_distance(const char *a, const char *b)
-{
-    enum { CAP = 32 };
-    unsigned row[CAP];
-    const size_t length = strnlen(b, CAP - 1);
-    for (unsigned j = 0; j <= length; j++)
-        row[j] = j;
-    for (unsigned i = 1; i < CAP && a[i - 1]; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= length; j++) {
-            const unsigned replaced = diagonal + (a[i - 1] != b[j - 1]);
-            const unsigned shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = replaced < shorter ? replaced : shorter;
-        }
-    }
-    return row[length];
-}
-
 static int unknown_command(const char *name)
 {
     const struct vg_command *best = NULL;
     unsigned best_distance = 3; /* anything further away is another word */
     for (int i = 0; i < COMMAND_COUNT; i++) {
         const bool begins = name[0] && strncmp(commands[i]->name, name, strlen(name)) == 0;
-        const unsigned d = begins ? 0 : edit_distance(name, commands[i]->name);
+        const unsigned d = begins ? 0 : vg_spelling_distance(name, commands[i]->name);
         if (d < best_distance) {
             best = commands[i];
             best_distance = d;

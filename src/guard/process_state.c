@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/option_names.h"
 #include "driver/driver.h"
 #include "guard/reclaim_server.h"
 #include "oom/action_spill.h"
 #include "os/fork_mark.h"
+#include "record/unseen.h"
 
 struct vg_process_state *_Atomic vg_process_current;
 _Thread_local struct vg_thread vg_thread;
@@ -41,6 +43,8 @@ const struct vg_options *vg_process_options(void)
         }
     vg_policy_check_options();
     vg_option_read_environment(&options);
+    if (options.enabled.number != VG_ENABLED_OFF)
+        vg_option_report_misspelt();
     atomic_store_explicit(&options_state, 2, memory_order_release);
     return &options;
 }
@@ -143,6 +147,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
         return NULL;
     vg_blocks_init(&state->blocks, &state->recorder);
     state->wants_blocks = from->tensors.number != VG_TENSORS_OFF;
+    vg_unseen_forget();
     vg_registry_join("", &state->registrations[0]); /* unregistered, but usable */
     for (int i = 1; i < VG_FILE_DEVICES; i++)
         state->registrations[i] = state->registrations[0];

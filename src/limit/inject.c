@@ -92,7 +92,10 @@ int vg_inject_parse(const char *text, struct vg_inject *out, char *why, size_t w
         if (length >= sizeof item || parse_rule(item, &rule) != 0) {
             char shown[VG_INJECT_TEXT_CAP];
             vg_text_sanitize(shown, sizeof shown, p, length);
-            snprintf(why, why_cap, "no rule: \"%s\" at %d", shown, (int)(p - text) + 1);
+            if (item[0] == '>')
+                snprintf(why, why_cap, "\"%s\": %s", shown, vg_size_complaint(item + 1));
+            else
+                snprintf(why, why_cap, "no rule: \"%s\" at %d", shown, (int)(p - text) + 1);
             return -EINVAL;
         }
         inject.rules[inject.count++] = rule;

@@ -33,10 +33,14 @@ static int parse_rule(const char *amount, size_t length, struct vg_limit_rule *o
     if (strchr(text, '%')) {
         if (parse_percent(text, &rule.percent, why, why_cap) != 0)
             return -EINVAL;
-    } else if (vg_size_parse(text, &rule.bytes) != 0 || rule.bytes == 0 ||
-               rule.bytes == VG_BYTES_UNKNOWN) {
-        snprintf(why, why_cap, "\"%s\" is not an amount of memory", text);
-        return -EINVAL;
+    } else {
+        const int error = vg_size_parse(text, &rule.bytes);
+        if (error == -EINVAL)
+            snprintf(why, why_cap, "\"%s\": %s", text, vg_size_complaint(text));
+        else if (error || rule.bytes == 0)
+            snprintf(why, why_cap, "\"%s\" is not an amount of memory", text);
+        if (error || rule.bytes == 0)
+            return -EINVAL;
     }
     *out = rule;
     return 0;

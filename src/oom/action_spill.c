@@ -33,7 +33,8 @@ int vg_spill_check_cap(const char *text, char *why, size_t why_cap)
     const bool is_share = strchr(text, '%') != NULL;
     if (is_share ? vg_percent_parse(text, &percent) == 0 : vg_size_parse(text, &bytes) == 0)
         return 0;
-    snprintf(why, why_cap, is_share ? "not a percentage from 1 to 100" : "not a size");
+    snprintf(why, why_cap, "%s",
+             is_share ? "not a percentage from 1 to 100" : vg_size_complaint(text));
     return -EINVAL;
 }
 

@@ -119,7 +119,7 @@ def test_rules(machine):
     assert run("2+", 1, 1, 1) == [0, 2, 2]
     assert run("2-3", 1, 1, 1, 1) == [0, 2, 2, 0]
     assert run(">1KiB", 1024, 1025, 1) == [0, 2, 0]
-    assert run("1,4,>4096", 1, 1, 1, 1, 5000, 1) == [2, 0, 0, 2, 2, 0]
+    assert run("1,4,>4096B", 1, 1, 1, 1, 5000, 1) == [2, 0, 0, 2, 2, 0]
     assert run("100%", 1, 1) == [2, 2]
 
 
@@ -165,7 +165,8 @@ def test_what_is_no_rule_is_said_and_not_used(machine, text):
     result = machine.run(loop(1, 1), guarded=True, VRAMGUARD_INJECT=text)
     assert codes(result) == [0, 0]
     assert len(result.guard_lines) == 1
-    assert 'VRAMGUARD_INJECT="%s": no rule' % text in result.guard_lines[0]
+    why = '">much": not a size, for example 8GiB' if text == ">much" else "no rule"
+    assert 'VRAMGUARD_INJECT="%s": %s' % (text, why) in result.guard_lines[0]
     assert "not used" in result.guard_lines[0]
 
 

@@ -173,7 +173,7 @@ def racers(machine, count, **extra):
 
 @pytest.mark.parametrize("count", [2, 6])
 def test_processes_that_race_for_the_last_byte(machine, count):
-    race = racers(machine, count, VRAMGUARD_LIMIT="8000001", SIMGPU_CONTEXT="8MiB", **SHARED)
+    race = racers(machine, count, VRAMGUARD_LIMIT="8000001B", SIMGPU_CONTEXT="8MiB", **SHARED)
     assert [race.stdout.readline() for _ in range(count)] == ["ready\n"] * count
     (machine.folder / "go").touch()
     got = [int(race.stdout.readline()) for _ in range(count)]

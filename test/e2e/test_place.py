@@ -108,4 +108,5 @@ def test_a_need_that_fits_nowhere_now_is_said(machine):
 def test_wrong_values_are_one_line(machine):
     result = machine.vramguard("run", "--gpu", "most", "--", "true")
     assert result.code == 2
-    assert result.stderr == 'vramguard run: --gpu="most": not allowed (auto)\n'
+    said = 'only "auto"; to choose GPU 0: CUDA_VISIBLE_DEVICES=0\n'
+    assert result.stderr == 'vramguard run: --gpu="most": ' + said

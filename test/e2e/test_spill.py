@@ -166,6 +166,6 @@ def test_report_of_a_killed_program_shows_what_was_spilled(machine):
 def test_wrong_cap_is_one_line(machine):
     result = part(machine, "pitch", VRAMGUARD_SPILL_CAP="5GB of it")
     assert result.guard_lines[0] == (
-        'vramguard: VRAMGUARD_SPILL_CAP="5GB of it": not a size (SIZE, or N% of the host\'s '
-        'memory); using the default "25%"'
+        'vramguard: VRAMGUARD_SPILL_CAP="5GB of it": not a size, for example 8GiB (SIZE, or N% of '
+        "the host's memory); using the default \"25%\""
     )

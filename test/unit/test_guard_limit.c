@@ -147,7 +147,7 @@ static int set_up(void **state, const char *scope)
     vg_registry_directory = registry;
     setenv("VRAMGUARD_STACKS", "off", 1);
     setenv("VRAMGUARD_POLICY", "off", 1);
-    setenv("VRAMGUARD_LIMIT", "1000000", 1);
+    setenv("VRAMGUARD_LIMIT", "1000000B", 1);
     setenv("VRAMGUARD_LIMIT_SCOPE", scope, 1);
     make_driver();
     return 0;

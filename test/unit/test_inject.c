@@ -118,6 +118,7 @@ static void refuses_the_rest(void **state)
         "1,,2",
         ">",
         ">x",
+        ">8",
         ">1GiB ",
         ">-1",
         "%",

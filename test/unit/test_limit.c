@@ -31,7 +31,7 @@ static void one_amount_is_for_every_device(void **state)
     assert_int_equal(parse("50%", &s), 0);
     for (int i = 0; i < VG_FILE_HOST; i++)
         assert_int_equal(vg_limit_bytes(&s.rules[i], 80 * VG_GIB), 40 * VG_GIB);
-    assert_int_equal(parse("1", &s), 0);
+    assert_int_equal(parse("1B", &s), 0);
     assert_int_equal(vg_limit_bytes(&s.rules[0], VG_GIB), 1);
     assert_int_equal(parse("8192 MiB", &s), 0);
     assert_int_equal(vg_limit_bytes(&s.rules[0], VG_GIB), 8 * VG_GIB);
@@ -41,7 +41,7 @@ static void devices_have_their_own(void **state)
 {
     (void)state;
     struct vg_limit_setting s;
-    assert_int_equal(parse("0:8GiB,1:50%,30:5", &s), 0);
+    assert_int_equal(parse("0:8GiB,1:50%,30:5B", &s), 0);
     assert_true(s.set);
     assert_int_equal(vg_limit_bytes(&s.rules[0], 12 * VG_GIB), 8 * VG_GIB);
     assert_int_equal(vg_limit_bytes(&s.rules[1], 12 * VG_GIB), 6 * VG_GIB);
@@ -81,11 +81,13 @@ static void refuses_the_rest(void **state)
     } wrong[] = {
         { "0", "not an amount" },
         { "0GiB", "not an amount" },
-        { "-1", "not an amount" },
-        { "8GiBx", "\"8GiBx\" is not an amount" },
-        { "8GiB ", "not an amount" },
+        { "-1", "\"-1\": not a size" },
+        { "8GiBx", "\"8GiBx\": not a size, for example 8GiB" },
+        { "8", "\"8\": a size needs a unit, for example 8GiB" },
+        { "1:8", "\"8\": a size needs a unit, for example 8GiB at 1" },
+        { "8GiB ", "not a size" },
         { "99999999999GiB", "not an amount" },
-        { "18446744073709551615", "not an amount" }, /* stands for "unknown" */
+        { "18446744073709551615B", "not an amount" }, /* stands for "unknown" */
         { "0%", "1% to 100%" },
         { "101%", "1% to 100%" },
         { "99999999999999999999%", "1% to 100%" },
@@ -108,7 +110,7 @@ static void refuses_the_rest(void **state)
         { "4294967296:1GiB", "GPUs are 0 to 30" },
         { "x:1GiB", "no \"GPU:\"" },
         { "0 :1GiB", "no \"GPU:\"" },
-        { "0:1GiB;1:1GiB", "not an amount" },
+        { "0:1GiB;1:1GiB", "not a size" },
         { "0:0%", "1% to 100%" },
         { "1111111111111111111111111111111111111111111", "too long" },
     };

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/option.h"
+#include "base/option_names.h"
 #include "core_fixture.h"
 #include "oom/policy.h"
 
@@ -51,7 +52,7 @@ static void choices_are_exact(void **state)
 {
     (void)state;
     struct vg_option_value value = { .number = 77 };
-    const char *const wrong[] = { "", "o", "onn", "ON", " on", "on ", "on|off", "|", "0", "1" };
+    const char *const wrong[] = { "", "o", "onn", " on", "on ", "on|off", "|", "2", "nope" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_int_equal(parse("VRAMGUARD", wrong[i], &value), -EINVAL);
     assert_int_equal(value.number, 77);
@@ -59,6 +60,16 @@ static void choices_are_exact(void **state)
     assert_int_equal(value.number, VG_ENABLED_ON);
     assert_int_equal(parse("VRAMGUARD", "off", &value), 0);
     assert_int_equal(value.number, VG_ENABLED_OFF);
+    const char *const off[] = { "0", "false", "no", "False", "OFF" };
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+        assert_int_equal(parse("VRAMGUARD", off[i], &value), 0);
+        assert_int_equal(value.number, VG_ENABLED_OFF);
+    }
+    assert_int_equal(parse("VRAMGUARD", "1", &value), 0);
+    assert_int_equal(value.number, VG_ENABLED_ON);
+    assert_int_equal(parse("VRAMGUARD_STACKS", "no", &value), 0);
+    assert_int_equal(value.number, VG_STACKS_OFF);
+    assert_int_equal(parse("VRAMGUARD_STACKS", "yes", &value), -EINVAL);
     assert_int_equal(parse("VRAMGUARD_STACKS", "native", &value), 0);
     assert_int_equal(value.number, VG_STACKS_NATIVE);
 }
@@ -78,6 +89,41 @@ static void counts_are_whole_and_in_range(void **state)
     assert_int_equal(parse("VRAMGUARD_KEEP", "1000000", &value), 0);
     assert_int_equal(value.number, 1000000);
     assert_string_equal(value.text, "1000000");
+}
+
+static void misspelt_names_find_their_option(void **state)
+{
+    (void)state;
+    const struct {
+        const char *assignment, *nearest; /* NULL: not for us, or right */
+    } cases[] = {
+        { "VRAMGUARD_POLCY=trim", "VRAMGUARD_POLICY" },
+        { "VRAMGUARD_POLICY=trim", NULL },
+        { "VRAMGUARD_PRIORITY", NULL },
+        { "VRAMGUARD_LIMITS=8GiB", "VRAMGUARD_LIMIT" },
+        { "VRAMGUARD_WAIT=10m", "VRAMGUARD_NEED_WAIT" },
+        { "VRAMGAURD=off", "VRAMGUARD" },
+        { "VRAM_GUARD_NEED=1GiB", "VRAMGUARD_NEED" },
+        { "vramguard_need=1GiB", "VRAMGUARD_NEED" },
+        { "VRAMGUARD_RUN=/x", NULL },
+        { "VRAMGUARD_TRIM_FREE_BYTES=1", NULL },
+        { "VRAMGUARD_VERSION=1", NULL },
+        { "VRAM_SIZE=24", NULL },
+        { "VRAM", NULL },
+        { "", NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[64] = "";
+        const char *nearest = NULL;
+        const bool misspelt =
+            vg_option_is_misspelt(cases[i].assignment, name, sizeof name, &nearest);
+        if (misspelt != (cases[i].nearest != NULL))
+            fail_msg("%s", cases[i].assignment);
+        if (!misspelt)
+            continue;
+        assert_int_equal(strncmp(name, cases[i].assignment, strlen(name)), 0);
+        assert_string_equal(nearest, cases[i].nearest);
+    }
 }
 
 static void long_texts_are_refused(void **state)
@@ -225,6 +271,7 @@ int main(void)
         cmocka_unit_test(every_row_has_what_it_takes),
         cmocka_unit_test(choices_are_exact),
         cmocka_unit_test(counts_are_whole_and_in_range),
+        cmocka_unit_test(misspelt_names_find_their_option),
         cmocka_unit_test(long_texts_are_refused),
         cmocka_unit_test(survives_any_text),
         cmocka_unit_test(wrong_values_are_one_line_and_the_default),

@@ -82,7 +82,7 @@ static void parses_what_people_write(void **state)
 {
     (void)state;
     assert_parses("0", 0);
-    assert_parses("4096", 4096);
+    assert_parses("4096B", 4096);
     assert_parses("1B", 1);
     assert_parses("512 MiB", 512 * VG_MIB);
     assert_parses("300MB", 300 * VG_MIB);
@@ -98,15 +98,16 @@ static void parses_what_people_write(void **state)
 static void refuses_the_rest(void **state)
 {
     (void)state;
-    const char *const wrong[] = { "",   " ",    "GiB", "-1",     "+1",   " 1",    "1x",   "1GiBx",
-                                  "1.", ".5",   "1..", "1.5.2",  "1 2",  "1GiGi", "0x10", "1e3",
-                                  "1i", "1 iB", "1KK", "1GiB ,", "1,5G", "1BB" };
+    const char *const wrong[] = { "",      " ",      "GiB",  "-1",  "+1",    " 1",  "1x",
+                                  "1GiBx", "1.",     ".5",   "1..", "1.5.2", "1 2", "1GiGi",
+                                  "0x10",  "1e3",    "1i",   "8",   "1.5",   "4 ",  "1 iB",
+                                  "1KK",   "1GiB ,", "1,5G", "1BB" };
     uint64_t bytes = 77;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         if (vg_size_parse(wrong[i], &bytes) != -EINVAL)
             fail_msg("\"%s\" was taken for %llu", wrong[i], (unsigned long long)bytes);
     const char *const large[] = { "16E",
-                                  "18446744073709551615",
+                                  "18446744073709551615B",
                                   "18446744073709551616",
                                   "99999999999999999999999999999999999999999999",
                                   "17179869184G",
@@ -114,6 +115,17 @@ static void refuses_the_rest(void **state)
     for (size_t i = 0; i < sizeof large / sizeof large[0]; i++)
         assert_int_equal(vg_size_parse(large[i], &bytes), -ERANGE);
     assert_int_equal(bytes, 77);
+}
+
+static void says_what_a_size_lacks(void **state)
+{
+    (void)state;
+    const char *const bare[] = { "8", "0", "1.5", "8 ", "007" };
+    for (size_t i = 0; i < sizeof bare / sizeof bare[0]; i++)
+        assert_string_equal(vg_size_complaint(bare[i]), "a size needs a unit, for example 8GiB");
+    const char *const other[] = { "", "x", "8x", " 8", "-8", "8GiBB" };
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+        assert_string_equal(vg_size_complaint(other[i]), "not a size, for example 8GiB");
 }
 
 static void survives_any_text(void **state)
@@ -140,7 +152,7 @@ int main(void)
         cmocka_unit_test(formats_three_digits),     cmocka_unit_test(rounds_up_to_the_next_unit),
         cmocka_unit_test(formats_columns_of_gib),   cmocka_unit_test(every_result_fits),
         cmocka_unit_test(parses_what_people_write), cmocka_unit_test(refuses_the_rest),
-        cmocka_unit_test(survives_any_text),
+        cmocka_unit_test(says_what_a_size_lacks),   cmocka_unit_test(survives_any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,42 @@
+/* `vramguard env`: how to preload the library by hand. */
+#include <stdio.h>
+
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "cli/install_paths.h"
+
+static error_t parse_argument(int key, char *argument, struct argp_state *state)
+{
+    switch (key) {
+    case ARGP_KEY_INIT: vg_arguments_init(state); return 0;
+    case ARGP_KEY_ARG: return vg_arguments_wrong(state, "unexpected argument \"%s\"", argument);
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int run_env_command(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .parser = parse_argument,
+        .doc =
+            "Prints the assignment that makes programs load vramguard, with the full path, for "
+            "where `vramguard run` cannot be put before a command: in a script `export "
+            "$(vramguard env)`, before one command `env $(vramguard env) python train.py`.",
+    };
+    char library[VG_PATH_CAP];
+    if (vg_arguments_parse(&argp, argc, argv, 0, NULL) != 0)
+        return VG_EXIT_USAGE;
+    if (vg_install_library(library, sizeof library) != 0) {
+        vg_install_report_missing(argv[0], "libvramguard.so");
+        return VG_EXIT_FAILED;
+    }
+    printf("LD_PRELOAD=%s\n", library);
+    return 0;
+}
+
+const struct vg_command vg_command_env = {
+    .name = "env",
+    .arguments = "",
+    .help = "print LD_PRELOAD=... for this installation",
+    .run = run_env_command,
+};

@@ -1,0 +1,65 @@
+#include "cli/install_paths.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Debian's name of this machine, under which its packages keep libraries. */
+#if defined __x86_64__
+#define TRIPLET "x86_64-linux-gnu"
+#elif defined __aarch64__
+#define TRIPLET "aarch64-linux-gnu"
+#else
+#define TRIPLET ""
+#endif
+
+/* The folder of this program's file, without links. Returns 0 or -errno. */
+static int own_folder(char *out, size_t cap)
+{
+    const ssize_t length = readlink("/proc/self/exe", out, cap - 1);
+    if (length <= 0)
+        return -errno;
+    out[length] = '\0';
+    *strrchr(out, '/') = '\0';
+    return 0;
+}
+
+/* Finds `name` in the first of `places` that has it. */
+static int find_beside(const char *const *places, const char *name, char *out, size_t cap)
+{
+    char folder[VG_PATH_CAP];
+    if (own_folder(folder, sizeof folder) != 0)
+        return -ENOENT;
+    for (; *places; places++)
+        if ((size_t)snprintf(out, cap, "%s%s%s", folder, *places, name) < cap &&
+            access(out, R_OK) == 0)
+            return 0;
+    return -ENOENT;
+}
+
+int vg_install_library(char *out, size_t cap)
+{
+    static const char *const places[] = {
+        "/", "/../lib/", "/../lib/vramguard/", "/../lib/" TRIPLET "/", "/../lib64/", NULL
+    };
+    return find_beside(places, "libvramguard.so", out, cap);
+}
+
+int vg_install_simgpu(char *out, size_t cap)
+{
+    static const char *const places[] = { "/simgpu/", "/../lib/vramguard/simgpu/",
+                                          "/../lib/" TRIPLET "/vramguard/simgpu/", NULL };
+    const int error = find_beside(places, "libcuda.so.1", out, cap);
+    if (!error)
+        *strrchr(out, '/') = '\0';
+    return error;
+}
+
+void vg_install_report_missing(const char *who, const char *name)
+{
+    char folder[VG_PATH_CAP];
+    const int error = own_folder(folder, sizeof folder);
+    fprintf(stderr, "%s: cannot find %s beside this program (%s)\n", who, name,
+            error ? "/proc is not mounted" : folder);
+}

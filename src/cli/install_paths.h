@@ -1,0 +1,19 @@
+/* Where the parts of this installation lie. They are found from where this program lies, so that a
+ * tree can be moved as a whole: a build, a tarball, a wheel's environment, a package. */
+#ifndef VRAMGUARD_CLI_INSTALL_PATHS_H
+#define VRAMGUARD_CLI_INSTALL_PATHS_H
+
+#include <stddef.h>
+
+enum { VG_PATH_CAP = 4096 };
+
+/* The path of libvramguard.so. Returns 0 or -ENOENT. */
+int vg_install_library(char *out, size_t cap);
+
+/* The folder of the simulated driver. Returns 0 or -ENOENT. */
+int vg_install_simgpu(char *out, size_t cap);
+
+/* One line on stderr: `name` is not where this program looks for it. `who` begins the line. */
+void vg_install_report_missing(const char *who, const char *name);
+
+#endif
