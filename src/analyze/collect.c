@@ -15,7 +15,7 @@
 #include "base/size.h"
 #include "base/text.h"
 #include "driver/driver.h"
-#include "driver/nvml.h"
+#include "machine/machine.h"
 #include "os/maps.h"
 #include "os/process.h"
 
@@ -123,60 +123,47 @@ static void collect_reserves(const struct vg_failure *failure, struct vg_oom_rep
                                            &out->graph_used_bytes);
 }
 
-/* Keeps the list sorted by bytes, largest first; unknown amounts last. */
-static void add_process(struct vg_oom_report *out, const struct vg_nvml_process *process)
+/* Those of the machine's list that fit, which is sorted. */
+static void take_processes(const struct vg_machine_gpu *gpu, struct vg_oom_report *out)
 {
-    const uint64_t weight = process->bytes == VG_BYTES_UNKNOWN ? 0 : process->bytes;
-    uint32_t at = out->process_count;
-    while (at > 0 && (out->processes[at - 1].bytes == VG_BYTES_UNKNOWN
-                          ? weight > 0
-                          : out->processes[at - 1].bytes < weight))
-        at--;
-    if (out->process_count == VG_OOM_PROCESSES)
-        out->other_process_count++;
-    else
-        out->process_count++;
-    if (at >= VG_OOM_PROCESSES)
+    if (!gpu->known)
         return;
-    memmove(&out->processes[at + 1], &out->processes[at],
-            (out->process_count - 1 - at) * sizeof out->processes[0]);
-    out->processes[at] =
-        (struct vg_oom_process){ .pid = process->pid, .uid = UINT32_MAX, .bytes = process->bytes };
-}
-
-static void collect_processes(const struct vg_nvml *nvml, unsigned index, struct vg_oom_report *out)
-{
-    static struct vg_nvml_process list[256]; /* one report at a time (emit.c) */
-    const int count = vg_nvml_processes(nvml, index, list, sizeof list / sizeof list[0]);
-    if (count < 0)
-        return;
-    out->others_bytes = 0;
-    for (int i = 0; i < count && i < (int)(sizeof list / sizeof list[0]); i++) {
-        if (list[i].pid == out->pid) {
-            out->self_bytes = list[i].bytes;
+    out->self_bytes = gpu->self_bytes;
+    out->others_bytes = gpu->others_bytes;
+    for (size_t i = 0; i < gpu->process_count; i++) {
+        const struct vg_machine_process *const seen = &gpu->processes[i];
+        if (seen->bytes == 0)
+            continue; /* it has no memory of this GPU yet */
+        if (seen->bytes == VG_BYTES_UNKNOWN)
+            out->others_bytes = VG_BYTES_UNKNOWN;
+        if (out->process_count == VG_OOM_PROCESSES) {
+            out->other_process_count++;
             continue;
         }
-        if (list[i].bytes == VG_BYTES_UNKNOWN)
-            out->others_bytes = VG_BYTES_UNKNOWN;
-        else if (out->others_bytes != VG_BYTES_UNKNOWN)
-            out->others_bytes += list[i].bytes;
-        add_process(out, &list[i]);
+        out->processes[out->process_count++] = (struct vg_oom_process){
+            .pid = seen->pid,
+            .uid = seen->uid,
+            .flags = seen->flags,
+            .rank = seen->rank,
+            .bytes = seen->bytes,
+            .idle_bytes = seen->idle_bytes,
+            .unchanged_ns = seen->unchanged_ns ? gpu->taken_ns - seen->unchanged_ns : 0,
+        };
     }
 }
 
 /* Without CUDA's view of the device (no context yet), NVML's stands in. */
-static void use_nvml_device(const struct vg_nvml_device *device, struct vg_oom_report *out)
+static void use_nvml_device(const struct vg_machine_gpu *device, struct vg_oom_report *out)
 {
     if (out->device.total_bytes == VG_BYTES_UNKNOWN) {
         out->device.total_bytes = device->total_bytes;
         out->device.free_bytes = device->free_bytes;
     }
     if (!out->device.name[0])
-        vg_text_sanitize(out->device.name, sizeof out->device.name, device->name,
-                         strlen(device->name));
+        snprintf(out->device.name, sizeof out->device.name, "%s", device->name);
 }
 
-static void collect_other_device(const struct vg_nvml_device *device, struct vg_oom_report *out)
+static void collect_other_device(const struct vg_machine_gpu *device, struct vg_oom_report *out)
 {
     if (out->device_count == VG_OOM_DEVICES)
         return;
@@ -184,10 +171,10 @@ static void collect_other_device(const struct vg_nvml_device *device, struct vg_
     *other = (struct vg_oom_device){ .ordinal = -1,
                                      .total_bytes = device->total_bytes,
                                      .free_bytes = device->free_bytes };
-    vg_text_sanitize(other->name, sizeof other->name, device->name, strlen(device->name));
-    vg_text_sanitize(other->uuid, sizeof other->uuid, device->uuid, strlen(device->uuid));
-    vg_text_sanitize(other->pci_bus_id, sizeof other->pci_bus_id, device->pci_bus_id,
-                     strlen(device->pci_bus_id));
+    snprintf(other->name, sizeof other->name, "%s", device->name);
+    snprintf(other->uuid, sizeof other->uuid, "%.*s", (int)sizeof other->uuid - 1, device->uuid);
+    snprintf(other->pci_bus_id, sizeof other->pci_bus_id, "%.*s", (int)sizeof other->pci_bus_id - 1,
+             device->pci_bus_id);
 }
 
 /* The program's own numbers of the other devices; asking for them creates no context. */
@@ -205,30 +192,39 @@ static void number_other_devices(struct vg_oom_report *out)
     }
 }
 
-static void ask_nvml(struct vg_oom_report *out)
+static struct vg_registry_file *registry_file(const struct vg_failure *failure)
 {
-    struct vg_nvml nvml;
-    struct vg_nvml_device device;
-    char why[160];
-    if (vg_nvml_open(&nvml, why, sizeof why) != 0) {
+    return failure->device >= 0
+               ? failure->tables.registrations[failure->device % VG_FILE_DEVICES].file
+               : NULL;
+}
+
+static void ask_machine(const struct vg_failure *failure, struct vg_oom_report *out)
+{
+    struct vg_region region = vg_region_over(NULL, 0);
+    struct vg_machine machine;
+    const struct vg_machine_question question = {
+        .uuid = out->device.uuid,
+        .pci_bus_id = out->device.pci_bus_id,
+        .file = registry_file(failure),
+        .details = VG_MACHINE_RELATIONS,
+        .has_context = out->live_bytes > 0,
+    };
+    vg_machine_measure(&question, &region, &machine);
+    if (!machine.known)
         vg_warn_once(VG_FAULT_NVML, "cannot use NVML (%s): what other processes hold is unknown",
-                     why);
-        return;
-    }
-    vg_nvml_driver_version(&nvml, out->driver_version, sizeof out->driver_version);
-    const unsigned count = vg_nvml_device_count(&nvml);
-    const int own = vg_nvml_find(&nvml, out->device.uuid, out->device.pci_bus_id);
-    if (own >= 0) {
+                     machine.why);
+    snprintf(out->driver_version, sizeof out->driver_version, "%s", machine.driver_version);
+    if (machine.asked && (machine.asked->uuid[0] || machine.asked->known)) {
         out->nvml_available = 1;
-        if (vg_nvml_describe_device(&nvml, (unsigned)own, &device) == 0)
-            use_nvml_device(&device, out);
-        collect_processes(&nvml, (unsigned)own, out);
+        use_nvml_device(machine.asked, out);
+        take_processes(machine.asked, out);
     }
     /* Beside a MIG instance its whole GPU would be listed as another device. */
-    for (unsigned i = 0; own != VG_NVML_INSTANCE && i < count; i++)
-        if ((int)i != own && vg_nvml_describe_device(&nvml, i, &device) == 0)
-            collect_other_device(&device, out);
-    vg_nvml_close(&nvml);
+    for (size_t i = 0; !machine.is_instance && i < machine.gpu_count; i++)
+        if (&machine.gpus[i] != machine.asked && machine.gpus[i].uuid[0])
+            collect_other_device(&machine.gpus[i], out);
+    vg_region_release(&region);
     number_other_devices(out);
 }
 
@@ -284,13 +280,13 @@ static void use_facts(struct vg_oom_report *out)
     memcpy(out->devices, facts.devices, sizeof facts.devices);
 }
 
-static void collect_nvml(struct vg_oom_report *out)
+static void collect_machine(const struct vg_failure *failure, struct vg_oom_report *out)
 {
     if (facts_hold(out)) {
         use_facts(out);
         return;
     }
-    ask_nvml(out);
+    ask_machine(failure, out);
     keep_facts(out);
 }
 
@@ -321,32 +317,18 @@ static bool has_pytorch(pid_t pid)
     return found;
 }
 
-static void describe_processes(const struct vg_failure *failure, struct vg_oom_report *out)
+static void describe_processes(struct vg_oom_report *out)
 {
     const uint32_t named = named_process(out);
-    const struct vg_registry_file *const file =
-        failure->device >= 0 ? failure->tables.registrations[failure->device % VG_FILE_DEVICES].file
-                             : NULL;
     for (uint32_t i = 0; i < out->process_count; i++) {
         struct vg_oom_process *const process = &out->processes[i];
-        struct vg_process_id id;
-        uid_t uid;
-        /* A pid that is not here belongs to another pid namespace: no name is better than a
-         * wrong one. */
-        if (vg_process_identify(process->pid, &id) != 0) {
-            process->flags |= VG_PROCESS_INVISIBLE;
+        /* A pid that is not of this pid namespace: no name is better than a wrong one. */
+        if (process->flags & VG_PROCESS_INVISIBLE)
             continue;
-        }
         vg_process_command(process->pid, process->command, sizeof process->command);
-        if (vg_process_uid(process->pid, &uid) == 0)
-            process->uid = (uint32_t)uid;
         if (i == named && out->processes[i].uid == out->uid && strstr(process->command, "python") &&
             has_pytorch(process->pid))
             process->flags |= VG_PROCESS_PYTORCH;
-        struct vg_registry_entry guarded;
-        if (vg_registry_member(file, process->pid, &guarded))
-            process->flags |= VG_PROCESS_GUARDED |
-                              (vg_registry_waits(file, guarded.owner) ? VG_PROCESS_WAITING : 0);
     }
 }
 
@@ -359,8 +341,8 @@ void vg_collect(const struct vg_failure *failure, struct vg_oom_report *out)
     collect_reserves(failure, out);
     if (vg_torch_runs_python(out))
         vg_checkpoint_find(&out->checkpoint);
-    collect_nvml(out);
-    describe_processes(failure, out);
+    collect_machine(failure, out);
+    describe_processes(out);
     const char *const path = failure->tables.recorder->path;
     vg_text_sanitize(out->recorder_path, sizeof out->recorder_path, path, strlen(path));
 }

@@ -54,6 +54,7 @@ struct vg_failure {
     bool capturing;              /* a stream of the process is being captured into a graph */
     bool twice;                  /* PyTorch makes this call a second time when it fails */
     bool retry;                  /* and this is the second time */
+    bool survived_before;        /* the program has gone on after an earlier failure */
     const char *lacks_elsewhere; /* what it lacks is no memory of the GPU, but this; else NULL */
     uint64_t free_bytes;  /* of the device at the failure, VG_BYTES_UNKNOWN without a context */
     uint64_t total_bytes; /* likewise */

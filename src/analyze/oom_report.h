@@ -53,9 +53,11 @@ struct vg_oom_site {
 struct vg_oom_process {
     int32_t pid;
     uint32_t uid;   /* UINT32_MAX unknown */
-    uint32_t flags; /* enum vg_run_process_flag */
-    uint32_t reserved;
+    uint32_t flags; /* enum vg_process_flag */
+    int32_t rank;   /* in a distributed job, -1 none or unknown */
     uint64_t bytes;
+    uint64_t idle_bytes;   /* it has said that it keeps so much unused; 0 nothing known */
+    uint64_t unchanged_ns; /* its amount has been seen to be the same for so long */
     char command[VG_COMMAND_CAP];
 };
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/size.h"
+#include "machine/machine.h"
 #include "record/kind.h"
 
 #define VG_COUNT_UNKNOWN UINT64_MAX
@@ -135,19 +136,10 @@ struct vg_run_gpu {
 };
 
 /* A process that holds memory of a GPU. */
-enum vg_run_process_flag {
-    VG_PROCESS_GUARDED = 1,   /* runs with vramguard */
-    VG_PROCESS_INVISIBLE = 2, /* the pid does not exist in this pid namespace */
-    VG_PROCESS_WAITING = 4,
-    VG_PROCESS_PYTORCH = 8, /* PyTorch's allocator is loaded there */
-    VG_PROCESS_PARENT = 16, /* the failing process's parent, or grandparent ... */
-    VG_PROCESS_CHILD = 32,
-};
-
 struct vg_run_other {
     int32_t pid;
     uint32_t uid;   /* UINT32_MAX unknown */
-    uint32_t flags; /* enum vg_run_process_flag */
+    uint32_t flags; /* enum vg_process_flag */
     uint32_t reserved;
     uint64_t bytes;
     uint64_t start_ns;     /* CLOCK_REALTIME */

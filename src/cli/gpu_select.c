@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "base/size.h"
 #include "cli/command.h"
 #include "driver/driver.h"
-#include "driver/nvml.h"
+#include "machine/machine.h"
 #include "os/process.h"
 #include "shared/registry.h"
 
@@ -47,20 +48,26 @@ static bool open_library(const char *folder, const char *name)
     return dlopen(path, RTLD_LAZY | RTLD_GLOBAL) != NULL;
 }
 
-static void measure_free(struct gpu *gpu, struct vg_nvml *nvml)
+/* What NVML knows of the GPUs that CUDA shows. A MIG instance, which is the only one then, is known
+ * to it by another name. */
+static void measure_free(struct gpus *gpus)
 {
-    struct vg_nvml_device device;
-    const int index = nvml ? vg_nvml_find(nvml, gpu->uuid, "") : -ENOENT;
-    gpu->free_bytes = VG_BYTES_UNKNOWN;
-    if (index >= 0 && vg_nvml_describe_device(nvml, (unsigned)index, &device) == 0)
-        gpu->free_bytes = device.free_bytes;
+    struct vg_region region = vg_region_over(NULL, 0);
+    struct vg_machine machine;
+    const struct vg_machine_question question = { .uuid = gpus->list[0].uuid, .pci_bus_id = "" };
+    vg_machine_measure(&question, &region, &machine);
+    if (machine.asked)
+        gpus->list[0].free_bytes = machine.asked->free_bytes;
+    for (unsigned i = 1; i < gpus->count; i++)
+        for (size_t k = 0; k < machine.gpu_count; k++)
+            if (strcasecmp(machine.gpus[k].uuid, gpus->list[i].uuid) == 0)
+                gpus->list[i].free_bytes = machine.gpus[k].free_bytes;
+    vg_region_release(&region);
 }
 
 /* The GPUs that CUDA shows to this process; making no context. */
 static void list_gpus(const char *driver_folder, struct gpus *out)
 {
-    struct vg_nvml nvml;
-    char why[160];
     int count = 0;
     if (!open_library(driver_folder, "libcuda.so.1") || !vg_driver_bind() || !vg_driver.cuInit ||
         vg_driver.cuInit(0) != CUDA_SUCCESS || !vg_driver.cuDeviceGetCount ||
@@ -68,7 +75,6 @@ static void list_gpus(const char *driver_folder, struct gpus *out)
         return;
     if (driver_folder)
         open_library(driver_folder, "libnvidia-ml.so.1");
-    const bool has_nvml = vg_nvml_open(&nvml, why, sizeof why) == 0;
     for (int i = 0; i < count && out->count < GPUS; i++) {
         struct gpu *const gpu = &out->list[out->count++];
         size_t total_bytes = 0;
@@ -78,10 +84,10 @@ static void list_gpus(const char *driver_folder, struct gpus *out)
         if (vg_driver.cuDeviceTotalMem_v2)
             vg_driver.cuDeviceTotalMem_v2(&total_bytes, i);
         gpu->total_bytes = total_bytes;
-        measure_free(gpu, has_nvml ? &nvml : NULL);
+        gpu->free_bytes = VG_BYTES_UNKNOWN;
     }
-    if (has_nvml)
-        vg_nvml_close(&nvml);
+    if (out->count > 0)
+        measure_free(out);
 }
 
 static bool read_all(int fd, void *out, size_t size)
@@ -123,7 +129,7 @@ static bool ask_child(const char *driver_folder, struct gpus *out)
 
 static void add_promises(const char *uuid, struct vg_registry_file *file, void *argument)
 {
-    static struct vg_registry_entry members[1024];
+    static struct vg_registry_entry members[VG_REGISTRY_SLOTS];
     struct gpus *const gpus = argument;
     unsigned at = 0;
     while (at < gpus->count && strcmp(gpus->list[at].uuid, uuid) != 0)
@@ -131,8 +137,7 @@ static void add_promises(const char *uuid, struct vg_registry_file *file, void *
     if (at == gpus->count)
         return;
     struct gpu *const gpu = &gpus->list[at];
-    const size_t count =
-        vg_registry_members(file, false, members, sizeof members / sizeof members[0]);
+    const size_t count = vg_registry_members(file, false, members, VG_REGISTRY_SLOTS);
     for (size_t i = 0; i < count; i++) {
         if (members[i].reserved_bytes <= members[i].held_bytes)
             continue;

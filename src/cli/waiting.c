@@ -51,10 +51,9 @@ static int by_order(const void *a, const void *b)
 
 static size_t copy_line(struct vg_registry_file *file, uint64_t now_ns, struct entry *out)
 {
-    static struct vg_registry_entry members[1024];
+    static struct vg_registry_entry members[VG_REGISTRY_SLOTS];
     const struct vg_queue *const queue = vg_registry_queue(file);
-    const size_t member_count =
-        vg_registry_members(file, true, members, sizeof members / sizeof members[0]);
+    const size_t member_count = vg_registry_members(file, true, members, VG_REGISTRY_SLOTS);
     size_t count = 0;
     for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
         const struct vg_waiter *const waiter = &queue->waiters[i];

@@ -10,29 +10,10 @@
 #include "driver/nvml_abi.h"
 #include "os/elf_symbol.h"
 
-typedef int (*processes_function)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_t *);
-
-struct vg_nvml_functions {
-    int (*init)(void);
-    int (*shutdown)(void);
-    int (*driver_version)(char *, unsigned int);
-    int (*count)(unsigned int *);
-    int (*handle)(unsigned int, nvmlDevice_t *);
-    int (*handle_by_uuid)(const char *, nvmlDevice_t *);
-    int (*name)(nvmlDevice_t, char *, unsigned int);
-    int (*uuid)(nvmlDevice_t, char *, unsigned int);
-    int (*pci)(nvmlDevice_t, nvmlPciInfo_t *);
-    int (*memory)(nvmlDevice_t, nvmlMemory_t *);
-    processes_function compute_processes, graphics_processes;
-};
-
-_Static_assert(sizeof(struct vg_nvml_functions) <= sizeof((struct vg_nvml *)0)->functions_storage,
-               "the table must fit its place");
-
 static const struct {
     const char *name;
     size_t offset;
-} symbols[] = {
+} nvml_symbols[] = {
     { "nvmlInit_v2", offsetof(struct vg_nvml_functions, init) },
     { "nvmlShutdown", offsetof(struct vg_nvml_functions, shutdown) },
     { "nvmlSystemGetDriverVersion", offsetof(struct vg_nvml_functions, driver_version) },
@@ -68,16 +49,16 @@ int vg_nvml_open(struct vg_nvml *out, char *why, size_t why_cap)
         snprintf(why, why_cap, "%s", text ? text : "cannot be loaded");
         return -ENOENT;
     }
-    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-        void *const address = real_function(out->library, symbols[i].name);
+    for (size_t i = 0; i < sizeof nvml_symbols / sizeof nvml_symbols[0]; i++) {
+        void *const address = real_function(out->library, nvml_symbols[i].name);
         if (!address) {
-            snprintf(why, why_cap, "%s is missing in libnvidia-ml.so.1", symbols[i].name);
+            snprintf(why, why_cap, "%s is missing in libnvidia-ml.so.1", nvml_symbols[i].name);
             dlclose(out->library);
             return -ENOENT;
         }
-        memcpy(out->functions_storage + symbols[i].offset, &address, sizeof address);
+        memcpy((char *)&out->found + nvml_symbols[i].offset, &address, sizeof address);
     }
-    out->functions = (const void *)out->functions_storage;
+    out->functions = &out->found;
     const int result = out->functions->init();
     if (result != NVML_SUCCESS) {
         snprintf(why, why_cap, "nvmlInit returned %d", result);
@@ -90,7 +71,8 @@ int vg_nvml_open(struct vg_nvml *out, char *why, size_t why_cap)
 void vg_nvml_close(struct vg_nvml *nvml)
 {
     nvml->functions->shutdown();
-    dlclose(nvml->library);
+    if (nvml->library)
+        dlclose(nvml->library);
     nvml->library = NULL;
 }
 
@@ -177,42 +159,71 @@ int vg_nvml_find(struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id)
     return by_pci;
 }
 
-enum { QUERY_CAP = 256 };
+/* More than this many processes come into being between two questions only when something is very
+ * wrong; then those that fit are told. */
+enum { QUERY_SPARE = 32, QUERY_FIRST = 64, QUERY_TRIES = 4 };
 
-/* Appends what `query` lists and `out` does not hold yet; returns the new count. */
-static int add_processes(processes_function query, nvmlDevice_t device, struct vg_nvml_process *out,
-                         size_t cap, int count)
+/* All that `query` lists, into `region`. Returns their number or -errno. */
+static int list_processes(vg_nvml_processes_function query, nvmlDevice_t device,
+                          struct vg_region *region, nvmlProcessInfo_t **out)
 {
-    /* Not on the stack, which may be a small one: one report is made at a time (oom/emit.c). */
-    static nvmlProcessInfo_t list[QUERY_CAP];
-    unsigned listed = QUERY_CAP;
-    const int result = query(device, &listed, list);
-    if (result == NVML_ERROR_INSUFFICIENT_SIZE)
-        listed = QUERY_CAP; /* the first QUERY_CAP were filled in */
-    else if (result != NVML_SUCCESS)
-        return count;
-    for (unsigned i = 0; i < listed && i < QUERY_CAP; i++) {
-        bool known = false;
-        for (int k = 0; k < count && (size_t)k < cap; k++)
-            known = known || out[k].pid == (int32_t)list[i].pid;
-        if (known)
+    unsigned cap = QUERY_FIRST;
+    for (int i = 0;; i++) {
+        unsigned listed = cap;
+        *out = vg_region_array(region, cap, sizeof **out);
+        if (!*out)
+            return -ENOMEM;
+        const int result = query(device, &listed, *out);
+        if (result == NVML_SUCCESS)
+            return (int)(listed < cap ? listed : cap);
+        if (result != NVML_ERROR_INSUFFICIENT_SIZE)
+            return -EIO;
+        if (i == QUERY_TRIES)
+            return (int)cap; /* as many as fitted were filled in */
+        /* `listed` is how many there are, with drivers that say so. */
+        cap = (listed > cap ? listed : 2 * cap) + QUERY_SPARE;
+    }
+}
+
+/* Appends those of `list` that `out` does not hold yet; returns the new count. */
+static size_t add_processes(const nvmlProcessInfo_t *list, int listed, struct vg_nvml_process *out,
+                            size_t count)
+{
+    for (int i = 0; i < listed; i++) {
+        size_t k = 0;
+        while (k < count && out[k].pid != (int32_t)list[i].pid)
+            k++;
+        if (k < count)
             continue;
-        if ((size_t)count < cap)
-            out[count] = (struct vg_nvml_process){
-                .pid = (int32_t)list[i].pid,
-                .bytes = list[i].usedGpuMemory == ~0ull ? VG_BYTES_UNKNOWN : list[i].usedGpuMemory,
-            };
-        count++;
+        out[count++] = (struct vg_nvml_process){
+            .pid = (int32_t)list[i].pid,
+            .bytes = list[i].usedGpuMemory == ~0ull ? VG_BYTES_UNKNOWN : list[i].usedGpuMemory,
+        };
     }
     return count;
 }
 
-int vg_nvml_processes(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_process *out,
-                      size_t cap)
+int vg_nvml_processes(const struct vg_nvml *nvml, unsigned index, struct vg_region *region,
+                      struct vg_nvml_process **out, size_t *out_count)
 {
     nvmlDevice_t device;
+    nvmlProcessInfo_t *compute = NULL, *graphics = NULL;
+    *out = NULL;
+    *out_count = 0;
     if (handle_of(nvml, index, &device) != NVML_SUCCESS)
         return -EIO;
-    int count = add_processes(nvml->functions->compute_processes, device, out, cap, 0);
-    return add_processes(nvml->functions->graphics_processes, device, out, cap, count);
+    const int compute_count =
+        list_processes(nvml->functions->compute_processes, device, region, &compute);
+    const int graphics_count =
+        list_processes(nvml->functions->graphics_processes, device, region, &graphics);
+    if (compute_count < 0 && graphics_count < 0)
+        return compute_count;
+    const size_t cap = (size_t)(compute_count > 0 ? compute_count : 0) +
+                       (size_t)(graphics_count > 0 ? graphics_count : 0);
+    *out = vg_region_array(region, cap, sizeof **out);
+    if (cap > 0 && !*out)
+        return -ENOMEM;
+    *out_count = add_processes(compute, compute_count, *out, 0);
+    *out_count = add_processes(graphics, graphics_count, *out, *out_count);
+    return 0;
 }

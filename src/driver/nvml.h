@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/region.h"
+#include "driver/nvml_abi.h"
+
 struct vg_nvml_process {
     int32_t pid;    /* of NVML's own pid namespace: inside a container perhaps not ours */
     uint64_t bytes; /* VG_BYTES_UNKNOWN where the driver does not tell (WDDM, some MIG setups) */
@@ -20,11 +23,29 @@ struct vg_nvml_device {
     uint64_t total_bytes, free_bytes; /* VG_BYTES_UNKNOWN when not told */
 };
 
+typedef int (*vg_nvml_processes_function)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_t *);
+
+/* The functions of NVML that are asked; tests fill in their own. */
+struct vg_nvml_functions {
+    int (*init)(void);
+    int (*shutdown)(void);
+    int (*driver_version)(char *, unsigned int);
+    int (*count)(unsigned int *);
+    int (*handle)(unsigned int, nvmlDevice_t *);
+    int (*handle_by_uuid)(const char *, nvmlDevice_t *);
+    int (*name)(nvmlDevice_t, char *, unsigned int);
+    int (*uuid)(nvmlDevice_t, char *, unsigned int);
+    int (*pci)(nvmlDevice_t, nvmlPciInfo_t *);
+    int (*memory)(nvmlDevice_t, nvmlMemory_t *);
+    vg_nvml_processes_function compute_processes, graphics_processes;
+};
+
+/* Of one thread; any number of them may exist at the same time. */
 struct vg_nvml {
-    void *library;
+    void *library; /* NULL: `functions` come from elsewhere */
     const struct vg_nvml_functions *functions;
-    char functions_storage[16 * sizeof(void *)];
-    void *instance; /* the MIG instance that VG_NVML_INSTANCE stands for */
+    struct vg_nvml_functions found; /* in `library` */
+    nvmlDevice_t instance;          /* the MIG instance that VG_NVML_INSTANCE stands for */
 };
 
 /* The index that vg_nvml_find answers for a MIG instance, which has none of its own. */
@@ -51,9 +72,9 @@ int vg_nvml_describe_device(const struct vg_nvml *nvml, unsigned index, struct v
  * alone. Returns an index for the functions below or -ENOENT. */
 int vg_nvml_find(struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id);
 
-/* Processes with memory on device `index`, compute and graphics, each pid once; at most `cap` of
- * them go to `out`. Returns how many there are, or -EIO. */
-int vg_nvml_processes(const struct vg_nvml *nvml, unsigned index, struct vg_nvml_process *out,
-                      size_t cap);
+/* All processes with memory on device `index`, compute and graphics, each pid once, into memory of
+ * `region`. Returns 0, -EIO or -ENOMEM; then there are none. */
+int vg_nvml_processes(const struct vg_nvml *nvml, unsigned index, struct vg_region *region,
+                      struct vg_nvml_process **out, size_t *out_count);
 
 #endif

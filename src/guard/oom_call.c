@@ -261,6 +261,7 @@ static void give_up(struct vg_call *call)
     }
     failing->failure.failure_number =
         atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
+    vg_thread.last_failure.returned = 1;
     if (failing->failure.refused_by != VG_REFUSED_BY_INJECT)
         vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
     vg_report_failure(&failing->failure);

@@ -11,7 +11,7 @@
 #include "driver/captures.h"
 #include "driver/driver.h"
 #include "guard/guard.h"
-#include "machine/gpu_processes.h"
+#include "machine/machine.h"
 #include "oom/callback_thread.h"
 #include "oom/python_trim.h"
 #include "os/thread.h"
@@ -34,9 +34,9 @@ struct listener {
     struct vg_reclaim_slot *ask;
     struct vg_queue *queue;
     int device;
-    uint64_t asker, wanted_bytes;               /* of the question that is being answered */
-    char asker_name[VG_GPU_PROCESSES_NAME_CAP]; /* it may be gone in the end */
-    uint64_t live_bytes, pooled_bytes;          /* before the answer */
+    uint64_t asker, wanted_bytes;         /* of the question that is being answered */
+    char asker_name[VG_MACHINE_NAME_CAP]; /* it may be gone in the end */
+    uint64_t live_bytes, pooled_bytes;    /* before the answer */
 };
 
 static struct listener listeners[VG_FILE_DEVICES];
@@ -225,15 +225,14 @@ static void answer_request(struct listener *l)
     struct vg_python_trim done = { .why = "" };
     keep_distance();
     l->asker = atomic_load(&l->ask->asker);
-    l->wanted_bytes = atomic_load(&l->ask->wanted_bytes);
+    l->wanted_bytes = atomic_load(&l->ask->wanted_mib) * VG_MIB;
     if (!may_begin(l) || !vg_python_trim_is_possible())
         return;
     const uint64_t until_ns =
         vg_clock_monotonic_ns() + l->state->options->trim_timeout.number * VG_MS_NS;
     if (vg_callback_thread_claim(until_ns) != 0)
         return;
-    vg_gpu_processes_name(l->asker_name, sizeof l->asker_name,
-                          (int32_t)vg_process_owner_pid(l->asker));
+    vg_machine_name(l->asker_name, sizeof l->asker_name, (int32_t)vg_process_owner_pid(l->asker));
     l->live_bytes = live_bytes(l);
     l->pooled_bytes = pooled_bytes(l);
     conclude_request(l, ask_python(l, until_ns, &done), &done);

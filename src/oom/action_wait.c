@@ -1,5 +1,6 @@
 /* The action "wait": waits until other processes have freed enough, in line with the other guarded
- * processes that wait for the same GPU. It does not wait where that cannot help, and says why. */
+ * processes that wait for the same GPU. It does not wait where that cannot help, and says why
+ * (oom/wait_reason.h). */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +9,10 @@
 #include "base/size.h"
 #include "base/text.h"
 #include "driver/driver.h"
-#include "heap/managed.h"
-#include "machine/gpu_processes.h"
+#include "machine/machine.h"
 #include "oom/policy.h"
 #include "oom/python_trim.h"
+#include "oom/wait_reason.h"
 #include "view/outcome_text.h"
 #include "wait/admission_request.h"
 #include "wait/deadlock.h"
@@ -20,13 +21,8 @@
 
 enum {
     DEFAULT_MS = 30000,
-    DISTRIBUTED_MS =
-        60000, /* the peers of a distributed job spin meanwhile, and give up in the end */
-    HOUR_BUDGET_MS = 600000,
     HOLDER_CAP = 64,
 };
-
-#define HOUR_NS (3600000 * VG_MS_NS)
 
 /* What lies in vg_rescue.memory. */
 struct waiting {
@@ -34,10 +30,12 @@ struct waiting {
     struct vg_deadlock_watch watch;
     struct vg_reclaim_request asking;
     bool started;
+    uint16_t why_short; /* enum vg_outcome_code: it waits no longer because of this; 0: it does */
     int32_t holder_pid; /* who held the most at the start, 0 unknown */
     char holder_command[HOLDER_CAP];
     uint64_t holder_bytes;
     uint64_t free_bytes; /* at the start */
+    uint64_t allowed_ms;
 };
 
 _Static_assert(sizeof(struct waiting) <= sizeof((struct vg_rescue *)0)->memory, "it must fit");
@@ -64,20 +62,9 @@ static uint64_t measure_free(void *argument)
     return free_bytes;
 }
 
-/* ---- whether ---- */
-
 static const struct vg_file_device *device_of(const struct vg_rescue *rescue)
 {
     return &rescue->failure->tables.recorder->header->devices[rescue->failure->device];
-}
-
-/* What this process holds of the device for certain: managed memory makes room. */
-static uint64_t own_device_bytes(const struct vg_rescue *rescue)
-{
-    const struct vg_failure *const failure = rescue->failure;
-    const uint64_t live_bytes = device_of(rescue)->live_bytes;
-    const uint64_t managed_bytes = vg_managed_live_bytes(failure->tables.track, failure->device);
-    return live_bytes > managed_bytes ? live_bytes - managed_bytes : 0;
 }
 
 static const struct vg_registration *registration_of(const struct vg_rescue *rescue)
@@ -85,193 +72,180 @@ static const struct vg_registration *registration_of(const struct vg_rescue *res
     return &rescue->failure->tables.registrations[rescue->failure->device];
 }
 
-/* Why waiting cannot help, as far as the process itself knows; VG_OUTCOME_NONE in the code when it
- * may. */
-static struct vg_outcome reason_of_own(const struct vg_rescue *rescue)
+static void measure_machine(const struct vg_rescue *rescue, unsigned details,
+                            struct vg_region *region, struct vg_machine_gpu *out)
 {
-    const struct vg_failure *const failure = rescue->failure;
-    const uint64_t wanted = vg_oom_wanted_bytes(failure);
-    const uint64_t own_bytes = failure->device < 0 ? 0 : own_device_bytes(rescue);
-    if (failure->why_no_wait)
-        return (struct vg_outcome){ .code = (uint16_t)failure->why_no_wait };
-    if (failure->device < 0)
-        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_NO_CONTEXT };
-    if (failure->refused_by != VG_REFUSED_BY_DRIVER || failure->total_bytes == VG_BYTES_UNKNOWN)
-        return (struct vg_outcome){ .code = VG_OUTCOME_NONE };
-    if (wanted > failure->total_bytes)
-        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_TOO_LARGE, .bytes = wanted };
-    if (own_bytes > failure->total_bytes - wanted)
-        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_OWN_MEMORY,
-                                    .bytes = own_bytes,
-                                    .more_bytes = wanted };
-    return (struct vg_outcome){ .code = VG_OUTCOME_NONE };
+    const struct vg_machine_question question = {
+        .uuid = device_of(rescue)->uuid,
+        .pci_bus_id = "",
+        .file = registration_of(rescue)->file,
+        .details = details,
+        .has_context = device_of(rescue)->live_bytes > 0,
+    };
+    vg_machine_measure_gpu(&question, region, out);
 }
 
-/* What other processes may hold at the most. Where NVML lists other pids than ours, this process is
- * among them; without NVML all that is used and not ours may be theirs. VG_BYTES_UNKNOWN when
- * nothing is known. */
-static uint64_t held_by_others(const struct vg_rescue *rescue,
-                               const struct vg_gpu_processes *others)
+/* What tells one standstill of the GPU from another. */
+static uint64_t fingerprint_of(const struct vg_rescue *rescue, const struct vg_machine_gpu *gpu)
 {
-    const struct vg_failure *const failure = rescue->failure;
-    const uint64_t own_bytes = own_device_bytes(rescue);
-    uint64_t bytes = others->others_bytes;
-    if (others->known && others->self_seen)
-        return bytes;
-    if (!others->known) {
-        if (failure->free_bytes == VG_BYTES_UNKNOWN)
-            return bytes > 0 ? bytes : VG_BYTES_UNKNOWN;
-        bytes = failure->total_bytes - failure->free_bytes;
-    }
-    return bytes > own_bytes ? bytes - own_bytes : 0;
-}
-
-/* The same by what others hold. */
-static struct vg_outcome reason_of_others(const struct vg_rescue *rescue,
-                                          const struct vg_gpu_processes *others)
-{
-    const struct vg_failure *const failure = rescue->failure;
-    const uint64_t others_bytes = held_by_others(rescue, others);
-    /* After the others, and not as it was at the failure: what somebody frees meanwhile is missed
-     * in neither, and counted in both at the worst. */
-    const uint64_t now_bytes = measure_free(rescue->failure);
-    const uint64_t free_bytes = now_bytes != VG_BYTES_UNKNOWN ? now_bytes : others->free_bytes;
-    const uint64_t wanted = vg_oom_wanted_bytes(failure);
-    const uint64_t deficit =
-        free_bytes != VG_BYTES_UNKNOWN && wanted > free_bytes ? wanted - free_bytes : 0;
-    const struct vg_outcome none = { .code = VG_OUTCOME_NONE };
-    if (failure->refused_by != VG_REFUSED_BY_DRIVER)
-        return none;
-    if (others_bytes != VG_BYTES_UNKNOWN && others_bytes > 0 && others_bytes >= deficit)
-        return none;
-    if (now_bytes != VG_BYTES_UNKNOWN && now_bytes >= wanted && now_bytes > failure->free_bytes)
-        return none; /* it has just come free */
-    if (others_bytes == VG_BYTES_UNKNOWN)
-        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_UNKNOWN };
-    if (others_bytes == 0)
-        return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_ALONE };
-    return (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_OTHERS_HOLD_LESS,
-                                .bytes = others_bytes,
-                                .more_bytes = deficit };
-}
-
-/* How long it may take: what was asked for, what a distributed job bears, what is left of this
- * hour's budget. */
-static uint64_t allowed_ms(const struct vg_rescue *rescue)
-{
-    struct vg_oom_state *const history = rescue->history;
-    const uint64_t now_ns = vg_clock_monotonic_ns();
-    uint64_t allowed = rescue->parameter;
-    if (history->distributed && allowed > DISTRIBUTED_MS)
-        allowed = DISTRIBUTED_MS;
-    uint64_t hour = history->hour_start_ns;
-    if ((hour == 0 || now_ns - hour > HOUR_NS) &&
-        atomic_compare_exchange_strong(&history->hour_start_ns, &hour, now_ns))
-        atomic_store(&history->waited_ns, 0);
-    const uint64_t waited_ms = history->waited_ns / VG_MS_NS;
-    /* The budget is against many waits of a program that goes on after each; who asks for one long
-     * wait gets it. */
-    const uint64_t budget = rescue->parameter > HOUR_BUDGET_MS ? rescue->parameter : HOUR_BUDGET_MS;
-    const uint64_t left = waited_ms < budget ? budget - waited_ms : 0;
-    return allowed < left ? allowed : left;
+    const uint64_t fingerprint = vg_machine_fingerprint(gpu, registration_of(rescue)->file);
+    const uint64_t own_bytes = vg_wait_own_bytes(rescue->failure);
+    uint64_t free_bytes, total_bytes;
+    /* Where NVML does not tell, all that others do shows in what is used. */
+    if (gpu->known || vg_driver_memory(rescue->failure->device, &free_bytes, &total_bytes) != 0)
+        return fingerprint;
+    return fingerprint ^ (total_bytes - free_bytes - own_bytes);
 }
 
 /* ---- the wait ---- */
 
-static bool start_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt)
+/* How long, and since when: what it waited for its turn counts. */
+static void enter_line(struct vg_rescue *rescue, uint64_t ms)
 {
     struct waiting *const waiting = (void *)rescue->memory;
-    const struct vg_failure *const failure = rescue->failure;
-    struct vg_gpu_processes others;
-    struct vg_outcome skipped = reason_of_own(rescue);
-    if (skipped.code != VG_OUTCOME_NONE) {
-        vg_outcome_add(attempt, skipped, NULL);
-        return false;
-    }
     const struct vg_registration *const registration = registration_of(rescue);
-    vg_gpu_processes_measure(device_of(rescue)->uuid, registration->file, &others);
-    skipped = reason_of_others(rescue, &others);
-    if (skipped.code != VG_OUTCOME_NONE) {
-        vg_outcome_add(attempt, skipped, NULL);
-        return false;
-    }
-    const uint64_t ms = allowed_ms(rescue);
-    if (ms == 0) {
-        vg_outcome_add(attempt, (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_BUDGET }, NULL);
-        return false;
-    }
-    /* What it waited for its turn counts. */
     const uint64_t since_ns = rescue->turn ? rescue->turn->since_ns : 0;
     const uint64_t before_ms = since_ns ? (rescue->start_ns - since_ns) / VG_MS_NS : 0;
-    const struct vg_gpu_process *const holder = vg_gpu_processes_largest(&others);
-    waiting->started = true;
-    waiting->holder_pid = holder ? holder->pid : 0;
-    if (holder) /* it may be gone in the end */
-        vg_gpu_processes_command(waiting->holder_command, sizeof waiting->holder_command,
-                                 holder->pid);
-    waiting->holder_bytes = holder ? holder->bytes : 0;
-    waiting->free_bytes = failure->free_bytes;
     struct vg_wait_request request = {
-        .wanted_bytes = vg_oom_wanted_bytes(failure),
+        .wanted_bytes = vg_oom_wanted_bytes(rescue->failure),
         .since_ns = since_ns,
         .kind = VG_WAIT_ALLOCATION,
         .priority = (uint16_t)rescue->options->priority.number,
         .holds_memory = device_of(rescue)->live_bytes >= VG_NEWCOMER_BYTES,
     };
+    waiting->started = true;
+    waiting->allowed_ms = ms;
     vg_queue_wait_enter(&waiting->line, registration->queue, &request,
                         ms > before_ms ? ms - before_ms : 1);
     if (rescue->turn)
         vg_held_ticket_release(rescue->turn);
     vg_oom_note_wait_begin(rescue->history, waiting->line.start_ns);
     vg_deadlock_watch_start(&waiting->watch, registration->queue, waiting->line.start_ns);
-    return true;
 }
 
-/* "2.00 GiB", or the name of the call where it names no amount. */
+/* Who holds the most may be gone in the end. */
+static void note_first_holder(struct waiting *waiting, const struct vg_machine_gpu *gpu)
+{
+    const struct vg_machine_process *const holder = vg_machine_largest(gpu);
+    if (!holder)
+        return;
+    waiting->holder_pid = holder->pid;
+    waiting->holder_bytes = holder->bytes;
+    if (!(holder->flags & VG_PROCESS_INVISIBLE)) /* a wrong name is worse than none */
+        vg_machine_command(waiting->holder_command, sizeof waiting->holder_command, holder->pid);
+}
+
+/* Decides by what this process knows and by what others hold. Returns whether to wait. */
+static bool decide_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt,
+                        struct vg_region *region)
+{
+    struct waiting *const waiting = (void *)rescue->memory;
+    struct vg_machine_gpu gpu;
+    char command[HOLDER_CAP] = "";
+    struct vg_wait_facts facts = { .rescue = rescue, .gpu = &gpu };
+    struct vg_outcome skipped = vg_wait_reason_of_own(rescue);
+    if (skipped.code == VG_OUTCOME_NONE) {
+        measure_machine(rescue, VG_MACHINE_RELATIONS, region, &gpu);
+        /* After the others, and not as it was at the failure: what somebody frees meanwhile is
+         * missed in neither, and counted in both at the worst. */
+        facts.free_bytes = measure_free(rescue->failure);
+        facts.own_bytes = vg_wait_own_bytes(rescue->failure);
+        facts.fingerprint = fingerprint_of(rescue, &gpu);
+        facts.holds_gil = vg_python_trim_holds_gil();
+        skipped = vg_wait_reason_of_others(&facts);
+    }
+    if (skipped.code == VG_OUTCOME_NONE) {
+        const struct vg_wait_time time = vg_wait_allowed(&facts);
+        waiting->why_short = time.why_short;
+        skipped = time.skipped;
+        if (skipped.code == VG_OUTCOME_NONE) {
+            note_first_holder(waiting, &gpu);
+            waiting->free_bytes = rescue->failure->free_bytes;
+            enter_line(rescue, time.ms);
+            return true;
+        }
+    }
+    if (skipped.pid > 0)
+        vg_machine_command(command, sizeof command, skipped.pid);
+    vg_outcome_add(attempt, skipped, command);
+    return false;
+}
+
+static bool start_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt)
+{
+    struct vg_region region = vg_region_over(NULL, 0);
+    const bool waits = decide_wait(rescue, attempt, &region);
+    vg_region_release(&region);
+    return waits;
+}
+
+/* "2.00 GiB", or what a call needs that names no amount. */
 static const char *what_for(const struct vg_rescue *rescue, char *out)
 {
     const struct vg_failure *const failure = rescue->failure;
-    return failure->asked_bytes == VG_BYTES_UNKNOWN ? failure->api
-                                                    : vg_size_format(out, failure->asked_bytes);
+    if (failure->asked_bytes != VG_BYTES_UNKNOWN)
+        return vg_size_format(out, failure->asked_bytes);
+    if (strstr(failure->api, "CtxCreate") || strstr(failure->api, "CtxRetain"))
+        return "room for a CUDA context";
+    return failure->api;
 }
 
 static void tell_waiting(struct vg_rescue *rescue)
 {
     const struct waiting *const waiting = (void *)rescue->memory;
     char wanted[VG_SIZE_TEXT_CAP], held[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
-    char time[VG_DURATION_TEXT_CAP], who[HOLDER_CAP + 64] = "";
+    char time[VG_DURATION_TEXT_CAP], who[HOLDER_CAP + 64] = "", free_text[48] = "";
     if (waiting->holder_pid)
-        snprintf(who, sizeof who, "; pid %d%s%s%s holds %s", waiting->holder_pid,
+        snprintf(who, sizeof who, ": pid %d%s%s%s holds %s", waiting->holder_pid,
                  waiting->holder_command[0] ? " (" : "", waiting->holder_command,
                  waiting->holder_command[0] ? ")" : "",
                  vg_size_format(held, waiting->holder_bytes));
+    if (waiting->free_bytes != VG_BYTES_UNKNOWN)
+        snprintf(free_text, sizeof free_text, " (%s free)",
+                 vg_size_format(have, waiting->free_bytes));
     vg_policy_log(
-        rescue, "waiting up to %s for %s (%s free%s)",
+        rescue, "waiting up to %s for %s%s%s",
         vg_duration_format(time, (waiting->line.deadline_ns - waiting->line.start_ns) / VG_MS_NS),
-        what_for(rescue, wanted), vg_size_format(have, waiting->free_bytes), who);
+        what_for(rescue, wanted), free_text, who);
+}
+
+/* What became of who held the most at the start. */
+static void note_holder_now(const struct waiting *waiting, const struct vg_machine_gpu *gpu,
+                            struct vg_oom_action *attempt)
+{
+    const struct vg_machine_process *const now = vg_machine_find(gpu, waiting->holder_pid);
+    struct vg_outcome holder = { .pid = waiting->holder_pid };
+    if (!gpu->known || (now && now->bytes == VG_BYTES_UNKNOWN))
+        return;
+    if (!now) {
+        holder.code = VG_OUTCOME_HOLDER_ENDED;
+    } else if (now->bytes < waiting->holder_bytes) {
+        holder.code = VG_OUTCOME_HOLDER_FREED;
+        holder.bytes = waiting->holder_bytes - now->bytes;
+    } else {
+        holder.code = VG_OUTCOME_HOLDER_KEEPS;
+        holder.bytes = now->bytes;
+    }
+    vg_outcome_add(attempt, holder, waiting->holder_command);
 }
 
 /* Where the memory came from: who was asked and gave back, or else what became of who held the
- * most; nothing is added if that is not known. */
-static void note_holder(const struct vg_rescue *rescue, struct vg_oom_action *attempt)
+ * most; nothing is added if that is not known. `in_vain`: the standstill is noted. */
+static void note_holder(const struct vg_rescue *rescue, struct vg_oom_action *attempt, bool in_vain)
 {
     const struct waiting *const waiting = (const void *)rescue->memory;
-    const struct vg_registration *const registration = registration_of(rescue);
-    struct vg_gpu_processes others;
-    struct vg_outcome holder = { .pid = waiting->holder_pid };
-    if (vg_reclaim_request_note(&waiting->asking, registration, attempt) || !waiting->holder_pid)
-        return;
-    vg_gpu_processes_measure(device_of(rescue)->uuid, registration->file, &others);
-    const struct vg_gpu_process *const now = vg_gpu_processes_find(&others, waiting->holder_pid);
-    if (!others.known)
-        return;
-    holder.code = !now                                 ? VG_OUTCOME_HOLDER_ENDED
-                  : now->bytes < waiting->holder_bytes ? VG_OUTCOME_HOLDER_FREED
-                                                       : VG_OUTCOME_HOLDER_KEEPS;
-    if (now)
-        holder.bytes =
-            now->bytes < waiting->holder_bytes ? waiting->holder_bytes - now->bytes : now->bytes;
-    vg_outcome_add(attempt, holder, waiting->holder_command);
+    struct vg_region region = vg_region_over(NULL, 0);
+    struct vg_machine_gpu gpu;
+    const bool given = vg_reclaim_request_note(&waiting->asking, registration_of(rescue), attempt);
+    if (in_vain || (!given && waiting->holder_pid)) {
+        measure_machine(rescue, VG_MACHINE_PLAIN, &region, &gpu);
+        if (in_vain)
+            vg_oom_note_wait_in_vain(rescue->history, rescue->failure->device,
+                                     fingerprint_of(rescue, &gpu));
+        if (!given && waiting->holder_pid)
+            note_holder_now(waiting, &gpu, attempt);
+    }
+    vg_region_release(&region);
 }
 
 static void finish_wait(struct vg_rescue *rescue)
@@ -292,7 +266,11 @@ static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_oom_action *a
     const uint64_t ms = vg_queue_wait_waited_ms(&waiting->line);
     finish_wait(rescue);
     vg_outcome_add(attempt, (struct vg_outcome){ .code = (uint16_t)why }, NULL);
-    note_holder(rescue, attempt);
+    note_holder(rescue, attempt, why == VG_OUTCOME_NOTHING_FREED);
+    if (why == VG_OUTCOME_NOTHING_FREED && waiting->why_short)
+        vg_outcome_add(attempt,
+                       (struct vg_outcome){ .code = waiting->why_short, .ms = waiting->allowed_ms },
+                       NULL);
     vg_outcome_text_all(&outcome, attempt);
     vg_policy_log_end(rescue, "gave up waiting for %s after %s: %s", what_for(rescue, what),
                       vg_duration_format(time, ms), data);
@@ -340,7 +318,7 @@ static void end_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt, bo
         (struct vg_outcome){ .code = succeeded ? VG_OUTCOME_GOT_IT : VG_OUTCOME_OTHER_ERROR },
         NULL);
     if (rescue->logged || waiting->asking.asked)
-        note_holder(rescue, attempt);
+        note_holder(rescue, attempt, false);
     if (attempt->outcome_count > 1)
         vg_outcome_text(&holder, &attempt->outcomes[1],
                         vg_outcome_subject(attempt, &attempt->outcomes[1]));

@@ -8,6 +8,7 @@
 enum { SURVIVED = 3 };
 
 static const uint64_t survived_window_ns = UINT64_C(10) * 1000000000;
+static const uint64_t gone_on_ns = UINT64_C(1000000000);
 static const uint64_t quiet_ns = UINT64_C(60) * 1000000000;
 
 /* Memory comes in blocks of 2 MiB; a request of an odd size takes one more than it fills. */
@@ -41,6 +42,16 @@ static bool is_probing(const struct vg_oom_state *history, uint64_t now_ns)
         return true;
     const uint64_t oldest_ns = history->returned_ns[count % SURVIVED];
     return count >= SURVIVED && own_ns < oldest_ns + survived_window_ns;
+}
+
+/* Has the program gone on after a failure? This thread has, or there was time to come to an end. */
+static bool has_survived(const struct vg_oom_state *history, const struct vg_last_failure *last,
+                         uint64_t now_ns)
+{
+    const uint64_t count = history->returned_count;
+    return last->returned ||
+           (count > 0 &&
+            own_time(history, now_ns) > history->returned_ns[(count - 1) % SURVIVED] + gone_on_ns);
 }
 
 static bool is_same(const struct vg_last_failure *last, uint16_t function, uint64_t asked_bytes)
@@ -91,6 +102,7 @@ enum vg_oom_decision vg_oom_classify(struct vg_failure *failure, uint16_t functi
 {
     const bool retry = is_retry(last, function, failure->asked_bytes);
     failure->retry = retry;
+    failure->survived_before = has_survived(history, last, now_ns);
     const bool tried = last->tried && is_same(last, function, failure->asked_bytes);
     const bool steps_down =
         last->function == function + 1 && is_step_down(last->asked_bytes, failure->asked_bytes);
@@ -102,6 +114,7 @@ enum vg_oom_decision vg_oom_classify(struct vg_failure *failure, uint16_t functi
         .asked_bytes = failure->asked_bytes,
         .passed = retry,
         .shrinking = shrinking,
+        .returned = last->returned,
     };
     failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
     if (failure->refused_by == VG_REFUSED_BY_INJECT) {
@@ -144,6 +157,18 @@ void vg_oom_note_wait_end(struct vg_oom_state *history, uint64_t now_ns)
     const uint64_t start_ns = history->wait_start_ns;
     if (atomic_fetch_sub(&history->waiting, 1) == 1 && now_ns > start_ns)
         atomic_fetch_add(&history->in_waits_ns, now_ns - start_ns);
+}
+
+void vg_oom_note_wait_in_vain(struct vg_oom_state *history, int device, uint64_t fingerprint)
+{
+    if (device >= 0)
+        atomic_store(&history->vain_fingerprint[device % VG_FILE_DEVICES], fingerprint);
+}
+
+bool vg_oom_was_in_vain(const struct vg_oom_state *history, int device, uint64_t fingerprint)
+{
+    return device >= 0 && fingerprint != 0 &&
+           atomic_load(&history->vain_fingerprint[device % VG_FILE_DEVICES]) == fingerprint;
 }
 
 void vg_oom_note_returned(struct vg_oom_state *history, uint64_t now_ns)

@@ -20,6 +20,9 @@ struct vg_oom_state {
     /* No time of the program's own: */
     _Atomic uint64_t in_waits_ns; /* when somebody waited, however many at once */
     _Atomic uint64_t wait_start_ns;
+    /* By device: the standstill in which a wait brought nothing (vg_machine_fingerprint); 0 none.
+     */
+    _Atomic uint64_t vain_fingerprint[VG_FILE_DEVICES];
     _Atomic uint32_t waiting;       /* threads that wait now */
     _Atomic uint32_t failing_calls; /* calls of the program that lack memory at this moment */
     bool distributed;               /* one of several processes of a distributed job (WORLD_SIZE) */
@@ -34,6 +37,7 @@ struct vg_last_failure {
     uint16_t tried;     /* it was returned after everything was tried, to a caller that may ask for
                            the same once more */
     uint16_t shrinking; /* failures in a row of which each asked for a little less */
+    uint16_t returned;  /* 1: a failure has been returned to the program in this thread */
 };
 
 enum vg_oom_decision {
@@ -45,8 +49,8 @@ enum vg_oom_decision {
 };
 
 /* Chooses the course for a new failure of function `function` at `now_ns` (CLOCK_MONOTONIC). Fills
- * `failure->why_no_wait` when waiting is out of the question, and `failure->retry`. `last` is the
- * calling thread's.
+ * `failure->why_no_wait` when waiting is out of the question, `failure->retry` and
+ * `failure->survived_before`. `last` is the calling thread's.
  *
  * Expandable segments ask in a loop, piece by piece, and go through the whole loop again: pieces of
  * the second loop are got before one fails, and after one has been waited for, the next may fail.
@@ -72,6 +76,13 @@ void vg_oom_note_wait_end(struct vg_oom_state *history, uint64_t now_ns);
  * not be gone through for each of the hundreds of allocations that may follow. Any thread. */
 void vg_oom_note_placed(struct vg_oom_state *history, const struct vg_failure *failure,
                         uint64_t now_ns);
+
+/* A wait for memory of `device` brought nothing, and the others on it were as `fingerprint` tells
+ * at its end. Any thread. */
+void vg_oom_note_wait_in_vain(struct vg_oom_state *history, int device, uint64_t fingerprint);
+
+/* Is that how they still are, so that another wait would be the same? */
+bool vg_oom_was_in_vain(const struct vg_oom_state *history, int device, uint64_t fingerprint);
 
 /* Notes that a failure has been returned to the program. Any thread. */
 void vg_oom_note_returned(struct vg_oom_state *history, uint64_t now_ns);

@@ -51,7 +51,7 @@ static int parse_step(const char *item, size_t length, struct vg_policy_step *ou
         snprintf(why, why_cap, "unknown action \"%s\"", shown);
         return -EINVAL;
     }
-    *out = (struct vg_policy_step){ .action = action };
+    *out = (struct vg_policy_step){ .action = action, .is_explicit = name_length < length };
     const char *const value = item + name_length + (name_length < length);
     const size_t value_length = (size_t)(item + length - value);
     if (name_length < length && (!action->parse || value_length == 0)) {
@@ -154,6 +154,7 @@ static struct vg_oom_action *start_step(struct vg_rescue *rescue)
     rescue->running = true;
     rescue->logged = false;
     rescue->parameter = step->parameter;
+    rescue->is_explicit = step->is_explicit;
     rescue->start_ns = vg_clock_monotonic_ns();
     memset(rescue->memory, 0, sizeof rescue->memory);
     return attempt;

@@ -24,6 +24,7 @@ struct vg_policy {
     struct vg_policy_step {
         const struct vg_action *action;
         uint64_t parameter; /* what stood behind '=', or the action's default */
+        bool is_explicit;   /* something stood behind '=' */
     } steps[VG_POLICY_STEPS_MAX];
     size_t count;
 };
@@ -39,9 +40,10 @@ struct vg_rescue {
     bool running;                /* a step is running: it asked for the call to be made once more */
     bool logged;                 /* its line has been printed */
     uint64_t parameter;          /* of the running step */
+    bool is_explicit;            /* likewise */
     uint64_t start_ns;           /* CLOCK_MONOTONIC at its start */
     struct vg_held_ticket *turn; /* the call's place in line, when it was held back; may be NULL */
-    uint64_t memory[48];         /* the running action's own, zeroed at its start */
+    uint64_t memory[56];         /* the running action's own, zeroed at its start */
     struct vg_oom_state *history; /* of the process */
 };
 

@@ -10,12 +10,13 @@
 #include <stdint.h>
 
 struct vg_reclaim_slot {
-    _Atomic uint32_t asked;    /* how often */
-    _Atomic uint32_t answered; /* equal to `asked`: nothing is pending */
-    _Atomic uint64_t asker;    /* vg_process_owner of who asked last */
-    _Atomic uint64_t wanted_bytes;
-    _Atomic uint32_t gave_mib; /* of the GPU, since it was asked */
-    _Atomic uint32_t listens;  /* not 0: the process has a thread that answers */
+    _Atomic uint32_t asked;      /* how often */
+    _Atomic uint32_t answered;   /* equal to `asked`: nothing is pending */
+    _Atomic uint64_t asker;      /* vg_process_owner of who asked last */
+    _Atomic uint32_t wanted_mib; /* rounded up */
+    _Atomic uint32_t idle_mib;   /* it keeps so much unused, as it found when it looked last */
+    _Atomic uint32_t gave_mib;   /* of the GPU, since it was asked */
+    _Atomic uint32_t listens;    /* not 0: the process has a thread that answers */
 };
 
 _Static_assert(sizeof(struct vg_reclaim_slot) == 32, "the rest of a slot");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hashing.h"
 #include "base/log.h"
 #include "base/signal_block.h"
 #include "base/size.h"
@@ -18,7 +19,7 @@
 
 #define MAGIC "VRAMREG\n"
 
-enum { VERSION = 3, SLOT_COUNT = 1023 };
+enum { VERSION = 4, SLOT_COUNT = VG_REGISTRY_SLOTS, SIGHTING_WINDOW = 8 };
 
 /* `owner` is 0 for a free slot, else vg_process_owner: one word, so that a slot is claimed and
  * identified by a single compare-and-swap. */
@@ -30,10 +31,19 @@ struct slot {
     struct vg_reclaim_slot ask;
 };
 
+/* Who was seen to hold how much. Two who look at the same time may write into one entry: then it
+ * tells of a change that was none, never of a longer standstill than there was. */
+struct sighting {
+    _Atomic uint64_t owner;
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t since_ns, seen_ns; /* CLOCK_MONOTONIC */
+};
+
 struct vg_registry_file {
     struct vg_shared_head head;
     struct slot slots[SLOT_COUNT];
     struct vg_queue queue;
+    struct sighting sightings[VG_REGISTRY_SIGHTINGS];
 };
 
 _Static_assert(sizeof(struct slot) == 64, "one cache line");
@@ -53,6 +63,7 @@ static void forget_questions(struct vg_reclaim_slot *ask)
     atomic_store(&ask->listens, 0);
     atomic_store(&ask->asker, 0);
     atomic_store(&ask->gave_mib, 0);
+    atomic_store(&ask->idle_mib, 0);
     atomic_store(&ask->answered, atomic_load(&ask->asked));
 }
 
@@ -144,6 +155,7 @@ void vg_registry_leave(struct vg_registration *registration)
     /* Another exit handler may still free memory; by then the slot may be another process's. */
     registration->file = NULL;
     atomic_store(&slot->ask.listens, 0);
+    atomic_store(&slot->ask.idle_mib, 0);
     __atomic_store_n(&registration->held_bytes, &nobody_reads_this, __ATOMIC_RELEASE);
     atomic_store(&slot->held_bytes, 0);
     atomic_store(&slot->reserved_bytes, 0);
@@ -174,7 +186,7 @@ bool vg_registry_has_reserved(const struct vg_registration *registration)
     return registration->file && open_promise(slot_of(registration), vg_clock_monotonic_ns()) > 0;
 }
 
-bool vg_registry_waits(const struct vg_registry_file *file, uint64_t owner)
+static bool is_in_line(const struct vg_registry_file *file, uint64_t owner)
 {
     const uint64_t now_ns = vg_clock_monotonic_ns();
     for (int i = 0; i < VG_QUEUE_WAITERS; i++)
@@ -192,6 +204,9 @@ static struct vg_registry_entry read_slot(const struct vg_registry_file *file, i
         .owner = owner,
         .held_bytes = atomic_load(&slot->held_bytes),
         .reserved_bytes = open_promise(slot, now_ns),
+        .idle_bytes = atomic_load(&slot->ask.idle_mib) * VG_MIB,
+        .gives_back = atomic_load(&slot->ask.listens) != 0,
+        .waits = vg_queue_is_waited_for(&file->queue) && is_in_line(file, owner),
     };
 }
 
@@ -222,6 +237,60 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
     return count;
 }
 
+uint64_t vg_registry_waiting_hash(const struct vg_registry_file *file)
+{
+    const uint64_t self = vg_process_owner_self(), now_ns = vg_clock_monotonic_ns();
+    uint64_t hash = 0;
+    for (int i = 0; vg_queue_is_waited_for(&file->queue) && i < VG_QUEUE_WAITERS; i++) {
+        const struct vg_waiter *const waiter = &file->queue.waiters[i];
+        const uint64_t owner = atomic_load(&waiter->owner);
+        if (owner != 0 && owner != self && vg_queue_in_line(waiter, now_ns))
+            hash += vg_hash_u64(owner ^ vg_hash_u64(atomic_load(&waiter->ticket)));
+    }
+    return hash;
+}
+
+/* ---- who was seen to hold what ---- */
+
+/* The process's entry, or the one to be given up for it, in which case `*out_new` is true. */
+static struct sighting *find_sighting(struct vg_registry_file *file, uint64_t owner, bool *out_new)
+{
+    const uint64_t start = vg_hash_u64(owner);
+    struct sighting *oldest = NULL;
+    *out_new = false;
+    for (unsigned i = 0; i < SIGHTING_WINDOW; i++) {
+        struct sighting *const one = &file->sightings[(start + i) % VG_REGISTRY_SIGHTINGS];
+        if (atomic_load(&one->owner) == owner)
+            return one;
+        if (!oldest || atomic_load(&one->seen_ns) < atomic_load(&oldest->seen_ns))
+            oldest = one;
+    }
+    *out_new = true;
+    return oldest;
+}
+
+uint64_t vg_registry_note_sighting(struct vg_registry_file *file, int32_t pid, uint64_t start_ticks,
+                                   uint64_t bytes, uint64_t now_ns)
+{
+    const struct vg_process_id id = { .pid = pid, .start_ticks = start_ticks };
+    const uint64_t owner = vg_process_owner(&id);
+    bool is_new;
+    if (!file)
+        return 0;
+    struct sighting *const one = find_sighting(file, owner, &is_new);
+    if (is_new || atomic_load(&one->bytes) != bytes) {
+        /* In this order: whoever reads meanwhile finds another process, or too late a time. */
+        if (is_new)
+            atomic_store(&one->owner, 0);
+        atomic_store(&one->since_ns, now_ns);
+        atomic_store(&one->bytes, bytes);
+        atomic_store(&one->owner, owner);
+    }
+    atomic_store(&one->seen_ns, now_ns);
+    const uint64_t since_ns = atomic_load(&one->since_ns);
+    return since_ns < now_ns ? since_ns : now_ns;
+}
+
 /* ---- asking others to give back ---- */
 
 struct vg_reclaim_slot *vg_registry_reclaim_slot(const struct vg_registration *registration)
@@ -232,7 +301,8 @@ struct vg_reclaim_slot *vg_registry_reclaim_slot(const struct vg_registration *r
 static void put_question(struct vg_reclaim_slot *ask, uint64_t wanted_bytes)
 {
     atomic_store(&ask->asker, vg_process_owner_self());
-    atomic_store(&ask->wanted_bytes, wanted_bytes);
+    const uint64_t wanted_mib = wanted_bytes / VG_MIB + (wanted_bytes % VG_MIB != 0);
+    atomic_store(&ask->wanted_mib, wanted_mib < UINT32_MAX ? (uint32_t)wanted_mib : UINT32_MAX);
     if (atomic_load(&ask->answered) != atomic_load(&ask->asked))
         return; /* it is at it */
     atomic_store(&ask->gave_mib, 0);

@@ -40,14 +40,20 @@ void vg_registry_reserve(const struct vg_registration *registration, uint64_t by
 /* Has this process been promised memory of the GPU? */
 bool vg_registry_has_reserved(const struct vg_registration *registration);
 
+enum { VG_REGISTRY_SLOTS = 1023 };
+
 struct vg_registry_entry {
     uint64_t owner; /* vg_process_owner */
     uint64_t held_bytes;
     uint64_t reserved_bytes; /* 0: nothing */
+    uint64_t idle_bytes;     /* it keeps so much unused, as it found when it looked last */
+    bool gives_back;         /* it answers requests to give back (reclaim_slot.h) */
+    bool waits;              /* in line of the file's GPU */
 };
 
-/* The live guarded processes of a GPU's file, with or without this one, at most `cap`. Returns
- * their number; 0 for a NULL file. Looks into /proc for each. */
+/* The live guarded processes of a GPU's file, with or without this one, at most `cap`
+ * (VG_REGISTRY_SLOTS hold all). Returns their number; 0 for a NULL file. Looks into /proc for each.
+ */
 size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
                            struct vg_registry_entry *out, size_t cap);
 
@@ -56,8 +62,17 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
 bool vg_registry_member(const struct vg_registry_file *file, int32_t pid,
                         struct vg_registry_entry *out);
 
-/* Does the process wait in line of the file's GPU? */
-bool vg_registry_waits(const struct vg_registry_file *file, uint64_t owner);
+/* A number that stays the same as long as the same other processes wait in line of the file's GPU.
+ */
+uint64_t vg_registry_waiting_hash(const struct vg_registry_file *file);
+
+/* Notes that somebody has seen the process `pid` with `start_ticks` hold `bytes` of the GPU at
+ * `now_ns` (CLOCK_MONOTONIC), for all who look later. Returns since when it has been seen to hold
+ * exactly that: `now_ns` if nobody has seen it so before; 0 for a NULL file. The file keeps the
+ * VG_REGISTRY_SIGHTINGS processes seen last, more or less. Any thread, no locks. */
+enum { VG_REGISTRY_SIGHTINGS = 512 };
+uint64_t vg_registry_note_sighting(struct vg_registry_file *file, int32_t pid, uint64_t start_ticks,
+                                   uint64_t bytes, uint64_t now_ns);
 
 struct vg_queue *vg_registry_queue(struct vg_registry_file *file);
 

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "driver/driver.h"
-#include "machine/gpu_processes.h"
+#include "machine/machine.h"
 #include "wait/queue_wait.h"
 #include "wait/reclaim_request.h"
 
@@ -20,7 +20,8 @@ enum {
 /* What is measured while waiting: now and then, and when something has come free. */
 struct view {
     const struct vg_admission_request *coming;
-    struct vg_gpu_processes others;
+    struct vg_region region; /* of `others` */
+    struct vg_machine_gpu others;
     uint64_t measured_ns;
     uint32_t freed_seen;
 };
@@ -29,7 +30,7 @@ struct view {
  */
 static uint64_t available_bytes(const struct view *view)
 {
-    const struct vg_gpu_processes *const others = &view->others;
+    const struct vg_machine_gpu *const others = &view->others;
     uint64_t free_bytes = others->free_bytes, total_bytes;
     if (free_bytes == VG_BYTES_UNKNOWN &&
         vg_driver_memory(view->coming->device, &free_bytes, &total_bytes) != 0)
@@ -45,7 +46,11 @@ static uint64_t measure_now(struct view *view)
     const uint64_t promises = vg_queue_promises(queue);
     view->freed_seen = atomic_load(&queue->freed);
     view->measured_ns = vg_clock_monotonic_ns();
-    vg_gpu_processes_measure(view->coming->uuid, view->coming->registration->file, &view->others);
+    const struct vg_machine_question question = { .uuid = view->coming->uuid,
+                                                  .pci_bus_id = "",
+                                                  .file = view->coming->registration->file };
+    vg_region_release(&view->region);
+    vg_machine_measure_gpu(&question, &view->region, &view->others);
     if (view->others.promised_bytes == 0)
         vg_queue_forget_promises(queue, promises);
     return available_bytes(view);
@@ -65,11 +70,11 @@ static uint64_t measure_available(void *argument)
 /* "; pid 4711 (python train.py) holds 3.20 GiB", "" when nobody is known to. */
 static void add_holder(const struct view *view, char *out, size_t cap)
 {
-    char name[VG_GPU_PROCESSES_NAME_CAP], held[VG_SIZE_TEXT_CAP];
-    const struct vg_gpu_process *const holder = vg_gpu_processes_largest(&view->others);
+    char name[VG_MACHINE_NAME_CAP], held[VG_SIZE_TEXT_CAP];
+    const struct vg_machine_process *const holder = vg_machine_largest(&view->others);
     out[0] = '\0';
     if (holder)
-        snprintf(out, cap, "; %s holds %s", vg_gpu_processes_name(name, sizeof name, holder->pid),
+        snprintf(out, cap, "; %s holds %s", vg_machine_name(name, sizeof name, holder->pid),
                  vg_size_format(held, holder->bytes));
 }
 
@@ -116,7 +121,7 @@ static void stay_in_line(const struct manner *manner, struct view *view, struct 
 
 static void tell_need_waits(const struct view *view)
 {
-    char holder[VG_GPU_PROCESSES_NAME_CAP + 64], bytes[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
+    char holder[VG_MACHINE_NAME_CAP + 64], bytes[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
     char time[VG_DURATION_TEXT_CAP];
     add_holder(view, holder, sizeof holder);
     vg_log_line("GPU %d: waiting up to %s until %s are free (VRAMGUARD_NEED; now %s%s)",
@@ -163,7 +168,7 @@ static bool reserve_memory(struct view *view)
 
 bool vg_admission_await(const struct vg_admission_request *coming)
 {
-    struct view view = { .coming = coming };
+    struct view view = { .coming = coming, .region = vg_region_over(NULL, 0) };
     char bytes[VG_SIZE_TEXT_CAP], total[VG_SIZE_TEXT_CAP];
     if (coming->total_bytes != 0 && coming->bytes > coming->total_bytes) {
         vg_log_line(
@@ -178,6 +183,7 @@ bool vg_admission_await(const struct vg_admission_request *coming)
     stay_in_line(&manner, &view, &stay);
     vg_queue_wait_leave(&stay.line);
     tell_need_ends(&view, &stay);
+    vg_region_release(&view.region);
     return stay.end == VG_QUEUE_WAIT_TRY;
 }
 
@@ -203,13 +209,14 @@ static bool is_nobodys(struct view *view)
 bool vg_newcomer_hold_back(const struct vg_admission_request *coming, struct vg_held_ticket *out)
 {
     static const struct manner manner = { VG_WAIT_NEWCOMER, is_nobodys, tell_held_back };
-    struct view view = { .coming = coming };
+    struct view view = { .coming = coming, .region = vg_region_over(NULL, 0) };
     struct stay stay;
     *out = (struct vg_held_ticket){ .queue = NULL };
     if (vg_registry_has_reserved(coming->registration))
         return true;
     stay_in_line(&manner, &view, &stay);
     vg_queue_wait_keep_ticket(&stay.line, out);
+    vg_region_release(&view.region);
     if (coming->since_ns)
         out->since_ns = coming->since_ns;
     out->interrupted = stay.end == VG_QUEUE_WAIT_SIGNAL;

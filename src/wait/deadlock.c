@@ -7,14 +7,14 @@
 
 #include "base/clock.h"
 #include "base/size.h"
-#include "machine/gpu_processes.h"
+#include "machine/machine.h"
 #include "os/process.h"
 #include "wait/wait_graph.h"
 
 /* A second is the promise; the picture takes some tens of milliseconds on a real machine. */
 enum { STILL_MS = 300, LOOK_MS = 150, GUESSED_CONTEXT_MIB = 600 };
 
-/* Too large for a stack; one thread at a time. */
+/* Too large for a stack; one thread at a time, whoever has the flag. */
 static atomic_flag drawing = ATOMIC_FLAG_INIT;
 static struct vg_wait_graph picture;
 /* What each process's context takes, which comes free when it ends. */
@@ -62,20 +62,20 @@ static bool draw_wait(const struct vg_queue *queue, uint32_t index, uint16_t gpu
 
 /* Returns whether there was room. */
 static bool draw_holdings(uint16_t gpu, const struct vg_registry_entry *members, size_t count,
-                          const struct vg_gpu_processes *others)
+                          const struct vg_machine_gpu *others)
 {
     for (size_t i = 0; i < count; i++) {
         const int process = process_index(members[i].owner);
         if (process < 0)
             return false;
         picture.processes[process].held_bytes[gpu] = members[i].held_bytes;
-        const struct vg_gpu_process *const seen =
-            vg_gpu_processes_find(others, vg_process_owner_pid(members[i].owner));
+        const struct vg_machine_process *const seen =
+            vg_machine_find(others, vg_process_owner_pid(members[i].owner));
         if (others->known && seen && seen->bytes != VG_BYTES_UNKNOWN &&
             seen->bytes > members[i].held_bytes)
             context_bytes[process][gpu] = seen->bytes - members[i].held_bytes;
     }
-    return count < VG_WAIT_GRAPH_PROCESSES && others->count < VG_GPU_PROCESSES_MAX;
+    return true;
 }
 
 /* Whoever runs may end, and its contexts with it. */
@@ -89,27 +89,28 @@ static void add_contexts(void)
 
 /* Does NVML tell pids that are ours? Seen by this process, or, on a GPU that it does not use, by
  * any other of the guarded ones. */
-static bool knows_pids(const struct vg_gpu_processes *others)
+static bool knows_pids(const struct vg_machine_gpu *others)
 {
     bool known = others->self_seen;
-    for (size_t i = 0; i < others->count && !known; i++)
-        known = others->list[i].guarded && others->list[i].bytes > 0;
+    for (size_t i = 0; i < others->process_count && !known; i++)
+        known = others->processes[i].flags & VG_PROCESS_GUARDED && others->processes[i].bytes > 0;
     return known;
 }
 
 /* What unguarded processes hold. Where NVML tells other pids than ours (containers), the guarded
  * ones cannot be told from others: then all that is used and not tracked by a guarded one, less
  * what contexts may take. Without NVML it is unknown, which is as good as all. */
-static uint64_t outside_bytes(const struct vg_gpu_processes *others,
+static uint64_t outside_bytes(const struct vg_machine_gpu *others,
                               const struct vg_registry_entry *members, size_t member_count)
 {
     uint64_t bytes = 0;
     if (!others->known || others->free_bytes == VG_BYTES_UNKNOWN)
         return VG_BYTES_UNKNOWN;
     if (knows_pids(others)) {
-        for (size_t i = 0; i < others->count; i++)
-            if (!others->list[i].guarded)
-                bytes += others->list[i].bytes == VG_BYTES_UNKNOWN ? 0 : others->list[i].bytes;
+        for (size_t i = 0; i < others->process_count; i++)
+            if (!(others->processes[i].flags & VG_PROCESS_GUARDED) &&
+                others->processes[i].bytes != VG_BYTES_UNKNOWN)
+                bytes += others->processes[i].bytes;
         return bytes;
     }
     uint64_t guarded = 0;
@@ -121,8 +122,8 @@ static uint64_t outside_bytes(const struct vg_gpu_processes *others,
 
 static void draw_gpu(const char *uuid, struct vg_registry_file *file, void *argument)
 {
-    static struct vg_registry_entry members[VG_WAIT_GRAPH_PROCESSES];
-    static struct vg_gpu_processes others;
+    struct vg_region region = vg_region_over(NULL, 0);
+    struct vg_machine_gpu others;
     const uint64_t now_ns = *(const uint64_t *)argument;
     const struct vg_queue *const queue = vg_registry_queue(file);
     const uint16_t gpu = (uint16_t)picture.gpu_count;
@@ -138,14 +139,18 @@ static void draw_gpu(const char *uuid, struct vg_registry_file *file, void *argu
             is_whole = draw_wait(queue, i, gpu) && is_whole;
     if (picture.wait_count == waits_before)
         return;
-    const size_t count = vg_registry_members(file, true, members, VG_WAIT_GRAPH_PROCESSES);
-    vg_gpu_processes_measure(uuid, file, &others);
-    is_whole = draw_holdings(gpu, members, count, &others) && is_whole;
+    struct vg_registry_entry *const members =
+        vg_region_array(&region, VG_REGISTRY_SLOTS, sizeof *members);
+    const size_t count = members ? vg_registry_members(file, true, members, VG_REGISTRY_SLOTS) : 0;
+    const struct vg_machine_question question = { .uuid = uuid, .pci_bus_id = "", .file = file };
+    vg_machine_measure_gpu(&question, &region, &others);
+    is_whole = draw_holdings(gpu, members, count, &others) && members && is_whole;
     /* Who is not in the picture may free all that is missing. */
     picture.outside_bytes[gpu] =
         is_whole ? outside_bytes(&others, members, count) : VG_BYTES_UNKNOWN;
     picture.free_bytes[gpu] = others.free_bytes;
     picture.gpu_count++;
+    vg_region_release(&region);
 }
 
 /* Tells the victims' youngest waits to end, unless something has come free since the picture. */

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "machine/gpu_processes.h"
+#include "machine/machine.h"
 #include "shared/reclaim_slot.h"
 
 enum { ANSWER_MS = 20 };
@@ -45,7 +45,7 @@ bool vg_reclaim_request_note(const struct vg_reclaim_request *asking,
         read_answers(registration, &given);
     if (given.bytes == 0)
         return false;
-    vg_gpu_processes_command(command, sizeof command, given.largest_pid);
+    vg_machine_command(command, sizeof command, given.largest_pid);
     vg_outcome_add(to,
                    (struct vg_outcome){ .code = given.bytes > given.largest_bytes
                                                     ? VG_OUTCOME_GAVE_BACK_OTHERS

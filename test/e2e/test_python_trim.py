@@ -86,7 +86,7 @@ def test_a_cache_lets_the_neighbour_load(machine, python, mode):
     (record,) = [path for path in machine.records()
                  if not path.stem.endswith("-%d" % neighbour.process.pid)]
     report = machine.vramguard("report", record).stdout
-    assert re.search(r"wait: got it; pid\s+\d+\s+\(python.*\)\s+gave\s+back\s+800\s+MiB\s+of\s+"
+    assert re.search(r"wait: got it,\s+pid\s+\d+\s+\(python.*\)\s+gave\s+back\s+800\s+MiB\s+of\s+"
                      r"its\s+cache", report), report
 
 

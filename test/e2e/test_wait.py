@@ -49,8 +49,8 @@ def test_what_is_freed_after_three_seconds_is_got(scene, guarded):
     assert result.code == 0 and result.own_stderr == ""
     starts, ends = result.guard_lines
     assert re.fullmatch(
-        r"vramguard: GPU 0: waiting up to 30 s for 500 MiB \(12[0-9] MiB free; pid %d \(actor\) "
-        r"holds 90[0-9] MiB\)" % holder.pid, starts), starts
+        r"vramguard: GPU 0: waiting up to 30 s for 500 MiB \(12[0-9] MiB free\): pid %d \(actor\) "
+        r"holds 90[0-9] MiB" % holder.pid, starts), starts
     assert re.fullmatch(
         r"vramguard: GPU 0: got 500 MiB after [234](\.\d)? s: pid %d \(actor\) freed 900 MiB"
         % holder.pid, ends), ends
@@ -631,14 +631,79 @@ def test_no_wait_when_the_others_hold_too_little(scene):
     assert reason in fails_at_once(actor, 824)
 
 
+def last_tried(scene, actor):
+    """What was tried at the last failure of a running actor."""
+    recorded = flat(scene.vramguard("report", str(actor.pid)).stdout)
+    return re.search(r"Tried (.*?) Recorded|Tried (.*)", recorded).group(0)
+
+
 def test_a_program_that_tries_out_is_not_waited_for(scene):
     scene.settings = {"VRAMGUARD_POLICY": "wait=200ms"}
-    scene.actor().holding(900)
+    holder = scene.actor().holding(850)
     actor = scene.actor()
-    waited = [actor.alloc("x", mib)[1] >= 200 for mib in (500, 300, 470, 200, 510)]
-    assert waited == [True, True, True, False, False]
-    recorded = flat(scene.vramguard("report", str(actor.pid)).stdout)
-    assert "skipped: the program is trying how much it gets" in recorded
+    for mib in (500, 300, 470, 200, 510):
+        assert actor.alloc("x", mib)[0] == OUT_OF_MEMORY
+        assert holder.alloc("more", 1)[0] == 0  # so that it is not the same standstill
+    assert "skipped: the program is trying how much it gets" in last_tried(scene, actor)
+
+
+def test_a_standstill_is_waited_for_once(scene):
+    """Whatever is asked for next; when what others hold has changed, it is waited for again."""
+    scene.settings = {"VRAMGUARD_POLICY": "wait=400ms"}
+    holder = scene.actor().holding(880)
+    actor = scene.actor()
+    assert actor.alloc("x", 500)[0] == OUT_OF_MEMORY
+    assert "wait: nothing came free" in last_tried(scene, actor)
+    assert actor.alloc("x", 300)[0] == OUT_OF_MEMORY
+    unchanged = "wait: skipped: nothing has changed on this GPU since a wait brought nothing"
+    assert unchanged in last_tried(scene, actor)
+    assert holder.alloc("more", 10)[0] == 0
+    assert actor.alloc("x", 500)[0] == OUT_OF_MEMORY
+    assert "wait: nothing came free" in last_tried(scene, actor)
+
+
+SURVIVES = "waited only 1 s: the program has handled out of memory before"
+
+
+def test_a_program_that_goes_on_after_a_failure_waits_a_second(scene):
+    scene.settings = {"VRAMGUARD_POLICY": "wait"}
+    scene.actor().holding(880)
+    actor = scene.actor()
+    assert actor.alloc("x", 2048)[0] == OUT_OF_MEMORY  # more than there is: at once
+    assert actor.alloc("x", 500)[0] == OUT_OF_MEMORY
+    assert SURVIVES in last_tried(scene, actor)
+
+
+def test_who_asks_for_a_longer_wait_gets_it_again(scene):
+    scene.settings = {"VRAMGUARD_POLICY": "wait=1500ms"}
+    scene.actor().holding(880)
+    actor = scene.actor()
+    assert actor.alloc("x", 2048)[0] == OUT_OF_MEMORY
+    assert actor.alloc("x", 500)[1] >= 1500
+    assert SURVIVES not in last_tried(scene, actor)
+
+
+def test_no_wait_for_the_own_parent(scene):
+    program = "import subprocess, sys; from driver_calls import *; " \
+        "call(\"cuInit\", 0); current_primary_context(); code, address = allocate(880 << 20); " \
+        "sys.exit(code or subprocess.call(sys.argv[1:]))"
+    actor = scene.actor(command=(sys.executable, "-c", program), PYTHONPATH=HERE)
+    text = fails_at_once(actor, 500)
+    assert re.search(r"skipped: pid \d+ \(python.*\), which started this process, holds 88\d MiB", text)
+
+
+def test_no_wait_for_ranks_of_the_own_job(scene):
+    scene.actor(WORLD_SIZE="2", RANK="1").holding(880)
+    text = fails_at_once(scene.actor(WORLD_SIZE="2", RANK="0"), 500)
+    assert re.search(r"skipped: the memory belongs to processes of the same job \(pid \d+", text)
+
+
+def test_ranks_of_another_job_are_waited_for(scene):
+    scene.settings = {"VRAMGUARD_POLICY": "wait=200ms"}
+    scene.actor(WORLD_SIZE="2", RANK="1", MASTER_PORT="29501").holding(880)
+    actor = scene.actor(WORLD_SIZE="2", RANK="0", MASTER_PORT="29500")
+    assert actor.alloc("x", 500)[0] == OUT_OF_MEMORY
+    assert "wait: nothing came free" in last_tried(scene, actor)
 
 
 def test_policy_off(scene):

@@ -343,6 +343,14 @@ static void switched_off_child(void *argument)
     CHECK(guarded_free(5) == CUDA_SUCCESS);
 }
 
+/* So large that, without NVML, another process may hold some of it. */
+static CUresult large_gpu_info(size_t *free_bytes, size_t *total_bytes)
+{
+    const CUresult result = fake_mem_info(free_bytes, total_bytes);
+    *total_bytes = (size_t)4 << 30;
+    return result;
+}
+
 /* Enough seems to be free, then it does not, so it is waited; and while it is, enough seems to be
  * free again: the wait goes on, and comes to an end as any other. */
 static void again_then_waiting_child(void *argument)
@@ -351,6 +359,7 @@ static void again_then_waiting_child(void *argument)
     CUdeviceptr address;
     (void)argument;
     setenv("VRAMGUARD_POLICY", "wait=5s", 1);
+    vg_driver.cuMemGetInfo_v2 = large_gpu_info;
     driver.free_mib = free_mib;
     driver.failures = 4;
     CHECK(guarded_alloc(&address, 100 << 20) == CUDA_SUCCESS);

@@ -130,7 +130,8 @@ static void runs_in_order_until_one_asks_again(void **state)
 {
     (void)state;
     const struct vg_policy policy = {
-        .steps = { { &passing, 0 }, { &retrying, 0 }, { &passing, 0 } }, .count = 3
+        .steps = { { .action = &passing }, { .action = &retrying }, { .action = &passing } },
+        .count = 3
     };
     struct vg_failure failure = { .asked_bytes = 5 };
     struct vg_rescue rescue = { .policy = &policy, .failure = &failure };
@@ -150,8 +151,9 @@ static void runs_in_order_until_one_asks_again(void **state)
 static void an_action_may_repeat_itself(void **state)
 {
     (void)state;
-    const struct vg_policy policy = { .steps = { { &repeating, 0 }, { &repeating, 0 } },
-                                      .count = 2 };
+    const struct vg_policy policy = {
+        .steps = { { .action = &repeating }, { .action = &repeating } }, .count = 2
+    };
     struct vg_failure failure = { .asked_bytes = 5 };
     struct vg_rescue rescue = { .policy = &policy, .failure = &failure };
     runs = ends = 0;

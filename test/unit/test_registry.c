@@ -35,7 +35,7 @@ static int setup(void **state)
 
 static const char *file_path(void)
 {
-    static const struct vg_shared_layout layout = { .version = 3 };
+    static const struct vg_shared_layout layout = { .version = 4 };
     char name[128], path[160];
     vg_shared_file_name(GPU, &layout, name, sizeof name);
     snprintf(path, sizeof path, "registry/%s", name);
@@ -173,7 +173,7 @@ static _Noreturn void answer_questions(const struct vg_registration *own)
             vg_queue_sleep(&ask->asked, asked, UINT64_C(60) * 1000000000);
             continue;
         }
-        atomic_store(&ask->gave_mib, (uint32_t)(atomic_load(&ask->wanted_bytes) / VG_MIB));
+        atomic_store(&ask->gave_mib, atomic_load(&ask->wanted_mib));
         atomic_store(&ask->answered, asked);
     }
 }

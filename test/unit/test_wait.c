@@ -58,7 +58,8 @@ static int setup(void **state)
 /* Waits `ms`; how it ended is in failure.actions[0]. Returns how long it took. */
 static uint64_t wait_in_vain(uint64_t ms, struct vg_held_ticket *turn)
 {
-    const struct vg_policy policy = { .steps = { { &vg_action_wait, ms } }, .count = 1 };
+    const struct vg_policy policy = { .steps = { { .action = &vg_action_wait, .parameter = ms } },
+                                      .count = 1 };
     struct vg_rescue rescue = { .policy = &policy,
                                 .options = &options,
                                 .failure = &failure,
@@ -66,6 +67,7 @@ static uint64_t wait_in_vain(uint64_t ms, struct vg_held_ticket *turn)
                                 .turn = turn };
     const uint64_t start_ns = vg_clock_monotonic_ns();
     failure.action_count = 0;
+    memset(&history.vain_fingerprint, 0, sizeof history.vain_fingerprint);
     enum vg_verdict verdict;
     while ((verdict = vg_policy_next(&rescue)) == VG_VERDICT_REPEAT)
         ;

@@ -1,0 +1,176 @@
+#include "machine/nvml_answer.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "machine/machine.h"
+#include "os/thread.h"
+
+enum { STACK_BYTES = 1 << 20 /* used only as far as needed */ };
+
+int (*vg_machine_open_nvml)(struct vg_nvml *out, char *why, size_t why_cap) = vg_nvml_open;
+
+/* CLOCK_MONOTONIC: NVML is not asked before, since it did not answer the last time. */
+static _Atomic uint64_t slow_until_ns;
+
+enum question_stage { QUESTION_ASKED, QUESTION_ANSWERED, QUESTION_ABANDONED };
+
+/* In memory of its own, which whoever comes last gives back. */
+struct question {
+    _Atomic uint32_t stage; /* enum question_stage; a futex */
+    char uuid[96], pci_bus_id[32];
+    bool all;
+    int error;
+    struct vg_region region; /* of the answer */
+    struct vg_nvml_answer answer;
+};
+
+static void describe_all(const struct vg_nvml *nvml, struct question *question)
+{
+    struct vg_nvml_answer *const answer = &question->answer;
+    const unsigned count = vg_nvml_device_count(nvml);
+    answer->devices = vg_region_array(&question->region, count, sizeof *answer->devices);
+    for (unsigned i = 0; answer->devices && i < count; i++) {
+        /* One that cannot be described keeps its place, without a name. */
+        if (vg_nvml_describe_device(nvml, i, &answer->devices[i]) != 0)
+            memset(&answer->devices[i], 0, sizeof answer->devices[i]);
+        answer->device_count = i + 1;
+    }
+}
+
+static void put_question(struct vg_nvml *nvml, struct question *question)
+{
+    struct vg_nvml_answer *const answer = &question->answer;
+    vg_nvml_driver_version(nvml, answer->driver_version, sizeof answer->driver_version);
+    answer->own = vg_nvml_find(nvml, question->uuid, question->pci_bus_id);
+    if (answer->own >= 0) {
+        const unsigned index = (unsigned)answer->own;
+        /* Processes first: what one holds that ends meanwhile is seen twice rather than never. */
+        answer->processes_known =
+            vg_nvml_processes(nvml, index, &question->region, &answer->processes,
+                              &answer->process_count) == 0;
+        answer->own_described = vg_nvml_describe_device(nvml, index, &answer->own_device) == 0;
+    }
+    if (question->all)
+        describe_all(nvml, question);
+}
+
+static void free_question(struct question *question)
+{
+    vg_region_release(&question->region);
+    munmap(question, sizeof *question);
+}
+
+/* Lets the caller go on, or cleans up behind one that has given up. */
+static void publish_answer(struct question *question)
+{
+    uint32_t stage = QUESTION_ASKED;
+    if (atomic_compare_exchange_strong(&question->stage, &stage, QUESTION_ANSWERED))
+        syscall(SYS_futex, &question->stage, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    else
+        free_question(question);
+}
+
+static void *ask_nvml(void *argument)
+{
+    struct question *const question = argument;
+    struct vg_nvml nvml;
+    const int error =
+        vg_machine_open_nvml(&nvml, question->answer.why, sizeof question->answer.why);
+    question->error = error;
+    if (!error)
+        put_question(&nvml, question);
+    publish_answer(question);
+    if (!error)
+        vg_nvml_close(&nvml);
+    return NULL;
+}
+
+/* Returns whether there is an answer; if not, the question is the thread's. */
+static bool await_answer(struct question *question)
+{
+    const uint64_t until_ns = vg_clock_monotonic_ns() + VG_MACHINE_NVML_MS * VG_MS_NS;
+    while (atomic_load(&question->stage) == QUESTION_ASKED) {
+        const uint64_t now_ns = vg_clock_monotonic_ns();
+        if (now_ns >= until_ns)
+            break;
+        const struct timespec pause = { .tv_sec = (time_t)((until_ns - now_ns) / 1000000000),
+                                        .tv_nsec = (long)((until_ns - now_ns) % 1000000000) };
+        syscall(SYS_futex, &question->stage, FUTEX_WAIT_PRIVATE, QUESTION_ASKED, &pause, NULL, 0);
+    }
+    uint32_t stage = QUESTION_ASKED;
+    return !atomic_compare_exchange_strong(&question->stage, &stage, QUESTION_ABANDONED);
+}
+
+static int copy_answer(const struct question *question, struct vg_region *region,
+                       struct vg_nvml_answer *out)
+{
+    *out = question->answer;
+    out->processes = vg_region_array(region, out->process_count, sizeof *out->processes);
+    out->devices = vg_region_array(region, out->device_count, sizeof *out->devices);
+    if ((out->process_count && !out->processes) || (out->device_count && !out->devices))
+        return -ENOMEM;
+    if (out->process_count)
+        memcpy(out->processes, question->answer.processes,
+               out->process_count * sizeof *out->processes);
+    if (out->device_count)
+        memcpy(out->devices, question->answer.devices, out->device_count * sizeof *out->devices);
+    return question->error;
+}
+
+static struct question *make_question(const char *uuid, const char *pci_bus_id, bool all)
+{
+    struct question *const question =
+        mmap(NULL, sizeof *question, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (question == MAP_FAILED)
+        return NULL;
+    question->all = all;
+    question->answer.own = -ENOENT;
+    question->region = vg_region_over(NULL, 0);
+    snprintf(question->uuid, sizeof question->uuid, "%s", uuid);
+    snprintf(question->pci_bus_id, sizeof question->pci_bus_id, "%s", pci_bus_id);
+    return question;
+}
+
+/* All but those of faults. */
+static int start_asking(struct question *question)
+{
+    sigset_t blocked;
+    sigfillset(&blocked);
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(&blocked, faults[i]);
+    return vg_thread_start(ask_nvml, question, STACK_BYTES, &blocked);
+}
+
+int vg_nvml_ask(const char *uuid, const char *pci_bus_id, bool all, struct vg_region *region,
+                struct vg_nvml_answer *out)
+{
+    const int saved_errno = errno;
+    *out = (struct vg_nvml_answer){ .own = -ENOENT };
+    if (vg_clock_monotonic_ns() < atomic_load(&slow_until_ns))
+        return -ETIMEDOUT;
+    struct question *const question = make_question(uuid, pci_bus_id, all);
+    if (!question)
+        return -ENOMEM;
+    if (start_asking(question) != 0)
+        ask_nvml(question);
+    int error = -ETIMEDOUT;
+    if (await_answer(question)) {
+        error = copy_answer(question, region, out);
+        free_question(question);
+    } else {
+        atomic_store(&slow_until_ns, vg_clock_monotonic_ns() + VG_MACHINE_NVML_PAUSE_MS * VG_MS_NS);
+    }
+    errno = saved_errno;
+    return error;
+}
