@@ -57,17 +57,18 @@ static enum vg_census_class classify_type(const struct vg_census_work *work, uin
 
 enum vg_census_class vg_census_class_of(struct vg_census_work *work, uintptr_t type)
 {
-    if (type == work->last_type)
-        return work->last_class;
-    const uint64_t *known = vg_census_map_get(&work->types, type);
+    const size_t slot = (type >> 5 ^ type >> 11) % VG_CENSUS_RECENT_TYPES;
+    if (work->recent_types[slot].type == type)
+        return work->recent_types[slot].class;
+    const uint64_t *const known = vg_census_map_get(&work->types, type);
     const enum vg_census_class class =
         known ? (enum vg_census_class) * known : classify_type(work, type);
     if (!known) {
         bool is_new;
         vg_census_map_put(&work->types, type, class, &is_new);
     }
-    work->last_type = type;
-    work->last_class = class;
+    work->recent_types[slot].type = type;
+    work->recent_types[slot].class = class;
     return class;
 }
 

@@ -17,7 +17,7 @@ enum { VG_CENSUS_BUDGET_MS = 1000, VG_CENSUS_GIL_MS = 500 };
 /* What PyTorch says when it gives up. */
 struct vg_census_failure {
     int64_t device;       /* PyTorch's index; -1: this Python's numbers cannot be read */
-    uint64_t asked_bytes; /* as its allocator rounds them */
+    uint64_t asked_bytes; /* what its allocator asked the driver for */
     uint64_t total_bytes; /* of the device, or PyTorch's own limit where one is set */
     uint64_t free_bytes;
 };

@@ -48,8 +48,8 @@ static void close_row(struct vg_census_work *work, uint32_t number)
 /* ---- one variable ---- */
 
 struct variable {
-    bool functions; /* functions only, or all but these: what a closure shares with its outer
-                       function is that one's first */
+    bool is_code; /* functions and classes only, or all but these: what they share with the function
+                     around them is that one's first */
     uint32_t parent, frame;
     enum vg_census_step step;
     enum vg_census_place place;
@@ -121,14 +121,19 @@ static bool is_class_of_program(const struct variable *variable, uintptr_t objec
            (vg_type_flags(object) & VG_TYPE_IS_HEAP) && vg_python_word(object + VG_TYPE_DICT);
 }
 
+static bool is_code(const struct vg_census_work *work, uintptr_t object)
+{
+    const uintptr_t type = vg_object_type(object);
+    return type == (uintptr_t)work->python->function || (vg_type_flags(type) & VG_TYPE_IS_TYPE);
+}
+
 static void walk_variable(struct vg_census_work *work, const struct variable *variable,
                           uintptr_t name, uintptr_t object)
 {
     if (vg_object_type(object) == (uintptr_t)work->python->cell)
         object = vg_python_word(object + VG_CELL_CONTENT);
-    const bool is_function = object && vg_object_type(object) == (uintptr_t)work->python->function;
     if (!object || vg_census_is_done(work) ||
-        (variable->step == VG_STEP_VARIABLE && is_function != variable->functions) ||
+        (variable->step == VG_STEP_VARIABLE && is_code(work, object) != variable->is_code) ||
         !(vg_census_may_lead_on(object) || is_class_of_program(variable, object)) ||
         !vg_census_marks_add(&work->seen, object))
         return;
@@ -217,8 +222,8 @@ static void walk_frame(struct vg_census_work *work, const struct vg_python_runni
     struct variable outside = variable;
     outside.parent = VG_CENSUS_NO_ROW;
     outside.depth = (uint32_t)-1; /* its values are variables, not attributes */
-    for (int functions = 0; functions < 2; functions++) {
-        variable.functions = outside.functions = functions;
+    for (int code = 0; code < 2; code++) {
+        variable.is_code = outside.is_code = code;
         if (has_names)
             walk_values(work, &outside, names, VG_STEP_VARIABLE);
         walk_locals(work, &variable, frame, running->code);
@@ -320,7 +325,7 @@ static void walk_modules(struct vg_census_work *work, bool ours)
             .depth = (uint32_t)-1,
         };
         walk_values(work, &of, dict, VG_STEP_VARIABLE);
-        of.functions = true;
+        of.is_code = true;
         walk_values(work, &of, dict, VG_STEP_VARIABLE);
     }
 }

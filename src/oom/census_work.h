@@ -71,7 +71,7 @@ struct vg_census_model {
     struct vg_census_amount amount[VG_CENSUS_MODEL_KINDS];
 };
 
-enum { VG_CENSUS_SAVED = 16 };
+enum { VG_CENSUS_SAVED = 16, VG_CENSUS_RECENT_TYPES = 64 };
 
 /* What autograd nodes of one type show. */
 struct vg_census_node_type {
@@ -90,8 +90,10 @@ struct vg_census_work {
     bool is_late;
 
     struct vg_census_map types; /* type -> enum vg_census_class */
-    uintptr_t last_type;
-    enum vg_census_class last_class;
+    struct {
+        uintptr_t type;
+        enum vg_census_class class;
+    } recent_types[VG_CENSUS_RECENT_TYPES]; /* by the type's address */
 
     struct vg_census_list tensors, models, optimizers; /* objects: all there are */
     struct vg_census_list leaves;  /* of the tensors: those that may have a gradient and no graph */

@@ -40,10 +40,12 @@ size_t vg_python_text(const struct vg_python_layout *layout, uintptr_t string, c
     const unsigned point_bytes = state & 7;
     const bool compact = state & 8, ascii = state & 16;
     const size_t count = vg_python_word(string + VG_STR_LENGTH);
-    const uintptr_t data = string + (uintptr_t)(ascii ? layout->ascii_data : layout->compact_data);
+    const uintptr_t data =
+        compact ? string + (uintptr_t)(ascii ? layout->ascii_data : layout->compact_data)
+                : vg_python_word(string + (uintptr_t)layout->compact_data); /* of a subclass */
     size_t length = 0;
     out[0] = '\0';
-    if (!compact || (point_bytes != 1 && point_bytes != 2 && point_bytes != 4))
+    if (!data || (point_bytes != 1 && point_bytes != 2 && point_bytes != 4))
         return 0;
     char letter[4];
     size_t first = count, total = 0;

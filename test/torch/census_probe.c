@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "oom/census_observer.h"
@@ -138,7 +139,7 @@ static void write_json(const struct vg_census *census, struct vg_text *text)
 
 EXPORTED void census_set_blocks(struct block *blocks, size_t count);
 EXPORTED int census_take(uint64_t budget_ns, char *out, size_t cap);
-EXPORTED int census_request(char *out, size_t cap);
+EXPORTED int census_request(unsigned delay_us, char *out, size_t cap);
 EXPORTED void census_attach(const char *path);
 EXPORTED int census_attachment(void);
 
@@ -170,10 +171,11 @@ int census_take(uint64_t budget_ns, char *out, size_t cap)
     return write_result(out, cap);
 }
 
-/* Asks for one as a thread does that may not have the GIL. Returns vg_census_request's error, too.
- */
-int census_request(char *out, size_t cap)
+/* Asks for one as a thread does that may not have the GIL, after a while. Returns vg_census_request's
+ * error, too. */
+int census_request(unsigned delay_us, char *out, size_t cap)
 {
+    usleep(delay_us);
     const int error = vg_census_request(&live_source, &census);
     return error ? error : write_result(out, cap);
 }

@@ -6,6 +6,7 @@ library's."""
 import ctypes
 import json
 import os
+import sys
 import time
 
 library = ctypes.PyDLL(os.environ["CENSUS_PROBE"])
@@ -48,7 +49,11 @@ def attach(path, wait_s=20):
     """Let each failure of PyTorch's add a line to the file. CUDA is in use already."""
     import torch
 
-    torch._C._cuda_attach_out_of_memory_observer(lambda *failure: set_blocks(active_blocks()))
+    def observer(*failure):
+        if not sys.is_finalizing():  # else with what was live the last time
+            set_blocks(active_blocks())
+
+    torch._C._cuda_attach_out_of_memory_observer(observer)
     library.census_attach(str(path).encode())
     until = time.monotonic() + wait_s
     while library.census_attachment() != 2 and time.monotonic() < until:
