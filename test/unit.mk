@@ -37,3 +37,12 @@ check-readme: all
 	@scripts/update-readme --check
 
 check: check-readme
+
+# The habits: how files are laid out, and what clang-tidy finds.
+.PHONY: check-format check-tidy
+check-format:
+	@scripts/check-format
+check-tidy:
+	@scripts/check-tidy
+
+check: check-format check-tidy

@@ -1,6 +1,6 @@
-/* The functions of PyTorch that are interposed. Below its caching allocator there are only segments;
- * these two tell of the blocks in them. libc10_cuda.so calls them across the border of a library
- * (libc10.so), so a definition in a preloaded library is called instead.
+/* The functions of PyTorch that are interposed. Below its caching allocator there are only
+ * segments; these two tell of the blocks in them. libc10_cuda.so calls them across the border of a
+ * library (libc10.so), so a definition in a preloaded library is called instead.
  *
  *   VG_TORCH(symbol, kind, versions)
  *

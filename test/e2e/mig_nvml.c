@@ -1,6 +1,6 @@
 /* An NVML of a machine whose one GPU is divided into MIG instances, for test_mig.py: the GPU is at
- * FAKE_PCI, and the instance whose "MIG-..." name is FAKE_MIG has 1 GiB, of which pid FAKE_PID holds
- * 300 MiB. What the whole GPU has and holds must not be taken for the instance's. */
+ * FAKE_PCI, and the instance whose "MIG-..." name is FAKE_MIG has 1 GiB, of which pid FAKE_PID
+ * holds 300 MiB. What the whole GPU has and holds must not be taken for the instance's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,8 +65,8 @@ int nvmlDeviceGetName(void *device, char *out, unsigned int cap)
 
 int nvmlDeviceGetUUID(void *device, char *out, unsigned int cap)
 {
-    snprintf(out, cap, device == &gpu ? "GPU-00000000-1111-2222-3333-444444444444"
-                                      : getenv("FAKE_MIG"));
+    snprintf(out, cap,
+             device == &gpu ? "GPU-00000000-1111-2222-3333-444444444444" : getenv("FAKE_MIG"));
     return 0;
 }
 

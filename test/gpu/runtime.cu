@@ -47,8 +47,9 @@ int main()
     told("memory", cudaMemGetInfo(&free_bytes, &total_bytes));
     void *too_much = &pitch;
     told("too much", cudaMalloc(&too_much, 2 * total_bytes));
-    std::printf("the pointer is %s\n", too_much == nullptr ? "null"
-                                       : too_much == &pitch ? "untouched" : "something else");
+    std::printf("the pointer is %s\n", too_much == nullptr  ? "null"
+                                       : too_much == &pitch ? "untouched"
+                                                            : "something else");
     told("last error", cudaGetLastError());
     told("too much, async", cudaMallocAsync(&too_much, 2 * total_bytes, nullptr));
     told("last error", cudaGetLastError());

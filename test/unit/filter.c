@@ -1,4 +1,5 @@
-/* Linked into every unit program: VG_TEST_ONLY names the one test to run (* and ? as in a shell). */
+/* Linked into every unit program: VG_TEST_ONLY names the one test to run (* and ? as in a shell).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -43,9 +43,11 @@ int options_parse_size(const char *text, uint64_t *bytes)
     while (isdigit((unsigned char)*end))
         number = number * 10 + (*end++ - '0');
     if (*end == '.') { /* not strtod, whose decimal point depends on the locale */
-        double weight = 0.1;
-        for (end++; isdigit((unsigned char)*end); end++, weight /= 10)
+        double weight = 1;
+        while (isdigit((unsigned char)*++end)) {
+            weight /= 10;
             number += (*end - '0') * weight;
+        }
     }
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (strcmp(end, units[i].name) != 0)

@@ -275,8 +275,9 @@ CUresult sim_cuMemUnmap(CUdeviceptr address, size_t bytes)
     if (!is_mapped(address, bytes))
         return sim_unlock_with(CUDA_ERROR_INVALID_VALUE);
     /* One call for all: the addresses stay reserved. */
-    mmap(pages_at(address), bytes, PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (mmap(pages_at(address), bytes, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return sim_unlock_with(CUDA_ERROR_UNKNOWN);
     for (uint64_t end = address + bytes; address < end;) {
         struct range *range = range_find_base(address, RANGE_MAPPED);
         struct mapping *mapping = range->detail;

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "simgpu/nvml/nvml_abi.h"
 #include "check.h"
 #include "child.h"
 #include "cuda.h"
+#include "simgpu/nvml/nvml_abi.h"
 
 #define MIB 1048576u
 
