@@ -332,6 +332,18 @@ static void describe_processes(struct vg_oom_report *out)
     }
 }
 
+static void collect_outer(struct vg_oom_report *out)
+{
+    const struct vg_refused_call call = {
+        .api = out->api,
+        .ordinal = out->device.ordinal,
+        .uuid = out->device.uuid,
+        .asked_bytes = out->asked_bytes,
+        .own_bytes = vg_amount_known(out->self_bytes) ? out->self_bytes : out->live_bytes,
+    };
+    vg_outer_limits_collect(&call, &out->outer);
+}
+
 void vg_collect(const struct vg_failure *failure, struct vg_oom_report *out)
 {
     collect_call(failure, out);
@@ -343,6 +355,7 @@ void vg_collect(const struct vg_failure *failure, struct vg_oom_report *out)
         vg_checkpoint_find(&out->checkpoint);
     collect_machine(failure, out);
     describe_processes(out);
+    collect_outer(out);
     const char *const path = failure->tables.recorder->path;
     vg_text_sanitize(out->recorder_path, sizeof out->recorder_path, path, strlen(path));
 }

@@ -10,10 +10,11 @@
 #include <stdint.h>
 
 #include "analyze/outcome.h"
+#include "analyze/outer_limits.h"
 #include "analyze/run.h"
 
 enum {
-    VG_OOM_VERSION = 6,
+    VG_OOM_VERSION = 7,
     VG_OOM_SITES = 12,
     VG_OOM_PROCESSES = 24,
     VG_OOM_DEVICES = 16,
@@ -160,6 +161,8 @@ struct vg_oom_report {
 
     struct vg_oom_torch torch;
     struct vg_oom_checkpoint checkpoint;
+
+    struct vg_outer_limits outer;
 
     /* The host. */
     uint64_t host_total_bytes, host_available_bytes;

@@ -73,12 +73,29 @@ static int repair_pytorch(struct vg_oom_report *s)
     return repairs;
 }
 
+static int repair_outer(struct vg_outer_limits *outer)
+{
+    uint64_t *const amounts[] = {
+        &outer->host.locked_limit_bytes,  &outer->host.locked_bytes,
+        &outer->host.address_limit_bytes, &outer->host.address_bytes,
+        &outer->host.total_bytes,         &outer->host.available_bytes,
+        &outer->host.cgroup_room_bytes,   &outer->mps_bytes,
+    };
+    int repairs = REPAIR_TEXT(outer->mps_text) + REPAIR_TEXT(outer->visible) +
+                  REPAIR_TEXT(outer->interposer) + REPAIR_TEXT(outer->bypass) +
+                  repair_count(&outer->host_shortage, VG_HOST_SHORTAGE_COUNT - 1);
+    for (size_t i = 0; i < sizeof amounts / sizeof amounts[0]; i++)
+        repairs += repair_amount(amounts[i]);
+    return repairs;
+}
+
 int vg_oom_report_validate(struct vg_oom_report *s)
 {
     if (s->version != VG_OOM_VERSION || s->size_bytes != sizeof *s)
         return -EPROTO;
     int repairs = repair_call(s) + repair_amounts(s) + repair_device(&s->device) +
-                  repair_pytorch(s) + repair_count(&s->site_count, VG_OOM_SITES) +
+                  repair_pytorch(s) + repair_outer(&s->outer) +
+                  repair_count(&s->site_count, VG_OOM_SITES) +
                   repair_count(&s->process_count, VG_OOM_PROCESSES) +
                   repair_count(&s->other_process_count, PROCESS_LIMIT) +
                   repair_count(&s->device_count, VG_OOM_DEVICES) +

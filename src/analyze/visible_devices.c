@@ -1,6 +1,7 @@
 #include "analyze/visible_devices.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -38,16 +39,26 @@ static size_t distinct_length(const struct vg_visible_device *devices, size_t co
     return UUID_DIGITS;
 }
 
+/* Without the variable the program's numbers are the machine's, unless something else hides
+ * devices. */
+static bool sees_all(const struct vg_visible_device *devices, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (devices[i].ordinal < 0)
+            return false;
+    return true;
+}
+
 int vg_visible_device_value(const char *visible, const struct vg_visible_device *devices,
                             size_t count, size_t wanted, char out[VG_VISIBLE_VALUE_CAP])
 {
     const int ordinal = devices[wanted].ordinal;
     out[0] = '\0';
-    if (ordinal >= 0 && !visible) {
+    if (!visible && sees_all(devices, count)) {
         snprintf(out, VG_VISIBLE_VALUE_CAP, "%d", ordinal);
         return 0;
     }
-    if (ordinal >= 0 && list_entry(visible, ordinal, out) > 0)
+    if (ordinal >= 0 && visible && list_entry(visible, ordinal, out) > 0)
         return 0;
     const size_t length = distinct_length(devices, count, wanted);
     if (length == 0 || length >= VG_VISIBLE_VALUE_CAP)

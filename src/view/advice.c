@@ -3,6 +3,7 @@
 #include "analyze/account.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
+#include "view/advice_outer.h"
 #include "view/advice_own.h"
 #include "view/advice_text.h"
 #include "view/advice_torch.h"
@@ -367,6 +368,10 @@ static const struct vg_advice_row unknown = { "unknown", applies_always, unknown
 static const struct vg_advice_row *const rows[] = {
     &injected,
     &limit,
+    &vg_advice_host_memory,
+    &vg_advice_mps_limit,
+    &vg_advice_address_space,
+    &vg_advice_interposer,
     &impossible,
     &other_limit,
     &vg_advice_model_size,

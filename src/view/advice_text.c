@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "analyze/label.h"
+#include "analyze/visible_devices.h"
 #include "base/command_name.h"
 #include "view/wrap.h"
 
@@ -44,22 +45,22 @@ void vg_advice_add_process(struct vg_text *out, const struct vg_oom_report *s,
     vg_text_add(out, ")");
 }
 
-/* CUDA_VISIBLE_DEVICES=N means CUDA's own numbering of all devices, while a report has the
- * program's: they agree when the program sees all devices. Otherwise the UUID names the device; its
- * first digits suffice (CUDA C++ Programming Guide, environment variables). */
+/* What is to be typed, where the program was started. */
 static void add_selection(struct vg_text *out, const struct vg_oom_report *s,
                           const struct vg_oom_device *device)
 {
-    enum { UUID_DIGITS = sizeof "GPU-5f3c2a10" - 1 };
-    bool sees_all = s->nvml_available && s->device.ordinal >= 0;
-    for (uint32_t i = 0; i < s->device_count; i++)
-        sees_all = sees_all && s->devices[i].ordinal >= 0;
-    if (sees_all)
-        vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%d", device->ordinal);
-    else if (strncmp(device->uuid, "GPU-", 4) == 0)
-        vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%.*s", UUID_DIGITS, device->uuid);
-    else if (device->uuid[0])
-        vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%s", device->uuid);
+    struct vg_visible_device devices[VG_OOM_DEVICES + 1];
+    char value[VG_VISIBLE_VALUE_CAP];
+    size_t count = 0, wanted = 0;
+    devices[count++] = (struct vg_visible_device){ s->device.ordinal, s->device.uuid };
+    for (uint32_t i = 0; i < s->device_count; i++) {
+        if (&s->devices[i] == device)
+            wanted = count;
+        devices[count++] = (struct vg_visible_device){ s->devices[i].ordinal, s->devices[i].uuid };
+    }
+    if (vg_visible_device_value(s->outer.has_visible ? s->outer.visible : NULL, devices, count,
+                                wanted, value) == 0)
+        vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%s", value);
 }
 
 static void add_gpu(struct vg_text *out, const struct vg_oom_report *s, uint64_t minimum_total)

@@ -50,6 +50,15 @@ static void what_is_not_visible_is_named_by_its_uuid(void **state)
     assert_string_equal(value("", -1, UUID_A, UUID_B), "GPU-0a3c2a10");
 }
 
+static void what_something_else_hides_changes_the_numbers(void **state)
+{
+    (void)state;
+    char out[VG_VISIBLE_VALUE_CAP];
+    const struct vg_visible_device devices[] = { { 1, UUID_A }, { -1, UUID_B } };
+    assert_int_equal(vg_visible_device_value(NULL, devices, 2, 0, out), 0);
+    assert_string_equal(out, "GPU-0a3c2a10");
+}
+
 static void without_a_name_nothing_is_said(void **state)
 {
     (void)state;
@@ -102,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_number_is_that_of_the_whole_machine),
         cmocka_unit_test(what_is_not_visible_is_named_by_its_uuid),
+        cmocka_unit_test(what_something_else_hides_changes_the_numbers),
         cmocka_unit_test(without_a_name_nothing_is_said),
         cmocka_unit_test(limits_of_mps_are_read),
         cmocka_unit_test(a_limit_explains_what_it_refuses),

@@ -1,0 +1,16 @@
+"""Calls that something else than the GPU's memory refuses; run by test_outer_limits.py.
+outer_program.py alloc|host MIB [LIBRARY]: LIBRARY is opened first"""
+
+import ctypes
+import sys
+
+from driver_calls import MIB, allocate, call, current_primary_context, result
+
+call("cuInit", 0)
+current_primary_context()
+size = int(sys.argv[2]) * MIB
+if sys.argv[1] == "alloc":
+    print(allocate(size)[0])
+else:
+    pointer = ctypes.c_void_p()
+    print(result("cuMemHostAlloc", ctypes.byref(pointer), ctypes.c_size_t(size), ctypes.c_uint(0)))
