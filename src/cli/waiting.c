@@ -58,11 +58,9 @@ static size_t copy_line(struct vg_registry_file *file, uint64_t now_ns, struct e
     for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
         const struct vg_waiter *const waiter = &queue->waiters[i];
         const uint64_t owner = waiter->owner;
-        if (!vg_queue_in_line(waiter, now_ns) || owner == 0)
+        if (owner == 0 || !vg_queue_is_waiting(waiter, now_ns))
             continue;
         const enum vg_process_activity activity = vg_process_owner_activity(owner);
-        if (activity == VG_PROCESS_GONE)
-            continue;
         struct entry *const entry = &out[count++];
         *entry = (struct entry){ .owner = owner,
                                  .ticket = waiter->ticket,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/size.h"
@@ -145,6 +146,26 @@ enum vg_process_activity vg_process_owner_activity(uint64_t owner)
     if (error == -ESRCH || (!error && vg_process_owner(&id) != owner))
         return VG_PROCESS_GONE;
     return !error && (state == 'T' || state == 't') ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
+}
+
+uint64_t vg_process_image(pid_t pid)
+{
+    enum { STAT_START_STACK = 28 };
+    uint64_t start_stack;
+    return vg_process_stat(pid, STAT_START_STACK, &start_stack) == 0 ? start_stack : 0;
+}
+
+enum vg_process_activity vg_process_thread_activity(uint64_t owner, uint32_t thread, uint64_t image)
+{
+    const enum vg_process_activity activity = vg_process_owner_activity(owner);
+    const int saved_errno = errno;
+    const pid_t pid = vg_process_owner_pid(owner);
+    if (activity == VG_PROCESS_GONE)
+        return activity;
+    const bool has_thread = syscall(SYS_tgkill, pid, (pid_t)thread, 0) == 0 || errno != ESRCH;
+    errno = saved_errno;
+    const uint64_t now = has_thread && image != 0 ? vg_process_image(pid) : 0;
+    return has_thread && (now == 0 || now == image) ? activity : VG_PROCESS_GONE;
 }
 
 bool vg_process_owner_alive(uint64_t owner)

@@ -47,6 +47,17 @@ enum vg_process_activity vg_process_owner_activity(uint64_t owner);
 /* Is the process of this word not gone? */
 bool vg_process_owner_alive(uint64_t owner);
 
+/* Tells a process from the one that its exec made of it: where the image's stack begins, which the
+ * kernel puts elsewhere in every image (proc(5), field 28 of /proc/PID/stat). `pid` 0: the caller.
+ * 0 when it cannot be read. */
+uint64_t vg_process_image(pid_t pid);
+
+/* What a thread of the process of this word does: as vg_process_owner_activity, but gone too when
+ * the process runs and has no thread `thread` any more, or another `image` (0: unknown, which is no
+ * reason). */
+enum vg_process_activity vg_process_thread_activity(uint64_t owner, uint32_t thread,
+                                                    uint64_t image);
+
 static inline pid_t vg_process_owner_pid(uint64_t owner)
 {
     return (pid_t)(owner >> 32);

@@ -7,12 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/size.h"
 
 #define SECOND_NS INT64_C(1000000000)
 #define MS_NS     INT64_C(1000000)
 
 enum vg_process_activity (*vg_queue_owner_activity)(uint64_t owner) = vg_process_owner_activity;
+enum vg_process_activity (*vg_queue_thread_activity)(uint64_t owner, uint32_t thread,
+                                                     uint64_t image) = vg_process_thread_activity;
 
 long vg_queue_wake(_Atomic uint32_t *word)
 {
@@ -84,15 +87,72 @@ static bool reclaim_entry(struct vg_queue *queue, struct vg_waiter *waiter, uint
     return true;
 }
 
+/* What do those do whose entry it is: the process, and the thread where `seen_ns` is long ago? An
+ * entry that is just being filled in may show the thread of the one before: then it is not silent.
+ */
+static enum vg_process_activity entry_activity(const struct vg_waiter *waiter, uint64_t owner,
+                                               bool silent)
+{
+    return silent ? vg_queue_thread_activity(owner, atomic_load(&waiter->thread),
+                                             atomic_load(&waiter->image))
+                  : vg_queue_owner_activity(owner);
+}
+
+static bool is_silent(const struct vg_waiter *waiter, uint64_t now_ns)
+{
+    const uint64_t seen_ns = atomic_load(&waiter->seen_ns);
+    return now_ns > seen_ns && now_ns - seen_ns > VG_QUEUE_SILENT_MS * MS_NS;
+}
+
+bool vg_queue_is_waiting(const struct vg_waiter *waiter, uint64_t now_ns)
+{
+    const uint64_t owner = atomic_load(&waiter->owner);
+    if (owner == 0 || !vg_queue_in_line(waiter, now_ns))
+        return false;
+    const bool silent = is_silent(waiter, now_ns);
+    const enum vg_process_activity activity = entry_activity(waiter, owner, silent);
+    return activity == VG_PROCESS_STOPPED || (activity == VG_PROCESS_RUNS && !silent);
+}
+
+/* Frees an entry that its thread has left behind in a process that runs. The ticket decides who of
+ * several does: nobody else takes the entry as long as it has an owner. */
+static bool reclaim_left(struct vg_queue *queue, struct vg_waiter *waiter, uint64_t ticket)
+{
+    if (!atomic_compare_exchange_strong(&waiter->ticket, &ticket, 0))
+        return false;
+    release_entry(queue, waiter);
+    return true;
+}
+
+/* Frees the entry if those whose it is are gone. Returns whether it did. */
+static bool sweep_entry(struct vg_queue *queue, struct vg_waiter *waiter, uint64_t now_ns)
+{
+    const uint64_t owner = atomic_load(&waiter->owner), ticket = atomic_load(&waiter->ticket);
+    if (owner == 0)
+        return false;
+    if (vg_queue_owner_activity(owner) == VG_PROCESS_GONE)
+        return reclaim_entry(queue, waiter, owner);
+    return ticket != 0 && is_silent(waiter, now_ns) &&
+           entry_activity(waiter, owner, true) == VG_PROCESS_GONE &&
+           reclaim_left(queue, waiter, ticket);
+}
+
 unsigned vg_queue_sweep(struct vg_queue *queue)
 {
     unsigned swept = 0;
-    for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++) {
-        const uint64_t owner = atomic_load(&queue->waiters[i].owner);
-        if (owner != 0 && vg_queue_owner_activity(owner) == VG_PROCESS_GONE)
-            swept += reclaim_entry(queue, &queue->waiters[i], owner);
-    }
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++)
+        swept += sweep_entry(queue, &queue->waiters[i], now_ns);
     return swept;
+}
+
+void vg_queue_leave_all(struct vg_queue *queue, uint64_t owner, uint32_t thread)
+{
+    for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++)
+        if (atomic_load(&queue->waiters[i].owner) == owner &&
+            atomic_load(&queue->waiters[i].thread) == thread &&
+            atomic_load(&queue->waiters[i].ticket) != 0)
+            release_entry(queue, &queue->waiters[i]);
 }
 
 static struct vg_waiter *take_free(struct vg_queue *queue, uint64_t owner)
@@ -132,6 +192,9 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
     atomic_store(&waiter->holds_memory, request->holds_memory);
     atomic_store(&waiter->kind, (uint16_t)request->kind);
     atomic_store(&waiter->priority, request->priority);
+    atomic_store(&waiter->image, request->image);
+    atomic_store(&waiter->thread, request->thread);
+    atomic_store(&waiter->seen_ns, request->now_ns);
     count_and_flag(&queue->waiting);
     out->index = (uint32_t)(waiter - queue->waiters);
     out->ticket = atomic_fetch_add(&queue->last_ticket, 1) + 1;
@@ -179,7 +242,8 @@ static int first_in_line(const struct vg_queue *queue, const struct candidates *
     uint64_t first_ticket = 0;
     for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
         const struct vg_waiter *const waiter = &queue->waiters[i];
-        if (candidates->stopped[i] || !vg_queue_in_line(waiter, candidates->now_ns))
+        if (candidates->stopped[i] || !vg_queue_in_line(waiter, candidates->now_ns) ||
+            is_silent(waiter, candidates->now_ns))
             continue;
         const uint64_t ticket = atomic_load(&waiter->ticket);
         const int64_t order = atomic_load(&waiter->order_ns);
@@ -196,9 +260,19 @@ static int first_in_line(const struct vg_queue *queue, const struct candidates *
     return first;
 }
 
-/* Index of the first in line that is not stopped, -1 for none. Removes the dead before it. */
+/* Those who have not shown themselves for a while have no turn; are they gone for good? */
+static void sweep_silent(struct vg_queue *queue, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++)
+        if (atomic_load(&queue->waiters[i].ticket) != 0 && is_silent(&queue->waiters[i], now_ns))
+            sweep_entry(queue, &queue->waiters[i], now_ns);
+}
+
+/* Index of the first in line that is neither stopped nor silent, -1 for none. Removes the dead
+ * before it. */
 static int find_head(struct vg_queue *queue, bool without_coming, uint64_t now_ns)
 {
+    sweep_silent(queue, now_ns);
     struct candidates candidates = { .without_coming = without_coming, .now_ns = now_ns };
     for (unsigned tries = 0; tries <= VG_QUEUE_WAITERS; tries++) {
         const int first = first_in_line(queue, &candidates);
@@ -223,7 +297,8 @@ enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_queue_slot *p
 {
     if (!is_ours(queue, place))
         return VG_TURN_HEAD;
-    const struct vg_waiter *const own = &queue->waiters[place->index];
+    struct vg_waiter *const own = &queue->waiters[place->index];
+    atomic_store(&own->seen_ns, now_ns);
     const int head = find_head(queue, atomic_load(&own->holds_memory), now_ns);
     if (head < 0 || (uint32_t)head == place->index)
         return VG_TURN_HEAD;

@@ -14,6 +14,12 @@
  * line; one whose owner is stopped has no turn, and its old place when it runs again. What a step
  * has not finished when its process is killed, the next who looks finishes or undoes.
  *
+ * A wait can also end without a word: its thread jumps out of it in a signal handler (siglongjmp,
+ * an exception), or another thread of the process executes a new program. So who waits shows itself
+ * five times a second. One that has not for VG_QUEUE_SILENT_MS has no turn until it does again, as
+ * it may only be slow; and when its thread is gone, or its process is another program, it is
+ * removed.
+ *
  * Two words tell of news (futex(2)): `freed` counts what came free, `turns` changes of the order.
  * They are sampled before the look at the memory or the order whose outcome makes one sleep, so
  * that news in between is not lost. */
@@ -31,6 +37,10 @@
 #define VG_QUEUE_PLACES 255 /* the model test (test/unit/queue_model.h) needs few */
 #endif
 
+#ifndef VG_QUEUE_SILENT_MS
+#define VG_QUEUE_SILENT_MS 1000 /* likewise */
+#endif
+
 enum {
     VG_QUEUE_WAITERS = VG_QUEUE_PLACES,
     VG_QUEUE_PASSES = 4,
@@ -45,7 +55,7 @@ enum vg_wait_kind {
     VG_WAIT_NEWCOMER,   /* held back before its first allocation */
 };
 
-/* One cache line. `ticket` is 0 while the entry is not in line; it is written last. */
+/* Two cache lines. `ticket` is 0 while the entry is not in line; it is written last. */
 struct vg_waiter {
     _Atomic uint64_t owner; /* vg_process_owner of the process, 0: free */
     _Atomic uint64_t ticket;
@@ -57,6 +67,10 @@ struct vg_waiter {
     _Atomic uint16_t holds_memory;          /* 0 or 1 */
     _Atomic uint16_t kind;                  /* enum vg_wait_kind */
     _Atomic uint16_t priority;
+    _Atomic uint64_t seen_ns; /* CLOCK_MONOTONIC: when it last showed itself */
+    _Atomic uint64_t image;   /* vg_process_image of the process, 0 unknown */
+    _Atomic uint32_t thread;  /* that waits */
+    uint32_t reserved[11];
 };
 
 struct vg_queue {
@@ -68,11 +82,12 @@ struct vg_queue {
     struct vg_waiter waiters[VG_QUEUE_WAITERS];
 };
 
-_Static_assert(sizeof(struct vg_waiter) == 64, "one cache line");
+_Static_assert(sizeof(struct vg_waiter) == 128, "two cache lines");
 
 /* What somebody waits for. */
 struct vg_wait_request {
-    uint64_t owner;
+    uint64_t owner, image; /* of the process: vg_process_owner, vg_process_image */
+    uint32_t thread;
     uint64_t wanted_bytes;
     uint64_t now_ns, deadline_ns; /* CLOCK_MONOTONIC */
     uint64_t since_ns;            /* it has waited in line since then, before; 0: it is new */
@@ -93,8 +108,12 @@ enum vg_turn {
     VG_TURN_PASS, /* it may ask the driver although it is not the head; counted */
 };
 
-/* What does the process with this owner word do? Tests put their own in. */
+/* What does the process with this owner word do, and what that thread of it? Tests put their own
+ * in.
+ */
 extern enum vg_process_activity (*vg_queue_owner_activity)(uint64_t owner);
+extern enum vg_process_activity (*vg_queue_thread_activity)(uint64_t owner, uint32_t thread,
+                                                            uint64_t image);
 
 /* Takes a place. Returns 0 or -ENOSPC. Any thread; never blocks. */
 int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request,
@@ -103,16 +122,25 @@ int vg_queue_enter(struct vg_queue *queue, const struct vg_wait_request *request
 /* Gives it up and tells the others. */
 void vg_queue_leave(struct vg_queue *queue, const struct vg_queue_slot *place);
 
-/* Whose turn is it? `free_bytes` as measured now, VG_BYTES_UNKNOWN if not. Removes the dead from
- * the head of the line, and passes over who is stopped. A place that has been lost waits for
- * nobody. */
+/* Gives up what places a thread of this process still has, having left a wait otherwise than by its
+ * end. */
+void vg_queue_leave_all(struct vg_queue *queue, uint64_t owner, uint32_t thread);
+
+/* Whose turn is it? Shows that this place is still waited at. `free_bytes` as measured now,
+ * VG_BYTES_UNKNOWN if not. Removes the dead from the head of the line, and passes over who is
+ * stopped. A place that has been lost waits for nobody. */
 enum vg_turn vg_queue_turn(struct vg_queue *queue, const struct vg_queue_slot *place,
                            uint64_t free_bytes, uint64_t now_ns);
 
 /* Is the entry in line at `now_ns`, as far as it tells itself? */
 bool vg_queue_in_line(const struct vg_waiter *waiter, uint64_t now_ns);
 
-/* Frees all entries of dead processes. Returns how many. */
+/* The same, and somebody waits there indeed: neither dead nor silent, unless it is stopped. Looks
+ * into /proc. */
+bool vg_queue_is_waiting(const struct vg_waiter *waiter, uint64_t now_ns);
+
+/* Frees all entries of dead processes, and of threads that have left their wait by their end.
+ * Returns how many. */
 unsigned vg_queue_sweep(struct vg_queue *queue);
 
 /* Makes the waiter that holds `ticket` give up; nothing if it has left meanwhile. */

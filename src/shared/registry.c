@@ -19,7 +19,7 @@
 
 #define MAGIC "VRAMREG\n"
 
-enum { VERSION = 4, SLOT_COUNT = VG_REGISTRY_SLOTS, SIGHTING_WINDOW = 8 };
+enum { VERSION = 5, SLOT_COUNT = VG_REGISTRY_SLOTS, SIGHTING_WINDOW = 8 };
 
 /* `owner` is 0 for a free slot, else vg_process_owner: one word, so that a slot is claimed and
  * identified by a single compare-and-swap. */
@@ -191,7 +191,7 @@ static bool is_in_line(const struct vg_registry_file *file, uint64_t owner)
     const uint64_t now_ns = vg_clock_monotonic_ns();
     for (int i = 0; i < VG_QUEUE_WAITERS; i++)
         if (atomic_load(&file->queue.waiters[i].owner) == owner &&
-            vg_queue_in_line(&file->queue.waiters[i], now_ns))
+            vg_queue_is_waiting(&file->queue.waiters[i], now_ns))
             return true;
     return false;
 }

@@ -17,19 +17,10 @@
 
 enum {
     VERSION = 1,
-    STAT_START_STACK = 28, /* field of /proc/PID/stat: where the image's stack begins (proc(5)) */
     SPINS = 100,
     POLL_NS = 50 * 1000,
     LOOK_EVERY_MS = 5, /* between looks whether the lock's holder lives */
 };
-
-/* Tells a process from the one that its exec made of it: the kernel puts every image's stack
- * elsewhere, and exec ends all that the driver held for the process. 0 unknown. */
-static uint64_t image_of(pid_t pid)
-{
-    uint64_t start_stack;
-    return vg_process_stat(pid, STAT_START_STACK, &start_stack) == 0 ? start_stack : 0;
-}
 
 /* `owner` is 0 for a free slot, else vg_process_owner. */
 struct vg_shared_quota_slot {
@@ -62,7 +53,7 @@ static bool slot_counts(const struct vg_shared_quota_slot *slot)
     const uint64_t owner = atomic_load(&slot->owner), image = atomic_load(&slot->image);
     if (owner == 0 || !vg_process_owner_alive(owner))
         return false;
-    const uint64_t now = image_of(vg_process_owner_pid(owner));
+    const uint64_t now = vg_process_image(vg_process_owner_pid(owner));
     return image == 0 || now == 0 || now == image;
 }
 
@@ -251,7 +242,7 @@ claim_allowed_slot(struct vg_shared_quota_file *file, uint64_t own, uint64_t gro
             continue;
         atomic_store(&slot->group, 0);
         atomic_store(&slot->charged_bytes, 0);
-        atomic_store(&slot->image, image_of(0));
+        atomic_store(&slot->image, vg_process_image(0));
         atomic_store(&slot->group, group);
         uint32_t slots = atomic_load(&file->slots);
         while (slots < i + 1 && !atomic_compare_exchange_weak(&file->slots, &slots, i + 1))

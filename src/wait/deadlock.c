@@ -134,8 +134,7 @@ static void draw_gpu(const char *uuid, struct vg_registry_file *file, void *argu
     freed_seen[gpu] = atomic_load(&queue->freed);
     snprintf(uuids[gpu], sizeof uuids[gpu], "%s", uuid);
     for (uint32_t i = 0; i < VG_QUEUE_WAITERS; i++)
-        if (vg_queue_in_line(&queue->waiters[i], now_ns) &&
-            vg_queue_owner_activity(atomic_load(&queue->waiters[i].owner)) != VG_PROCESS_GONE)
+        if (vg_queue_is_waiting(&queue->waiters[i], now_ns))
             is_whole = draw_wait(queue, i, gpu) && is_whole;
     if (picture.wait_count == waits_before)
         return;

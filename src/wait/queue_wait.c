@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/single_threaded.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/size.h"
@@ -125,6 +126,8 @@ void vg_queue_wait_enter(struct vg_queue_wait *line, struct vg_queue *queue,
                          struct vg_wait_request *request, uint64_t wait_ms)
 {
     request->owner = vg_process_owner_self();
+    request->image = vg_process_image(0);
+    request->thread = (uint32_t)gettid();
     request->now_ns = vg_clock_monotonic_ns();
     request->deadline_ns = request->now_ns + wait_ms * VG_MS_NS;
     *line = (struct vg_queue_wait){

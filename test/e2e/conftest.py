@@ -180,7 +180,7 @@ class Machine:
         assert uuid.startswith("GPU-")
         namespace = os.stat("/proc/self/ns/pid").st_ino
         suffix = "" if namespace == 0xEFFFFFFC else "-%d" % namespace
-        return Path("/dev/shm/vramguard-%d" % os.geteuid(), uuid + ".3" + suffix)
+        return Path("/dev/shm/vramguard-%d" % os.geteuid(), uuid + ".5" + suffix)
 
     def close(self):
         for process in self._running:

@@ -100,6 +100,8 @@ static bool model_mutates_exchange(volatile void *word, const uint64_t *expected
 
 enum { THREADS = 8, PLACES = 6 };
 #define VG_QUEUE_PLACES 6
+static uint64_t model_silent_ms; /* where nothing ends a sleep but news, nobody shows itself */
+#define VG_QUEUE_SILENT_MS model_silent_ms
 
 #define vg_clock_monotonic_ns model_now_ns
 #define vg_process_owner_self model_owner_self
@@ -109,11 +111,14 @@ enum { THREADS = 8, PLACES = 6 };
 static enum vg_turn model_turn(struct vg_queue *queue, const struct vg_queue_slot *place,
                                uint64_t free_bytes, uint64_t now_ns);
 #define vg_queue_turn model_turn
+static int m_thread_number(void);
 static int no_signals(void)
 {
     return -1;
 }
 
+#define vg_process_image(pid) UINT64_C(1)
+#define gettid()              (m_thread_number())
 /* Nobody sends signals here; the calls would take most of the time. */
 #define pthread_sigmask(how, set, before) ((void)(how), (void)(set), (void)(before), no_signals())
 #define sigpending(set)                   ((void)(set), no_signals())
@@ -125,6 +130,8 @@ static int no_signals(void)
 #undef pthread_sigmask
 #undef sigpending
 #undef sigaction
+#undef vg_process_image
+#undef gettid
 #undef vg_process_owner_self
 #undef vg_clock_monotonic_ns
 #undef syscall
@@ -208,6 +215,11 @@ static struct thread *self(void)
     return &m.threads[m.current];
 }
 
+static int m_thread_number(void)
+{
+    return m.current;
+}
+
 static void to_scheduler(void)
 {
     swapcontext(&self()->context, &m.scheduler);
@@ -255,13 +267,23 @@ static uint64_t peek(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* Is there somebody, alive and in line at `now_ns`, at this place, who is before `mine`? */
+static enum vg_process_activity model_thread_activity(uint64_t owner, uint32_t thread,
+                                                      uint64_t image)
+{
+    (void)thread, (void)image;
+    return activity_now(owner);
+}
+
+/* Is there somebody, alive, in line and not silent at `now_ns`, at this place, who is before
+ * `mine`? */
 static bool is_before(const struct vg_waiter *place, const struct vg_waiter *mine,
                       uint64_t my_ticket, uint64_t now_ns)
 {
     const uint64_t ticket = peek(&place->ticket), owner = peek(&place->owner);
     if (place == mine || ticket == 0 || owner == 0 || activity_now(owner) == VG_PROCESS_GONE ||
-        now_ns >= peek(&place->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MODEL_MS)
+        now_ns >= peek(&place->deadline_ns) + VG_QUEUE_OVERSTAY_MS * MODEL_MS ||
+        (now_ns > peek(&place->seen_ns) &&
+         now_ns - peek(&place->seen_ns) > model_silent_ms * MODEL_MS))
         return false;
     if (atomic_load_explicit(&mine->holds_memory, memory_order_relaxed) &&
         atomic_load_explicit(&place->kind, memory_order_relaxed) != VG_WAIT_ALLOCATION)

@@ -29,6 +29,7 @@ static struct vg_queue queue;
 
 enum { OWNERS = 1100 };
 static _Atomic bool is_dead[OWNERS], is_stopped[OWNERS];
+static _Atomic bool is_quiet[OWNERS], is_thread_gone[OWNERS]; /* of the rules only */
 
 static enum vg_process_activity activity_of(uint64_t owner)
 {
@@ -38,9 +39,17 @@ static enum vg_process_activity activity_of(uint64_t owner)
     return atomic_load(&is_stopped[owner]) ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
 }
 
+static enum vg_process_activity thread_activity_of(uint64_t owner, uint32_t thread, uint64_t image)
+{
+    (void)thread, (void)image;
+    return atomic_load(&is_thread_gone[owner]) ? VG_PROCESS_GONE : activity_of(owner);
+}
+
 static int setup(void **state)
 {
     (void)state;
+    memset(is_quiet, 0, sizeof is_quiet);
+    memset(is_thread_gone, 0, sizeof is_thread_gone);
     memset(&queue, 0, sizeof queue);
     memset(is_dead, 0, sizeof is_dead);
     memset(is_stopped, 0, sizeof is_stopped);
@@ -51,6 +60,17 @@ static int setup(void **state)
 /* ---- rules ---- */
 
 #define SECONDS(n) ((uint64_t)(n)*1000000000)
+
+/* vg_queue_turn, after all who are in line and not quiet have shown themselves at that time. */
+static enum vg_turn turn_of(struct vg_queue *line, const struct vg_queue_slot *place,
+                            uint64_t free_bytes, uint64_t now_ns)
+{
+    for (int i = 0; i < VG_QUEUE_WAITERS; i++)
+        if (line->waiters[i].owner && !is_quiet[line->waiters[i].owner])
+            line->waiters[i].seen_ns = now_ns;
+    return vg_queue_turn(line, place, free_bytes, now_ns);
+}
+#define vg_queue_turn turn_of
 
 /* Enters at `now_ns` for an hour. */
 static struct vg_queue_slot enter(uint64_t owner, uint64_t now_ns, uint16_t priority,
@@ -113,6 +133,68 @@ static void rank_is_time(void **state)
     assert_turn(&low, VG_TURN_HEAD, SECONDS(1030)); /* with `much_later`: the ticket */
     vg_queue_leave(&queue, &low);
     assert_turn(&much_later, VG_TURN_HEAD, SECONDS(1030));
+}
+
+/* Somebody jumped out of the wait: it has no turn, and its old place should it come back. */
+static void who_does_not_show_itself_has_no_turn(void **state)
+{
+    (void)state;
+    const struct vg_queue_slot first = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot second = enter(2, SECONDS(100), 50, false);
+    is_quiet[1] = true;
+    assert_turn(&second, VG_TURN_NONE, SECONDS(101));
+    assert_true(vg_queue_is_waiting(&queue.waiters[first.index], SECONDS(101)));
+    assert_turn(&second, VG_TURN_HEAD, SECONDS(101) + 1);
+    assert_false(vg_queue_is_waiting(&queue.waiters[first.index], SECONDS(101) + 1));
+    assert_true(vg_queue_is_waiting(&queue.waiters[second.index], SECONDS(101) + 1));
+    assert_true(is_ours(&queue, &first));
+    is_quiet[1] = false;
+    assert_turn(&second, VG_TURN_NONE, SECONDS(102));
+    assert_turn(&first, VG_TURN_HEAD, SECONDS(102));
+}
+
+static void who_is_stopped_still_waits(void **state)
+{
+    (void)state;
+    const struct vg_queue_slot place = enter(1, SECONDS(100), 50, false);
+    is_stopped[1] = true;
+    assert_true(vg_queue_is_waiting(&queue.waiters[place.index], SECONDS(110)));
+    is_stopped[1] = false;
+    is_dead[1] = true;
+    assert_false(vg_queue_is_waiting(&queue.waiters[place.index], SECONDS(110)));
+}
+
+/* A thread has ended, or its process is another program now. */
+static void entries_of_gone_threads_are_removed(void **state)
+{
+    (void)state;
+    const struct vg_queue_slot left = enter(1, SECONDS(100), 50, false);
+    const struct vg_queue_slot slow = enter(2, SECONDS(100), 50, false);
+    const struct vg_queue_slot own = enter(3, SECONDS(100), 50, false);
+    is_quiet[1] = is_quiet[2] = is_thread_gone[1] = true;
+    assert_turn(&own, VG_TURN_NONE, SECONDS(101));
+    assert_true(is_ours(&queue, &left)); /* not silent: nobody asks */
+    assert_turn(&own, VG_TURN_HEAD, SECONDS(102));
+    assert_false(is_ours(&queue, &left));
+    assert_int_equal(queue.waiters[left.index].owner, 0);
+    assert_true(is_ours(&queue, &slow));
+}
+
+static void a_thread_leaves_all_its_places(void **state)
+{
+    (void)state;
+    const struct vg_wait_request threads[] = {
+        { .owner = 1, .thread = 7, .deadline_ns = SECONDS(1) },
+        { .owner = 1, .thread = 8, .deadline_ns = SECONDS(1) },
+        { .owner = 2, .thread = 7, .deadline_ns = SECONDS(1) },
+        { .owner = 1, .thread = 7, .deadline_ns = SECONDS(1) },
+    };
+    struct vg_queue_slot places[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(vg_queue_enter(&queue, &threads[i], &places[i]), 0);
+    vg_queue_leave_all(&queue, 1, 7);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(is_ours(&queue, &places[i]), i == 1 || i == 2);
 }
 
 /* It has failed before: its rank is that of then. */
@@ -471,6 +553,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         QUEUE_TEST(first_come_first_served),
+        QUEUE_TEST(who_does_not_show_itself_has_no_turn),
+        QUEUE_TEST(who_is_stopped_still_waits),
+        QUEUE_TEST(entries_of_gone_threads_are_removed),
+        QUEUE_TEST(a_thread_leaves_all_its_places),
         QUEUE_TEST(at_the_same_time_the_ticket_decides),
         QUEUE_TEST(rank_is_time),
         QUEUE_TEST(a_rank_can_be_kept),
@@ -490,5 +576,6 @@ int main(void)
         QUEUE_TEST(threads_as_processes),
     };
     vg_queue_owner_activity = activity_of;
+    vg_queue_thread_activity = thread_activity_of;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,6 +315,7 @@ static bool run_seed(uint64_t seed, enum mutant mutant)
     static const unsigned mishaps[] = { 4, 16, 64, 256 };
     begin_run(seed, mutant);
     m.only_news = one_in(2);
+    model_silent_ms = m.only_news ? UINT32_MAX : 1000;
     m.count = 2 + (int)draw_below(m.only_news ? PLACES - 1 : THREADS - 1);
     m.preemption = preemptions[draw_below(5)];
     m.mishaps = mishaps[draw_below(4)];
@@ -334,6 +335,7 @@ static bool run_seed(uint64_t seed, enum mutant mutant)
 static bool run_endless(uint64_t seed, enum mutant mutant)
 {
     begin_run(seed, mutant);
+    model_silent_ms = 1000;
     m.count = PLACES;
     m.preemption = 64;
     m.endless = true;
@@ -414,5 +416,6 @@ int main(void)
         cmocka_unit_test(the_meek_are_served),
     };
     vg_queue_owner_activity = model_activity;
+    vg_queue_thread_activity = model_thread_activity;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
