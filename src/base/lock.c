@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef VG_DEBUG
 static _Thread_local uint32_t held_ranks; /* bit n: a lock of rank n is held */
@@ -31,7 +33,7 @@ void vg_lock_wait(struct vg_lock *lock)
                                                   memory_order_relaxed))
             break;
         if (spin % 200 == 0)
-            nanosleep(&pause, NULL);
+            syscall(SYS_nanosleep, &pause, NULL); /* libc's is a cancellation point */
 #if defined(__x86_64__)
         __builtin_ia32_pause();
 #elif defined(__aarch64__)

@@ -5,9 +5,12 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/cancellation.h"
+
 bool vg_signal_block_begin(struct vg_signal_block *shield)
 {
     sigset_t ours, pending;
+    vg_cancellation_hold();
     shield->saved_errno = errno;
     sigemptyset(&ours);
     sigaddset(&ours, SIGPIPE);
@@ -38,6 +41,7 @@ void vg_signal_block_end(struct vg_signal_block *shield)
             take_back(SIGXFSZ);
         pthread_sigmask(SIG_SETMASK, &shield->before, NULL);
     }
+    vg_cancellation_release();
     errno = shield->saved_errno;
 }
 

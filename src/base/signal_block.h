@@ -8,7 +8,8 @@
 
 /* While a shield is up, SIGPIPE (a write to a closed pipe) and SIGXFSZ (a file grown beyond
  * RLIMIT_FSIZE) are blocked in this thread; what our own calls made pending is taken back when it
- * goes down, so the program never sees a signal of our making. Also preserves errno. */
+ * goes down, so the program never sees a signal of our making. Also holds cancellation off and
+ * preserves errno. */
 struct vg_signal_block {
     sigset_t before;
     bool raised, pipe_was_pending, size_was_pending;

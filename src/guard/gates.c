@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "base/cancellation.h"
 #include "driver/captures.h"
 #include "guard/guard.h"
 #include "oom/callback_thread.h"
@@ -84,6 +85,7 @@ bool vg_gates_ask(struct vg_call *call)
 {
     const unsigned gates = call->state->gates;
     const int saved_errno = errno;
+    vg_cancellation_hold();
     call->refused_by = VG_REFUSED_BY_DRIVER;
     if (gates & VG_GATE_QUEUE)
         ask_queue(call);
@@ -91,6 +93,7 @@ bool vg_gates_ask(struct vg_call *call)
         call->refused_by = VG_REFUSED_BY_INJECT;
     else if ((gates & VG_GATE_LIMIT) && !limit_admits(call))
         call->refused_by = VG_REFUSED_BY_LIMIT;
+    vg_cancellation_release();
     errno = saved_errno;
     return call->refused_by == VG_REFUSED_BY_DRIVER;
 }
@@ -104,6 +107,7 @@ void vg_gates_before_context(int device)
         (atomic_fetch_or(&awaited, UINT32_C(1) << device) & UINT32_C(1) << device))
         return;
     const int saved_errno = errno;
+    vg_cancellation_hold();
     struct vg_process_state *const state = vg_process_start();
     if (state) {
         vg_process_await_device(state, device);
@@ -113,5 +117,6 @@ void vg_gates_before_context(int device)
         if (vg_admission_await(&coming))
             close_queue_gate(state);
     }
+    vg_cancellation_release();
     errno = saved_errno;
 }

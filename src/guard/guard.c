@@ -73,7 +73,7 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
 {
     if (!vg_driver_has(function))
         return false;
-    call->state = vg_guard_enter();
+    call->state = vg_guard_enter(&call->frame, sizeof *call);
     if (!call->state)
         return false;
     set_up(call, function, asked_bytes, -1);
@@ -88,9 +88,8 @@ uint32_t vg_guard_take_stack(struct vg_process_state *state, struct vg_stack *ou
 
 bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device)
 {
-    if (!vg_driver_has(function) || vg_thread.depth > 0)
+    if (!vg_driver_has(function) || !vg_guard_enter_thread(&call->frame, sizeof *call))
         return false;
-    vg_thread.depth = 1;
     if (device >= 0) /* those that make a context name their device */
         vg_gates_before_context(device);
     call->state = NULL;
@@ -210,7 +209,7 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
 {
     if (!vg_driver_has(function))
         return false;
-    call->state = vg_guard_enter();
+    call->state = vg_guard_enter(&call->frame, sizeof *call);
     if (!call->state)
         return false;
     call->known = vg_live_index_begin_free(&call->state->track, address, &call->taken);

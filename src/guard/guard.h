@@ -27,6 +27,7 @@
 
 /* One allocating call of the program. */
 struct vg_call {
+    struct vg_guard_frame frame;
     CUresult result; /* of the real call, set by the wrapper */
     enum vg_function_id function;
     uint64_t asked_bytes; /* as the program named it, VG_BYTES_UNKNOWN if it named none */
@@ -132,6 +133,7 @@ CUresult vg_guard_end(struct vg_call *call);
 
 /* One freeing call of the program. */
 struct vg_free_call {
+    struct vg_guard_frame frame;
     struct vg_process_state *state;
     bool known; /* the address was in the record: `taken` is valid */
     struct vg_pending_free taken;

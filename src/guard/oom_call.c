@@ -1,10 +1,10 @@
 #include "guard/oom_call.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "driver/captures.h"
@@ -150,11 +150,10 @@ static struct vg_oom_call *take_memory(void)
     return atomic_flag_test_and_set(&spare_taken) ? NULL : &spare;
 }
 
-static void give_memory_back(struct vg_call *call)
+static void give_memory_back(struct vg_process_state *state, struct vg_oom_call *failing)
 {
-    struct vg_oom_call *const failing = call->failing;
-    call->failing = NULL;
-    atomic_fetch_sub(&call->state->history.failing_calls, 1);
+    vg_thread.failing = NULL;
+    atomic_fetch_sub(&state->history.failing_calls, 1);
     if (failing == &spare)
         atomic_flag_clear(&spare_taken);
     else
@@ -278,6 +277,7 @@ static bool answer_failure(struct vg_call *call, const struct vg_request *reques
                          "tried for it and it is not reported");
             return false;
         }
+        vg_thread.failing = call->failing;
         atomic_fetch_add(&call->state->history.failing_calls, 1);
         describe_failure(call);
     }
@@ -293,7 +293,8 @@ static bool answer_failure(struct vg_call *call, const struct vg_request *reques
     } else {
         give_up(call);
     }
-    give_memory_back(call);
+    give_memory_back(call->state, call->failing);
+    call->failing = NULL;
     return false;
 }
 
@@ -309,23 +310,32 @@ bool vg_oom_call_answer(struct vg_call *call, const struct vg_request *request)
         call->state = vg_process_start();
     if (!call->state)
         return false; /* switched off */
-    /* A thread that was cancelled in here, where it never would be without us, would leave things
-     * claimed and half said. */
-    int cancellable;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
+    vg_cancellation_hold();
     const bool again = answer_failure(call, request);
-    pthread_setcancelstate(cancellable, NULL);
+    vg_cancellation_release();
     errno = saved_errno;
     return again;
+}
+
+void vg_oom_call_abandon(struct vg_process_state *state)
+{
+    struct vg_oom_call *const failing = vg_thread.failing;
+    if (!failing)
+        return;
+    vg_policy_abandon(&failing->rescue);
+    give_memory_back(state, failing);
 }
 
 void vg_oom_call_end(struct vg_call *call)
 {
     const int saved_errno = errno;
     struct vg_oom_call *const failing = call->failing;
+    vg_cancellation_hold();
     vg_policy_end(&failing->rescue, call->result == CUDA_SUCCESS);
     if (call->result == CUDA_SUCCESS && failing->failure.action_count > 0)
         vg_rescue_record_append(&failing->failure);
-    give_memory_back(call);
+    give_memory_back(call->state, call->failing);
+    call->failing = NULL;
+    vg_cancellation_release();
     errno = saved_errno;
 }

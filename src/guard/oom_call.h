@@ -25,6 +25,10 @@ struct vg_oom_call {
  * when call->placed is set, a success. errno is preserved. No lock of ours may be held. */
 bool vg_oom_call_answer(struct vg_call *call, const struct vg_request *request);
 
+/* This thread has left a failing call otherwise than by its end (left_call.h): gives back its
+ * memory and what it counts as. Nothing when there is none. */
+void vg_oom_call_abandon(struct vg_process_state *state);
+
 /* The call, made again, has not returned out of memory. */
 void vg_oom_call_end(struct vg_call *call);
 

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "base/log.h"
 #include "base/option_names.h"
 #include "driver/driver.h"
@@ -95,7 +96,8 @@ static void at_exit(int status, void *argument)
 {
     struct vg_process_state *const state = argument;
     if (atomic_load(&vg_process_current) != state || !vg_fork_mark_intact())
-        return; /* a forked child that inherited the handler */
+        return;             /* a forked child that inherited the handler */
+    vg_cancellation_hold(); /* for good: the process ends */
     vg_reclaim_server_close();
     report_passed(state);
     vg_spill_finish(&state->spilled);
@@ -210,7 +212,7 @@ static void meet_thread(const struct vg_process_state *state)
     errno = saved_errno;
 }
 
-struct vg_process_state *vg_process_start(void)
+static struct vg_process_state *start_thread(void)
 {
     struct vg_process_state *state = atomic_load(&vg_process_current);
     if (!state || (!state->inert && !vg_fork_mark_intact()))
@@ -219,6 +221,14 @@ struct vg_process_state *vg_process_start(void)
         return NULL;
     if (vg_thread.state != state)
         meet_thread(state);
+    return state;
+}
+
+struct vg_process_state *vg_process_start(void)
+{
+    vg_cancellation_hold();
+    struct vg_process_state *const state = start_thread();
+    vg_cancellation_release();
     return state;
 }
 
@@ -248,7 +258,9 @@ void vg_process_describe_device(struct vg_process_state *state, int ordinal)
     if (!atomic_compare_exchange_strong(&state->device_stage[ordinal], &is_new, VG_DEVICE_BUSY))
         return;
     const int saved_errno = errno;
+    vg_cancellation_hold();
     describe_device(state, ordinal);
+    vg_cancellation_release();
     atomic_store_explicit(&state->device_stage[ordinal], VG_DEVICE_READY, memory_order_release);
     errno = saved_errno;
 }
@@ -269,5 +281,7 @@ static void await_ready(struct vg_process_state *state, int device)
 void vg_process_await_device(struct vg_process_state *state, int ordinal)
 {
     vg_process_use_device(state, ordinal);
+    vg_cancellation_hold();
     await_ready(state, ordinal);
+    vg_cancellation_release();
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/option.h"
+#include "guard/left_call.h"
 #include "heap/blocks.h"
 #include "heap/live_index.h"
 #include "heap/pools.h"
@@ -71,8 +72,9 @@ bool vg_process_limit_of(int device, uint64_t *out_limit_bytes, uint64_t *out_le
  */
 struct vg_thread {
     const struct vg_process_state *state; /* that thread_id was cached for */
+    const struct vg_guard_frame *inside;  /* the call that it is in, NULL: outside the guard */
+    struct vg_oom_call *failing;          /* of that call, while it lacks memory */
     uint32_t thread_id;
-    uint16_t depth;       /* > 0: inside the guard */
     uint16_t small_stack; /* there is no room for an unwinder: no stacks are captured */
     struct vg_last_failure last_failure;
     uint64_t turn_since_ns; /* when its last call that had to wait its turn came */
@@ -86,30 +88,40 @@ extern struct vg_process_state *_Atomic vg_process_current; /* NULL before the f
 /* Makes the state if need be, in a forked child anew, and caches the thread's id. */
 struct vg_process_state *vg_process_start(void);
 
+/* The first half of vg_guard_enter. Returns false for a nested call. */
+static inline bool vg_guard_enter_thread(struct vg_guard_frame *frame, size_t bytes)
+{
+    if (__builtin_expect(vg_thread.inside != NULL, 0) && !vg_guard_was_left((uintptr_t)frame, bytes))
+        return false;
+    vg_thread.inside = frame;
+    frame->mark = vg_guard_mark(frame);
+    return true;
+}
+
 /* Enters the guard: returns this process's state, made on first use, or NULL when the call is to go
  * straight to the driver: switched off, nested inside the guard, or inert. Each non-NULL answer is
  * paired with vg_guard_leave in the same thread.
  *
  * In a forked child the state is made anew: the parent's tables and file are not touched. errno is
- * preserved. Takes VG_LOCK_START on first use only. */
-static inline struct vg_process_state *vg_guard_enter(void)
+ * preserved. Takes VG_LOCK_START on first use only. `frame` begins `bytes` on the caller's
+ * stack, which stay until vg_guard_leave. */
+static inline struct vg_process_state *vg_guard_enter(struct vg_guard_frame *frame, size_t bytes)
 {
-    if (vg_thread.depth > 0)
+    if (!vg_guard_enter_thread(frame, bytes))
         return NULL;
-    vg_thread.depth = 1;
     struct vg_process_state *state =
         atomic_load_explicit(&vg_process_current, memory_order_acquire);
     /* A thread that has cached its id for this state has seen that it is not inert. */
     if (__builtin_expect(vg_thread.state != state || !state || !vg_fork_mark_intact(), 0))
         state = vg_process_start();
     if (!state)
-        vg_thread.depth = 0;
+        vg_thread.inside = NULL;
     return state;
 }
 
 static inline void vg_guard_leave(void)
 {
-    vg_thread.depth = 0;
+    vg_thread.inside = NULL;
 }
 
 /* Makes entry `ordinal` of the device table usable: totals, name, UUID, registration. One thread

@@ -67,7 +67,8 @@ void vg_guard_torch_memory(uint64_t address, int64_t bytes, uint64_t allocated_b
 {
     if (address == 0 || bytes == 0 || device < 0 || device >= VG_FILE_HOST)
         return;
-    struct vg_process_state *const state = vg_guard_enter();
+    struct vg_guard_frame frame;
+    struct vg_process_state *const state = vg_guard_enter(&frame, sizeof frame);
     if (!state)
         return;
     const int saved_errno = errno;

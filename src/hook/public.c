@@ -1,6 +1,7 @@
 /* The functions of include/vramguard.h. */
 #include <errno.h>
 
+#include "base/cancellation.h"
 #include "base/version.h"
 #include "guard/guard.h"
 #include "hook/wrappers.h"
@@ -19,7 +20,8 @@ VG_EXPORT int vramguard_write_report(int fd)
 {
     if (!vg_driver_bind())
         return -ENODEV;
-    struct vg_process_state *const state = vg_guard_enter();
+    struct vg_guard_frame frame;
+    struct vg_process_state *const state = vg_guard_enter(&frame, sizeof frame);
     if (!state)
         return -ENODEV;
     CUdevice device;
@@ -32,8 +34,10 @@ VG_EXPORT int vramguard_write_report(int fd)
             .asked_bytes = VG_BYTES_UNKNOWN,
             .thread_id = vg_thread.thread_id,
         };
+        vg_cancellation_hold();
         vg_oom_call_measure_limit(state, &present);
         error = vg_report_write(&present, fd);
+        vg_cancellation_release();
     }
     vg_guard_leave();
     return error;
@@ -44,7 +48,9 @@ VG_EXPORT int vramguard_mark(const char *text)
     const int saved_errno = errno; /* the file may grow */
     if (!text)
         return -EINVAL;
-    struct vg_process_state *const state = vg_driver_bind() ? vg_guard_enter() : NULL;
+    struct vg_guard_frame frame;
+    struct vg_process_state *const state =
+        vg_driver_bind() ? vg_guard_enter(&frame, sizeof frame) : NULL;
     if (!state)
         return -ENODEV;
     const int error = vg_mark_record_append(&state->recorder, vg_thread.thread_id, text);

@@ -25,7 +25,7 @@
  * that we have called: it wants the driver. `arguments` are in parentheses. */
 #define VG_PASS(symbol, arguments)                                                                 \
     (!vg_driver_has(VG_FN_##symbol) ? CUDA_ERROR_NOT_FOUND                                         \
-     : vg_thread.depth > 0          ? vg_driver.symbol arguments                                   \
+     : vg_thread.inside             ? vg_driver.symbol arguments                                   \
                                     : vg_next.symbol arguments)
 
 /* The wrapper for the driver's exported `symbol`: its id, or -1. No driver needed. */

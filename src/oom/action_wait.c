@@ -327,6 +327,13 @@ static void end_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt, bo
                       holder.length ? ": " : "", data);
 }
 
+static void abandon_wait(struct vg_rescue *rescue)
+{
+    const struct waiting *const waiting = (const void *)rescue->memory;
+    if (waiting->started)
+        vg_oom_note_wait_end(rescue->history, vg_clock_monotonic_ns());
+}
+
 const struct vg_action vg_action_wait = {
     .name = "wait",
     .help =
@@ -335,4 +342,5 @@ const struct vg_action vg_action_wait = {
     .parse = parse_wait,
     .run = run_wait,
     .end = end_wait,
+    .abandon = abandon_wait,
 };

@@ -198,6 +198,16 @@ void vg_policy_end(struct vg_rescue *rescue, bool succeeded)
     close_step(rescue);
 }
 
+void vg_policy_abandon(struct vg_rescue *rescue)
+{
+    if (!rescue->running)
+        return;
+    const struct vg_action *const action = rescue->policy->steps[rescue->step].action;
+    if (action->abandon)
+        action->abandon(rescue);
+    rescue->running = false;
+}
+
 /* ---- lines about a rescue ---- */
 
 static void log_device_line(const struct vg_rescue *rescue, const char *format, va_list arguments)

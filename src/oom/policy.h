@@ -71,6 +71,9 @@ struct vg_action {
     /* The call that VG_VERDICT_REPEAT asked for did not lack memory: it succeeded, or failed in
      * another way. May be NULL. */
     void (*end)(struct vg_rescue *rescue, struct vg_oom_action *attempt, bool succeeded);
+    /* The thread has left `run`, or the call that VG_VERDICT_REPEAT asked for, by a jump: takes
+     * back what the action counts as. Its place in line is given up already. May be NULL. */
+    void (*abandon)(struct vg_rescue *rescue);
 };
 
 /* Parses "trim,wait=30s,..." or "off" into `out`. Returns 0, or -EINVAL with the reason in `why`.
@@ -97,6 +100,9 @@ enum vg_verdict vg_policy_next(struct vg_rescue *rescue);
 
 /* The call made after vg_policy_next did not lack memory. */
 void vg_policy_end(struct vg_rescue *rescue, bool succeeded);
+
+/* The thread has left the call otherwise than by its end. */
+void vg_policy_abandon(struct vg_rescue *rescue);
 
 /* To be called by actions that take their time, now and then: prints what it is doing, once, when
  * the running step has taken longer than a second. `format`: the line without "GPU 0: ". */

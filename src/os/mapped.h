@@ -10,4 +10,9 @@
  * pointers that are wrong, not for hostile ones. */
 bool vg_is_mapped(const void *at, size_t bytes);
 
+/* Can the eight bytes around `at` be read? Makes one system call, which needs no descriptor and
+ * raises no signal (rt_sigprocmask(2) reads its new mask before it looks at what to do with it).
+ * errno is preserved. */
+bool vg_is_readable(const void *at);
+
 #endif

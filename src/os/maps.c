@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "os/process.h"
 
 /* "7f00-7f01 r--p 00000000 08:01 1234    /path" */
@@ -84,10 +85,12 @@ int vg_maps_each(pid_t pid, bool (*visit)(const struct vg_mapping *mapping, void
         mmap(NULL, LINE_BYTES + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (text == MAP_FAILED)
         return -ENOMEM;
+    vg_cancellation_hold();
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     const int error = fd < 0 ? -errno : read_lines(fd, &reading, text);
     if (fd >= 0)
         close(fd);
+    vg_cancellation_release();
     munmap(text, LINE_BYTES + 1);
     return error;
 }

@@ -11,13 +11,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "base/size.h"
 #include "base/text.h"
 
 const char *vg_process_proc_root = "/proc";
 const char *vg_process_cgroup_root = "/sys/fs/cgroup";
 
-ssize_t vg_process_read_file(const char *path, char *out, size_t cap)
+static ssize_t read_file(const char *path, char *out, size_t cap)
 {
     out[0] = '\0';
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -40,6 +41,14 @@ ssize_t vg_process_read_file(const char *path, char *out, size_t cap)
     close(fd);
     out[length] = '\0';
     return (ssize_t)length;
+}
+
+ssize_t vg_process_read_file(const char *path, char *out, size_t cap)
+{
+    vg_cancellation_hold();
+    const ssize_t length = read_file(path, out, cap);
+    vg_cancellation_release();
+    return length;
 }
 
 static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t cap)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "os/process.h"
 #include "shared/shared_quota.h"
 
@@ -98,7 +99,9 @@ uint64_t vg_quota_group(const char *limit_text)
     if (known)
         return known;
     const int saved_errno = errno;
+    vg_cancellation_hold();
     const uint64_t found = find_group(limit_text);
+    vg_cancellation_release();
     errno = saved_errno;
     /* Another thread may have looked at another moment, when an ancestor was just ending. */
     return atomic_compare_exchange_strong(&group, &known, found) ? found : known;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/signal_block.h"
 #include "os/process.h"
@@ -177,6 +178,7 @@ bool vg_shared_quota_reserve(struct vg_shared_quota *ledger, uint64_t bytes, uin
 {
     const int saved_errno = errno;
     const uint64_t self = holder_word(ledger->file, ledger->slot);
+    vg_cancellation_hold();
     lock_file(ledger->file, self);
     bool charged = try_charge(ledger, bytes, limit_bytes);
     if (!charged && bytes <= limit_bytes) {
@@ -184,6 +186,7 @@ bool vg_shared_quota_reserve(struct vg_shared_quota *ledger, uint64_t bytes, uin
         charged = try_charge(ledger, bytes, limit_bytes);
     }
     unlock_file(ledger->file, self);
+    vg_cancellation_release();
     errno = saved_errno;
     return charged;
 }
@@ -202,10 +205,12 @@ uint64_t vg_shared_quota_charged(const struct vg_shared_quota *ledger)
 {
     const int saved_errno = errno;
     const uint64_t self = holder_word(ledger->file, ledger->slot);
+    vg_cancellation_hold();
     lock_file(ledger->file, self);
     bury_dead(ledger);
     const uint64_t sum = sum_all(ledger);
     unlock_file(ledger->file, self);
+    vg_cancellation_release();
     errno = saved_errno;
     return sum;
 }

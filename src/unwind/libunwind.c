@@ -12,6 +12,7 @@
 #include <libunwind.h>
 
 #include "os/elf_import.h"
+#include "os/mapped.h"
 
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
@@ -21,18 +22,6 @@
 
 /* Numbers that no descriptor has (the kernel's limit, sysctl_nr_open_max, is below 2^31 - 64). */
 enum { NO_PIPE_READ = INT32_MAX - 1, NO_PIPE_WRITE = INT32_MAX };
-
-bool vg_libunwind_is_readable(const void *address)
-{
-    enum { NO_SUCH_CHANGE = -1, KERNEL_SET_BYTES = 8 };
-    const uintptr_t word = (uintptr_t)address & ~(uintptr_t)(KERNEL_SET_BYTES - 1);
-    const int saved_errno = errno;
-    errno = 0;
-    syscall(SYS_rt_sigprocmask, NO_SUCH_CHANGE, word, NULL, KERNEL_SET_BYTES);
-    const bool readable = errno == EINVAL;
-    errno = saved_errno;
-    return readable;
-}
 
 static int no_pipe(int ends[2])
 {
@@ -52,7 +41,7 @@ static int no_pipe_with_flags(int ends[2], int flags)
 static ssize_t try_byte(int fd, const void *byte, size_t count)
 {
     (void)fd;
-    if (count == 0 || vg_libunwind_is_readable(byte))
+    if (count == 0 || vg_is_readable(byte))
         return (ssize_t)count;
     errno = EFAULT;
     return -1;
@@ -71,14 +60,20 @@ static long system_call(long number, long a, long b, long c, long d, long e, lon
 static ssize_t read_file(int fd, void *out, size_t count)
 {
     if (count > 1 && fd != NO_PIPE_READ)
-        return read(fd, out, count);
+        return syscall(SYS_read, fd, out, count);
     errno = EAGAIN;
     return -1;
 }
 
+/* These are cancellation points in libc, and a stack is captured where there must be none. */
+static int open_file(const char *path, int flags, unsigned mode)
+{
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
 static int close_file(int fd)
 {
-    return fd == NO_PIPE_READ || fd == NO_PIPE_WRITE ? 0 : close(fd);
+    return fd == NO_PIPE_READ || fd == NO_PIPE_WRITE ? 0 : (int)syscall(SYS_close, fd);
 }
 
 static int fcntl_file(int fd, int command, long argument)
@@ -94,7 +89,8 @@ static bool keep_from_descriptors(const void *inside)
         void (*function)(void);
     } calls[] = {
         { "write", (void (*)(void))try_byte },           { "syscall", (void (*)(void))system_call },
-        { "read", (void (*)(void))read_file },           { "close", (void (*)(void))close_file },
+        { "read", (void (*)(void))read_file },           { "open", (void (*)(void))open_file },
+        { "open64", (void (*)(void))open_file },         { "close", (void (*)(void))close_file },
         { "pipe2", (void (*)(void))no_pipe_with_flags }, { "pipe", (void (*)(void))no_pipe },
         { "fcntl", (void (*)(void))fcntl_file },         { "fcntl64", (void (*)(void))fcntl_file },
     };

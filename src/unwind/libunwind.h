@@ -9,8 +9,6 @@
 #ifndef VRAMGUARD_UNWIND_LIBUNWIND_H
 #define VRAMGUARD_UNWIND_LIBUNWIND_H
 
-#include <stdbool.h>
-
 /* As glibc's backtrace(): stores at most `cap` program counters and returns their number. */
 typedef int (*vg_backtrace_function)(void **out, int cap);
 
@@ -19,10 +17,5 @@ typedef int (*vg_backtrace_function)(void **out, int cap);
  * `*out_why` when it is not there or cannot be kept from the program's descriptors. No lock of ours
  * may be held: takes the loader's. Several threads may come here at once. */
 vg_backtrace_function vg_libunwind_open(const char **out_why);
-
-/* Can the eight bytes around `address` be read? Makes one system call, which needs no descriptor
- * and raises no signal (rt_sigprocmask(2) reads its new mask before it looks at what to do with
- * it). For tests. */
-bool vg_libunwind_is_readable(const void *address);
 
 #endif

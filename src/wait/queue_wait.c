@@ -6,6 +6,7 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/size.h"
 
@@ -52,6 +53,10 @@ static bool add_other_handled_signals(sigset_t *to)
 enum { OURS = 2 };
 static const int ours[OURS] = { SIGINT, SIGTERM };
 
+/* vg_queue_wait.held of this thread's wait: what is still to be undone when it is left by a jump.
+ */
+static _Thread_local unsigned held_by_thread;
+
 /* `which` and vg_queue_wait.held have one bit for each of `ours`. */
 static unsigned bit_of(int i)
 {
@@ -85,6 +90,7 @@ static void hold_signals(struct vg_queue_wait *line)
     for (int i = 0; i < OURS; i++)
         if (sigismember(&before, ours[i]) == 0 && !is_ignored(ours[i]))
             line->held |= bit_of(i);
+    held_by_thread = line->held;
     mask_ours(line->held, SIG_BLOCK);
 }
 
@@ -92,11 +98,24 @@ static void let_through(struct vg_queue_wait *line, unsigned which)
 {
     mask_ours(which, SIG_UNBLOCK);
     line->held &= ~which;
+    held_by_thread = line->held;
 }
 
 static void let_all_through(struct vg_queue_wait *line)
 {
     let_through(line, line->held);
+}
+
+void vg_queue_wait_reset_thread(void)
+{
+    sigset_t now;
+    bool all_blocked = pthread_sigmask(SIG_SETMASK, NULL, &now) == 0;
+    for (int i = 0; i < OURS; i++)
+        if ((held_by_thread & bit_of(i)) && sigismember(&now, ours[i]) != 1)
+            all_blocked = false;
+    if (all_blocked && held_by_thread)
+        mask_ours(held_by_thread, SIG_UNBLOCK);
+    held_by_thread = 0;
 }
 
 /* For a try, which may take long: a signal without a handler ends the program in it as ever. */
@@ -266,8 +285,12 @@ static enum vg_queue_wait_event sleep_a_while(struct vg_queue_wait *line, bool i
         now_ns - line->last_try_ns < NEWS_SPACING_MS * VG_MS_NS)
         until_ns = now_ns + NEWS_SPACING_MS * VG_MS_NS;
     sleep_function *const sleep = __libc_single_threaded ? sleep_alone : sleep_among_threads;
+    /* Handlers of the program run here for the most part: should one not come back, the thread is
+     * as it was. */
+    vg_cancellation_lend();
     const bool ends = is_head ? sleep(line, &line->queue->freed, freed, until_ns)
                               : sleep(line, &line->queue->turns, turns, until_ns);
+    vg_cancellation_resume();
     return ends ? VG_QUEUE_WAIT_SIGNAL : VG_QUEUE_WAIT_SLEPT;
 }
 

@@ -49,6 +49,10 @@ void vg_queue_wait_enter(struct vg_queue_wait *line, struct vg_queue *queue,
 enum vg_queue_wait_event vg_queue_wait_step(struct vg_queue_wait *line,
                                             uint64_t (*measure)(void *argument), void *argument);
 
+/* The thread has left a wait otherwise than by its end: signals that it still has blocked from
+ * there are let through, unless siglongjmp has restored the mask already. */
+void vg_queue_wait_reset_thread(void);
+
 /* How long it has been waiting. */
 uint64_t vg_queue_wait_waited_ms(const struct vg_queue_wait *line);
 

@@ -76,8 +76,8 @@ static UNUSED void reset_driver(void)
     vg_driver.cuDeviceTotalMem_v2 = fake_total;
 }
 
-/* A wrapper, as guard.h shows it. */
-static UNUSED CUresult guarded_alloc(CUdeviceptr *address, size_t bytes)
+/* A wrapper, as guard.h shows it. Never inlined: a call is known by its place on the stack. */
+static UNUSED __attribute__((noinline)) CUresult guarded_alloc(CUdeviceptr *address, size_t bytes)
 {
     struct vg_call call;
     if (!vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes))
@@ -90,7 +90,7 @@ static UNUSED CUresult guarded_alloc(CUdeviceptr *address, size_t bytes)
     return vg_guard_end(&call);
 }
 
-static UNUSED CUresult guarded_free(CUdeviceptr address)
+static UNUSED __attribute__((noinline)) CUresult guarded_free(CUdeviceptr address)
 {
     struct vg_free_call call;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address))

@@ -130,13 +130,14 @@ static void nested_child(void *argument)
 {
     (void)argument;
     CUdeviceptr address = 0x1234, kept = spilled(4096);
-    vg_thread.depth = 1; /* as inside a hook */
+    struct vg_guard_frame frame = { 0 };
+    CHECK(vg_guard_enter_thread(&frame, sizeof frame)); /* as inside a hook */
     CHECK(guarded_alloc(&address, 4096) == CUDA_ERROR_OUT_OF_MEMORY);
     CHECK(address == 0x1234);
     struct vg_spilled_range range;
     CHECK(vg_guard_find_spilled(kept, &range));
     CHECK(guarded_free(kept) == CUDA_SUCCESS); /* what a trim hook is there for */
-    vg_thread.depth = 0;
+    vg_guard_leave();
     check_clean();
 }
 

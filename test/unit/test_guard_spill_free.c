@@ -205,7 +205,8 @@ static void small_stack_child(void *argument)
     pthread_attr_t small;
     pthread_t thread;
     (void)argument;
-    CHECK(vg_guard_enter()); /* makes the state, which takes more */
+    struct vg_guard_frame frame = { 0 };
+    CHECK(vg_guard_enter(&frame, sizeof frame)); /* makes the state, which takes more */
     vg_guard_leave();
     pthread_attr_init(&small);
     CHECK(pthread_attr_setstacksize(&small, (size_t)sysconf(_SC_THREAD_STACK_MIN)) == 0);

@@ -11,6 +11,7 @@
 #include "core_fixture.h"
 #include "hostile/jit.h"
 #include "os/elf_import.h"
+#include "os/mapped.h"
 #include "unwind/libunwind.h"
 
 enum { FRAMES = 64 };
@@ -52,12 +53,12 @@ static void test_memory_is_tried(void **state)
     memset(&after, 0, sizeof after);
     sigprocmask(SIG_SETMASK, NULL, &before);
     errno = 77;
-    assert_true(vg_libunwind_is_readable(pages));
-    assert_true(vg_libunwind_is_readable(pages + 4095));
-    assert_false(vg_libunwind_is_readable(pages + 4096));
-    assert_false(vg_libunwind_is_readable(pages + 2 * 4096));
-    assert_false(vg_libunwind_is_readable(NULL));
-    assert_false(vg_libunwind_is_readable((const void *)UINTPTR_MAX));
+    assert_true(vg_is_readable(pages));
+    assert_true(vg_is_readable(pages + 4095));
+    assert_false(vg_is_readable(pages + 4096));
+    assert_false(vg_is_readable(pages + 2 * 4096));
+    assert_false(vg_is_readable(NULL));
+    assert_false(vg_is_readable((const void *)UINTPTR_MAX));
     assert_int_equal(errno, 77);
     sigprocmask(SIG_SETMASK, NULL, &after);
     assert_memory_equal(&before, &after, sizeof before);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include "base/size.h"
@@ -320,9 +321,35 @@ static void tells_what_a_process_does(void **state)
 #define REAL(name) cmocka_unit_test_setup(name, real_proc)
 #define FAKE(name) cmocka_unit_test_setup_teardown(name, fake_proc, end_fake_proc)
 
+static void *say_thread(void *out)
+{
+    *(uint32_t *)out = (uint32_t)gettid();
+    return NULL;
+}
+
+static void threads_and_images(void **state)
+{
+    (void)state;
+    const uint64_t self = vg_process_owner_self(), image = vg_process_image(0);
+    const uint32_t own = (uint32_t)gettid();
+    uint32_t ended = 0;
+    pthread_t thread;
+    assert_true(image != 0 && image == vg_process_image(getpid()));
+    assert_int_equal(pthread_create(&thread, NULL, say_thread, &ended), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    errno = 77;
+    assert_int_equal(vg_process_thread_activity(self, own, image), VG_PROCESS_RUNS);
+    assert_int_equal(vg_process_thread_activity(self, own, 0), VG_PROCESS_RUNS);
+    assert_int_equal(vg_process_thread_activity(self, own, image + 4096), VG_PROCESS_GONE);
+    assert_int_equal(vg_process_thread_activity(self, ended, image), VG_PROCESS_GONE);
+    assert_int_equal(vg_process_thread_activity(self + 1, own, image), VG_PROCESS_GONE);
+    assert_int_equal(errno, 77);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_and_images),
         REAL(knows_itself_and_a_child),
         REAL(reads_fields_of_stat),
         REAL(nobody_is_dead_for_lack_of_descriptors),
