@@ -64,3 +64,21 @@ check-e2e: build-e2e
 	@BUILD=$(BUILD) test/e2e/run
 
 check: check-e2e
+
+# Libraries that keep a cache of their own, by the names of frameworks that do.
+E2E_CACHES := $(addprefix $(E2E_OUT)/own_cache/,libc10_cuda.so libdrjit-core.so cupy/cuda/memory.so libplain.so)
+
+$(E2E_CACHES): test/e2e/own_cache/library.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fno-optimize-sibling-calls -fvisibility=default -fPIC -shared -Itest $< -L$(BUILD)/simgpu -lcuda -o $@
+
+$(E2E_OUT)/own_cache/libstranger.so: test/e2e/own_cache/stranger.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fno-optimize-sibling-calls -fvisibility=default -fPIC -shared -Itest $< -L$(BUILD)/simgpu -lcuda -o $@
+
+$(E2E_OUT)/own_cache/program: test/e2e/own_cache/program.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -o $@
+
+E2E_OWN_CACHE := $(E2E_CACHES) $(E2E_OUT)/own_cache/libstranger.so $(E2E_OUT)/own_cache/program
+check-e2e: $(E2E_OWN_CACHE)

@@ -52,7 +52,8 @@ struct vg_failure {
     bool searches_batch_size;    /* vg_caller_searches_batch_size */
     bool below_pytorch;          /* PyTorch's allocator may hold its mutex around the call */
     bool capturing;              /* a stream of the process is being captured into a graph */
-    bool twice;                  /* PyTorch makes this call a second time when it fails */
+    const char *flusher;         /* vg_caller_flusher; NULL for all but VG_CALLER_FLUSHING */
+    bool twice;                  /* the caller makes this call a second time when it fails */
     bool retry;                  /* and this is the second time */
     bool survived_before;        /* the program has gone on after an earlier failure */
     const char *lacks_elsewhere; /* what it lacks is no memory of the GPU, but this; else NULL */

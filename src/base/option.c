@@ -157,6 +157,13 @@ static void read_torch_settings(struct vg_options *out)
     }
 }
 
+static bool is_jax_without_pool(void)
+{
+    const char *const allocator = secure_getenv("XLA_PYTHON_CLIENT_ALLOCATOR");
+    return allocator &&
+           (strcmp(allocator, "platform") == 0 || strcmp(allocator, "cuda_async") == 0);
+}
+
 void vg_option_read_environment(struct vg_options *out)
 {
     const int saved_errno = errno;
@@ -180,5 +187,6 @@ void vg_option_read_environment(struct vg_options *out)
     const char *const world_size = secure_getenv("WORLD_SIZE");
     out->distributed = world_size && strtol(world_size, NULL, 10) > 1;
     read_torch_settings(out);
+    out->jax_asks_once = is_jax_without_pool();
     errno = saved_errno;
 }

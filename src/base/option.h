@@ -40,6 +40,9 @@ struct vg_options {
     /* What the user has told PyTorch's allocator, "NAME=VALUE" with the name that PyTorch reads
      * first, safe to print and cut where it is long; "" when neither is set. */
     char torch_settings[VG_TORCH_SETTINGS_CAP];
+    bool jax_asks_once; /* XLA_PYTHON_CLIENT_ALLOCATOR is platform or cuda_async: JAX takes each array
+                           from the driver, and does not ask for less (JAX, "GPU memory
+                           allocation") */
 };
 
 /* Words of the CHOICE options, in the order of their `allowed` column. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "base/cancellation.h"
@@ -36,6 +37,20 @@ static bool is_made_twice(enum vg_function_id function)
     return function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate;
 }
 
+/* The functions that others take device memory with, who empty their own caches. */
+static bool is_device_memory(enum vg_function_id function)
+{
+    switch (function) {
+    case VG_FN_cuMemAlloc_v2:
+    case VG_FN_cuMemAllocPitch_v2:
+    case VG_FN_cuMemAllocManaged:
+    case VG_FN_cuMemAllocAsync:
+    case VG_FN_cuMemAllocFromPoolAsync:
+    case VG_FN_cuMemCreate: return true;
+    default: return false;
+    }
+}
+
 /* What these calls lack when they fail is nothing that another process could free on the GPU; NULL
  * for all others. */
 static const char *lacks_elsewhere(enum vg_function_id function)
@@ -51,9 +66,21 @@ static const char *lacks_elsewhere(enum vg_function_id function)
     }
 }
 
-static void classify_stack(struct vg_failure *failure, const struct vg_stack *stack)
+static void classify_stack(const struct vg_call *call, struct vg_failure *failure,
+                           const struct vg_stack *stack)
 {
+    struct vg_process_state *const state = call->state;
     failure->caller = vg_caller_classify(stack->frames, stack->depth);
+    failure->twice = is_made_twice(call->function);
+    if (failure->caller == VG_CALLER_XLA)
+        failure->caller = state->options->jax_asks_once ? VG_CALLER_OTHER : VG_CALLER_ARENA;
+    if (failure->caller == VG_CALLER_OTHER)
+        failure->flusher = vg_caller_flusher(&state->recorder, failure->stack_id, stack->frames,
+                                             stack->depth);
+    if (failure->flusher) {
+        failure->caller = VG_CALLER_FLUSHING;
+        failure->twice = is_device_memory(call->function);
+    }
     failure->below_pytorch =
         stack->depth == 0 || vg_caller_is_below(VG_CALLER_PYTORCH, stack->frames, stack->depth);
 }
@@ -63,11 +90,11 @@ static void classify_caller(const struct vg_call *call, struct vg_failure *failu
 {
     struct vg_stack stack = { .depth = 0 };
     if (call->stack.depth > 0 || vg_thread.small_stack) {
-        classify_stack(failure, &call->stack);
+        classify_stack(call, failure, &call->stack);
         return;
     }
     vg_stack_capture(&stack);
-    classify_stack(failure, &stack);
+    classify_stack(call, failure, &stack);
 }
 
 /* ---- failures that are passed on ---- */
@@ -86,7 +113,7 @@ static void end_passed(struct vg_process_state *state, bool answered)
     vg_deferred_oom_report(&passed, &tables, true);
 }
 
-/* PyTorch asks again: what has emptying its cache brought? */
+/* The caller asks again: what has emptying its cache brought? */
 static void note_flush(struct vg_failure *failure, const struct vg_deferred_failure *passed)
 {
     const bool known =
@@ -95,11 +122,16 @@ static void note_flush(struct vg_failure *failure, const struct vg_deferred_fail
         failure->free_bytes > passed->free_bytes ? failure->free_bytes - passed->free_bytes : 0;
     struct vg_oom_action *const flush = &failure->actions[failure->action_count++];
     *flush = (struct vg_oom_action){
-        .name = "flush",
         .recovered_bytes = known ? more_bytes : VG_BYTES_UNKNOWN,
         .duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns,
     };
-    vg_outcome_add(flush, (struct vg_outcome){ .code = VG_OUTCOME_FLUSHED }, NULL);
+    /* Advice about PyTorch's cache looks for "flush". */
+    snprintf(flush->name, sizeof flush->name, "%s", failure->flusher ? "own cache" : "flush");
+    if (failure->flusher)
+        vg_outcome_add(flush, (struct vg_outcome){ .code = VG_OUTCOME_FLUSHED_OTHER },
+                       failure->flusher);
+    else
+        vg_outcome_add(flush, (struct vg_outcome){ .code = VG_OUTCOME_FLUSHED }, NULL);
 }
 
 /* After triage: what the new failure means for the one before, and its own note. */
@@ -188,7 +220,6 @@ static void describe_failure(struct vg_call *call)
         .injected_number = injected ? call->allocation_number : 0,
         .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
         .capturing = vg_captures_live(),
-        .twice = is_made_twice(call->function),
         .lacks_elsewhere = lacks_elsewhere(call->function),
     };
     classify_caller(call, &failing->failure);

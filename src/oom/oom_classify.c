@@ -65,6 +65,13 @@ static bool is_retry(const struct vg_last_failure *last, uint16_t function, uint
     return last->passed && is_same(last, function, asked_bytes);
 }
 
+/* Does the caller empty a cache of its own when it is told no, and ask again? */
+static bool flushes_and_asks_again(const struct vg_failure *failure)
+{
+    return failure->twice &&
+           (failure->caller == VG_CALLER_PYTORCH || failure->caller == VG_CALLER_FLUSHING);
+}
+
 static enum vg_outcome_code reason_not_to_wait(const struct vg_failure *failure,
                                                const struct vg_oom_state *history,
                                                const struct vg_last_failure *last, uint64_t now_ns)
@@ -118,13 +125,13 @@ enum vg_oom_decision vg_oom_classify(struct vg_failure *failure, uint16_t functi
     };
     failure->why_no_wait = reason_not_to_wait(failure, history, last, now_ns);
     if (failure->refused_by == VG_REFUSED_BY_INJECT) {
-        /* PyTorch's second call is a second one, whoever made the first one fail. */
-        last->passed = failure->caller == VG_CALLER_PYTORCH && failure->twice && !retry;
+        /* The second call is a second one, whoever made the first one fail. */
+        last->passed = flushes_and_asks_again(failure) && !retry;
         return VG_DECISION_REPORT;
     }
     if (failure->capturing || failure->lacks_elsewhere)
         return VG_DECISION_REPORT;
-    if (failure->caller == VG_CALLER_PYTORCH && failure->twice && !retry) {
+    if (flushes_and_asks_again(failure) && !retry) {
         last->passed = 1;
         return VG_DECISION_DEFER;
     }

@@ -16,9 +16,9 @@ static const struct {
 } modules[] = {
     { "libc10_cuda", VG_CALLER_PYTORCH },
     { "libtorch_cuda", VG_CALLER_PYTORCH }, /* older ones have the allocator in here */
-    { "xla_", VG_CALLER_ARENA },
-    { "libjax", VG_CALLER_ARENA },
-    { "pjrt_", VG_CALLER_ARENA },
+    { "xla_", VG_CALLER_XLA },
+    { "libjax", VG_CALLER_XLA },
+    { "pjrt_", VG_CALLER_XLA },
     { "libtensorflow", VG_CALLER_ARENA },
     { "_pywrap_tensorflow", VG_CALLER_ARENA },
     { "libonnxruntime", VG_CALLER_ARENA },
@@ -43,18 +43,99 @@ static enum vg_caller caller_of(const char *name)
     return VG_CALLER_OTHER;
 }
 
+/* Of those who may stand behind a stranger: PyTorch's allocator calls no library but the runtime
+ * where it takes memory. What libtorch_cuda calls may be an allocator plugged into it. */
+static enum vg_caller caller_behind(const char *name)
+{
+    const enum vg_caller caller = caller_of(name);
+    return caller == VG_CALLER_PYTORCH && strncmp(name, "libc10_cuda", 11) != 0 ? VG_CALLER_OTHER
+                                                                                 : caller;
+}
+
 enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
 {
     struct vg_elf_object object;
+    uintptr_t stranger = 0; /* a library that may have put itself before the runtime or the driver */
     for (uint32_t i = 0; i < count; i++) {
         /* A return address may lie behind the end of its function. */
         if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
             return VG_CALLER_OTHER;
         const char *const name = vg_text_base_name(object.path);
-        if (!is_between(name))
-            return caller_of(name);
+        if (is_between(name) || (stranger && object.start == stranger))
+            continue;
+        if (stranger)
+            return caller_behind(name);
+        const enum vg_caller caller = caller_of(name);
+        if (caller != VG_CALLER_OTHER)
+            return caller;
+        stranger = object.start;
     }
     return VG_CALLER_OTHER;
+}
+
+/* Who empties a cache of its own when the driver says no, and asks for the same again; read in their
+ * source. Native code by a part of its file's path: Dr.Jit (drjit-core/src/malloc.cpp, jitc_malloc)
+ * and CuPy's pool (cupy/cuda/memory.pyx, SingleDeviceMemoryPool). Python code by the end of its
+ * file's path and of its function's name: numba (numba/cuda/cudadrv/driver.py,
+ * HostOnlyCUDAMemoryManager._attempt_allocation) and tinygrad (tinygrad/device.py,
+ * LRUAllocator.alloc). Warp has no cache but the driver's pool, and does not ask again. */
+static const struct {
+    const char *path, *name;
+} native_flushers[] = {
+    { "/libdrjit", "Dr.Jit" },
+    { "/cupy/cuda/memory.", "CuPy" },
+};
+
+static const struct {
+    const char *file, *function, *name;
+} python_flushers[] = {
+    { "/cudadrv/driver.py", "_attempt_allocation", "numba" },
+    { "tinygrad/device.py", "LRUAllocator.alloc", "tinygrad" },
+    { "tinygrad/device.py", "alloc", "tinygrad" }, /* before 3.11 code has no qualified name */
+};
+
+static const char *native_flusher(const uint64_t *frames, uint32_t count)
+{
+    struct vg_elf_object object;
+    for (uint32_t i = 0; i < count; i++) {
+        if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
+            continue;
+        for (size_t k = 0; k < sizeof native_flushers / sizeof native_flushers[0]; k++)
+            if (strstr(object.path, native_flushers[k].path))
+                return native_flushers[k].name;
+    }
+    return NULL;
+}
+
+static const char *python_flusher(const struct vg_journal_code *code)
+{
+    const char *const function = vg_journal_code_name(code);
+    for (size_t i = 0; i < sizeof python_flushers / sizeof python_flushers[0]; i++) {
+        const bool is_plain = !strchr(python_flushers[i].function, '.') &&
+                              python_flushers[i].function[0] != '_';
+        if (vg_text_ends_with(code->texts, python_flushers[i].file) &&
+            (is_plain ? strcmp(function, python_flushers[i].function) == 0
+                      : vg_text_ends_with(function, python_flushers[i].function)))
+            return python_flushers[i].name;
+    }
+    return NULL;
+}
+
+const char *vg_caller_flusher(struct vg_recorder *recorder, uint32_t stack_id,
+                              const uint64_t *frames, uint32_t count)
+{
+    const struct vg_journal_stack *const stack = vg_recorder_stack_record(recorder, stack_id);
+    const char *name = native_flusher(frames, count);
+    if (!stack)
+        return name;
+    const struct vg_journal_python *const python = vg_journal_stack_python(stack);
+    for (uint32_t i = 0; i < stack->python_depth && !name; i++) {
+        const struct vg_journal_code *const code =
+            vg_recorder_code_record(recorder, python[i].code_id);
+        if (code)
+            name = python_flusher(code);
+    }
+    return name;
 }
 
 static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)

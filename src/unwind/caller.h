@@ -12,13 +12,24 @@ enum vg_caller {
     VG_CALLER_OTHER,
     VG_CALLER_PYTORCH,  /* its caching allocator: it empties its cache and asks again */
     VG_CALLER_ARENA,    /* asks for less and less until it gets something */
+    VG_CALLER_XLA,      /* JAX: which of these it is, its settings tell */
+    VG_CALLER_FLUSHING, /* empties a cache of its own and asks again, as PyTorch does */
     VG_CALLER_ABORTING, /* a failure ends the program */
 };
 
 /* Judges by the module that called the runtime or the driver: the first of `frames` (program
- * counters, innermost first, `count` of them) that is in neither. Only looks loaded objects up;
+ * counters, innermost first, `count` of them) that is in neither. One library that is not known may
+ * stand between: a logger or limiter that was preloaded, too. VG_CALLER_FLUSHING is not told here.
+ * Only looks loaded objects up;
  * takes the loader's object-list lock, so no lock of ours may be held. Any thread. */
 enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count);
+
+/* The name of the framework that made the call and empties a cache of its own when it fails, and
+ * asks again; NULL for all others. To be asked for VG_CALLER_OTHER. By the native `frames`, `count`
+ * of them, and the Python frames of stack `stack_id`, where they were recorded. Any thread; no lock
+ * of ours may be held. */
+const char *vg_caller_flusher(struct vg_recorder *recorder, uint32_t stack_id,
+                              const uint64_t *frames, uint32_t count);
 
 /* Is the failing call made by Python code that tries how much fits, and answers a failure with a
  * smaller batch: accelerate's find_executable_batch_size, Lightning's batch size scaler? Judges by
