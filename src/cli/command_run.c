@@ -154,6 +154,20 @@ static int prepend_variable(const char *variable, const char *first, const char 
     return result == 0 ? 0 : EXIT_OURS;
 }
 
+/* Our CUDA runtime before any other that the program brings (PyTorch, CuPy), and device files. */
+static int preload_simulation(const char *folder)
+{
+    static const char *const names[] = { "libcudart.so.12", "libcudart.so.13",
+                                         "libsimgpu_device_files.so" };
+    char library[VG_PATH_CAP];
+    int error = 0;
+    for (size_t i = 0; !error && i < sizeof names / sizeof names[0]; i++)
+        if ((size_t)snprintf(library, sizeof library, "%s/%s", folder, names[i]) < sizeof library &&
+            access(library, R_OK) == 0)
+            error = prepend_variable("LD_PRELOAD", library, ": ");
+    return error;
+}
+
 static int preload_library(void)
 {
     char library[VG_PATH_CAP];
@@ -219,12 +233,16 @@ static int exec_command(char **command, const char *note)
 
 /* Last of all: becomes the command. What is asked of the machine before is asked without the
  * library. */
-static int start_command(const struct run_arguments *arguments)
+static int start_command(const struct run_arguments *arguments, const char *driver)
 {
     char note[VG_PATH_CAP];
     struct vg_reach reach;
     vg_reach_inspect(arguments->command[0], &reach);
-    const int error = reach.must_not_preload ? 0 : preload_library();
+    int error = 0;
+    if (!reach.must_not_preload && driver)
+        error = preload_simulation(driver);
+    if (!reach.must_not_preload && !error)
+        error = preload_library();
     if (error)
         return error;
     watch_for_end(arguments, &reach, note, sizeof note);
@@ -258,7 +276,7 @@ static int run_run_command(int argc, char **argv)
         arguments.simulate ? simulate_devices(arguments.simulate, driver, sizeof driver) : 0;
     if (!error && arguments.place)
         error = select_gpu(arguments.simulate ? driver : NULL);
-    return error ? error : start_command(&arguments);
+    return error ? error : start_command(&arguments, arguments.simulate ? driver : NULL);
 }
 
 const struct vg_command vg_command_run = {

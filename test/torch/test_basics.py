@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import guard_lines, plain
+from conftest import REAL_GPU, TORCH_PYTHON, guard_lines, plain
 
 ALLOCATORS = {
     "native": {},
@@ -118,3 +118,15 @@ def test_limit_of_pytorch_itself(machine):
     bare, guarded = machine.both(machine.code(FRACTION))
     assert "MiB allowed" in bare.stdout or "GiB allowed" in bare.stdout, bare.stderr
     assert bare.own == guarded.own and guarded.guard_lines == []
+
+
+@pytest.mark.skipif(REAL_GPU, reason="simulates a GPU")
+def test_run_simulates_without_more(machine):
+    """`vramguard run --simulate` alone: PyTorch's own runtime, which its libraries name, gives way."""
+    program = "import torch; print(torch.ones(5, device='cuda').shape, torch.cuda.mem_get_info()[1])"
+    command = ["run", "--simulate", "2GiB", "--", TORCH_PYTHON, "-c", program]
+    extra = dict(LD_PRELOAD=None, LD_LIBRARY_PATH=None, SIMGPU_DEVICES=None)
+    result = machine.vramguard(*command, **extra)
+    assert result.code == 0, result.stderr
+    assert result.stdout == "torch.Size([5]) %d\n" % (2 << 30)
+    assert len(machine.records()) == 1

@@ -1,5 +1,8 @@
 /* cuGetProcAddress ("CUDA Driver API", section "Driver Entry Point Access"): the newest symbol of a
  * name that is not newer than the version asked for. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exports.h"
@@ -83,7 +86,14 @@ CUresult sim_cuGetProcAddress_v2(const char *symbol, void **pfn, int version, cu
  * the simulation has none and does not pretend otherwise. */
 CUresult sim_cuGetExportTable(const void **table, const CUuuid *id)
 {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    const char *const quiet = getenv("SIMGPU_QUIET");
     (void)table;
     (void)id;
+    if (!atomic_flag_test_and_set(&said) && (!quiet || !*quiet || *quiet == '0'))
+        fputs(
+            "simgpu: this program brings a part of NVIDIA's CUDA runtime, which works with a real "
+            "GPU only (SIMGPU_QUIET=1 hides this line)\n",
+            stderr);
     return CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -207,6 +207,27 @@ static void check_processes(void)
           NVML_ERROR_NOT_FOUND);
 }
 
+/* Programs look these up and take their absence for a fault. */
+static void check_absent(void)
+{
+    static const char *const names[] = {
+#define ABSENT(name) #name,
+#include "../../../src/simgpu/nvml/absent_table.def"
+#undef ABSENT
+    };
+    void *const library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+    nvmlDevice_t device;
+    CHECK("a device", nvml.nvmlDeviceGetHandleByIndex_v2(0, &device), NVML_SUCCESS);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        nvmlReturn_t (*function)(nvmlDevice_t, void *, void *);
+        void *const address = dlsym(library, names[i]);
+        CHECK_TRUE(names[i], address != NULL);
+        memcpy(&function, &address, sizeof(function));
+        if (address)
+            CHECK(names[i], function(device, &device, &device), NVML_ERROR_NOT_SUPPORTED);
+    }
+}
+
 int main(void)
 {
     check_start();
@@ -219,5 +240,6 @@ int main(void)
     check_system();
     check_device();
     check_processes();
+    check_absent();
     return check_finish();
 }

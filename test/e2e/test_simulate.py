@@ -1,0 +1,93 @@
+"""`vramguard run --simulate` needs nothing else: no preloading by hand, whatever a program brings."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import BUILD
+
+DECOY = "int cudaMalloc(void **out, unsigned long size) { (void)out; (void)size; return 801; }\n"
+
+# A framework's way: linked with a runtime of its own, which its RPATH names before any other.
+PROGRAM = """
+#include <stdio.h>
+int cudaMalloc(void **out, unsigned long size);
+int main(void)
+{
+    void *memory;
+    printf("%d\\n", cudaMalloc(&memory, 1 << 20));
+    return 0;
+}
+"""
+
+FILES = """
+import os, stat
+for name in ("nvidia0", "nvidia1", "nvidia2", "nvidia01x", "nvidiactl", "null", "no-such"):
+    path = "/dev/" + name
+    try:
+        mode = os.stat(path).st_mode
+        kind = "device" if stat.S_ISCHR(mode) else "file"
+    except OSError as error:
+        kind = error.strerror
+    print(name, kind, os.path.exists(path), os.access(path, os.R_OK))
+"""
+
+
+def compiled(*command):
+    subprocess.run([str(word) for word in command], check=True)
+
+
+@pytest.mark.parametrize("major", [12, 13])
+def test_a_runtime_that_the_program_brings_gives_way_to_ours(machine, major):
+    name = "libcudart.so.%d" % major
+    own = machine.folder / "own"
+    own.mkdir()
+    (machine.folder / "decoy.c").write_text(DECOY)
+    (machine.folder / "program.c").write_text(PROGRAM)
+    (machine.folder / "map").write_text(name + " { *; };\n")
+    version = "-Wl,--version-script=%s" % (machine.folder / "map")
+    compiled("cc", "-shared", "-fPIC", "-Wl,-soname," + name, version,
+             machine.folder / "decoy.c", "-o", own / name)  # fmt: skip
+    compiled("cc", "-Wl,--disable-new-dtags", "-Wl,-rpath," + str(own),
+             machine.folder / "program.c", own / name, "-o", machine.folder / "program")  # fmt: skip
+    without = dict(LD_LIBRARY_PATH=None, SIMGPU_DEVICES=None)
+    assert machine.run([machine.folder / "program"]).stdout == "801\n"
+    run = ["run", "--simulate", "256MiB", "--", machine.folder / "program"]
+    result = machine.vramguard(*run, **without)
+    assert (result.code, result.stdout, result.stderr) == (0, "0\n", "")
+    assert len(machine.records()) == 1
+
+
+def test_the_simulated_gpus_have_device_files(machine):
+    run = ["run", "--simulate", "256MiB,256MiB", "--", sys.executable, "-c", FILES]
+    lines = machine.vramguard(*run).stdout.splitlines()
+    assert lines == [
+        "nvidia0 device True True",
+        "nvidia1 device True True",
+        "nvidia2 No such file or directory False False",
+        "nvidia01x No such file or directory False False",
+        "nvidiactl device True True",
+        "null device True True",
+        "no-such No such file or directory False False",
+    ]
+
+
+def test_nvidias_own_runtime_is_named_as_the_reason(machine):
+    program = """
+import ctypes
+driver, table = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p()
+print(driver.cuInit(0), [driver.cuGetExportTable(ctypes.byref(table), bytes(16)) for _ in "12"])
+"""
+    run = ["run", "--simulate", "256MiB", "--", sys.executable, "-c", program]
+    result = machine.vramguard(*run)
+    assert result.stdout == "0 [801, 801]\n"
+    assert result.own_stderr.startswith("simgpu: this program brings a part of NVIDIA's CUDA runtime")
+    assert len(result.own_stderr.splitlines()) == 1
+    assert machine.vramguard(*run, SIMGPU_QUIET="1").own_stderr == ""
+
+
+def test_other_calls_about_files_are_the_kernels(machine):
+    shell = "ls -l /dev/nvidia1; test -e /dev/nvidia0 && test ! -x /dev/nvidia0 && stat -c %t:%T /dev/nvidia1"
+    result = machine.vramguard("run", "--simulate", "1GiB,1GiB", "--", "sh", "-c", shell)
+    assert result.stdout.startswith("crw-rw-rw-") and result.stdout.endswith("\nc3:1\n")
+    assert (BUILD / "simgpu" / "libsimgpu_device_files.so").exists()
