@@ -20,6 +20,7 @@
 #include "cli/time_format.h"
 #include "cli/unseen_note.h"
 #include "view/mark_record.h"
+#include "view/memory_read_text.h"
 #include "view/render.h"
 #include "view/rescue_record.h"
 #include "view/wrap.h"
@@ -230,6 +231,23 @@ static void print_failure_line(void)
     fputs(line + strlen(name), stdout);
 }
 
+/* A program that finds too little and gives up by itself leaves what it was told. */
+static void print_no_failure(const struct vg_report_style *style,
+                             const struct vg_file_header *header)
+{
+    printf("\n  No allocation failed.\n");
+    for (int i = 0; i < VG_FILE_HOST; i++) {
+        char data[1024];
+        struct vg_text sentence = vg_text_over(data, sizeof data);
+        struct vg_text text = vg_text_over(text_data, sizeof text_data);
+        if (!vg_memory_read_render(&header->memory_reads[i], i, &sentence))
+            continue;
+        vg_text_add(&text, "  ");
+        vg_wrap_add(&text, data, 2, style->columns, VG_WRAP_WORDS);
+        fputs(text_data, stdout);
+    }
+}
+
 /* Returns 0, or VG_EXIT_FAILED when the wanted failure is not there. */
 static int print_failures(const struct report_arguments *arguments, const struct vg_reader *reader,
                           struct vg_symbols *symbols)
@@ -245,7 +263,7 @@ static int print_failures(const struct report_arguments *arguments, const struct
         printf("\n  %u allocation%s failed, %zu of them recorded\n", failed, failed == 1 ? "" : "s",
                count);
     else if (count == 0)
-        printf("\n  No allocation failed.\n");
+        print_no_failure(&arguments->style, reader->header);
     const size_t full = arguments->failure ? (size_t)arguments->failure - 1 : count - 1;
     bool heading = false;
     for (size_t i = 0; i < count; i++) {

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "guard/guard.h"
+#include "guard/memory_read.h"
 #include "hook/wrappers.h"
 
 /* Both: the limit of the device and what it leaves; false when it is not limited. */
@@ -40,6 +41,8 @@ CUresult cuMemGetInfo(unsigned int *free_bytes, unsigned int *total_bytes)
         lower_v1(free_bytes, left_bytes);
         lower_v1(total_bytes, limit_bytes);
     }
+    if (result == CUDA_SUCCESS && free_bytes && total_bytes)
+        vg_memory_read_note(*free_bytes, *total_bytes);
     return result;
 }
 
@@ -51,6 +54,8 @@ CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
         lower_bytes(free_bytes, left_bytes);
         lower_bytes(total_bytes, limit_bytes);
     }
+    if (result == CUDA_SUCCESS && free_bytes && total_bytes)
+        vg_memory_read_note(*free_bytes, *total_bytes);
     return result;
 }
 

@@ -81,6 +81,34 @@ struct vg_file_blocks {
 
 _Static_assert(sizeof(struct vg_file_blocks) == 128, "its own cache lines");
 
+enum { VG_FILE_HOLDERS = 3 };
+
+/* Another process that holds memory of a device. */
+struct vg_file_holder {
+    int32_t pid;        /* 0: this entry is unused */
+    uint32_t invisible; /* 1: the pid does not exist in this pid namespace */
+    uint64_t bytes;
+    char command[112]; /* "" unknown */
+};
+
+/* What the program was told when it asked how much memory a device has (cuMemGetInfo). A program
+ * that then gives up by itself leaves no failed call. */
+struct vg_file_memory_read {
+    uint64_t realtime_ns; /* of the last time; 0: it has not asked */
+    uint64_t free_bytes, total_bytes;
+    uint64_t own_bytes; /* its live allocations at that time */
+    /* Who held the rest, when less than half was free for the first time; without NVML nobody is
+     * known. */
+    uint64_t low_realtime_ns; /* 0: that did not happen, or is just being found out */
+    uint64_t low_free_bytes, low_own_bytes;
+    uint64_t low_others_bytes; /* VG_BYTES_UNKNOWN without NVML */
+    uint32_t holder_count;     /* of all, of which the largest are here */
+    _Atomic uint32_t writing; /* 1: one thread writes the first four, or wrote when it was killed */
+    _Atomic uint32_t low_begun;
+    uint32_t reserved;
+    struct vg_file_holder holders[VG_FILE_HOLDERS];
+};
+
 enum vg_run_end { VG_END_NONE, VG_END_EXIT };
 
 struct vg_file_header {
@@ -127,6 +155,9 @@ struct vg_file_header {
      * blocks are in no site because there was no room for one more. */
     _Atomic uint64_t block_slots, site_slots, site_overflow_count;
     struct vg_file_blocks blocks[VG_FILE_DEVICES] __attribute__((aligned(64)));
+
+    /* Zeros in files of version 4 from before. */
+    struct vg_file_memory_read memory_reads[VG_FILE_DEVICES];
 };
 
 _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");

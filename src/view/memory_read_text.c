@@ -1,0 +1,53 @@
+#include "view/memory_read_text.h"
+
+#include <string.h>
+
+#include "base/amount.h"
+#include "base/command_name.h"
+
+enum { COMMAND_COLUMNS = 48 };
+
+static void add_holder(const struct vg_file_holder *holder, struct vg_text *out)
+{
+    char command[sizeof holder->command], name[sizeof holder->command];
+    const size_t length = strnlen(holder->command, sizeof holder->command);
+    vg_text_sanitize(command, sizeof command, holder->command, length);
+    vg_command_short(name, sizeof name, command);
+    if (holder->invisible)
+        vg_text_add(out, "a process of another container or host, not visible here,");
+    else if (name[0])
+        vg_text_addf(out, "pid %d (%.*s)", holder->pid, COMMAND_COLUMNS, name);
+    else
+        vg_text_addf(out, "pid %d", holder->pid);
+    vg_text_addf(out, " %s", VG_AMOUNT(holder->bytes));
+}
+
+static void add_holders(const struct vg_file_memory_read *read, struct vg_text *out)
+{
+    unsigned listed = 0;
+    for (unsigned i = 0; i < VG_FILE_HOLDERS && read->holders[i].pid != 0; i++) {
+        vg_text_add(out, listed++ == 0 ? ": " : ", ");
+        add_holder(&read->holders[i], out);
+    }
+    if (read->holder_count > listed && listed > 0)
+        vg_text_addf(out, " and %u more", read->holder_count - listed);
+    vg_text_add(out, ".");
+}
+
+bool vg_memory_read_render(const struct vg_file_memory_read *read, int ordinal, struct vg_text *out)
+{
+    if (read->realtime_ns == 0 || read->low_realtime_ns == 0 ||
+        !vg_amount_known(read->total_bytes) || !vg_amount_known(read->free_bytes))
+        return false;
+    vg_text_addf(out, "GPU %d had %s of %s free when it asked last, and it held %s itself. ",
+                 ordinal, VG_AMOUNT(read->free_bytes), VG_AMOUNT(read->total_bytes),
+                 VG_AMOUNT(read->own_bytes));
+    if (vg_amount_known(read->low_others_bytes)) {
+        vg_text_addf(out, "Other processes held %s when it first found little free",
+                     VG_AMOUNT(read->low_others_bytes));
+        add_holders(read, out);
+    } else {
+        vg_text_add(out, "Who held the rest is not known, without NVML.");
+    }
+    return true;
+}
