@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/region.h"
 #include "driver/driver.h"
@@ -90,15 +91,19 @@ static void note(struct vg_process_state *state, int device, uint64_t free_bytes
     const uint64_t own_bytes = own_bytes_of(state, device, total_bytes - free_bytes);
     keep(read, free_bytes, total_bytes, own_bytes);
     if (__builtin_expect(others_hold_much(free_bytes, total_bytes, own_bytes), 0) &&
-        !atomic_load_explicit(&read->low_begun, memory_order_relaxed) && !vg_thread.small_stack)
+        !atomic_load_explicit(&read->low_begun, memory_order_relaxed) && !vg_thread.small_stack) {
+        vg_cancellation_hold();
         look_who_holds_it(state, device, free_bytes, own_bytes);
+        vg_cancellation_release();
+    }
 }
 
 void vg_memory_read_note(uint64_t free_bytes, uint64_t total_bytes)
 {
     const int saved_errno = errno;
     CUdevice device;
-    struct vg_process_state *const state = vg_guard_enter();
+    struct vg_guard_frame frame;
+    struct vg_process_state *const state = vg_guard_enter(&frame, sizeof frame);
     if (!state)
         return;
     if (vg_driver.cuCtxGetDevice && vg_driver.cuCtxGetDevice(&device) == CUDA_SUCCESS &&
