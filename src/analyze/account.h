@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 
 enum { VG_ACCOUNT_LISTED = 6 }; /* other processes with a line of their own, at most */
 
@@ -30,11 +30,11 @@ struct vg_report_account {
     uint64_t tracked_bytes; /* this process, allocations that vramguard saw */
     uint64_t kept_bytes;    /* this process, what its pools and graphs hold beyond tracked_bytes */
     uint64_t context_bytes; /* this process, everything else: contexts, libraries, rounding, and
-                               what of its managed memory is on the device at the moment */
+                              what of its managed memory is on the device at the moment */
     uint64_t managed_bytes; /* all of that, wherever it is: no part of the sum */
     uint64_t managed_most_bytes; /* how much of it can be on the device */
     uint64_t others_bytes;       /* all other processes: listed + unlisted; may be unknown */
-    uint32_t listed_end;         /* entries of report.processes before this one are listed */
+    uint32_t listed_end;         /* entries of device.processes before this one are listed */
     uint32_t unlisted_count;     /* further processes */
     int32_t self_process;    /* the entry that must be this process itself and is neither listed nor
                                 among the others, -1 for none */
@@ -44,21 +44,24 @@ struct vg_report_account {
     enum vg_account_rest rest;
 };
 
-/* Fills `out` from a validated report (vg_oom_report_validate). Never fails.
+/* Fills `out` from a failure. Never fails.
  *
  * In a container NVML tells the host's pids, so a process cannot find itself in the list. When its
  * own amount is missing, and the parts would exceed the total, one of the processes that are not
  * visible here is this one: the smallest that can be. */
-void vg_report_account_compute(const struct vg_oom_report *report, struct vg_report_account *out);
+void vg_report_account_compute(const struct vg_run_failure *failure, struct vg_report_account *out);
+
+/* What the device's live allocations of `kind` hold, 0 without any. */
+uint64_t vg_run_kind_bytes(const struct vg_run_device *device, uint32_t kind);
 
 /* Did VRAMGUARD_LIMIT refuse the call? Then the amounts of the limit are known. */
-bool vg_report_is_limited(const struct vg_oom_report *report);
+bool vg_report_is_limited(const struct vg_run_failure *failure);
 
 /* What the call could have had: of the device or, when that refused it, of the limit. */
-uint64_t vg_report_available(const struct vg_oom_report *report);
+uint64_t vg_report_available(const struct vg_run_failure *failure);
 
 /* How much more than the free memory was asked for: VG_BYTES_UNKNOWN unless both are known, 0 when
  * the request would fit. */
-uint64_t vg_report_deficit(const struct vg_oom_report *report);
+uint64_t vg_report_deficit(const struct vg_run_failure *failure);
 
 #endif

@@ -15,6 +15,7 @@
 
 enum {
     FILES_MAX = 64,
+    NAME_CAP = 80,
     HEADER_MAX_BYTES = 1 << 20,
     HEADERS_MAX_BYTES = 4 << 20,
     LENGTH_BYTES = 8, /* in front of the header: its length, least byte first */
@@ -141,7 +142,7 @@ static void take_tensor(struct parser *p, struct tensor *out)
     expect_character(p, '}');
 }
 
-static void add_tensor(struct vg_oom_checkpoint *out, const struct tensor *tensor)
+static void add_tensor(struct vg_run_checkpoint *out, const struct tensor *tensor)
 {
     const uint64_t bytes = tensor->after - tensor->begin;
     if (strcmp(tensor->dtype, "F32") == 0)
@@ -153,10 +154,10 @@ static void add_tensor(struct vg_oom_checkpoint *out, const struct tensor *tenso
 }
 
 int vg_checkpoint_parse(const char *text, uint64_t length, uint64_t data_bytes,
-                        struct vg_oom_checkpoint *out)
+                        struct vg_run_checkpoint *out)
 {
     struct parser p = { .at = text, .end = text + length };
-    struct vg_oom_checkpoint found = { .file_count = 0 };
+    struct vg_run_checkpoint found = { .file_count = 0 };
     struct tensor tensor;
     char name[16];
     expect_character(&p, '{');
@@ -190,12 +191,13 @@ int vg_checkpoint_parse(const char *text, uint64_t length, uint64_t data_bytes,
 /* ---- the files ---- */
 
 struct search {
-    struct vg_oom_checkpoint *out;
+    struct vg_run_checkpoint *out;
     struct vg_mapped_file seen[FILES_MAX];
     uint32_t count;        /* of them */
     uint64_t header_bytes; /* read so far */
     uint64_t largest_bytes;
-    char *buffer; /* of HEADER_MAX_BYTES */
+    char *buffer;        /* of HEADER_MAX_BYTES */
+    char name[NAME_CAP]; /* of the largest */
 };
 
 /* Reads the header and adds its tensors. Returns whether it was one. */
@@ -216,7 +218,7 @@ static bool read_header(struct search *search, int fd, uint64_t file_bytes)
                                search->out) == 0;
 }
 
-static uint64_t all_bytes(const struct vg_oom_checkpoint *c)
+static uint64_t all_bytes(const struct vg_run_checkpoint *c)
 {
     return c->f32_bytes + c->half_bytes + c->other_bytes;
 }
@@ -255,7 +257,7 @@ static void keep_name(struct search *search, const char *path, uint64_t bytes)
     if (bytes <= search->largest_bytes)
         return;
     search->largest_bytes = bytes;
-    name_model(path, search->out->name, sizeof search->out->name);
+    name_model(path, search->name, sizeof search->name);
 }
 
 static bool read_file(struct search *search, const struct vg_mapping *mapping)
@@ -300,10 +302,10 @@ static bool look_at(const struct vg_mapping *mapping, void *argument)
     return search->count < FILES_MAX;
 }
 
-void vg_checkpoint_find(struct vg_oom_checkpoint *out)
+void vg_checkpoint_find(struct vg_region *region, struct vg_run_checkpoint *out)
 {
     const int saved_errno = errno;
-    *out = (struct vg_oom_checkpoint){ .file_count = 0 };
+    *out = (struct vg_run_checkpoint){ .name = "" };
     struct search search = { .out = out };
     void *const buffer =
         mmap(NULL, HEADER_MAX_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -311,6 +313,7 @@ void vg_checkpoint_find(struct vg_oom_checkpoint *out)
         search.buffer = buffer;
         vg_maps_each(0, look_at, &search);
         munmap(buffer, HEADER_MAX_BYTES);
+        out->name = vg_region_string(region, search.name);
     }
     errno = saved_errno;
 }

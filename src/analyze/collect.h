@@ -1,13 +1,16 @@
-/* Gathers the facts of a failed allocation into a report: from the process's own tables, the
- * driver, NVML, the registry and /proc. */
+/* Gathers the facts of a failed allocation: from the process's own tables, the driver, NVML, the
+ * registry and /proc. */
 #ifndef VRAMGUARD_ANALYZE_COLLECT_H
 #define VRAMGUARD_ANALYZE_COLLECT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/outcome.h"
+#include "analyze/run.h"
+#include "base/region.h"
 #include "driver/cuda_abi.h"
+#include "heap/blocks.h"
 #include "heap/live_index.h"
 #include "heap/pools.h"
 #include "heap/spilled.h"
@@ -19,11 +22,14 @@
 struct vg_tables {
     struct vg_recorder *recorder;
     const struct vg_live_index *track;
+    const struct vg_blocks *blocks; /* of PyTorch's allocator; NULL: not watched */
     struct vg_pools *pools;
     struct vg_spilled *spilled;
     const struct vg_registration *registrations; /* [device ordinal] */
     const char *torch_settings;                  /* vg_options.torch_settings */
 };
+
+enum { VG_FAILURE_ACTIONS = 8 };
 
 /* What is known at the failing call. */
 struct vg_failure {
@@ -41,7 +47,7 @@ struct vg_failure {
     uint64_t realtime_ns; /* CLOCK_REALTIME; 0: it has just happened. If not, free_bytes and
                              total_bytes are those of then, and all else is as of now */
     bool survived;        /* told late, and the program has gone on: one line is enough */
-    struct vg_oom_action actions[VG_OOM_ACTIONS]; /* what was tried */
+    struct vg_oom_action actions[VG_FAILURE_ACTIONS]; /* what was tried */
     uint32_t action_count;
     const char *injected_rule; /* with VG_REFUSED_BY_INJECT: which part of VRAMGUARD_INJECT, and */
     uint64_t injected_number;  /* the number of the allocation; else NULL */
@@ -71,8 +77,15 @@ struct vg_failure {
 enum { VG_COLLECT_POOLS_MAX = VG_POOLS_MAX + 1 };
 size_t vg_collect_pools(struct vg_pools *made, int device, CUmemoryPool *out);
 
-/* Fills `out` completely. Calls the driver, NVML (dlopen) and the dynamic loader, reads /proc, maps
- * memory; takes milliseconds. No lock of ours may be held, the caller may hold any of its own. */
-void vg_collect(const struct vg_failure *failure, struct vg_oom_report *out);
+/* Describes the failure, and the process that it is of, completely; texts and arrays lie in
+ * `region` or live as long as the recorder. Calls the driver, NVML (dlopen) and the dynamic loader,
+ * reads /proc, maps memory; takes milliseconds. One at a time. No lock of ours may be held, the
+ * caller may hold any of its own. */
+void vg_collect(const struct vg_failure *failure, struct vg_region *region,
+                struct vg_run_process *process, struct vg_run_failure *out);
+
+/* The place of the failing call as one label (vg_label_from_frames), "" when another thread is
+ * asking right now or nothing is known. */
+void vg_collect_where(const struct vg_failure *failure, char *out, size_t cap);
 
 #endif

@@ -3,13 +3,14 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "analyze/python_frame.h"
+#include "analyze/frame.h"
 #include "base/text.h"
 #include "unwind/symbol_name.h"
 
 enum {
     SEPARATOR_LENGTH = sizeof VG_LABEL_SEPARATOR - 1,
     PART_CAP = 160,
+    FUNCTION_CAP = 96,
     OUTER_PARTS = 8, /* parts kept of a very deep stack; any of them would not fit a label */
     INNER_PARTS = 16,
     OWN_PARTS = 4, /* the program's own innermost functions, where all do not fit */
@@ -26,7 +27,7 @@ static bool is_libc(const char *module)
 }
 
 /* Frames in which every stack of a program or a thread begins. */
-static bool is_startup(const struct vg_oom_frame *frame)
+static bool is_startup(const struct vg_run_frame *frame)
 {
     static const char *const names[] = { "_start",
                                          "__libc_start_main",
@@ -45,52 +46,57 @@ static bool is_startup(const struct vg_oom_frame *frame)
     return false;
 }
 
-static bool has_python(const struct vg_oom_frame *frames, size_t count)
+static bool has_python(const struct vg_run_frame *frames, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (frames[i].is_python)
+        if (vg_frame_is_python(&frames[i]))
             return true;
     return false;
 }
 
-static bool is_dropped(const struct vg_oom_frame *frame)
+static bool is_dropped(const struct vg_run_frame *frame)
 {
     return is_startup(frame) || vg_text_starts_with(frame->module, "libcuda.so") ||
            vg_text_starts_with(frame->module, "libvramguard.so");
 }
 
 /* An interpreter's insides say nothing, however much is known about them. */
-static bool is_machinery(const struct vg_oom_frame *frame)
+static bool is_machinery(const struct vg_run_frame *frame)
 {
-    return vg_python_frame_hides(frame) || vg_text_starts_with(frame->module, "libffi.");
+    return vg_frame_is_interpreter(frame) || vg_text_starts_with(frame->module, "libffi.");
 }
 
-static bool is_runtime(const struct vg_oom_frame *frame)
+static bool is_runtime(const struct vg_run_frame *frame)
 {
     return vg_text_starts_with(frame->module, "libcudart.so");
 }
 
 /* Is `inner`, called from `outer` in the same module, the better of the two? */
-static bool tells_more(const struct vg_oom_frame *inner, const struct vg_oom_frame *outer)
+static bool tells_more(const struct vg_run_frame *inner, const struct vg_run_frame *outer)
 {
     if (is_runtime(inner) && vg_text_starts_with(outer->function, "cuda"))
         return vg_text_starts_with(inner->function, "cuda");
     return inner->function[0] != '\0' || outer->function[0] == '\0';
 }
 
-static bool has_own_part(const struct vg_oom_frame *frame)
+static bool has_location(const struct vg_run_frame *frame)
 {
-    return frame->location[0] != '\0' && frame->function[0] != '\0' && !is_runtime(frame) &&
+    return frame->file[0] != '\0' && frame->line > 0;
+}
+
+static bool has_own_part(const struct vg_run_frame *frame)
+{
+    return has_location(frame) && frame->function[0] != '\0' && !is_runtime(frame) &&
            !is_machinery(frame);
 }
 
-static bool same_module(const struct vg_oom_frame *a, const struct vg_oom_frame *b)
+static bool same_module(const struct vg_run_frame *a, const struct vg_run_frame *b)
 {
-    return strncmp(a->module, b->module, sizeof a->module) == 0;
+    return strcmp(a->module, b->module) == 0;
 }
 
 /* Has no function of the program a name? Then offsets must tell places apart. */
-static bool is_nameless(const struct vg_oom_frame *frames, size_t count)
+static bool is_nameless(const struct vg_run_frame *frames, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (frames[i].function[0] != '\0' && !is_dropped(&frames[i]) && !is_runtime(&frames[i]))
@@ -99,17 +105,17 @@ static bool is_nameless(const struct vg_oom_frame *frames, size_t count)
 }
 
 /* Folds frames (innermost first) into parts (outermost first), as indices. Returns their number. */
-static size_t fold_frames(const struct vg_oom_frame *frames, size_t count, bool nameless,
+static size_t fold_frames(const struct vg_run_frame *frames, size_t count, bool nameless,
                           unsigned char *parts)
 {
     const bool python = has_python(frames, count);
     size_t used = 0;
     bool joinable = false; /* the last part stands for a run that may go on */
     for (size_t i = count; i-- > 0;) {
-        const struct vg_oom_frame *const frame = &frames[i];
-        if (is_dropped(frame) || (python && vg_python_frame_hides(frame)))
+        const struct vg_run_frame *const frame = &frames[i];
+        if (is_dropped(frame) || (python && vg_frame_is_interpreter(frame)))
             continue;
-        if (frame->is_python || has_own_part(frame)) {
+        if (vg_frame_is_python(frame) || has_own_part(frame)) {
             parts[used++] = (unsigned char)i;
             joinable = false;
         } else if (joinable && same_module(frame, &frames[parts[used - 1]])) {
@@ -124,16 +130,14 @@ static size_t fold_frames(const struct vg_oom_frame *frames, size_t count, bool 
 }
 
 /* Is `inner`, called from `outer`, the same Python function, as in a walk over a tree? */
-static bool is_recursion(const struct vg_oom_frame *inner, const struct vg_oom_frame *outer)
+static bool is_recursion(const struct vg_run_frame *inner, const struct vg_run_frame *outer)
 {
-    const size_t file_length = strcspn(inner->location, ":");
-    return inner->is_python && outer->is_python && strcmp(inner->function, outer->function) == 0 &&
-           strcspn(outer->location, ":") == file_length &&
-           memcmp(inner->location, outer->location, file_length) == 0;
+    return vg_frame_is_python(inner) && vg_frame_is_python(outer) &&
+           strcmp(inner->function, outer->function) == 0 && strcmp(inner->file, outer->file) == 0;
 }
 
 /* Of a Python function that calls itself one part stays, the innermost. Returns the new number. */
-static size_t fold_recursion(const struct vg_oom_frame *frames, unsigned char *parts, size_t count)
+static size_t fold_recursion(const struct vg_run_frame *frames, unsigned char *parts, size_t count)
 {
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
@@ -147,24 +151,24 @@ static size_t fold_recursion(const struct vg_oom_frame *frames, unsigned char *p
 /* Thins a stack in which the program's own Python code calls that of packages: the reader knows its
  * own functions, the one it called, and where it ended. Writes 1 to `kept[i]` for each part that
  * stays. Returns whether there is such code at all. */
-static bool thin_parts(const struct vg_oom_frame *frames, const unsigned char *parts, size_t count,
+static bool thin_parts(const struct vg_run_frame *frames, const unsigned char *parts, size_t count,
                        unsigned char *kept)
 {
     size_t own_count = 0, last_own = 0, last_python = 0, own_seen = 0;
     bool has_library = false;
     for (size_t i = 0; i < count; i++) {
-        const struct vg_oom_frame *const frame = &frames[parts[i]];
-        const bool own = frame->is_python && !frame->is_library;
+        const struct vg_run_frame *const frame = &frames[parts[i]];
+        const bool own = vg_frame_is_own(frame);
         own_count += own;
         last_own = own ? i : last_own;
-        last_python = frame->is_python ? i : last_python;
-        has_library = has_library || frame->is_library;
+        last_python = vg_frame_is_python(frame) ? i : last_python;
+        has_library = has_library || vg_frame_is_library(frame);
     }
     if (own_count == 0 || !has_library)
         return false;
     for (size_t i = 0; i < count; i++) {
-        const struct vg_oom_frame *const frame = &frames[parts[i]];
-        const bool own = frame->is_python && !frame->is_library;
+        const struct vg_run_frame *const frame = &frames[parts[i]];
+        const bool own = vg_frame_is_own(frame);
         own_seen += own;
         kept[i] = (own && (own_seen == 1 || own_count - own_seen < OWN_PARTS)) ||
                   i == last_own + 1 || i == last_python || count - i <= NATIVE_PARTS;
@@ -172,15 +176,16 @@ static bool thin_parts(const struct vg_oom_frame *frames, const unsigned char *p
     return true;
 }
 
-static void add_part(struct vg_text *out, const struct vg_oom_frame *frame, bool nameless)
+static void add_part(struct vg_text *out, const struct vg_run_frame *frame, bool nameless)
 {
-    char data[PART_CAP], function[sizeof frame->function];
+    char data[PART_CAP], function[FUNCTION_CAP], location[VG_FRAME_LOCATION_CAP];
     struct vg_text part = vg_text_over(data, sizeof data);
     vg_symbol_name(function, sizeof function, frame->function);
-    if (frame->is_python)
-        vg_text_addf(&part, "%s %s", frame->location, vg_python_frame_short_name(frame));
+    if (vg_frame_is_python(frame))
+        vg_text_addf(&part, "%s %s", vg_frame_location(location, frame),
+                     vg_frame_short_name(frame->function));
     else if (has_own_part(frame))
-        vg_text_addf(&part, "%s (%s)", function, frame->location);
+        vg_text_addf(&part, "%s (%s)", function, vg_frame_location(location, frame));
     else if (function[0] != '\0' && frame->module[0] != '\0')
         vg_text_addf(&part, "%s %s", frame->module, function);
     else if (function[0] != '\0')
@@ -197,7 +202,7 @@ static void add_part(struct vg_text *out, const struct vg_oom_frame *frame, bool
 }
 
 /* The parts that are kept, and one ellipsis for each run of those that are not. */
-static void add_parts(struct vg_text *out, const struct vg_oom_frame *frames,
+static void add_parts(struct vg_text *out, const struct vg_run_frame *frames,
                       const unsigned char *parts, const unsigned char *kept, size_t count,
                       bool nameless)
 {
@@ -211,13 +216,13 @@ static void add_parts(struct vg_text *out, const struct vg_oom_frame *frames,
     }
 }
 
-void vg_label_from_frames(const struct vg_oom_frame *frames, size_t count, char *out, size_t cap)
+void vg_label_from_frames(const struct vg_run_frame *frames, size_t count, char *out, size_t cap)
 {
-    unsigned char parts[VG_OOM_FRAMES], kept[VG_OOM_FRAMES];
+    unsigned char parts[VG_LABEL_FRAMES], kept[VG_LABEL_FRAMES];
     char draft[DRAFT_CAP];
     struct vg_text text = vg_text_over(draft, sizeof draft);
-    if (count > VG_OOM_FRAMES)
-        count = VG_OOM_FRAMES;
+    if (count > VG_LABEL_FRAMES)
+        count = VG_LABEL_FRAMES;
     const bool nameless = is_nameless(frames, count);
     const size_t used = fold_recursion(frames, parts, fold_frames(frames, count, nameless, parts));
     memset(kept, 1, sizeof kept);

@@ -5,9 +5,11 @@
 
 #include <stddef.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 
 #define VG_LABEL_SEPARATOR " > "
+
+enum { VG_LABEL_CAP = 384, VG_LABEL_FRAMES = 256 /* of a stack; further ones are left out */ };
 
 /* Writes the label of `count` frames, innermost first, to `out` (`cap` >= 1 bytes, VG_LABEL_CAP is
  * enough). What a reader cannot use is left out: start-up code of libc, the CUDA driver's own
@@ -17,7 +19,7 @@
  * and then the interpreter's own frames are left out. Without any named function of the program all
  * its frames are kept as "app+0x1a2b". A label that does not fit is cut in its middle. "" when
  * nothing is left. */
-void vg_label_from_frames(const struct vg_oom_frame *frames, size_t count, char *out, size_t cap);
+void vg_label_from_frames(const struct vg_run_frame *frames, size_t count, char *out, size_t cap);
 
 /* Writes `label` to `out` (`cap` >= 1 bytes), shortened to at most `width` bytes: whole functions
  * in its middle become "...", both ends stay. */

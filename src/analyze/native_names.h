@@ -5,28 +5,30 @@
 
 #include <stdint.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
+#include "base/region.h"
 #include "os/elf_address.h"
 
 /* The frames of one report: its stacks have most of them in common, and looking many up at once
  * costs little more than one. For one thread at a time; too large for a thread's stack. */
 enum { VG_NATIVE_NAMES = 512 };
 struct vg_native_names {
+    struct vg_region *region; /* where the texts go */
     uint32_t count;
     uint32_t looked_up; /* so many of the first have their names */
     uint64_t addresses[VG_NATIVE_NAMES];
-    struct vg_oom_frame frames[VG_NATIVE_NAMES];
+    struct vg_run_frame frames[VG_NATIVE_NAMES];
     struct vg_elf_address items[VG_NATIVE_NAMES]; /* while they are looked up */
 };
 
-/* Forgets all, as an object can be unloaded between two reports. */
-void vg_native_names_clear(struct vg_native_names *names);
+/* Forgets all, as an object can be unloaded between two reports. Texts will lie in `region`. */
+void vg_native_names_clear(struct vg_native_names *names, struct vg_region *region);
 
 /* Notes a return address that will be asked for. One that finds no room is looked up when it is. */
 void vg_native_names_add(struct vg_native_names *names, uint64_t address);
 
 /* Fills `out` for a return address. The first that is not known yet looks up all that are noted.
  * Calls the loader; no malloc. */
-void vg_native_names_get(struct vg_native_names *names, uint64_t address, struct vg_oom_frame *out);
+void vg_native_names_get(struct vg_native_names *names, uint64_t address, struct vg_run_frame *out);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analyze/outer_limits.h"
 #include "base/size.h"
 #include "machine/machine.h"
 #include "record/kind.h"
@@ -28,6 +29,8 @@ enum vg_run_frame_flag {
     VG_FRAME_PYTHON = 1,  /* of Python code: no address and no module */
     VG_FRAME_LIBRARY = 2, /* of Python's library or of an installed package, not the program's */
     VG_FRAME_INLINED = 4, /* the compiler put it into the frame that follows */
+    VG_FRAME_DIRECTORY = 256, /* times this: how many directories its file's name takes to be told
+                                 from the run's other files */
 };
 
 struct vg_run_frame {
@@ -79,21 +82,20 @@ struct vg_run_growth {
     uint32_t reserved;
     uint64_t kept_count; /* survivors of earlier rounds, and */
     uint64_t kept_bytes; /* what they hold */
-    uint64_t each_bytes; /* the median size of one */
+    uint64_t each_bytes; /* the mean size of one */
     uint64_t since_ns;   /* age of the oldest of them */
 };
 
 /* What one place in the program allocated: all stacks whose innermost line of the program's own
- * Python code is the same; where there is none, all stacks with the same label. */
+ * Python code is the same (of allocations of the driver: and that line's caller); where there is
+ * none, all stacks with the same label. */
 struct vg_run_site {
     uint64_t live_bytes, live_count;
     uint64_t allocation_count, free_count; /* of all the run; VG_COUNT_UNKNOWN without counters */
-    uint64_t allocation_bytes;             /* of all its allocations together */
     uint64_t peak_bytes, peak_count;       /* of it live when the device was at its peak */
     uint64_t oldest_ns, newest_ns;         /* ages of the survivors, at the moment told */
     uint64_t made[VG_RUN_EIGHTHS]; /* survivors by the eighth of the time since the oldest in which
                                       they came */
-    uint64_t spilled_bytes;        /* what of it lies on the host instead, in no other number */
     struct vg_run_growth growth;
     uint32_t stack_count;
     uint32_t stack_id;         /* of the one that holds most; 0: no stack was recorded */
@@ -115,6 +117,8 @@ struct vg_run_sites {
     struct vg_run_site *entries;     /* largest first, by live_bytes */
     uint64_t rest_bytes, rest_count; /* what those hold */
     bool is_known;                   /* false: this level was not recorded */
+    uint32_t stack_count;            /* what all that comes from, for records (sites.h) */
+    const struct vg_stack_sum *stacks;
 };
 
 /* ---- devices ---- */
@@ -140,8 +144,9 @@ struct vg_run_other {
     int32_t pid;
     uint32_t uid;   /* UINT32_MAX unknown */
     uint32_t flags; /* enum vg_process_flag */
-    uint32_t reserved;
+    int32_t rank;   /* in a distributed job, -1 none or unknown */
     uint64_t bytes;
+    uint64_t idle_bytes;   /* it has said that it keeps so much unused; 0 nothing known */
     uint64_t start_ns;     /* CLOCK_REALTIME */
     uint64_t unchanged_ns; /* its amount has been seen to be the same for this long */
     const char *command, *user, *job, *container;
@@ -154,6 +159,8 @@ struct vg_run_device {
 
     /* Allocations of this process that were seen. */
     uint64_t live_bytes, live_count;
+    uint64_t counted_bytes; /* the same as running totals say: exact to 1 MiB, and known even when
+                               the record of the allocations is cut */
     uint64_t peak_bytes;
     uint64_t peak_realtime_ns;
     uint64_t failed_count;                          /* calls that failed on it, up to now */
@@ -271,6 +278,7 @@ struct vg_run_failure {
     struct vg_run_torch torch;
     struct vg_run_checkpoint checkpoint;
     struct vg_run_host host;
+    struct vg_outer_limits outer;
     uint64_t alloc_count, free_count; /* of the process, up to then */
     const char *driver_version;       /* "580.159.04" */
     int32_t cuda_version;             /* 13000 = 13.0; 0 unknown */

@@ -2,17 +2,20 @@
 
 #include <string.h>
 
+#include "analyze/outcome.h"
+
 #include "base/amount.h"
 
-bool vg_torch_runs_python(const struct vg_oom_report *s)
+bool vg_torch_runs_python(const struct vg_run_failure *s)
 {
-    bool runs = s->torch.loaded || strstr(s->command, "python") || strstr(s->command, ".py");
-    for (uint32_t i = 0; i < s->frame_count && !runs; i++)
-        runs = s->frames[i].is_python;
+    bool runs = s->torch.loaded || strstr(s->process->command, "python") ||
+                strstr(s->process->command, ".py");
+    for (uint32_t i = 0; i < s->stack.frame_count && !runs; i++)
+        runs = s->stack.frames[i].flags & VG_FRAME_PYTHON;
     return runs;
 }
 
-uint64_t vg_torch_reserved_bytes(const struct vg_oom_report *s)
+uint64_t vg_torch_reserved_bytes(const struct vg_run_failure *s)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < VG_TORCH_BACKENDS; i++)
@@ -20,7 +23,7 @@ uint64_t vg_torch_reserved_bytes(const struct vg_oom_report *s)
     return sum;
 }
 
-bool vg_torch_flushed(const struct vg_oom_report *s, uint64_t *out_bytes)
+bool vg_torch_flushed(const struct vg_run_failure *s, uint64_t *out_bytes)
 {
     /* Expandable segments take pieces of what the flush has brought before one fails. */
     const bool is_piece = strcmp(s->api, "cuMemCreate") == 0;
@@ -45,12 +48,12 @@ static bool asks_for_expandable(const char *settings)
     return strncmp(at, "True", 4) == 0;
 }
 
-bool vg_torch_is_expandable(const struct vg_oom_report *s)
+bool vg_torch_is_expandable(const struct vg_run_failure *s)
 {
     return s->torch.count[VG_TORCH_EXPANDABLE] > 0 || asks_for_expandable(s->torch.settings);
 }
 
-const char *vg_torch_variable(const struct vg_oom_report *s)
+const char *vg_torch_variable(const struct vg_run_failure *s)
 {
     return strncmp(s->torch.settings, "PYTORCH_ALLOC_CONF=", 19) == 0 ? "PYTORCH_ALLOC_CONF"
                                                                       : "PYTORCH_CUDA_ALLOC_CONF";

@@ -1,28 +1,28 @@
 /* What a report tells of Python and of PyTorch's allocator, beyond its plain numbers. Pure, no
- * malloc. Takes validated snapshots. */
+ * malloc. */
 #ifndef VRAMGUARD_ANALYZE_TORCH_FACTS_H
 #define VRAMGUARD_ANALYZE_TORCH_FACTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 
 /* Is it a Python program, as far as its command line, its stack and its libraries tell? */
-bool vg_torch_runs_python(const struct vg_oom_report *report);
+bool vg_torch_runs_python(const struct vg_run_failure *report);
 
 /* What PyTorch's allocator holds of the device, by whatever calls. 0 when that is nothing or
  * unknown. */
-uint64_t vg_torch_reserved_bytes(const struct vg_oom_report *report);
+uint64_t vg_torch_reserved_bytes(const struct vg_run_failure *report);
 
 /* Did PyTorch empty its cache between two failing calls? Then stores how much more was free at the
  * second one, VG_BYTES_UNKNOWN when that was not measured. */
-bool vg_torch_flushed(const struct vg_oom_report *report, uint64_t *out_bytes);
+bool vg_torch_flushed(const struct vg_run_failure *report, uint64_t *out_bytes);
 
 /* Are expandable segments in use, or asked for in the settings? */
-bool vg_torch_is_expandable(const struct vg_oom_report *report);
+bool vg_torch_is_expandable(const struct vg_run_failure *report);
 
 /* The variable to set, as far as the settings tell which one this PyTorch reads. */
-const char *vg_torch_variable(const struct vg_oom_report *report);
+const char *vg_torch_variable(const struct vg_run_failure *report);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/json.h"
+#include "cli/run_view.h"
 #include "cli/runs.h"
 #include "cli/table.h"
 #include "cli/time_format.h"
@@ -25,47 +26,43 @@ enum column { PID, WHEN, COMMAND, GPU, PEAK, END, COLUMNS };
 
 /* ---- text ---- */
 
-static void fill_row(struct vg_table_row *row, const struct vg_reader *reader, uint64_t now_ns)
+static void fill_row(struct vg_table_row *row, const struct vg_run *run, uint64_t now_ns)
 {
-    const struct vg_file_header *const header = reader->header;
     struct vg_text cells[COLUMNS];
     for (int i = 0; i < COLUMNS; i++)
         cells[i] = vg_text_over(row->cells[i], VG_TABLE_CELL_CAP);
-    vg_text_addf(&cells[PID], "%d", header->pid);
-    vg_time_add_day(&cells[WHEN], header->start_realtime_ns, now_ns);
-    vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, header->command);
-    vg_run_add_devices(&cells[GPU], header);
-    vg_text_add(&cells[PEAK],
-                vg_amount_format((char[VG_SIZE_TEXT_CAP]){ 0 }, vg_run_peak_bytes(header)));
-    vg_run_add_end(&cells[END], reader);
+    vg_text_addf(&cells[PID], "%d", run->process.pid);
+    vg_time_add_day(&cells[WHEN], run->process.start_realtime_ns, now_ns);
+    vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, run->process.command);
+    vg_run_add_devices(&cells[GPU], run);
+    vg_text_add(&cells[PEAK], VG_AMOUNT(vg_run_peak_bytes(run)));
+    vg_run_add_end(&cells[END], run);
 }
 
 /* ---- JSON ---- */
 
-static void print_json(const struct vg_reader *reader, const char *path, bool first)
+static void print_json(const struct vg_run *run, const char *path, bool first)
 {
     static const char *const states[] = { [VG_RUN_ALIVE] = "running",
                                           [VG_RUN_EXITED] = "exited",
                                           [VG_RUN_GONE] = "killed",
                                           [VG_RUN_ELSEWHERE] = "unknown" };
-    const struct vg_file_header *const header = reader->header;
-    const enum vg_run_state state = vg_run_state_of(header);
-    char command[sizeof header->command], gpus[VG_TABLE_CELL_CAP];
+    const struct vg_run_process *const process = &run->process;
+    char gpus[VG_TABLE_CELL_CAP];
     struct vg_text text = vg_text_over(gpus, sizeof gpus);
-    vg_run_add_devices(&text, header);
-    snprintf(command, sizeof command, "%s", header->command);
-    printf("%s\n  {\"pid\": %d, \"start_ns\": %llu, \"command\": ", first ? "" : ",", header->pid,
-           (unsigned long long)header->start_realtime_ns);
-    vg_json_print_string(command);
+    vg_run_add_devices(&text, run);
+    printf("%s\n  {\"pid\": %d, \"start_ns\": %llu, \"command\": ", first ? "" : ",", process->pid,
+           (unsigned long long)process->start_realtime_ns);
+    vg_json_print_string(process->command);
     printf(
         ", \"gpus\": [%s], \"peak_bytes\": %llu, \"live_bytes\": %llu, \"failures\": %u, "
         "\"rescues\": %u, "
         "\"state\": \"%s\", \"exit_status\": ",
-        strcmp(gpus, "-") == 0 ? "" : gpus, (unsigned long long)vg_run_peak_bytes(header),
-        (unsigned long long)vg_run_live_bytes(header), header->failure_count, header->rescue_count,
-        states[state]);
-    if (state == VG_RUN_EXITED)
-        printf("%d", header->exit_status);
+        strcmp(gpus, "-") == 0 ? "" : gpus, (unsigned long long)vg_run_peak_bytes(run),
+        (unsigned long long)vg_run_live_bytes(run), run->failure_total, run->rescue_total,
+        states[process->state]);
+    if (process->state == VG_RUN_EXITED)
+        printf("%d", process->exit_status);
     else
         printf("null");
     printf(", \"file\": ");
@@ -100,18 +97,16 @@ static void show_runs(const struct vg_runs *runs, size_t count, bool json)
     if (json)
         printf("[");
     for (size_t i = 0; i < count; i++) {
-        struct vg_reader reader;
+        static struct vg_run_view view;
         char why[160];
-        if (vg_reader_open(&reader, runs->entries[i].path, why, sizeof why) != 0)
+        if (vg_run_view_open(&view, runs->entries[i].path, false, why, sizeof why) != 0)
             continue;
-        if (vg_reader_load(&reader) == 0) {
-            used++;
-            if (json)
-                print_json(&reader, runs->entries[i].path, used == 1);
-            else
-                fill_row(vg_table_add(&table), &reader, now_ns);
-        }
-        vg_reader_close(&reader);
+        used++;
+        if (json)
+            print_json(&view.run, runs->entries[i].path, used == 1);
+        else
+            fill_row(vg_table_add(&table), &view.run, now_ns);
+        vg_run_view_close(&view);
     }
     if (json)
         puts("\n]");

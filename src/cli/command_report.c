@@ -1,5 +1,4 @@
 /* `vramguard report`: the post-mortem of a recorded run. */
-#include <errno.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -7,22 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analyze/label.h"
-#include "analyze/python_frame.h"
-#include "analyze/validate.h"
+#include "analyze/frame.h"
 #include "base/amount.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/console.h"
-#include "cli/live.h"
+#include "cli/run_view.h"
 #include "cli/runs.h"
-#include "cli/symbols.h"
 #include "cli/time_format.h"
 #include "cli/unseen_note.h"
-#include "view/mark_record.h"
+#include "view/event_text.h"
 #include "view/memory_read_text.h"
 #include "view/render.h"
-#include "view/rescue_record.h"
 #include "view/wrap.h"
 
 enum { KEY_WIDTH = 256, KEY_NO_COLOR, KEY_FAILURE, KEY_ALL, KEY_ALL_FRAMES };
@@ -37,7 +32,6 @@ struct report_arguments {
 };
 
 /* What is printed at a time; too large for the stack. */
-static struct vg_oom_report report;
 static char text_data[VG_REPORT_TEXT_CAP];
 
 static void print_keyed(const struct vg_report_style *style, const char *key, const char *text)
@@ -88,91 +82,62 @@ static void add_user(struct vg_text *out, uint32_t uid)
         vg_text_addf(out, "uid %u", uid);
 }
 
-static void add_end(struct vg_text *out, const struct vg_file_header *header)
+static void add_end(struct vg_text *out, const struct vg_run_process *process)
 {
-    const uint64_t start_ns = header->start_realtime_ns;
-    switch (vg_run_state_of(header)) {
+    const uint64_t start_ns = process->start_realtime_ns;
+    switch (process->state) {
     case VG_RUN_ALIVE:
         vg_text_add(out, "not yet: running for ");
         const uint64_t now_ns = vg_time_now_ns();
         vg_time_add_duration(out, now_ns > start_ns ? now_ns - start_ns : 0);
         break;
     case VG_RUN_EXITED:
-        vg_time_add(out, header->end_realtime_ns);
-        if (header->end_realtime_ns >= start_ns) {
+        vg_time_add(out, process->end_realtime_ns);
+        if (process->end_realtime_ns >= start_ns) {
             vg_text_add(out, " after ");
-            vg_time_add_duration(out, header->end_realtime_ns - start_ns);
+            vg_time_add_duration(out, process->end_realtime_ns - start_ns);
         }
-        vg_text_addf(out, ", exit code %d", header->exit_status);
+        vg_text_addf(out, ", exit code %d", process->exit_status);
         break;
     case VG_RUN_GONE:
         vg_text_add(out,
                     "no end was recorded: killed by a signal (SIGKILL, the kernel's "
                     "out-of-memory killer, a crash), or by its own _exit()");
         break;
-    case VG_RUN_ELSEWHERE:
-        vg_text_addf(out, "no end was recorded, and it ran on %s", header->host);
-        break;
+    default: vg_text_addf(out, "no end was recorded, and it ran on %s", process->host); break;
     }
 }
 
-static void print_run(const struct vg_report_style *style, const struct vg_reader *reader,
-                      const char *path)
+static void print_run(const struct vg_report_style *style, const struct vg_run_process *process)
 {
-    const struct vg_file_header *const header = reader->header;
     char data[LINE_CAP];
     struct vg_text text = vg_text_over(data, sizeof data);
-    vg_text_addf(&text, "%s (pid %d)", header->command[0] ? header->command : "command unknown",
-                 header->pid);
-    vg_text_repair(data, sizeof data);
+    vg_text_addf(&text, "%s (pid %d)", process->command[0] ? process->command : "command unknown",
+                 process->pid);
     print_keyed(style, "run", data);
     text = vg_text_over(data, sizeof data);
-    vg_text_addf(&text, "%s, ", header->host[0] ? header->host : "host unknown");
-    add_user(&text, header->uid);
+    vg_text_addf(&text, "%s, ", process->host[0] ? process->host : "host unknown");
+    add_user(&text, process->uid);
     vg_text_repair(data, sizeof data);
     print_keyed(style, "on", data);
     text = vg_text_over(data, sizeof data);
-    vg_time_add(&text, header->start_realtime_ns);
+    vg_time_add(&text, process->start_realtime_ns);
     print_keyed(style, "started", data);
     text = vg_text_over(data, sizeof data);
-    add_end(&text, header);
-    vg_text_repair(data, sizeof data);
+    add_end(&text, process);
     print_keyed(style, "ended", data);
-    text = vg_text_over(data, sizeof data);
-    vg_text_add(&text, path);
-    vg_text_repair(data, sizeof data);
-    printf("  file     %s\n", data); /* in one piece, for copying */
+    printf("  file     %s\n", process->path); /* in one piece, for copying */
 }
 
 /* ---- failures ---- */
 
-/* Names what the process could not name itself: functions that are not exported, source lines. */
-static void name_again(struct vg_symbols *symbols)
+static void print_frame(uint32_t number, const struct vg_run_frame *f, bool all_frames)
 {
-    static struct vg_oom_frame better;
-    char label[VG_LABEL_CAP];
-    for (uint32_t i = 0; i < report.frame_count; i++) {
-        if (report.frames[i].is_python)
-            continue;
-        vg_symbols_name(symbols, report.frames[i].address, &better);
-        if (better.function[0] || (better.module[0] && !report.frames[i].module[0]))
-            report.frames[i] = better;
-    }
-    vg_label_from_frames(report.frames, report.frame_count, label, sizeof label);
-    if (label[0])
-        memcpy(report.where, label, sizeof report.where);
-    for (uint32_t i = 0; i < report.site_count; i++) {
-        vg_symbols_label(symbols, report.sites[i].stack_id, label, sizeof label);
-        if (label[0])
-            memcpy(report.sites[i].label, label, sizeof report.sites[i].label);
-    }
-}
-
-static void print_frame(uint32_t number, const struct vg_oom_frame *f, bool all_frames)
-{
+    char location[VG_FRAME_LOCATION_CAP];
+    vg_frame_location(location, f);
     printf("    #%-3u ", number);
-    if (f->is_python) {
-        printf("%s %s\n", f->location, all_frames ? f->function : vg_python_frame_short_name(f));
+    if (vg_frame_is_python(f)) {
+        printf("%s %s\n", location, all_frames ? f->function : vg_frame_short_name(f->function));
         return;
     }
     fputs(f->module[0] ? f->module : "unknown", stdout);
@@ -180,54 +145,55 @@ static void print_frame(uint32_t number, const struct vg_oom_frame *f, bool all_
         printf(" %s", f->function);
     else
         printf("+0x%llx", (unsigned long long)f->module_offset);
-    printf(f->location[0] ? " (%s)\n" : "\n", f->location);
+    printf(location[0] ? " (%s)" : "", location);
+    puts(f->flags & VG_FRAME_INLINED ? " (inlined)" : "");
 }
 
-static bool has_python_frames(void)
+static bool has_python_frames(const struct vg_run_stack *stack)
 {
-    for (uint32_t i = 0; i < report.frame_count; i++)
-        if (report.frames[i].is_python)
+    for (uint32_t i = 0; i < stack->frame_count; i++)
+        if (vg_frame_is_python(&stack->frames[i]))
             return true;
     return false;
 }
 
-static void print_stack(bool all_frames)
+static void print_stack(const struct vg_run_stack *stack, bool all_frames)
 {
-    const bool folds = !all_frames && has_python_frames();
+    const bool folds = !all_frames && has_python_frames(stack);
     uint32_t folded = 0;
-    if (report.frame_count == 0)
+    if (stack->frame_count == 0)
         return;
     printf("\n  The failing call's stack, innermost first\n");
-    for (uint32_t i = 0; i < report.frame_count; i++) {
-        if (folds && vg_python_frame_hides(&report.frames[i]))
+    for (uint32_t i = 0; i < stack->frame_count; i++) {
+        if (folds && vg_frame_is_interpreter(&stack->frames[i]))
             folded++;
         else
-            print_frame(i - folded, &report.frames[i], all_frames);
+            print_frame(i - folded, &stack->frames[i], all_frames);
     }
     if (folded > 0)
         printf("    (%u frame%s of the Python interpreter not shown: --all-frames)\n", folded,
                folded == 1 ? "" : "s");
-    if (report.stack_truncated)
+    if (stack->truncated)
         printf("    (further frames were not recorded)\n");
 }
 
-static void print_failure(const struct report_arguments *arguments, struct vg_symbols *symbols)
+static void print_failure(const struct report_arguments *arguments,
+                          const struct vg_run_failure *failure)
 {
     struct vg_text text = vg_text_over(text_data, sizeof text_data);
-    name_again(symbols);
-    vg_report_render(&report, arguments->style, &text);
+    vg_report_render(failure, arguments->style, &text);
     putchar('\n');
     fputs(text_data, stdout);
-    print_stack(arguments->all_frames);
+    print_stack(&failure->stack, arguments->all_frames);
 }
 
-static void print_failure_line(void)
+static void print_failure_line(const struct vg_run_failure *failure)
 {
     static const char name[] = "vramguard: ";
     char line[512];
     struct vg_text text = vg_text_over(line, sizeof line);
-    vg_report_render_first_line(&report, &text);
-    print_time(report.realtime_ns);
+    vg_report_render_first_line(failure, &text);
+    print_time(failure->realtime_ns);
     fputs(line + strlen(name), stdout);
 }
 
@@ -249,11 +215,11 @@ static void print_no_failure(const struct vg_report_style *style,
 }
 
 /* Returns 0, or VG_EXIT_FAILED when the wanted failure is not there. */
-static int print_failures(const struct report_arguments *arguments, const struct vg_reader *reader,
-                          struct vg_symbols *symbols)
+static int print_failures(const struct report_arguments *arguments, const struct vg_run_view *view)
 {
-    const size_t count = reader->failure_count;
-    const uint32_t failed = reader->header->failure_count;
+    const struct vg_run *const run = &view->run;
+    const size_t count = run->failure_count;
+    const uint32_t failed = run->failure_total;
     if (arguments->failure > count) {
         fprintf(stderr, "vramguard report: there is no failure %llu; %zu are recorded\n",
                 (unsigned long long)arguments->failure, count);
@@ -263,18 +229,16 @@ static int print_failures(const struct report_arguments *arguments, const struct
         printf("\n  %u allocation%s failed, %zu of them recorded\n", failed, failed == 1 ? "" : "s",
                count);
     else if (count == 0)
-        print_no_failure(&arguments->style, reader->header);
+        print_no_failure(&arguments->style, view->reader.header);
     const size_t full = arguments->failure ? (size_t)arguments->failure - 1 : count - 1;
     bool heading = false;
     for (size_t i = 0; i < count; i++) {
-        if (vg_run_failure(reader, i, &report) != 0) {
-            printf("\n  Failure %zu cannot be read: it was recorded by another version.\n", i + 1);
-        } else if (arguments->all || i == full) {
-            print_failure(arguments, symbols);
+        if (arguments->all || i == full) {
+            print_failure(arguments, &run->failures[i]);
         } else if (!arguments->failure) {
             printf("%s", heading ? "" : "\n  Earlier failures (--all shows them in full)\n");
             heading = true;
-            print_failure_line();
+            print_failure_line(&run->failures[i]);
         }
     }
     return 0;
@@ -283,27 +247,22 @@ static int print_failures(const struct report_arguments *arguments, const struct
 /* ---- rescues ---- */
 
 /* When, what, how, and the place in the program; the latest ones. */
-static void print_rescues(const struct report_arguments *arguments, const struct vg_reader *reader,
-                          struct vg_symbols *symbols)
+static void print_rescues(const struct report_arguments *arguments, const struct vg_run *run)
 {
-    const uint32_t count = reader->header->rescue_count;
-    const size_t first = first_printed(arguments, reader->rescue_count, 10);
+    const uint32_t count = run->rescue_total;
+    const size_t first = first_printed(arguments, run->rescue_count, 10);
     if (count == 0)
         return;
     printf("\n  %u allocation%s lacked memory at first and succeeded after all\n", count,
            count == 1 ? "" : "s");
-    for (size_t i = first; i < reader->rescue_count; i++) {
-        struct vg_rescue_record record;
-        char line[2048], where[VG_LABEL_CAP];
+    for (size_t i = first; i < run->rescue_count; i++) {
+        const struct vg_run_rescue *const rescue = &run->rescues[i];
+        char line[2048];
         struct vg_text text = vg_text_over(line, sizeof line);
-        if (vg_rescue_record_read(reader->rescues[i].bytes, reader->rescues[i].size_bytes,
-                                  &record) != 0)
-            continue;
-        vg_rescue_record_render(&record, &text);
-        vg_symbols_label(symbols, record.stack_id, where, sizeof where);
-        if (where[0])
-            vg_text_addf(&text, "; in %s", where);
-        print_event(&arguments->style, record.realtime_ns, line);
+        vg_event_add_rescue(&text, rescue);
+        if (rescue->where[0])
+            vg_text_addf(&text, "; in %s", rescue->where);
+        print_event(&arguments->style, rescue->realtime_ns, line);
     }
     print_left_out(first);
 }
@@ -311,74 +270,66 @@ static void print_rescues(const struct report_arguments *arguments, const struct
 /* ---- marks ---- */
 
 /* The latest ones. */
-static void print_marks(const struct report_arguments *arguments, const struct vg_reader *reader)
+static void print_marks(const struct report_arguments *arguments, const struct vg_run *run)
 {
-    const uint32_t count = reader->header->mark_count;
-    const size_t first = first_printed(arguments, reader->mark_count, 20);
+    const uint32_t count = run->mark_total;
+    const size_t first = first_printed(arguments, run->mark_count, 20);
     if (count == 0)
         return;
     printf("\n  %u mark%s\n", count, count == 1 ? "" : "s");
     print_left_out(first);
-    for (size_t i = first; i < reader->mark_count; i++) {
-        struct vg_mark_record record;
+    for (size_t i = first; i < run->mark_count; i++) {
         char line[4096];
         struct vg_text text = vg_text_over(line, sizeof line);
-        if (vg_mark_record_read(reader->marks[i].bytes, reader->marks[i].size_bytes, &record) != 0)
-            continue;
-        vg_mark_record_render(&record, &text);
-        print_event(&arguments->style, record.realtime_ns, line);
+        vg_event_add_mark(&text, &run->marks[i]);
+        print_event(&arguments->style, run->marks[i].realtime_ns, line);
     }
-    if (count > reader->mark_count)
-        printf("    (%zu further ones were only counted)\n", count - reader->mark_count);
+    if (count > run->mark_count)
+        printf("    (%u further ones were only counted)\n", count - run->mark_count);
 }
 
 /* ---- what was live ---- */
 
-static void add_host_title(struct vg_text *title)
+static void add_host_title(struct vg_text *title, const struct vg_run_device *device)
 {
-    char amount[VG_SIZE_TEXT_CAP];
-    const uint64_t spilled =
-        report.kind_bytes[VG_KIND_SPILLED] + report.kind_bytes[VG_KIND_SPILLED_VIRTUAL];
+    uint64_t spilled = 0;
+    for (uint32_t i = 0; i < device->kind_count; i++)
+        if (device->kinds[i].kind == VG_KIND_SPILLED ||
+            device->kinds[i].kind == VG_KIND_SPILLED_VIRTUAL)
+            spilled += device->kinds[i].bytes;
     vg_text_add(title, " pinned host memory");
     if (spilled > 0)
-        vg_text_addf(title, ", %s of it in place of GPU memory (spilled),",
-                     vg_amount_format(amount, spilled));
+        vg_text_addf(title, ", %s of it in place of GPU memory (spilled),", VG_AMOUNT(spilled));
 }
 
-static int print_live(const struct report_arguments *arguments, struct vg_reader *reader,
-                      struct vg_symbols *symbols)
+static void print_device(const struct report_arguments *arguments,
+                         const struct vg_run_device *device, const char *moment)
+{
+    char title[160];
+    struct vg_text text = vg_text_over(title, sizeof title);
+    vg_text_add(&text, VG_AMOUNT(device->live_bytes));
+    if (device->is_host)
+        add_host_title(&text, device);
+    else
+        vg_text_addf(&text, " on GPU %d", device->gpu.ordinal);
+    if (device->gpu.name[0] && !device->is_host)
+        vg_text_addf(&text, " (%s)", device->gpu.name);
+    vg_text_addf(&text, " %s", moment);
+    text = vg_text_over(text_data, sizeof text_data);
+    vg_report_render_live(device, NULL, title, arguments->style, &text);
+    printf("\n%s", text_data);
+}
+
+static void print_live(const struct report_arguments *arguments, const struct vg_run *run)
 {
     static const char *const moments[] = { [VG_RUN_ALIVE] = "now",
                                            [VG_RUN_EXITED] = "at its exit",
                                            [VG_RUN_GONE] = "when it was killed",
                                            [VG_RUN_ELSEWHERE] = "at the end of the record" };
-    const char *const moment = moments[vg_run_state_of(reader->header)];
-    bool any = false;
-    for (uint16_t i = 0; i < VG_FILE_DEVICES; i++) {
-        const struct vg_file_device *const device = &reader->header->devices[i];
-        char title[160], amount[VG_SIZE_TEXT_CAP];
-        if (device->total_bytes == 0 && device->peak_bytes == 0)
-            continue;
-        any = true;
-        if (vg_live_collect(reader, symbols, i, &report) != 0)
-            return VG_EXIT_FAILED;
-        struct vg_text text = vg_text_over(title, sizeof title);
-        vg_text_add(&text, vg_amount_format(amount, report.live_bytes));
-        if (i == VG_FILE_HOST)
-            add_host_title(&text);
-        else
-            vg_text_addf(&text, " on GPU %u", i);
-        if (device->name[0] && i != VG_FILE_HOST)
-            vg_text_addf(&text, " (%s)", device->name);
-        vg_text_addf(&text, " %s", moment);
-        vg_text_repair(title, sizeof title);
-        text = vg_text_over(text_data, sizeof text_data);
-        vg_report_render_live(&report, title, arguments->style, &text);
-        printf("\n%s", text_data);
-    }
-    if (!any)
+    for (uint32_t i = 0; i < run->device_count; i++)
+        print_device(arguments, &run->devices[i], moments[run->process.state]);
+    if (run->device_count == 0)
         printf("\n  It used no GPU memory.\n");
-    return 0;
 }
 
 /* ---- the command ---- */
@@ -445,24 +396,18 @@ static int find_run(const char *target, char *out, size_t cap)
     return found ? 0 : VG_EXIT_FAILED;
 }
 
-static int print_report(const struct report_arguments *arguments, struct vg_reader *reader,
-                        const char *path)
+static int print_report(const struct report_arguments *arguments, struct vg_run_view *view)
 {
     char damage[256];
-    struct vg_symbols *const symbols = vg_symbols_open(reader);
-    if (!symbols) {
-        fprintf(stderr, "vramguard report: %s\n", strerror(ENOMEM));
-        return VG_EXIT_FAILED;
-    }
-    print_run(&arguments->style, reader, path);
-    int code = print_failures(arguments, reader, symbols);
-    print_rescues(arguments, reader, symbols);
-    print_marks(arguments, reader);
+    const struct vg_run *const run = &view->run;
+    print_run(&arguments->style, &run->process);
+    const int code = print_failures(arguments, view);
+    print_rescues(arguments, run);
+    print_marks(arguments, run);
     if (code == 0)
-        code = print_live(arguments, reader, symbols);
-    vg_symbols_close(symbols);
+        print_live(arguments, run);
     fflush(stdout);
-    if (code == 0 && vg_reader_describe_damage(reader, damage, sizeof damage))
+    if (code == 0 && vg_reader_describe_damage(&view->reader, damage, sizeof damage))
         fprintf(stderr, "vramguard: the recorder file is incomplete: %s\n", damage);
     return code;
 }
@@ -494,22 +439,19 @@ static int run_report_command(int argc, char **argv)
     struct report_arguments arguments = { .style = { .columns =
                                                          columns ? columns : VG_REPORT_COLUMNS,
                                                      .color = vg_console_wants_color() } };
-    struct vg_reader reader;
-    char path[4096], why[160];
+    static struct vg_run_view view;
+    static char path[4096];
+    char why[160];
     if (vg_arguments_parse(&argp, argc, argv, 0, &arguments) != 0)
         return VG_EXIT_USAGE;
     if (find_run(arguments.target, path, sizeof path) != 0)
         return VG_EXIT_FAILED;
-    int error = vg_reader_open(&reader, path, why, sizeof why);
-    if (error) {
+    if (vg_run_view_open(&view, path, true, why, sizeof why) != 0) {
         fprintf(stderr, "vramguard report: cannot read %s: %s\n", path, why);
         return VG_EXIT_FAILED;
     }
-    error = vg_reader_load(&reader);
-    if (error)
-        fprintf(stderr, "vramguard report: cannot read %s: %s\n", path, strerror(-error));
-    const int code = error ? VG_EXIT_FAILED : print_report(&arguments, &reader, path);
-    vg_reader_close(&reader);
+    const int code = print_report(&arguments, &view);
+    vg_run_view_close(&view);
     return code;
 }
 

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "analyze/validate.h"
+#include "base/text.h"
 
 void vg_json_print_string(const char *text)
 {

@@ -1,19 +1,17 @@
 #include "cli/symbols.h"
 
+#include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "analyze/label.h"
-#include "analyze/python_frame.h"
-#include "analyze/validate.h"
 #include "base/text.h"
-#include "record/stack_merge.h"
 #include "unwind/symbol_name.h"
+
+enum { FUNCTION_CAP = 96 };
 
 /* One recorded module: opened at the first question about it. */
 struct symbol_module {
@@ -117,19 +115,28 @@ static void open_module(const struct vg_reader *reader, const struct vg_journal_
     close(fd);
 }
 
-static void add_function(Dwfl_Module *module, uint64_t at, struct vg_oom_frame *out)
+/* ---- one address ---- */
+
+static const char *symbol_text(struct vg_region *region, const char *name)
+{
+    char text[FUNCTION_CAP];
+    vg_symbol_name(text, sizeof text, name);
+    return vg_region_string(region, text);
+}
+
+static void add_function(Dwfl_Module *module, uint64_t at, struct vg_region *region,
+                         struct vg_run_frame *out)
 {
     GElf_Off offset;
     GElf_Sym symbol;
     const char *const name = dwfl_module_addrinfo(module, at, &offset, &symbol, NULL, NULL, NULL);
     /* A symbol with a size that ends before the address is only the nearest, not the right one. */
-    if (name && (symbol.st_size == 0 || offset < symbol.st_size)) {
-        vg_symbol_name(out->function, sizeof out->function, name);
-        vg_text_repair(out->function, sizeof out->function);
-    }
+    if (name && (symbol.st_size == 0 || offset < symbol.st_size))
+        out->function = symbol_text(region, name);
 }
 
-static void add_location(Dwfl_Module *module, uint64_t at, struct vg_oom_frame *out)
+static void add_location(Dwfl_Module *module, uint64_t at, struct vg_region *region,
+                         struct vg_run_frame *out)
 {
     int line_number = 0;
     Dwfl_Line *const line = dwfl_module_getsrc(module, at);
@@ -137,48 +144,82 @@ static void add_location(Dwfl_Module *module, uint64_t at, struct vg_oom_frame *
         line ? dwfl_lineinfo(line, NULL, &line_number, NULL, NULL, NULL) : NULL;
     if (!file || line_number <= 0)
         return;
-    snprintf(out->location, sizeof out->location, "%.32s:%d", vg_text_base_name(file), line_number);
-    vg_text_repair(out->location, sizeof out->location);
+    out->file = vg_region_string(region, file);
+    out->line = (uint32_t)line_number;
 }
 
-void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_oom_frame *out)
+/* The number that a DIE has as `attribute`, 0 for none. */
+static uint32_t number_of(Dwarf_Die *die, unsigned attribute)
 {
+    Dwarf_Attribute found;
+    Dwarf_Word value;
+    return dwarf_attr_integrate(die, attribute, &found) && dwarf_formudata(&found, &value) == 0 &&
+                   value < UINT32_MAX
+               ? (uint32_t)value
+               : 0;
+}
+
+/* The file from which an inlined function was called. */
+static const char *call_file(Dwarf_Die *unit, Dwarf_Die *inlined)
+{
+    Dwarf_Files *files;
+    size_t count;
+    const uint32_t number = number_of(inlined, DW_AT_call_file);
+    if (number == 0 || dwarf_getsrcfiles(unit, &files, &count) != 0 || number >= count)
+        return NULL;
+    return dwarf_filesrc(files, number, NULL, NULL);
+}
+
+/* Where the compiler has put functions into the one at `at`, the frame is the innermost of them,
+ * and what they were put into follows. Returns how many frames `out` has. */
+static uint32_t add_inlined(Dwfl_Module *module, uint64_t at, struct vg_region *region,
+                            struct vg_run_frame *out, uint32_t cap)
+{
+    Dwarf_Addr bias;
+    Dwarf_Die *scopes = NULL;
+    uint32_t used = 1;
+    Dwarf_Die *const unit = dwfl_module_addrdie(module, at, &bias);
+    const int count = unit ? dwarf_getscopes(unit, at - bias, &scopes) : 0;
+    for (int i = 0; i < count && used < cap; i++) {
+        if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine)
+            continue;
+        const char *const name = dwarf_diename(&scopes[i]), *const file =
+                                                                call_file(unit, &scopes[i]);
+        struct vg_run_frame *const inner = &out[used - 1];
+        out[used] = *inner; /* the function around it, called from where it was put */
+        out[used].file = file ? vg_region_string(region, file) : "";
+        out[used].line = number_of(&scopes[i], DW_AT_call_line);
+        if (name)
+            inner->function = symbol_text(region, name);
+        inner->flags |= VG_FRAME_INLINED;
+        used++;
+    }
+    free(scopes);
+    return used;
+}
+
+static uint32_t name_address(void *context, uint64_t address, struct vg_region *region,
+                             struct vg_run_frame *out, uint32_t cap)
+{
+    struct vg_symbols *const symbols = context;
     const struct vg_reader *const reader = symbols->reader;
     const uint64_t call = address - 1;
-    *out = (struct vg_oom_frame){ .address = address, .module_offset = address };
+    vg_file_source_module(reader, region, address, out);
     const size_t index = vg_reader_module_index(reader, call);
     if (index == reader->module_count)
-        return;
+        return 1;
     const struct vg_journal_module *const recorded = reader->modules[index];
-    out->module_offset = address - recorded->bias;
-    snprintf(out->module, sizeof out->module, "%s", vg_text_base_name(recorded->path));
-    vg_text_repair(out->module, sizeof out->module);
     struct symbol_module *const module = &symbols->modules[index];
     if (!module->tried)
         open_module(reader, recorded, module);
     if (!module->session)
-        return;
-    add_function(module->module, call - recorded->bias, out);
-    add_location(module->module, call - recorded->bias, out);
+        return 1;
+    add_function(module->module, call - recorded->bias, region, out);
+    add_location(module->module, call - recorded->bias, region, out);
+    return add_inlined(module->module, call - recorded->bias, region, out, cap);
 }
 
-void vg_symbols_label(struct vg_symbols *symbols, uint32_t stack_id, char *out, size_t cap)
+struct vg_address_names vg_symbols_names(struct vg_symbols *symbols)
 {
-    static struct vg_oom_frame frames[VG_OOM_FRAMES];
-    const struct vg_journal_stack *const stack = vg_reader_stack(symbols->reader, stack_id);
-    struct vg_stack_cursor cursor = { 0 };
-    struct vg_stack_item item;
-    uint32_t count = 0;
-    while (stack && count < VG_OOM_FRAMES && vg_stack_next(stack, &cursor, &item)) {
-        if (item.python) {
-            vg_python_frame_describe(vg_reader_code(symbols->reader, item.python->code_id),
-                                     item.python->line, &frames[count]);
-            vg_text_repair(frames[count].function, sizeof frames[count].function);
-            vg_text_repair(frames[count].location, sizeof frames[count].location);
-        } else {
-            vg_symbols_name(symbols, item.address, &frames[count]);
-        }
-        count++;
-    }
-    vg_label_from_frames(frames, count, out, cap);
+    return (struct vg_address_names){ .name = name_address, .context = symbols };
 }

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/file_source.h"
 #include "record/reader.h"
 
 struct vg_symbols;
@@ -15,15 +15,11 @@ struct vg_symbols;
  * without memory. */
 struct vg_symbols *vg_symbols_open(const struct vg_reader *reader);
 
-/* Describes the program counter `address` (a return address: its call is what is named). `out` is
- * filled as far as is known: module and offset from the recorder file alone; function and location
- * only when the file on disk is the one that was loaded, by build id, or by its time when it has
- * none. */
-void vg_symbols_name(struct vg_symbols *symbols, uint64_t address, struct vg_oom_frame *out);
-
-/* The label (analyze/label.h) of stack `stack_id`, written to `out` (`cap` bytes). "" when the
- * stack is not known. */
-void vg_symbols_label(struct vg_symbols *symbols, uint32_t stack_id, char *out, size_t cap);
+/* vg_address_names.name: names the return address `address` (its call is what is named), after the
+ * functions that the compiler has put in there, innermost first. Module and offset are known from
+ * the recorder file alone; functions and lines only when the file on disk is the one that was
+ * loaded, by build id, or by its time when it has none. */
+struct vg_address_names vg_symbols_names(struct vg_symbols *symbols);
 
 void vg_symbols_close(struct vg_symbols *symbols);
 

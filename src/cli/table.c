@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "analyze/validate.h"
+#include "base/text.h"
 #include "view/wrap.h"
 
 enum { FLEXIBLE_MIN = 20, FLEXIBLE_MAX = 160, GAP = 2 };

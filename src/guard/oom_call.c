@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "analyze/event_records.h"
 #include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,7 +13,6 @@
 #include "guard/guard.h"
 #include "oom/callback_thread.h"
 #include "oom/emit.h"
-#include "view/rescue_record.h"
 
 /* ---- facts ---- */
 
@@ -276,6 +276,21 @@ static bool follow_course(struct vg_call *call)
     }
 }
 
+/* The call succeeded after all, because of what was tried. */
+static void record_rescue(const struct vg_failure *failure)
+{
+    struct vg_run_rescue rescue = { .device = failure->device,
+                                    .realtime_ns = vg_clock_ns(CLOCK_REALTIME),
+                                    .asked_bytes = failure->asked_bytes,
+                                    .stack_id = failure->stack_id,
+                                    .api = failure->api,
+                                    .actions = failure->actions,
+                                    .action_count = failure->action_count };
+    for (uint32_t i = 0; i < failure->action_count; i++)
+        rescue.duration_ns += failure->actions[i].duration_ns;
+    vg_rescue_record_append(failure->tables.recorder, &rescue);
+}
+
 /* The failure goes to the program. */
 static void give_up(struct vg_call *call)
 {
@@ -320,7 +335,7 @@ static bool answer_failure(struct vg_call *call, const struct vg_request *reques
         return true;
     if (call->placed) {
         vg_oom_note_placed(&call->state->history, &call->failing->failure, vg_clock_monotonic_ns());
-        vg_rescue_record_append(&call->failing->failure);
+        record_rescue(&call->failing->failure);
     } else {
         give_up(call);
     }
@@ -364,7 +379,7 @@ void vg_oom_call_end(struct vg_call *call)
     vg_cancellation_hold();
     vg_policy_end(&failing->rescue, call->result == CUDA_SUCCESS);
     if (call->result == CUDA_SUCCESS && failing->failure.action_count > 0)
-        vg_rescue_record_append(&failing->failure);
+        record_rescue(&failing->failure);
     give_memory_back(call->state, call->failing);
     call->failing = NULL;
     vg_cancellation_release();

@@ -59,6 +59,7 @@ struct vg_tables vg_process_tables(struct vg_process_state *state)
 {
     return (struct vg_tables){ .recorder = &state->recorder,
                                .track = &state->track,
+                               .blocks = state->wants_blocks ? &state->blocks : NULL,
                                .pools = &state->pools,
                                .spilled = &state->spilled,
                                .registrations = state->registrations,
@@ -142,7 +143,6 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
         .keep_runs = (unsigned)from->keep_runs.number,
-        .snapshot_bytes = sizeof(struct vg_oom_report),
     };
     if (vg_recorder_open(&state->recorder, &config) != 0 ||
         vg_live_index_init(&state->track, &state->recorder) != 0)

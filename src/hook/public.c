@@ -1,13 +1,13 @@
 /* The functions of include/vramguard.h. */
 #include <errno.h>
 
+#include "analyze/event_records.h"
 #include "base/cancellation.h"
 #include "base/version.h"
 #include "guard/guard.h"
 #include "hook/wrappers.h"
 #include "oom/emit.h"
 #include "oom/trim_hooks.h"
-#include "view/mark_record.h"
 #define VRAMGUARD_BUILDING
 #include "vramguard.h"
 

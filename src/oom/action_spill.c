@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyze/collect_own.h"
+#include "analyze/collect.h"
 #include "analyze/label.h"
 #include "base/log.h"
 #include "base/size.h"

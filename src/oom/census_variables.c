@@ -3,7 +3,7 @@
  * under its own name, so that `trainer.history` can be told and not only `trainer`. */
 #include <string.h>
 
-#include "analyze/python_frame.h"
+#include "analyze/frame.h"
 #include "oom/census_work.h"
 #include "unwind/python_stack.h"
 
@@ -300,7 +300,7 @@ static bool is_of_program(const struct vg_census_work *work, uintptr_t name, uin
     if (!file)
         return false;
     vg_census_str_write(work->python, file, path, sizeof path);
-    return !vg_python_file_is_library(path);
+    return !vg_frame_is_library_path(path);
 }
 
 /* `ours`: the program's modules, or all others. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "analyze/event_records.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/signal_block.h"
@@ -17,8 +18,13 @@ static const uint64_t window_ns = UINT64_C(30) * 1000000000;
 
 /* One report is made at a time: these are too large for a thread's stack. */
 static atomic_flag making = ATOMIC_FLAG_INIT;
-static struct vg_oom_report report;
+static struct vg_run_process report_process;
+static struct vg_run_failure report;
 static char report_text[VG_REPORT_TEXT_CAP];
+static char report_record[VG_EVENT_RECORD_CAP] __attribute__((aligned(8)));
+
+/* Where there is no memory to be had, a report of the most important things still fits in here. */
+static char report_memory[64 * 1024] __attribute__((aligned(16)));
 
 /* The present window: its start, how many failures were told and how many only counted in it. */
 static _Atomic uint64_t window_start_ns, window_count, silent_count;
@@ -53,7 +59,9 @@ static uint64_t place_in_window(void)
 
 static struct vg_report_style style_of_stderr(void)
 {
-    return (struct vg_report_style){ .columns = VG_REPORT_COLUMNS, .color = vg_log_wants_color() };
+    return (struct vg_report_style){ .columns = VG_REPORT_COLUMNS,
+                                     .is_live = true,
+                                     .color = vg_log_wants_color() };
 }
 
 static void write_report(bool whole)
@@ -90,14 +98,15 @@ void vg_report_failure(const struct vg_failure *failure)
     } else if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire)) {
         write_brief(failure);
     } else {
-        vg_collect(failure, &report);
-        vg_recorder_append(failure->tables.recorder, VG_JOURNAL_FAILURE, &report, sizeof report,
-                           NULL);
+        struct vg_region region = vg_region_over(report_memory, sizeof report_memory);
+        vg_collect(failure, &region, &report_process, &report);
+        vg_failure_record_append(failure->tables.recorder, &report, report_record);
         const uint64_t window = window_start_ns;
         const bool whole = whole_window_ns != window && !failure->survived;
         write_report(whole);
         if (whole)
             whole_window_ns = window;
+        vg_region_release(&region);
         atomic_flag_clear_explicit(&making, memory_order_release);
     }
     errno = saved_errno;
@@ -125,11 +134,14 @@ int vg_report_write(const struct vg_failure *failure, int fd)
     if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire))
         return -EBUSY;
     struct vg_text text = vg_text_over(report_text, sizeof report_text);
-    vg_collect(failure, &report);
+    struct vg_region region = vg_region_over(report_memory, sizeof report_memory);
+    vg_collect(failure, &region, &report_process, &report);
     char title[64], live[VG_SIZE_TEXT_CAP];
     snprintf(title, sizeof title, "%s of this process on GPU %d",
-             vg_size_format(live, report.live_bytes), report.device.ordinal);
-    vg_report_render_live(&report, title, (struct vg_report_style){ 0 }, &text);
+             vg_size_format(live, report.device.live_bytes), report.device.gpu.ordinal);
+    vg_report_render_live(&report.device, &report.host, title, (struct vg_report_style){ 0 },
+                          &text);
+    vg_region_release(&region);
     const bool written = write_all(fd, text.data, text.length);
     atomic_flag_clear_explicit(&making, memory_order_release);
     errno = saved_errno;

@@ -13,7 +13,7 @@
 #include "wait/queue_wait.h"
 
 enum {
-    VG_POLICY_STEPS_MAX = VG_OOM_ACTIONS - 2, /* the guard notes up to two things of its own */
+    VG_POLICY_STEPS_MAX = VG_FAILURE_ACTIONS - 2, /* the guard notes up to two things of its own */
     VG_POLICY_TEXT_CAP = 128,                 /* of a line about a rescue */
 };
 

@@ -115,9 +115,9 @@ struct vg_file_header {
     char magic[8];
     uint32_t version;
     uint32_t byte_order;
-    uint32_t header_bytes;   /* VG_FILE_HEADER_BYTES */
-    uint32_t slot_bytes;     /* sizeof(struct vg_live_slot) */
-    uint32_t snapshot_bytes; /* sizeof(struct vg_oom_report) of the writer */
+    uint32_t header_bytes; /* VG_FILE_HEADER_BYTES */
+    uint32_t slot_bytes;   /* sizeof(struct vg_live_slot) */
+    uint32_t reserved0;    /* of version 3: the size of its failures */
     int32_t pid;
     uint64_t start_ticks; /* vg_process_id.start_ticks: pid and this identify the process */
     uint32_t uid;
@@ -228,10 +228,14 @@ enum vg_journal_type {
     VG_JOURNAL_PADDING, /* fills the end of an extent */
     VG_JOURNAL_MODULE,  /* struct vg_journal_module */
     VG_JOURNAL_STACK,   /* struct vg_journal_stack */
-    VG_JOURNAL_FAILURE, /* struct vg_oom_report */
+    VG_JOURNAL_FAILURE, /* of format version 3: struct vg_version3_snapshot */
     VG_JOURNAL_CODE,    /* struct vg_journal_code */
-    VG_JOURNAL_RESCUE,  /* struct vg_rescue_record of the report layer */
-    VG_JOURNAL_MARK,    /* struct vg_mark_record of the report layer */
+    VG_JOURNAL_RESCUE,  /* likewise: struct vg_version3_rescue */
+    VG_JOURNAL_MARK,    /* likewise: struct vg_version3_mark */
+    /* Parts (record/parts.h, record/event_parts.h). */
+    VG_JOURNAL_FAILURE_PARTS,
+    VG_JOURNAL_RESCUE_PARTS,
+    VG_JOURNAL_MARK_PARTS,
 };
 
 struct vg_journal_record {

@@ -42,11 +42,12 @@ struct vg_reader {
     struct vg_reader_payload {
         const void *bytes;
         uint32_t size_bytes;
-    } * failures; /* snapshots of the report layer, oldest first, unchecked */
+        bool is_version3; /* a structure of record/version3.h; else parts (record/parts.h) */
+    } * failures;         /* oldest first, unchecked */
     size_t failure_count;
-    struct vg_reader_payload *rescues; /* rescue records of the report layer, likewise */
+    struct vg_reader_payload *rescues; /* likewise */
     size_t rescue_count;
-    struct vg_reader_payload *marks; /* mark records of the report layer, likewise */
+    struct vg_reader_payload *marks; /* likewise */
     size_t mark_count;
 };
 

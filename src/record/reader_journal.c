@@ -103,15 +103,14 @@ static int take_code(struct vg_reader *reader, const char *payload, uint32_t siz
 }
 
 /* Adds what another layer understands to one of the reader's lists. */
-static int take_payload(struct vg_reader_payload **list, size_t *count, const char *payload,
-                        uint32_t size_bytes)
+static int take_payload(struct vg_reader_payload **list, size_t *count,
+                        const struct vg_reader_payload *payload)
 {
     void *array = *list;
     const int error = grow_array(&array, *count, sizeof **list);
     *list = array;
     if (!error)
-        (*list)[(*count)++] =
-            (struct vg_reader_payload){ .bytes = payload, .size_bytes = size_bytes };
+        (*list)[(*count)++] = *payload;
     return error;
 }
 
@@ -119,17 +118,22 @@ static int take_payload(struct vg_reader_payload **list, size_t *count, const ch
 static int take_record(struct vg_reader *reader, uint32_t type, const char *payload,
                        uint32_t size_bytes)
 {
+    const struct vg_reader_payload event = { .bytes = payload,
+                                             .size_bytes = size_bytes,
+                                             .is_version3 = type < VG_JOURNAL_FAILURE_PARTS };
     switch (type) {
     case VG_JOURNAL_PADDING: return 0;
     case VG_JOURNAL_MODULE: return take_module(reader, payload, size_bytes);
     case VG_JOURNAL_STACK: return take_stack(reader, payload, size_bytes);
     case VG_JOURNAL_CODE: return take_code(reader, payload, size_bytes);
     case VG_JOURNAL_FAILURE:
-        return take_payload(&reader->failures, &reader->failure_count, payload, size_bytes);
+    case VG_JOURNAL_FAILURE_PARTS:
+        return take_payload(&reader->failures, &reader->failure_count, &event);
     case VG_JOURNAL_RESCUE:
-        return take_payload(&reader->rescues, &reader->rescue_count, payload, size_bytes);
+    case VG_JOURNAL_RESCUE_PARTS:
+        return take_payload(&reader->rescues, &reader->rescue_count, &event);
     case VG_JOURNAL_MARK:
-        return take_payload(&reader->marks, &reader->mark_count, payload, size_bytes);
+    case VG_JOURNAL_MARK_PARTS: return take_payload(&reader->marks, &reader->mark_count, &event);
     default: return -ENOTSUP;
     }
 }

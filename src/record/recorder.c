@@ -108,8 +108,7 @@ static int use_private_memory(struct vg_recorder *recorder)
     return 0;
 }
 
-static void fill_header(struct vg_file_header *header, uint64_t start_realtime_ns,
-                        uint32_t snapshot_bytes)
+static void fill_header(struct vg_file_header *header, uint64_t start_realtime_ns)
 {
     struct vg_process_id id = { .pid = getpid() };
     vg_process_identify(0, &id);
@@ -117,7 +116,6 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
     header->byte_order = VG_FILE_BYTE_ORDER;
     header->header_bytes = VG_FILE_HEADER_BYTES;
     header->slot_bytes = sizeof(struct vg_live_slot);
-    header->snapshot_bytes = snapshot_bytes;
     header->pid = id.pid;
     header->start_ticks = id.start_ticks;
     header->uid = (uint32_t)getuid();
@@ -172,7 +170,7 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
     recorder->blocks = (void *)recorder->block_area.base;
     recorder->sites = (void *)recorder->site_area.base;
     strcpy(recorder->path, recorder->file.path);
-    fill_header(recorder->header, start_realtime_ns, config->snapshot_bytes);
+    fill_header(recorder->header, start_realtime_ns);
     if (recorder->path[0] && !config->path_template[0])
         vg_run_file_prune(config->keep_runs);
     return 0;

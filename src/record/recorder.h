@@ -31,7 +31,6 @@ struct vg_recorder {
 struct vg_recorder_config {
     const char *path_template; /* VRAMGUARD_LOG's text; "" = a new file in the state directory */
     unsigned keep_runs;        /* files kept in the state directory; 0 = all */
-    uint32_t snapshot_bytes;   /* size of FAILURE payloads, for readers */
 };
 
 /* Sets up `recorder` (zeroed memory at a fixed address) and creates its file. A file that cannot be

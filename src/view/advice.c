@@ -14,12 +14,12 @@
 
 /* ---- the user wanted it ---- */
 
-static bool injected_applies(const struct vg_oom_report *s)
+static bool injected_applies(const struct vg_run_failure *s)
 {
     return s->refused_by == VG_REFUSED_BY_INJECT;
 }
 
-static void injected_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void injected_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_addf(out,
                  "injected by VRAMGUARD_INJECT=\"%s\": this was allocation number %llu of the "
@@ -27,7 +27,7 @@ static void injected_cause(const struct vg_oom_report *s, struct vg_text *out)
                  s->injected_rule, (unsigned long long)s->injected_number);
 }
 
-static void injected_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void injected_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     (void)s;
     vg_text_add(out,
@@ -37,22 +37,22 @@ static void injected_advice(const struct vg_oom_report *s, struct vg_text *out)
 
 /* ---- the user's own limit ---- */
 
-static void limit_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void limit_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_addf(out, "VRAMGUARD_LIMIT allows %s %s of this GPU",
-                 s->limit_shared ? "the processes that share it" : "this process",
-                 VG_AMOUNT(s->limit_bytes));
-    if (vg_amount_known(s->asked_bytes) && s->asked_bytes > s->limit_bytes)
+                 s->device.limit_shared ? "the processes that share it" : "this process",
+                 VG_AMOUNT(s->device.limit_bytes));
+    if (vg_amount_known(s->asked_bytes) && s->asked_bytes > s->device.limit_bytes)
         vg_text_addf(out, ", less than the %s asked for at once", VG_AMOUNT(s->asked_bytes));
-    else if (s->limit_left_bytes < s->limit_bytes)
+    else if (s->device.limit_left_bytes < s->device.limit_bytes)
         vg_text_addf(out, ", of which %s are taken",
-                     VG_AMOUNT(s->limit_bytes - s->limit_left_bytes));
-    if (vg_amount_known(s->device.free_bytes))
-        vg_text_addf(out, "; the GPU itself has %s free", VG_AMOUNT(s->device.free_bytes));
+                     VG_AMOUNT(s->device.limit_bytes - s->device.limit_left_bytes));
+    if (vg_amount_known(s->device.gpu.free_bytes))
+        vg_text_addf(out, "; the GPU itself has %s free", VG_AMOUNT(s->device.gpu.free_bytes));
     vg_text_add(out, ".");
 }
 
-static void limit_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void limit_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
     if (vg_torch_runs_python(s))
@@ -66,7 +66,7 @@ static void limit_advice(const struct vg_oom_report *s, struct vg_text *out)
 
 /* ---- the request alone is too large ---- */
 
-static bool impossible_applies(const struct vg_oom_report *s)
+static bool impossible_applies(const struct vg_run_failure *s)
 {
     const struct vg_report_account a = vg_advice_account(s);
     return vg_amount_known(s->asked_bytes) && a.total_bytes != VG_BYTES_UNKNOWN &&
@@ -75,7 +75,7 @@ static bool impossible_applies(const struct vg_oom_report *s)
                    vg_advice_or_zero(a.context_bytes < a.total_bytes ? a.context_bytes : 0);
 }
 
-static void impossible_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void impossible_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_report_account a = vg_advice_account(s);
     if (s->asked_bytes > a.total_bytes)
@@ -91,7 +91,7 @@ static void impossible_cause(const struct vg_oom_report *s, struct vg_text *out)
                      VG_AMOUNT(a.total_bytes));
 }
 
-static void impossible_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void impossible_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     if (vg_torch_runs_python(s))
         vg_text_add(out,
@@ -104,31 +104,32 @@ static void impossible_advice(const struct vg_oom_report *s, struct vg_text *out
 
 /* ---- there was enough ---- */
 
-static bool other_limit_applies(const struct vg_oom_report *s)
+static bool other_limit_applies(const struct vg_run_failure *s)
 {
-    if (!vg_amount_known(s->device.free_bytes))
+    if (!vg_amount_known(s->device.gpu.free_bytes))
         return false;
     if (!vg_amount_known(s->asked_bytes))
-        return s->device.free_bytes >= HEADROOM_BYTES;
-    return s->device.free_bytes >= s->asked_bytes;
+        return s->device.gpu.free_bytes >= HEADROOM_BYTES;
+    return s->device.gpu.free_bytes >= s->asked_bytes;
 }
 
-static bool host_is_short(const struct vg_oom_report *s)
+static bool host_is_short(const struct vg_run_failure *s)
 {
-    if (vg_amount_known(s->host_available_bytes) && s->host_available_bytes < 256 * VG_MIB)
+    if (vg_amount_known(s->host.available_bytes) && s->host.available_bytes < 256 * VG_MIB)
         return true;
-    return vg_amount_known(s->cgroup_limit_bytes) && vg_amount_known(s->cgroup_used_bytes) &&
-           s->cgroup_used_bytes + 256 * VG_MIB > s->cgroup_limit_bytes;
+    return vg_amount_known(s->host.cgroup_limit_bytes) &&
+           vg_amount_known(s->host.cgroup_used_bytes) &&
+           s->host.cgroup_used_bytes + 256 * VG_MIB > s->host.cgroup_limit_bytes;
 }
 
-static void other_limit_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void other_limit_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     if (vg_amount_known(s->asked_bytes))
         vg_text_addf(out, "%s are free, enough for the %s asked for, so another limit was met: ",
-                     VG_AMOUNT(s->device.free_bytes), VG_AMOUNT(s->asked_bytes));
+                     VG_AMOUNT(s->device.gpu.free_bytes), VG_AMOUNT(s->asked_bytes));
     else
-        vg_text_addf(out,
-                     "%s are free, so another limit was met: ", VG_AMOUNT(s->device.free_bytes));
+        vg_text_addf(
+            out, "%s are free, so another limit was met: ", VG_AMOUNT(s->device.gpu.free_bytes));
     if (host_is_short(s))
         vg_text_add(out, "host memory is used up (see Host below).");
     else
@@ -137,7 +138,7 @@ static void other_limit_cause(const struct vg_oom_report *s, struct vg_text *out
                     "limit; which of them is unknown.");
 }
 
-static void other_limit_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void other_limit_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     if (host_is_short(s)) {
         vg_text_add(out, "free host memory or raise the control group's limit");
@@ -152,22 +153,22 @@ static void other_limit_advice(const struct vg_oom_report *s, struct vg_text *ou
 
 /* ---- several guarded programs load at once ---- */
 
-static bool load_race_applies(const struct vg_oom_report *s)
+static bool load_race_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
     unsigned waiting = 0;
-    for (uint32_t i = 0; i < s->process_count; i++)
-        waiting += (s->processes[i].flags & VG_PROCESS_GUARDED) &&
-                   (s->processes[i].flags & VG_PROCESS_WAITING);
+    for (uint32_t i = 0; i < s->device.process_count; i++)
+        waiting += (s->device.processes[i].flags & VG_PROCESS_GUARDED) &&
+                   (s->device.processes[i].flags & VG_PROCESS_WAITING);
     return waiting > 0 && vg_advice_lacks_memory(s, &deficit) &&
            vg_advice_or_zero(vg_advice_account(s).others_bytes) >= deficit;
 }
 
-static void load_race_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void load_race_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     unsigned waiting = 0;
-    for (uint32_t i = 0; i < s->process_count; i++)
-        waiting += (s->processes[i].flags & VG_PROCESS_WAITING) != 0;
+    for (uint32_t i = 0; i < s->device.process_count; i++)
+        waiting += (s->device.processes[i].flags & VG_PROCESS_WAITING) != 0;
     vg_text_addf(out,
                  "other processes hold %s of this GPU and %u of them %s for more memory just as "
                  "this one does: several programs grow at the same time.",
@@ -175,7 +176,7 @@ static void load_race_cause(const struct vg_oom_report *s, struct vg_text *out)
                  waiting == 1 ? "waits" : "wait");
 }
 
-static void load_race_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void load_race_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_add(out,
                 "start them one after the other; VRAMGUARD_NEED=SIZE makes each wait for its turn");
@@ -184,7 +185,7 @@ static void load_race_advice(const struct vg_oom_report *s, struct vg_text *out)
 
 /* ---- other processes hold what is missing ---- */
 
-static bool co_tenant_applies(const struct vg_oom_report *s)
+static bool co_tenant_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
     return vg_advice_lacks_memory(s, &deficit) &&
@@ -197,13 +198,13 @@ static bool is_other(const struct vg_report_account *a, uint32_t i)
 }
 
 /* The smallest single process whose memory would suffice; NULL when it takes several. */
-static const struct vg_oom_process *sufficient_process(const struct vg_oom_report *s)
+static const struct vg_run_other *sufficient_process(const struct vg_run_failure *s)
 {
     const uint64_t deficit = vg_report_deficit(s);
-    const struct vg_oom_process *best = NULL;
+    const struct vg_run_other *best = NULL;
     const struct vg_report_account a = vg_advice_account(s);
-    for (uint32_t i = 0; i < s->process_count; i++) {
-        const struct vg_oom_process *const p = &s->processes[i];
+    for (uint32_t i = 0; i < s->device.process_count; i++) {
+        const struct vg_run_other *const p = &s->device.processes[i];
         if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes >= deficit &&
             (!best || p->bytes < best->bytes))
             best = p;
@@ -212,12 +213,12 @@ static const struct vg_oom_process *sufficient_process(const struct vg_oom_repor
 }
 
 /* The process with the most memory, NULL when no amount is known. */
-static const struct vg_oom_process *largest_process(const struct vg_oom_report *s)
+static const struct vg_run_other *largest_process(const struct vg_run_failure *s)
 {
-    const struct vg_oom_process *best = NULL;
+    const struct vg_run_other *best = NULL;
     const struct vg_report_account a = vg_advice_account(s);
-    for (uint32_t i = 0; i < s->process_count; i++) {
-        const struct vg_oom_process *const p = &s->processes[i];
+    for (uint32_t i = 0; i < s->device.process_count; i++) {
+        const struct vg_run_other *const p = &s->device.processes[i];
         if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes > 0 &&
             (!best || p->bytes > best->bytes))
             best = p;
@@ -225,15 +226,15 @@ static const struct vg_oom_process *largest_process(const struct vg_oom_report *
     return best;
 }
 
-static void co_tenant_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void co_tenant_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
-    const struct vg_oom_process *const one = sufficient_process(s);
+    const struct vg_run_other *const one = sufficient_process(s);
     if (one) {
         vg_advice_add_process(out, s, one);
         vg_text_addf(out, " holds %s; without it this would fit.", VG_AMOUNT(one->bytes));
         return;
     }
-    const struct vg_oom_process *const largest = largest_process(s);
+    const struct vg_run_other *const largest = largest_process(s);
     vg_text_addf(out, "other processes hold %s together",
                  VG_AMOUNT(vg_advice_account(s).others_bytes));
     if (largest) {
@@ -244,9 +245,9 @@ static void co_tenant_cause(const struct vg_oom_report *s, struct vg_text *out)
     vg_text_add(out, "; without them this would fit.");
 }
 
-static void co_tenant_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void co_tenant_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
-    const struct vg_oom_process *const one = sufficient_process(s);
+    const struct vg_run_other *const one = sufficient_process(s);
     vg_text_addf(out, "stop %s, or wait longer for %s: VRAMGUARD_POLICY=trim,wait=10m",
                  one ? "it" : "some of them", one ? "it" : "them");
     vg_advice_add_other_gpu(out, s);
@@ -256,7 +257,7 @@ static void co_tenant_advice(const struct vg_oom_report *s, struct vg_text *out)
 
 /* ---- used, but by whom? ---- */
 
-static bool unknown_owner_applies(const struct vg_oom_report *s)
+static bool unknown_owner_applies(const struct vg_run_failure *s)
 {
     const struct vg_report_account a = vg_advice_account(s);
     uint64_t deficit;
@@ -267,7 +268,7 @@ static bool unknown_owner_applies(const struct vg_oom_report *s)
     return (uint64_t)a.rest_bytes >= deficit && (uint64_t)a.rest_bytes >= a.total_bytes / 8;
 }
 
-static void unknown_owner_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void unknown_owner_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_report_account a = vg_advice_account(s);
     const char *const amount = VG_AMOUNT((uint64_t)a.rest_bytes);
@@ -275,7 +276,7 @@ static void unknown_owner_cause(const struct vg_oom_report *s, struct vg_text *o
         vg_text_addf(out,
                      "%s of this GPU are used by other processes or by contexts; whose they are "
                      "is unknown, as NVML (libnvidia-ml.so.1) %s.",
-                     amount, s->nvml_available ? "does not tell" : "is not available");
+                     amount, s->device.others_known ? "does not tell" : "is not available");
     else if (a.rest == VG_REST_NO_CONTEXT)
         vg_text_addf(out,
                      "%s of this GPU belong to this process's context and libraries or to nobody "
@@ -288,7 +289,7 @@ static void unknown_owner_cause(const struct vg_oom_report *s, struct vg_text *o
                      amount);
 }
 
-static void unknown_owner_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void unknown_owner_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_add(out, "see who has the GPU open, on the host and as root: fuser -v /dev/nvidia*");
     vg_advice_add_other_gpu(out, s);
@@ -296,16 +297,16 @@ static void unknown_owner_advice(const struct vg_oom_report *s, struct vg_text *
 
 /* ---- a context or a module did not fit ---- */
 
-static bool headroom_applies(const struct vg_oom_report *s)
+static bool headroom_applies(const struct vg_run_failure *s)
 {
-    return !vg_amount_known(s->asked_bytes) && vg_amount_known(s->device.free_bytes);
+    return !vg_amount_known(s->asked_bytes) && vg_amount_known(s->device.gpu.free_bytes);
 }
 
-static void headroom_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void headroom_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
-    const struct vg_oom_process *const largest = largest_process(s);
+    const struct vg_run_other *const largest = largest_process(s);
     vg_text_addf(out, "%s needs memory on the GPU, some hundred MiB for a context, and %s are free",
-                 s->api[0] ? s->api : "the call", VG_AMOUNT(s->device.free_bytes));
+                 s->api[0] ? s->api : "the call", VG_AMOUNT(s->device.gpu.free_bytes));
     if (largest) {
         vg_text_add(out, "; ");
         vg_advice_add_process(out, s, largest);
@@ -314,7 +315,7 @@ static void headroom_cause(const struct vg_oom_report *s, struct vg_text *out)
     vg_text_add(out, ".");
 }
 
-static void headroom_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void headroom_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_add(out, "leave 0.5 to 1 GiB of the GPU free for contexts, modules and libraries");
     vg_advice_add_other_gpu(out, s);
@@ -323,22 +324,22 @@ static void headroom_advice(const struct vg_oom_report *s, struct vg_text *out)
 
 /* ---- nothing was measured ---- */
 
-static bool applies_always(const struct vg_oom_report *s)
+static bool applies_always(const struct vg_run_failure *s)
 {
     (void)s;
     return true;
 }
 
-static void unknown_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void unknown_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
-    if (vg_amount_known(s->device.free_bytes))
+    if (vg_amount_known(s->device.gpu.free_bytes))
         vg_text_addf(out, "unknown: %s are free, and how much there is in all is not known.",
-                     VG_AMOUNT(s->device.free_bytes));
+                     VG_AMOUNT(s->device.gpu.free_bytes));
     else
         vg_text_add(out, "unknown: how much of the GPU was free could not be measured.");
 }
 
-static void unknown_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void unknown_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_add(out, "see what uses the GPU: nvidia-smi");
     vg_advice_add_other_gpu(out, s);
@@ -389,7 +390,7 @@ static const struct vg_advice_row *const rows[] = {
     &unknown,
 };
 
-const struct vg_advice_row *vg_advice_find(const struct vg_oom_report *report)
+const struct vg_advice_row *vg_advice_find(const struct vg_run_failure *report)
 {
     size_t i = 0;
     while (!rows[i]->applies(report))

@@ -6,19 +6,19 @@
 
 #include <stdbool.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 #include "base/text.h"
 
 enum { VG_ADVICE_TEXT_CAP = 640 }; /* enough for any cause and any advice */
 
 struct vg_advice_row {
     const char *name; /* of the cause, one word with dashes */
-    bool (*applies)(const struct vg_oom_report *report);
-    void (*cause)(const struct vg_oom_report *report, struct vg_text *out);
-    void (*advice)(const struct vg_oom_report *report, struct vg_text *out);
+    bool (*applies)(const struct vg_run_failure *report);
+    void (*cause)(const struct vg_run_failure *report, struct vg_text *out);
+    void (*advice)(const struct vg_run_failure *report, struct vg_text *out);
 };
 
 /* The row that applies to a validated report. Never NULL: the last row always applies. */
-const struct vg_advice_row *vg_advice_find(const struct vg_oom_report *report);
+const struct vg_advice_row *vg_advice_find(const struct vg_run_failure *report);
 
 #endif

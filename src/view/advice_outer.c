@@ -4,20 +4,20 @@
 #include "view/advice_text.h"
 
 /* The driver had what was asked for, so it was refused for another reason. */
-static bool enough_is_free(const struct vg_oom_report *s)
+static bool enough_is_free(const struct vg_run_failure *s)
 {
-    return vg_amount_known(s->asked_bytes) && vg_amount_known(s->device.free_bytes) &&
-           s->device.free_bytes >= s->asked_bytes;
+    return vg_amount_known(s->asked_bytes) && vg_amount_known(s->device.gpu.free_bytes) &&
+           s->device.gpu.free_bytes >= s->asked_bytes;
 }
 
 /* ---- host memory ---- */
 
-static bool host_applies(const struct vg_oom_report *s)
+static bool host_applies(const struct vg_run_failure *s)
 {
     return s->outer.host_call != 0;
 }
 
-static void host_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void host_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_host_limits *const host = &s->outer.host;
     vg_text_add(out, "this call takes memory of the host, not of the GPU. ");
@@ -47,7 +47,7 @@ static void host_cause(const struct vg_oom_report *s, struct vg_text *out)
     }
 }
 
-static void host_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void host_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     switch ((enum vg_host_shortage)s->outer.host_shortage) {
     case VG_HOST_SHORTAGE_ADDRESS:
@@ -70,24 +70,25 @@ const struct vg_advice_row vg_advice_host_memory = { "host-memory", host_applies
 
 /* ---- MPS ---- */
 
-static bool mps_applies(const struct vg_oom_report *s)
+static bool mps_applies(const struct vg_run_failure *s)
 {
     return s->outer.mps_explains != 0 && enough_is_free(s);
 }
 
-static void mps_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void mps_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_report_account a = vg_advice_account(s);
     vg_text_addf(out,
                  "%s are free, but CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=%s allows this process %s of "
                  "this GPU; it holds %s and asked for %s.",
-                 VG_AMOUNT(s->device.free_bytes), s->outer.mps_text, VG_AMOUNT(s->outer.mps_bytes),
+                 VG_AMOUNT(s->device.gpu.free_bytes), s->outer.mps_text,
+                 VG_AMOUNT(s->outer.mps_bytes),
                  VG_AMOUNT(vg_advice_or_zero(a.tracked_bytes) + a.kept_bytes +
                            vg_advice_or_zero(a.context_bytes)),
                  VG_AMOUNT(s->asked_bytes));
 }
 
-static void mps_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void mps_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     (void)s;
     vg_text_add(out, "raise CUDA_MPS_PINNED_DEVICE_MEM_LIMIT where it is set, or allocate less");
@@ -98,21 +99,21 @@ const struct vg_advice_row vg_advice_mps_limit = { "mps-limit", mps_applies, mps
 
 /* ---- addresses ---- */
 
-static bool address_applies(const struct vg_oom_report *s)
+static bool address_applies(const struct vg_run_failure *s)
 {
     return s->outer.lacks_address != 0 && enough_is_free(s);
 }
 
-static void address_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void address_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_addf(out,
                  "%s are free, but `ulimit -v` allows the process %s of address space, of which "
                  "it uses %s: too little is left for %s.",
-                 VG_AMOUNT(s->device.free_bytes), VG_AMOUNT(s->outer.host.address_limit_bytes),
+                 VG_AMOUNT(s->device.gpu.free_bytes), VG_AMOUNT(s->outer.host.address_limit_bytes),
                  VG_AMOUNT(s->outer.host.address_bytes), VG_AMOUNT(s->asked_bytes));
 }
 
-static void address_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void address_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     (void)s;
     vg_text_add(out, "raise the limit where the program is started: ulimit -v unlimited");
@@ -123,21 +124,22 @@ const struct vg_advice_row vg_advice_address_space = { "address-space", address_
 
 /* ---- another interposer ---- */
 
-static bool interposer_applies(const struct vg_oom_report *s)
+static bool interposer_applies(const struct vg_run_failure *s)
 {
     return s->outer.interposer[0] != '\0' && enough_is_free(s) &&
            s->refused_by == VG_REFUSED_BY_DRIVER;
 }
 
-static void interposer_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void interposer_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_addf(out,
                  "%s are free, enough for the %s asked for. %s, which is preloaded too, gets this "
                  "call before the driver does, and may have refused it.",
-                 VG_AMOUNT(s->device.free_bytes), VG_AMOUNT(s->asked_bytes), s->outer.interposer);
+                 VG_AMOUNT(s->device.gpu.free_bytes), VG_AMOUNT(s->asked_bytes),
+                 s->outer.interposer);
 }
 
-static void interposer_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void interposer_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_addf(out, "look at the limits that %s sets, or run without it", s->outer.interposer);
 }

@@ -8,23 +8,25 @@
 /* ---- pools keep what nothing uses ---- */
 
 /* Reserved by pools and graphs, used by no allocation. */
-static uint64_t idle_bytes(const struct vg_oom_report *s)
+static uint64_t idle_bytes(const struct vg_run_failure *s)
 {
     uint64_t idle = 0;
-    if (vg_amount_known(s->pool_reserved_bytes) && s->pool_reserved_bytes > s->pool_used_bytes)
-        idle += s->pool_reserved_bytes - s->pool_used_bytes;
-    if (vg_amount_known(s->graph_reserved_bytes) && s->graph_reserved_bytes > s->graph_used_bytes)
-        idle += s->graph_reserved_bytes - s->graph_used_bytes;
+    if (vg_amount_known(s->device.pool_reserved_bytes) &&
+        s->device.pool_reserved_bytes > s->device.pool_used_bytes)
+        idle += s->device.pool_reserved_bytes - s->device.pool_used_bytes;
+    if (vg_amount_known(s->device.graph_reserved_bytes) &&
+        s->device.graph_reserved_bytes > s->device.graph_used_bytes)
+        idle += s->device.graph_reserved_bytes - s->device.graph_used_bytes;
     return idle;
 }
 
-static bool idle_pool_applies(const struct vg_oom_report *s)
+static bool idle_pool_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
     return vg_advice_lacks_memory(s, &deficit) && idle_bytes(s) >= deficit;
 }
 
-static void idle_pool_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void idle_pool_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_addf(out,
                  "memory pools and graphs of this process keep %s that none of their allocations "
@@ -32,7 +34,7 @@ static void idle_pool_cause(const struct vg_oom_report *s, struct vg_text *out)
                  VG_AMOUNT(idle_bytes(s)));
 }
 
-static void idle_pool_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void idle_pool_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     if (s->action_count == 0)
         vg_text_add(out, "give it back when memory is short: VRAMGUARD_POLICY=trim; or ");
@@ -43,7 +45,7 @@ static void idle_pool_advice(const struct vg_oom_report *s, struct vg_text *out)
 
 /* ---- this process itself ---- */
 
-static bool context_applies(const struct vg_oom_report *s)
+static bool context_applies(const struct vg_run_failure *s)
 {
     const struct vg_report_account a = vg_advice_account(s);
     uint64_t deficit;
@@ -51,7 +53,7 @@ static bool context_applies(const struct vg_oom_report *s)
            a.context_bytes >= deficit && a.context_bytes > vg_advice_or_zero(a.tracked_bytes);
 }
 
-static void context_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void context_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_report_account a = vg_advice_account(s);
     vg_text_addf(out,
@@ -61,7 +63,7 @@ static void context_cause(const struct vg_oom_report *s, struct vg_text *out)
                  VG_AMOUNT(a.tracked_bytes), VG_AMOUNT(a.context_bytes));
 }
 
-static void context_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void context_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     (void)s;
     vg_text_add(out,
@@ -69,31 +71,36 @@ static void context_advice(const struct vg_oom_report *s, struct vg_text *out)
                 "CUDA_MODULE_LOADING=LAZY");
 }
 
-static bool site_applies(const struct vg_oom_report *s)
+static bool site_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
-    return vg_advice_lacks_memory(s, &deficit) && s->site_count > 0 &&
-           s->sites[0].label[0] != '\0' && vg_amount_known(s->sites[0].bytes) &&
-           vg_amount_known(s->live_bytes) && s->sites[0].bytes >= deficit &&
-           s->sites[0].bytes > s->live_bytes / 2 && (s->site_count > 1 || s->other_site_count > 0);
+    return vg_advice_lacks_memory(s, &deficit) && s->device.sites[VG_LEVEL_ALLOCATIONS].count > 0 &&
+           s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].label[0] != '\0' &&
+           vg_amount_known(s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes) &&
+           vg_amount_known(s->device.live_bytes) &&
+           s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes >= deficit &&
+           s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes > s->device.live_bytes / 2 &&
+           (s->device.sites[VG_LEVEL_ALLOCATIONS].count > 1 ||
+            s->device.sites[VG_LEVEL_ALLOCATIONS].rest_stack_count > 0);
 }
 
-static void site_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void site_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_addf(out, "this process itself; one place holds %s of its %s: ",
-                 VG_AMOUNT(s->sites[0].bytes), VG_AMOUNT(s->live_bytes));
-    vg_advice_add_label(out, s->sites[0].label);
+                 VG_AMOUNT(s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes),
+                 VG_AMOUNT(s->device.live_bytes));
+    vg_advice_add_label(out, s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].label);
     vg_text_add(out, ".");
 }
 
-static bool own_applies(const struct vg_oom_report *s)
+static bool own_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
-    return vg_advice_lacks_memory(s, &deficit) && vg_amount_known(s->device.total_bytes) &&
-           vg_amount_known(s->live_bytes);
+    return vg_advice_lacks_memory(s, &deficit) && vg_amount_known(s->device.gpu.total_bytes) &&
+           vg_amount_known(s->device.live_bytes);
 }
 
-static void own_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void own_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_report_account a = vg_advice_account(s);
     const uint64_t own =
@@ -106,7 +113,7 @@ static void own_cause(const struct vg_oom_report *s, struct vg_text *out)
         vg_text_addf(out, "are %s more than what is left.", VG_AMOUNT(vg_report_deficit(s)));
 }
 
-static void own_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void own_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     if (vg_torch_runs_python(s))
         vg_text_add(out,

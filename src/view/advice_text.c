@@ -7,9 +7,9 @@
 #include "base/command_name.h"
 #include "view/wrap.h"
 
-enum { COMMAND_WIDTH = 48, LABEL_WIDTH = 120 };
+enum { GPUS_MAX = 64, COMMAND_CAP = 256, COMMAND_WIDTH = 48, LABEL_WIDTH = 120 };
 
-struct vg_report_account vg_advice_account(const struct vg_oom_report *s)
+struct vg_report_account vg_advice_account(const struct vg_run_failure *s)
 {
     struct vg_report_account account;
     vg_report_account_compute(s, &account);
@@ -21,17 +21,17 @@ uint64_t vg_advice_or_zero(uint64_t bytes)
     return vg_amount_known(bytes) ? bytes : 0;
 }
 
-bool vg_advice_lacks_memory(const struct vg_oom_report *s, uint64_t *out_deficit)
+bool vg_advice_lacks_memory(const struct vg_run_failure *s, uint64_t *out_deficit)
 {
     const uint64_t deficit = vg_report_deficit(s);
     *out_deficit = deficit;
     return deficit != VG_BYTES_UNKNOWN && deficit > 0;
 }
 
-void vg_advice_add_process(struct vg_text *out, const struct vg_oom_report *s,
-                           const struct vg_oom_process *process)
+void vg_advice_add_process(struct vg_text *out, const struct vg_run_failure *s,
+                           const struct vg_run_other *process)
 {
-    char command[VG_COMMAND_CAP], cut[COMMAND_WIDTH * 4 + 1];
+    char command[COMMAND_CAP], cut[COMMAND_WIDTH * 4 + 1];
     vg_text_addf(out, "pid %d (", process->pid);
     if (process->flags & VG_PROCESS_INVISIBLE) {
         vg_text_add(out, "of another container or host, not visible here");
@@ -39,40 +39,41 @@ void vg_advice_add_process(struct vg_text *out, const struct vg_oom_report *s,
         vg_command_short(command, sizeof command, process->command);
         vg_wrap_cut(cut, sizeof cut, command, COMMAND_WIDTH);
         vg_text_add(out, cut[0] ? cut : "command unknown");
-        if (process->uid != UINT32_MAX && process->uid != s->uid)
+        if (process->uid != UINT32_MAX && process->uid != s->process->uid)
             vg_text_addf(out, ", uid %u", process->uid);
     }
     vg_text_add(out, ")");
 }
 
 /* What is to be typed, where the program was started. */
-static void add_selection(struct vg_text *out, const struct vg_oom_report *s,
-                          const struct vg_oom_device *device)
+static void add_selection(struct vg_text *out, const struct vg_run_failure *s,
+                          const struct vg_run_gpu *device)
 {
-    struct vg_visible_device devices[VG_OOM_DEVICES + 1];
+    struct vg_visible_device devices[GPUS_MAX + 1];
     char value[VG_VISIBLE_VALUE_CAP];
     size_t count = 0, wanted = 0;
-    devices[count++] = (struct vg_visible_device){ s->device.ordinal, s->device.uuid };
-    for (uint32_t i = 0; i < s->device_count; i++) {
-        if (&s->devices[i] == device)
+    devices[count++] = (struct vg_visible_device){ s->device.gpu.ordinal, s->device.gpu.uuid };
+    for (uint32_t i = 0; i < s->other_gpu_count && i < GPUS_MAX; i++) {
+        if (&s->other_gpus[i] == device)
             wanted = count;
-        devices[count++] = (struct vg_visible_device){ s->devices[i].ordinal, s->devices[i].uuid };
+        devices[count++] =
+            (struct vg_visible_device){ s->other_gpus[i].ordinal, s->other_gpus[i].uuid };
     }
-    if (vg_visible_device_value(s->outer.has_visible ? s->outer.visible : NULL, devices, count,
-                                wanted, value) == 0)
+    if (wanted > 0 && vg_visible_device_value(s->outer.has_visible ? s->outer.visible : NULL,
+                                              devices, count, wanted, value) == 0)
         vg_text_addf(out, ": CUDA_VISIBLE_DEVICES=%s", value);
 }
 
-static void add_gpu(struct vg_text *out, const struct vg_oom_report *s, uint64_t minimum_total)
+static void add_gpu(struct vg_text *out, const struct vg_run_failure *s, uint64_t minimum_total)
 {
-    const struct vg_oom_device *best = NULL;
+    const struct vg_run_gpu *best = NULL;
     uint64_t needed = vg_amount_known(s->asked_bytes) ? s->asked_bytes : VG_GIB;
-    if (vg_amount_known(s->self_bytes) && s->self_bytes > s->live_bytes)
-        needed += s->self_bytes;
-    else if (vg_amount_known(s->live_bytes))
-        needed += s->live_bytes;
-    for (uint32_t i = 0; i < s->device_count; i++) {
-        const struct vg_oom_device *const d = &s->devices[i];
+    if (vg_amount_known(s->device.self_bytes) && s->device.self_bytes > s->device.live_bytes)
+        needed += s->device.self_bytes;
+    else if (vg_amount_known(s->device.live_bytes))
+        needed += s->device.live_bytes;
+    for (uint32_t i = 0; i < s->other_gpu_count; i++) {
+        const struct vg_run_gpu *const d = &s->other_gpus[i];
         if (vg_amount_known(d->free_bytes) && d->free_bytes >= needed &&
             vg_amount_known(d->total_bytes) && d->total_bytes >= minimum_total &&
             (!best || d->free_bytes > best->free_bytes))
@@ -90,18 +91,18 @@ static void add_gpu(struct vg_text *out, const struct vg_oom_report *s, uint64_t
     add_selection(out, s, best);
 }
 
-void vg_advice_add_other_gpu(struct vg_text *out, const struct vg_oom_report *s)
+void vg_advice_add_other_gpu(struct vg_text *out, const struct vg_run_failure *s)
 {
     add_gpu(out, s, 0);
 }
 
-void vg_advice_add_larger_gpu(struct vg_text *out, const struct vg_oom_report *s)
+void vg_advice_add_larger_gpu(struct vg_text *out, const struct vg_run_failure *s)
 {
-    if (vg_amount_known(s->device.total_bytes))
-        add_gpu(out, s, s->device.total_bytes + 1);
+    if (vg_amount_known(s->device.gpu.total_bytes))
+        add_gpu(out, s, s->device.gpu.total_bytes + 1);
 }
 
-void vg_advice_add_framework(struct vg_text *out, const struct vg_oom_process *process)
+void vg_advice_add_framework(struct vg_text *out, const struct vg_run_other *process)
 {
     if (!process)
         return;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "analyze/frame.h"
+#include "analyze/label.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_text.h"
@@ -11,7 +13,7 @@ static const uint64_t growing_span_ns = UINT64_C(3) * 1000000000;
 
 /* ---- what is loaded ---- */
 
-static uint64_t weights_bytes(const struct vg_oom_report *s)
+static uint64_t weights_bytes(const struct vg_run_failure *s)
 {
     return vg_advice_or_zero(s->checkpoint.f32_bytes) +
            vg_advice_or_zero(s->checkpoint.half_bytes) +
@@ -24,33 +26,33 @@ static bool is_most(uint64_t part_bytes, uint64_t all_bytes)
     return part_bytes > 0 && part_bytes <= all_bytes && all_bytes - part_bytes <= all_bytes / 10;
 }
 
-static bool is_wide(const struct vg_oom_report *s)
+static bool is_wide(const struct vg_run_failure *s)
 {
     return is_most(vg_advice_or_zero(s->checkpoint.f32_bytes), weights_bytes(s));
 }
 
-static bool is_half(const struct vg_oom_report *s)
+static bool is_half(const struct vg_run_failure *s)
 {
     return is_most(vg_advice_or_zero(s->checkpoint.half_bytes), weights_bytes(s));
 }
 
 /* Is what this process holds, for the most part, weights that take `bytes` when all are there? A
  * quarter more: PyTorch rounds, and a model has buffers. */
-static bool is_near(const struct vg_oom_report *s, uint64_t bytes)
+static bool is_near(const struct vg_run_failure *s, uint64_t bytes)
 {
-    const uint64_t live_bytes = vg_advice_or_zero(s->live_bytes);
+    const uint64_t live_bytes = vg_advice_or_zero(s->device.live_bytes);
     return bytes > 0 && live_bytes >= bytes / 2 && live_bytes <= bytes + bytes / 4;
 }
 
 /* What this process has and what is free: the most that its allocations could take. */
-static uint64_t obtainable_bytes(const struct vg_oom_report *s)
+static uint64_t obtainable_bytes(const struct vg_run_failure *s)
 {
-    return vg_advice_or_zero(s->live_bytes) + vg_advice_or_zero(vg_report_available(s));
+    return vg_advice_or_zero(s->device.live_bytes) + vg_advice_or_zero(vg_report_available(s));
 }
 
 /* What this process could have of a GPU that it has for itself. More than a GiB is no context that
  * any process would have. */
-static uint64_t whole_bytes(const struct vg_oom_report *s)
+static uint64_t whole_bytes(const struct vg_run_failure *s)
 {
     const struct vg_report_account a = vg_advice_account(s);
     const uint64_t total_bytes = vg_advice_or_zero(a.total_bytes);
@@ -60,12 +62,12 @@ static uint64_t whole_bytes(const struct vg_oom_report *s)
 }
 
 /* Its weights, 4-byte numbers as 2-byte ones. */
-static uint64_t halved_bytes(const struct vg_oom_report *s)
+static uint64_t halved_bytes(const struct vg_run_failure *s)
 {
     return weights_bytes(s) - vg_advice_or_zero(s->checkpoint.f32_bytes) / 2;
 }
 
-static void add_name(struct vg_text *out, const struct vg_oom_report *s)
+static void add_name(struct vg_text *out, const struct vg_run_failure *s)
 {
     const uint32_t files = s->checkpoint.file_count;
     vg_text_add(out, s->checkpoint.name[0] ? s->checkpoint.name : "the mapped .safetensors file");
@@ -75,15 +77,15 @@ static void add_name(struct vg_text *out, const struct vg_oom_report *s)
 
 /* ---- the model is larger than the GPU ---- */
 
-static bool model_size_applies(const struct vg_oom_report *s)
+static bool model_size_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
     const uint64_t whole = whole_bytes(s);
     return vg_advice_lacks_memory(s, &deficit) && whole > 0 && weights_bytes(s) > whole &&
-           vg_advice_or_zero(s->live_bytes) >= whole / 2;
+           vg_advice_or_zero(s->device.live_bytes) >= whole / 2;
 }
 
-static void model_size_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void model_size_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_text_add(out, "the weights in ");
     add_name(out, s);
@@ -91,7 +93,7 @@ static void model_size_cause(const struct vg_oom_report *s, struct vg_text *out)
                  VG_AMOUNT(weights_bytes(s)), VG_AMOUNT(whole_bytes(s)));
 }
 
-static void model_size_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void model_size_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     const uint64_t numbers = vg_advice_or_zero(s->checkpoint.f32_bytes) / 4 +
                              vg_advice_or_zero(s->checkpoint.half_bytes) / 2;
@@ -110,26 +112,27 @@ static void model_size_advice(const struct vg_oom_report *s, struct vg_text *out
 
 /* ---- 4-byte numbers ---- */
 
-static bool is_wide_load(const struct vg_oom_report *s)
+static bool is_wide_load(const struct vg_run_failure *s)
 {
     return is_wide(s) && is_near(s, weights_bytes(s)) && halved_bytes(s) <= obtainable_bytes(s);
 }
 
 /* A file of 2-byte numbers, and the process holds well more than these take. */
-static bool is_widened_load(const struct vg_oom_report *s)
+static bool is_widened_load(const struct vg_run_failure *s)
 {
     const uint64_t bytes = weights_bytes(s);
     return is_half(s) && is_near(s, 2 * bytes) &&
-           vg_advice_or_zero(s->live_bytes) >= bytes + bytes / 4 && bytes <= obtainable_bytes(s);
+           vg_advice_or_zero(s->device.live_bytes) >= bytes + bytes / 4 &&
+           bytes <= obtainable_bytes(s);
 }
 
-static bool wide_load_applies(const struct vg_oom_report *s)
+static bool wide_load_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
     return vg_advice_lacks_memory(s, &deficit) && (is_wide_load(s) || is_widened_load(s));
 }
 
-static void wide_load_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void wide_load_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const bool wide = is_wide(s);
     add_name(out, s);
@@ -143,10 +146,10 @@ static void wide_load_cause(const struct vg_oom_report *s, struct vg_text *out)
         vg_text_addf(out,
                      ": its weights are %s of 2-byte numbers, and this process holds %s and asks "
                      "for more, as if they were loaded as 4-byte numbers.",
-                     VG_AMOUNT(weights_bytes(s)), VG_AMOUNT(s->live_bytes));
+                     VG_AMOUNT(weights_bytes(s)), VG_AMOUNT(s->device.live_bytes));
 }
 
-static void wide_load_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void wide_load_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     const uint64_t saved_bytes = is_wide(s) ? weights_bytes(s) - halved_bytes(s) : weights_bytes(s);
     vg_text_addf(out,
@@ -156,7 +159,7 @@ static void wide_load_advice(const struct vg_oom_report *s, struct vg_text *out)
     vg_advice_add_larger_gpu(out, s);
 }
 
-void vg_advice_add_halving(struct vg_text *out, const struct vg_oom_report *s)
+void vg_advice_add_halving(struct vg_text *out, const struct vg_run_failure *s)
 {
     if (!is_wide_load(s))
         return;
@@ -170,38 +173,52 @@ void vg_advice_add_halving(struct vg_text *out, const struct vg_oom_report *s)
 
 /* The largest place of that kind which holds what is missing; NULL for none. While a checkpoint is
  * loaded every place keeps what it takes. */
-static const struct vg_oom_site *growing_site(const struct vg_oom_report *s, uint64_t deficit)
+static const struct vg_run_site *growing_site(const struct vg_run_failure *s, uint64_t deficit)
 {
     const uint64_t loaded_bytes = weights_bytes(s) + vg_advice_or_zero(s->checkpoint.half_bytes);
     if (is_near(s, loaded_bytes))
         return NULL;
-    for (uint32_t i = 0; i < s->site_count; i++) {
-        const struct vg_oom_site *const site = &s->sites[i];
-        if (site->steady && site->span_ns >= growing_span_ns && site->label[0] &&
-            vg_amount_known(site->bytes) && site->bytes >= deficit)
+    for (uint32_t i = 0; i < s->device.sites[VG_LEVEL_ALLOCATIONS].count; i++) {
+        const struct vg_run_site *const site = &s->device.sites[VG_LEVEL_ALLOCATIONS].entries[i];
+        if (site->growth.kind == VG_GROWTH_STEADY && site->oldest_ns >= growing_span_ns &&
+            site->label[0] && site->live_bytes >= deficit)
             return site;
     }
     return NULL;
 }
 
-static bool growing_site_applies(const struct vg_oom_report *s)
+static bool growing_site_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
     return vg_advice_lacks_memory(s, &deficit) && growing_site(s, deficit);
 }
 
-static void growing_site_cause(const struct vg_oom_report *s, struct vg_text *out)
+/* The program's innermost line and its caller's: "train.py:40 main > train.py:14 step". */
+static void add_place(struct vg_text *out, const struct vg_run_site *site)
 {
-    const struct vg_oom_site *const site = growing_site(s, vg_report_deficit(s));
+    const struct vg_run_line *const lines[] = { &site->caller, &site->own };
+    if (!site->own.path[0]) {
+        vg_advice_add_label(out, site->label);
+        return;
+    }
+    for (int i = 0; i < 2; i++)
+        if (lines[i]->path[0])
+            vg_text_addf(out, "%s%s:%u %s", i > 0 && site->caller.path[0] ? VG_LABEL_SEPARATOR : "",
+                         lines[i]->file, lines[i]->line, vg_frame_short_name(lines[i]->function));
+}
+
+static void growing_site_cause(const struct vg_run_failure *s, struct vg_text *out)
+{
+    const struct vg_run_site *const site = growing_site(s, vg_report_deficit(s));
     vg_text_addf(out, "one place has taken more and more and kept it: %s in %llu pieces over ",
-                 VG_AMOUNT(site->bytes), (unsigned long long)site->count);
-    vg_amount_add_duration(out, site->span_ns);
+                 VG_AMOUNT(site->live_bytes), (unsigned long long)site->live_count);
+    vg_amount_add_duration(out, site->oldest_ns);
     vg_text_add(out, ", evenly until now: ");
-    vg_advice_add_label(out, site->line[0] ? site->line : site->label);
+    add_place(out, site);
     vg_text_add(out, ".");
 }
 
-static void growing_site_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void growing_site_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     if (vg_torch_runs_python(s))
         vg_text_add(out,
@@ -214,7 +231,7 @@ static void growing_site_advice(const struct vg_oom_report *s, struct vg_text *o
 /* ---- a cache that was of no use ---- */
 
 /* More than a fifth of what PyTorch had, or all that was asked for. */
-static bool fragments_applies(const struct vg_oom_report *s)
+static bool fragments_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit, flushed_bytes;
     if (!vg_advice_lacks_memory(s, &deficit) || vg_torch_is_expandable(s) ||
@@ -225,7 +242,7 @@ static bool fragments_applies(const struct vg_oom_report *s)
            flushed_bytes > (vg_torch_reserved_bytes(s) + flushed_bytes) / 5;
 }
 
-static void fragments_cause(const struct vg_oom_report *s, struct vg_text *out)
+static void fragments_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     uint64_t flushed_bytes = 0;
     vg_torch_flushed(s, &flushed_bytes);
@@ -236,7 +253,7 @@ static void fragments_cause(const struct vg_oom_report *s, struct vg_text *out)
         VG_AMOUNT(flushed_bytes), VG_AMOUNT(s->asked_bytes), VG_AMOUNT(vg_report_deficit(s)));
 }
 
-static void fragments_advice(const struct vg_oom_report *s, struct vg_text *out)
+static void fragments_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     if (s->torch.settings[0])
         vg_text_addf(out, "add to %s: expandable_segments:True", vg_torch_variable(s));

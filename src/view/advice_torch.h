@@ -3,7 +3,7 @@
 #ifndef VRAMGUARD_VIEW_ADVICE_TORCH_H
 #define VRAMGUARD_VIEW_ADVICE_TORCH_H
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 #include "base/text.h"
 #include "view/advice.h"
 
@@ -19,6 +19,6 @@ extern const struct vg_advice_row vg_advice_fragments;
 /* "; or load model.safetensors with dtype=torch.float16, which takes 640 MiB instead of 1.25 GiB"
  * when that would make the weights fit into what this process has and what is free, else nothing.
  */
-void vg_advice_add_halving(struct vg_text *out, const struct vg_oom_report *report);
+void vg_advice_add_halving(struct vg_text *out, const struct vg_run_failure *report);
 
 #endif

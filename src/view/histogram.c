@@ -14,7 +14,7 @@ static const char gap[] = "   ";
 static size_t collect_groups(const uint64_t *counts, struct group *groups)
 {
     size_t used = 0;
-    for (unsigned n = 0; n < VG_OOM_SIZE_CLASSES; n++)
+    for (unsigned n = 0; n < VG_RUN_SIZE_CLASSES; n++)
         if (counts[n] > 0)
             groups[used++] = (struct group){ .low = n, .high = n, .count = counts[n] };
     return used;
@@ -63,7 +63,7 @@ static void join_smallest(struct group *groups, size_t *used)
 
 void vg_histogram_add(struct vg_text *out, const uint64_t *counts, size_t width)
 {
-    struct group groups[VG_OOM_SIZE_CLASSES];
+    struct group groups[VG_RUN_SIZE_CLASSES];
     char data[GROUP_CAP];
     size_t used = collect_groups(counts, groups);
     while (used > 1 && total_width(groups, used) > width)

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 #include "base/text.h"
 
-/* Appends the non-empty classes of `counts` (VG_OOM_SIZE_CLASSES of them; [n] counts sizes of
+/* Appends the non-empty classes of `counts` (VG_RUN_SIZE_CLASSES of them; [n] counts sizes of
  * 2^n <= bytes < 2^(n+1)) as "2-4 MiB: 311   16-32 MiB: 84   1-2 GiB: 2". Neighbours with the
  * smallest counts are joined until the text has at most `width` characters. Nothing is appended
  * when all counts are 0. */

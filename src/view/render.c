@@ -19,6 +19,8 @@ enum {
     ANSWER_INDENT = 11,
     EVIDENCE_INDENT = 12,
     SITES_SHOWN = 5,
+    COMMAND_CAP = 1024,
+    PATH_CAP = 4096,
     SITE_INDENT = 24,
     CUDA_OUT_OF_MEMORY = 2, /* CUresult (CUDA Driver API, section Data types used by CUDA driver) */
 };
@@ -42,12 +44,13 @@ static void add_color(struct vg_text *out, struct vg_report_style style, const c
 
 /* ---- headline ---- */
 
-static void add_free_of_total(struct vg_text *out, const struct vg_oom_report *s)
+static void add_free_of_total(struct vg_text *out, const struct vg_run_failure *s)
 {
-    const struct vg_oom_device *const d = &s->device;
+    const struct vg_run_gpu *const d = &s->device.gpu;
     vg_text_addf(out, "free %s", VG_AMOUNT(vg_report_available(s)));
     if (vg_report_is_limited(s)) {
-        vg_text_addf(out, " of the %s that VRAMGUARD_LIMIT allows", VG_AMOUNT(s->limit_bytes));
+        vg_text_addf(out, " of the %s that VRAMGUARD_LIMIT allows",
+                     VG_AMOUNT(s->device.limit_bytes));
         return;
     }
     if (vg_amount_known(d->total_bytes) && d->total_bytes > 0)
@@ -55,12 +58,12 @@ static void add_free_of_total(struct vg_text *out, const struct vg_oom_report *s
                      VG_AMOUNT(d->total_bytes));
 }
 
-static void add_headline(struct vg_text *out, const struct vg_oom_report *s)
+static void add_headline(struct vg_text *out, const struct vg_run_failure *s)
 {
     const bool asked = vg_amount_known(s->asked_bytes);
     vg_text_add(out, "vramguard: GPU");
-    if (s->device.ordinal >= 0)
-        vg_text_addf(out, " %d", s->device.ordinal);
+    if (s->device.gpu.ordinal >= 0)
+        vg_text_addf(out, " %d", s->device.gpu.ordinal);
     if (s->refused_by == VG_REFUSED_BY_INJECT) {
         vg_text_add(out, " out of memory, injected: ");
         if (asked)
@@ -80,7 +83,7 @@ static void add_headline(struct vg_text *out, const struct vg_oom_report *s)
         vg_text_addf(out, " (CUDA error %d)", s->error);
 }
 
-void vg_report_render_first_line(const struct vg_oom_report *s, struct vg_text *out)
+void vg_report_render_first_line(const struct vg_run_failure *s, struct vg_text *out)
 {
     add_headline(out, s);
     vg_text_add(out, "\n");
@@ -88,7 +91,7 @@ void vg_report_render_first_line(const struct vg_oom_report *s, struct vg_text *
 
 /* ---- answer: where, why, do, run ---- */
 
-static void add_where(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_where(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     char data[VG_LABEL_CAP + 64];
     struct vg_text where = vg_text_over(data, sizeof data);
@@ -101,7 +104,7 @@ static void add_where(struct vg_text *out, const struct vg_oom_report *s, size_t
     vg_wrap_add_keyed(out, "where", data, ANSWER_INDENT, columns, VG_WRAP_LABEL);
 }
 
-static void add_why_and_do(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_why_and_do(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     char data[VG_ADVICE_TEXT_CAP];
     const struct vg_advice_row *const row = vg_advice_find(s);
@@ -113,12 +116,13 @@ static void add_why_and_do(struct vg_text *out, const struct vg_oom_report *s, s
     vg_wrap_add_keyed(out, "do", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
 }
 
-static void add_run(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_run(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
-    char data[VG_COMMAND_CAP + 96];
+    char data[COMMAND_CAP + 96];
     struct vg_text run = vg_text_over(data, sizeof data);
-    vg_text_addf(&run, "%s (pid %d", s->command[0] ? s->command : "command unknown", s->pid);
-    if (s->thread_id != 0 && s->thread_id != (uint32_t)s->pid)
+    vg_text_addf(&run, "%s (pid %d",
+                 s->process->command[0] ? s->process->command : "command unknown", s->process->pid);
+    if (s->thread_id != 0 && s->thread_id != (uint32_t)s->process->pid)
         vg_text_addf(&run, ", thread %u %s", s->thread_id, s->thread_name);
     vg_text_add(&run, ")");
     vg_wrap_add_keyed(out, "run", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
@@ -126,11 +130,11 @@ static void add_run(struct vg_text *out, const struct vg_oom_report *s, size_t c
 
 /* ---- evidence: live allocations ---- */
 
-static void add_site(struct vg_text *out, const struct vg_oom_report *s, uint64_t bytes,
+static void add_site(struct vg_text *out, const struct vg_run_device *d, uint64_t bytes,
                      uint64_t count, const char *label, size_t columns)
 {
     char amount[VG_SIZE_TEXT_CAP], times[16], fitted[VG_LABEL_CAP];
-    vg_amount_format_column(amount, (int64_t)bytes, s->live_bytes);
+    vg_amount_format_column(amount, (int64_t)bytes, d->live_bytes);
     /* Eight digits are more than a recorder file can hold. */
     struct vg_text text = vg_text_over(times, sizeof times);
     vg_text_addf(&text, "%llux", (unsigned long long)(count > 99999999 ? 99999999 : count));
@@ -140,126 +144,97 @@ static void add_site(struct vg_text *out, const struct vg_oom_report *s, uint64_
     vg_wrap_add(out, fitted, SITE_INDENT, columns, VG_WRAP_LABEL);
 }
 
-/* The sites as they are shown: places with the same label are one. */
-struct place {
-    const char *label;
-    uint64_t bytes, count;
-};
-
-static size_t collect_places(const struct vg_oom_report *s, struct place *places)
+static void add_sites(struct vg_text *out, const struct vg_run_device *d, size_t columns)
 {
-    size_t used = 0;
-    for (uint32_t i = 0; i < s->site_count; i++) {
-        const struct vg_oom_site *const site = &s->sites[i];
-        const char *const label = site->label[0] ? site->label : "(no stack was recorded)";
-        size_t at = 0;
-        while (at < used && strcmp(places[at].label, label) != 0)
-            at++;
-        if (at == used)
-            places[used++] = (struct place){ .label = label };
-        places[at].bytes += vg_amount_known(site->bytes) ? site->bytes : 0;
-        places[at].count += site->count;
-        for (; at > 0 && places[at].bytes > places[at - 1].bytes; at--) {
-            const struct place larger = places[at];
-            places[at] = places[at - 1];
-            places[at - 1] = larger;
-        }
-    }
-    return used;
-}
-
-static void add_sites(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
-{
-    struct place places[VG_OOM_SITES];
-    const size_t used = collect_places(s, places);
-    size_t more = s->other_site_count;
-    uint64_t rest_bytes = vg_amount_known(s->other_site_bytes) ? s->other_site_bytes : 0;
-    uint64_t rest_count = s->other_site_allocations;
+    const struct vg_run_sites *const sites = &d->sites[VG_LEVEL_ALLOCATIONS];
+    size_t more = sites->rest_stack_count;
+    uint64_t rest_bytes = sites->rest_bytes, rest_count = sites->rest_count;
     uint64_t bytes = rest_bytes, count = rest_count;
-    for (size_t i = 0; i < used; i++) {
-        if (i < SITES_SHOWN) {
-            add_site(out, s, places[i].bytes, places[i].count, places[i].label, columns);
-        } else {
+    for (uint32_t i = 0; i < sites->count; i++) {
+        const struct vg_run_site *const site = &sites->entries[i];
+        bytes += site->live_bytes;
+        count += site->live_count;
+        if (i < SITES_SHOWN && site->live_count > 0) {
+            add_site(out, d, site->live_bytes, site->live_count,
+                     site->label[0] ? site->label : "(no stack was recorded)", columns);
+        } else if (site->live_count > 0) {
             more++;
-            rest_bytes += places[i].bytes;
-            rest_count += places[i].count;
+            rest_bytes += site->live_bytes;
+            rest_count += site->live_count;
         }
-        bytes += places[i].bytes;
-        count += places[i].count;
     }
     char label[64];
     struct vg_text text = vg_text_over(label, sizeof label);
     vg_text_addf(&text, "(%zu more place%s)", more, more == 1 ? "" : "s");
     if (more > 0)
-        add_site(out, s, rest_bytes, rest_count, label, columns);
-    if (vg_amount_known(s->live_bytes) && s->live_bytes > bytes)
-        add_site(out, s, s->live_bytes - bytes, s->live_count > count ? s->live_count - count : 0,
+        add_site(out, d, rest_bytes, rest_count, label, columns);
+    if (vg_amount_known(d->live_bytes) && d->live_bytes > bytes)
+        add_site(out, d, d->live_bytes - bytes, d->live_count > count ? d->live_count - count : 0,
                  "(place not recorded)", columns);
 }
 
 /* "By kind", when there is more than one. */
-static void add_kinds(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_kinds(struct vg_text *out, const struct vg_run_device *d, size_t columns)
 {
     char data[512];
     struct vg_text text = vg_text_over(data, sizeof data);
-    unsigned kinds = 0;
-    for (unsigned kind = 0; kind < VG_OOM_KINDS; kind++) {
-        if (s->kind_count[kind] == 0)
-            continue;
-        vg_text_addf(&text, "%s%s: %s in %llu", kinds++ > 0 ? "   " : "", vg_kind_text(kind),
-                     VG_AMOUNT(s->kind_bytes[kind]), (unsigned long long)s->kind_count[kind]);
-        if (vg_kind_traits(kind) & VG_TRAIT_ESTIMATED)
+    for (uint32_t i = 0; i < d->kind_count; i++) {
+        const struct vg_run_kind *const kind = &d->kinds[i];
+        vg_text_addf(&text, "%s%s: %s in %llu", i > 0 ? "   " : "", vg_kind_text(kind->kind),
+                     VG_AMOUNT(kind->bytes), (unsigned long long)kind->count);
+        if (vg_kind_traits(kind->kind) & VG_TRAIT_ESTIMATED)
             vg_text_add(&text, " (estimated)");
     }
-    if (kinds > 1)
+    if (d->kind_count > 1)
         vg_wrap_add_keyed(out, "By kind", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
 }
 
 /* What the device had no room for. */
-static void add_spilled(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_spilled(struct vg_text *out, const struct vg_run_host *host, size_t columns)
 {
     char data[160];
     struct vg_text text = vg_text_over(data, sizeof data);
-    if (s->spilled_count == 0)
+    if (!host || host->spilled_count == 0)
         return;
     vg_text_addf(&text, "%s of GPU memory in host memory, %llu allocation%s",
-                 VG_AMOUNT(s->spilled_bytes), (unsigned long long)s->spilled_count,
-                 s->spilled_count == 1 ? "" : "s");
-    if (vg_amount_known(s->spill_cap_bytes) && s->spill_cap_bytes > 0)
-        vg_text_addf(&text, ", of a cap of %s", VG_AMOUNT(s->spill_cap_bytes));
+                 VG_AMOUNT(host->spilled_bytes), (unsigned long long)host->spilled_count,
+                 host->spilled_count == 1 ? "" : "s");
+    if (vg_amount_known(host->spill_cap_bytes) && host->spill_cap_bytes > 0)
+        vg_text_addf(&text, ", of a cap of %s", VG_AMOUNT(host->spill_cap_bytes));
     vg_wrap_add_keyed(out, "Spilled", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
-void vg_report_render_live(const struct vg_oom_report *s, const char *title,
-                           struct vg_report_style style, struct vg_text *out)
+void vg_report_render_live(const struct vg_run_device *d, const struct vg_run_host *host,
+                           const char *title, struct vg_report_style style, struct vg_text *out)
 {
     const size_t columns = columns_of(style);
     char sizes[512];
     struct vg_text text = vg_text_over(sizes, sizeof sizes);
-    vg_text_addf(&text, "  %s: %llu live allocation%s, ", title, (unsigned long long)s->live_count,
-                 s->live_count == 1 ? "" : "s");
-    if (s->peak_bytes == s->live_bytes && vg_amount_known(s->peak_bytes))
+    vg_text_addf(&text, "  %s: %llu live allocation%s, ", title, (unsigned long long)d->live_count,
+                 d->live_count == 1 ? "" : "s");
+    if (d->peak_bytes == d->live_bytes && vg_amount_known(d->peak_bytes))
         vg_text_add(&text, "at the peak");
     else
-        vg_text_addf(&text, "peak %s", VG_AMOUNT(s->peak_bytes));
+        vg_text_addf(&text, "peak %s", VG_AMOUNT(d->peak_bytes));
     vg_wrap_add(out, sizes, 4, columns, VG_WRAP_WORDS);
-    add_sites(out, s, columns);
+    add_sites(out, d, columns);
     text = vg_text_over(sizes, sizeof sizes);
     /* Two lines; 12 columns are lost at the most where the first one breaks. */
-    vg_histogram_add(&text, s->size_class_count, 2 * (columns - EVIDENCE_INDENT) - 12);
+    vg_histogram_add(&text, d->size_class_count, 2 * (columns - EVIDENCE_INDENT) - 12);
     if (text.length > 0)
         vg_wrap_add_keyed(out, "By size", sizes, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
-    add_kinds(out, s, columns);
-    add_spilled(out, s, columns);
+    add_kinds(out, d, columns);
+    add_spilled(out, host, columns);
 }
 
-static void add_live(struct vg_text *out, const struct vg_oom_report *s,
+static void add_live(struct vg_text *out, const struct vg_run_failure *s,
                      struct vg_report_style style)
 {
     char title[64];
     struct vg_text text = vg_text_over(title, sizeof title);
-    vg_text_addf(&text, "The %s of this process", VG_AMOUNT(s->live_bytes));
-    vg_report_render_live(s, s->live_bytes > 0 ? title : "This process", style, out);
+    vg_text_addf(&text, "The %s of this process", VG_AMOUNT(s->device.live_bytes));
+    vg_report_render_live(&s->device, &s->host, s->device.live_bytes > 0 ? title : "This process",
+                          style, out);
 }
 
 /* ---- evidence: host, actions, recorder ---- */
@@ -269,36 +244,38 @@ static bool is_some(uint64_t bytes)
     return vg_amount_known(bytes) && bytes > 0;
 }
 
-static void add_pools(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_pools(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     char data[256];
     struct vg_text text = vg_text_over(data, sizeof data);
-    if (is_some(s->pool_reserved_bytes))
+    if (is_some(s->device.pool_reserved_bytes))
         vg_text_addf(&text, "stream-ordered memory: %s reserved, %s used",
-                     VG_AMOUNT(s->pool_reserved_bytes), VG_AMOUNT(s->pool_used_bytes));
-    if (is_some(s->graph_reserved_bytes))
+                     VG_AMOUNT(s->device.pool_reserved_bytes),
+                     VG_AMOUNT(s->device.pool_used_bytes));
+    if (is_some(s->device.graph_reserved_bytes))
         vg_text_addf(&text, "%sgraphs: %s reserved, %s used", text.length > 0 ? "   " : "",
-                     VG_AMOUNT(s->graph_reserved_bytes), VG_AMOUNT(s->graph_used_bytes));
+                     VG_AMOUNT(s->device.graph_reserved_bytes),
+                     VG_AMOUNT(s->device.graph_used_bytes));
     if (text.length > 0)
         vg_wrap_add_keyed(out, "Pools", data, EVIDENCE_INDENT, columns, VG_WRAP_COLUMNS);
 }
 
-static void add_host(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_host(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     char data[256];
     struct vg_text text = vg_text_over(data, sizeof data);
-    vg_text_addf(&text, "memory available %s", VG_AMOUNT(s->host_available_bytes));
-    if (vg_amount_known(s->host_total_bytes))
-        vg_text_addf(&text, " of %s", VG_AMOUNT(s->host_total_bytes));
-    if (vg_amount_known(s->cgroup_limit_bytes))
-        vg_text_addf(&text, ", control group uses %s of %s", VG_AMOUNT(s->cgroup_used_bytes),
-                     VG_AMOUNT(s->cgroup_limit_bytes));
-    if (s->pinned_count > 0)
-        vg_text_addf(&text, ", this process pins %s", VG_AMOUNT(s->pinned_bytes));
+    vg_text_addf(&text, "memory available %s", VG_AMOUNT(s->host.available_bytes));
+    if (vg_amount_known(s->host.total_bytes))
+        vg_text_addf(&text, " of %s", VG_AMOUNT(s->host.total_bytes));
+    if (vg_amount_known(s->host.cgroup_limit_bytes))
+        vg_text_addf(&text, ", control group uses %s of %s", VG_AMOUNT(s->host.cgroup_used_bytes),
+                     VG_AMOUNT(s->host.cgroup_limit_bytes));
+    if (s->host.pinned_count > 0)
+        vg_text_addf(&text, ", this process pins %s", VG_AMOUNT(s->host.pinned_bytes));
     vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
-static void add_actions(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_actions(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     char data[1024];
     for (uint32_t i = 0; i < s->action_count; i++) {
@@ -322,24 +299,24 @@ static void add_actions(struct vg_text *out, const struct vg_oom_report *s, size
 
 /* Runs in the state directory ("vramguard/NAME.vgr") are found by their pid, others by their path.
  */
-static void add_recorded(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_recorded(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     static const char directory[] = "/vramguard", suffix[] = ".vgr";
-    char data[sizeof s->recorder_path + 32];
-    if (s->recorder_path[0] == '\0')
+    char data[PATH_CAP + 32];
+    if (s->process->path[0] == '\0')
         return;
-    const size_t length = strlen(s->recorder_path), tail = sizeof suffix - 1;
-    const char *const slash = strrchr(s->recorder_path, '/');
-    const size_t parent = slash ? (size_t)(slash - s->recorder_path) : 0;
+    const size_t length = strlen(s->process->path), tail = sizeof suffix - 1;
+    const char *const slash = strrchr(s->process->path, '/');
+    const size_t parent = slash ? (size_t)(slash - s->process->path) : 0;
     const size_t wanted = sizeof directory - 1;
     const bool by_pid = parent >= wanted && length > tail &&
-                        memcmp(s->recorder_path + parent - wanted, directory, wanted) == 0 &&
-                        strcmp(s->recorder_path + length - tail, suffix) == 0;
+                        memcmp(s->process->path + parent - wanted, directory, wanted) == 0 &&
+                        strcmp(s->process->path + length - tail, suffix) == 0;
     struct vg_text text = vg_text_over(data, sizeof data);
     if (by_pid)
-        vg_text_addf(&text, "vramguard report %d", s->pid);
+        vg_text_addf(&text, "vramguard report %d", s->process->pid);
     else
-        vg_text_addf(&text, "vramguard report %s", s->recorder_path);
+        vg_text_addf(&text, "vramguard report %s", s->process->path);
     vg_wrap_add_keyed(out, "Recorded", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
@@ -352,7 +329,7 @@ static void finish_text(struct vg_text *out, struct vg_report_style style)
         memcpy(out->data + out->length - length, end, length);
 }
 
-void vg_report_render(const struct vg_oom_report *s, struct vg_report_style style,
+void vg_report_render(const struct vg_run_failure *s, struct vg_report_style style,
                       struct vg_text *out)
 {
     const size_t columns = columns_of(style);
@@ -373,7 +350,8 @@ void vg_report_render(const struct vg_oom_report *s, struct vg_report_style styl
     vg_text_add(out, "\n");
     add_host(out, s, columns);
     add_actions(out, s, columns);
-    add_recorded(out, s, columns);
+    if (style.is_live)
+        add_recorded(out, s, columns);
     add_color(out, style, plain);
     finish_text(out, style);
 }

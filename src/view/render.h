@@ -1,12 +1,11 @@
 /* The report as text: a report in, lines out. Pure functions without malloc, streams or locale;
- * the same code prints a report in the failing process and later from its recorder file. They take
- * validated snapshots: the process's own, or one that went through vg_oom_report_validate. */
+ * the same code prints a report in the failing process and later from its recorder file. */
 #ifndef VRAMGUARD_VIEW_RENDER_H
 #define VRAMGUARD_VIEW_RENDER_H
 
 #include <stdbool.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 #include "base/text.h"
 
 enum {
@@ -17,23 +16,23 @@ enum {
 struct vg_report_style {
     unsigned columns; /* lines are at most that long; 0 means VG_REPORT_COLUMNS; used within 60 to
                          200 */
+    bool is_live;     /* told by the process itself: says how to see the report again */
     bool color;       /* ANSI escape sequences: red headline, dim evidence */
 };
 
 /* Appends the whole report to `out`; its first line is the one of vg_report_render_first_line.
  * Every line ends with a newline. */
-void vg_report_render(const struct vg_oom_report *report, struct vg_report_style style,
+void vg_report_render(const struct vg_run_failure *report, struct vg_report_style style,
                       struct vg_text *out);
 
 /* Appends the headline alone: "vramguard: GPU 0 out of memory: asked 2.00 GiB, free 1.50 GiB of
  * 11.17 GiB\n". Not wrapped, no colour. */
-void vg_report_render_first_line(const struct vg_oom_report *report, struct vg_text *out);
+void vg_report_render_first_line(const struct vg_run_failure *report, struct vg_text *out);
 
-/* Appends the part of the report about live allocations: totals, largest sites, sizes. Uses
- * `live_*`, `peak_bytes`, `size_class_count`, `kind_*`, `spill*` and the sites of the report
- * only; `title` begins the first line, which goes on "N live allocations, peak ...". Sites with the
- * same label are shown as one. */
-void vg_report_render_live(const struct vg_oom_report *report, const char *title,
-                           struct vg_report_style style, struct vg_text *out);
+/* Appends the part of the report about live allocations of a device: totals, largest sites, sizes,
+ * kinds; and what was spilled to the host, where `host` is not NULL. `title` begins the first line,
+ * which goes on "N live allocations, peak ...". */
+void vg_report_render_live(const struct vg_run_device *device, const struct vg_run_host *host,
+                           const char *title, struct vg_report_style style, struct vg_text *out);
 
 #endif

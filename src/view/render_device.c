@@ -16,7 +16,8 @@ enum {
     AMOUNT_WIDTH = 10,
     SHARE_WIDTH = 7,
     BAR_WIDTH = 12,
-    PROCESS_CAP = VG_COMMAND_CAP + 32,
+    COMMAND_CAP = 256,
+    PROCESS_CAP = COMMAND_CAP + 32,
     LABEL_CAP = 4 * LABEL_WIDTH_MAX + 8,
 };
 
@@ -30,7 +31,7 @@ static bool is_listed(const struct vg_report_account *a, uint32_t i)
     return i < a->listed_end && (int32_t)i != a->self_process;
 }
 
-static const char *process_note(const struct vg_oom_process *process)
+static const char *process_note(const struct vg_run_other *process)
 {
     const bool guarded = process->flags & VG_PROCESS_GUARDED;
     if (process->flags & VG_PROCESS_WAITING)
@@ -39,9 +40,9 @@ static const char *process_note(const struct vg_oom_process *process)
 }
 
 /* `out` has PROCESS_CAP bytes. */
-static void process_label(char *out, const struct vg_oom_process *process)
+static void process_label(char *out, const struct vg_run_other *process)
 {
-    char command[VG_COMMAND_CAP];
+    char command[COMMAND_CAP];
     struct vg_text label = vg_text_over(out, PROCESS_CAP);
     vg_command_short(command, sizeof command, process->command);
     vg_text_addf(&label, "pid %d %s", process->pid,
@@ -49,7 +50,7 @@ static void process_label(char *out, const struct vg_oom_process *process)
 }
 
 /* Labels get what room they need, then bars and notes get theirs. */
-static struct columns measure_columns(const struct vg_oom_report *s,
+static struct columns measure_columns(const struct vg_run_failure *s,
                                       const struct vg_report_account *a, size_t columns)
 {
     char label[PROCESS_CAP];
@@ -57,8 +58,9 @@ static struct columns measure_columns(const struct vg_oom_report *s,
     for (uint32_t i = 0; i < a->listed_end; i++) {
         if (!is_listed(a, i))
             continue;
-        process_label(label, &s->processes[i]);
-        const size_t width = vg_wrap_width(label), note = strlen(process_note(&s->processes[i]));
+        process_label(label, &s->device.processes[i]);
+        const size_t width = vg_wrap_width(label),
+                     note = strlen(process_note(&s->device.processes[i]));
         label_width = width > label_width ? width : label_width;
         note_width = note > 0 && note + 2 > note_width ? note + 2 : note_width;
     }
@@ -119,15 +121,16 @@ static void add_known(struct vg_text *out, const struct columns *c, const char *
     add_row(out, c, label, known, known ? (int64_t)bytes : 0, note);
 }
 
-static void add_processes(struct vg_text *out, const struct vg_oom_report *s,
+static void add_processes(struct vg_text *out, const struct vg_run_failure *s,
                           const struct vg_report_account *a, const struct columns *c)
 {
     char data[PROCESS_CAP];
     for (uint32_t i = 0; i < a->listed_end; i++) {
         if (!is_listed(a, i))
             continue;
-        process_label(data, &s->processes[i]);
-        add_known(out, c, data, s->processes[i].bytes, process_note(&s->processes[i]));
+        process_label(data, &s->device.processes[i]);
+        add_known(out, c, data, s->device.processes[i].bytes,
+                  process_note(&s->device.processes[i]));
     }
     if (a->unlisted_count > 0 || a->unlisted_bytes > 0) {
         struct vg_text label = vg_text_over(data, sizeof data);
@@ -156,22 +159,23 @@ static void add_rest(struct vg_text *out, const struct vg_report_account *a,
 
 /* "  GPU 0  Tesla K80  GPU-5f3c2a10  driver 580.159, CUDA 13.0      11.17 GiB": what does not fit
  * is left out, the number and the total come first. */
-static void add_title(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+static void add_title(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     char total[VG_SIZE_TEXT_CAP], data[160], piece[96];
     struct vg_text title = vg_text_over(data, sizeof data);
-    vg_amount_format(total, s->device.total_bytes ? s->device.total_bytes : VG_BYTES_UNKNOWN);
+    vg_amount_format(total,
+                     s->device.gpu.total_bytes ? s->device.gpu.total_bytes : VG_BYTES_UNKNOWN);
     const size_t room = columns - strlen(total) - 2;
     vg_text_add(&title, "  GPU");
-    if (s->device.ordinal >= 0)
-        vg_text_addf(&title, " %d", s->device.ordinal);
+    if (s->device.gpu.ordinal >= 0)
+        vg_text_addf(&title, " %d", s->device.gpu.ordinal);
     bool has_driver = false;
     for (int i = 0; i < 4; i++) {
         struct vg_text text = vg_text_over(piece, sizeof piece);
-        if (i == 0 && s->device.name[0])
-            vg_text_addf(&text, "  %s", s->device.name);
-        else if (i == 1 && s->device.uuid[0])
-            vg_text_addf(&text, "  %.12s", s->device.uuid);
+        if (i == 0 && s->device.gpu.name[0])
+            vg_text_addf(&text, "  %s", s->device.gpu.name);
+        else if (i == 1 && s->device.gpu.uuid[0])
+            vg_text_addf(&text, "  %.12s", s->device.gpu.uuid);
         else if (i == 2 && s->driver_version[0])
             vg_text_addf(&text, "  driver %s", s->driver_version);
         else if (i == 3 && s->cuda_version > 0)
@@ -187,7 +191,7 @@ static void add_title(struct vg_text *out, const struct vg_oom_report *s, size_t
     vg_text_addf(out, "%s\n", total);
 }
 
-void vg_render_device(struct vg_text *out, const struct vg_oom_report *s, size_t columns)
+void vg_render_device(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     struct vg_report_account a;
     vg_report_account_compute(s, &a);
@@ -205,14 +209,14 @@ void vg_render_device(struct vg_text *out, const struct vg_oom_report *s, size_t
     add_processes(out, s, &a, &c);
     add_rest(out, &a, &c);
     add_known(out, &c, "free", a.free_bytes, "");
-    if (s->limit_bytes > 0 && vg_amount_known(s->limit_bytes) &&
-        vg_amount_known(s->limit_left_bytes))
+    if (s->device.limit_bytes > 0 && vg_amount_known(s->device.limit_bytes) &&
+        vg_amount_known(s->device.limit_left_bytes))
         vg_text_addf(out, "    (VRAMGUARD_LIMIT allows %s of it, of which %s are left)\n",
-                     VG_AMOUNT(s->limit_bytes), VG_AMOUNT(s->limit_left_bytes));
+                     VG_AMOUNT(s->device.limit_bytes), VG_AMOUNT(s->device.limit_left_bytes));
     if (a.managed_bytes > 0)
         vg_text_addf(out, "    (managed memory: %s, at most %s of it here)\n",
                      VG_AMOUNT(a.managed_bytes), VG_AMOUNT(a.managed_most_bytes));
     if (a.rest == VG_REST_NO_NVML)
         vg_text_addf(out, "    (other processes are unknown: NVML %s)\n",
-                     s->nvml_available ? "does not tell" : "is not available");
+                     s->device.others_known ? "does not tell" : "is not available");
 }

@@ -11,9 +11,9 @@ static const char *const backend_texts[VG_TORCH_BACKENDS] = {
 };
 
 /* "reserved 6.10 GiB in 41 segments (native allocator" */
-static void add_held(struct vg_text *out, const struct vg_oom_report *s)
+static void add_held(struct vg_text *out, const struct vg_run_failure *s)
 {
-    const struct vg_oom_torch *const t = &s->torch;
+    const struct vg_run_torch *const t = &s->torch;
     uint64_t count = 0;
     for (uint32_t i = 0; i < VG_TORCH_BACKENDS; i++)
         count += t->count[i];
@@ -30,7 +30,7 @@ static void add_held(struct vg_text *out, const struct vg_oom_report *s)
         }
 }
 
-static void add_settings(struct vg_text *out, const struct vg_oom_report *s)
+static void add_settings(struct vg_text *out, const struct vg_run_failure *s)
 {
     if (s->torch.count[VG_TORCH_NATIVE] > 0 && s->torch.count[VG_TORCH_EXPANDABLE] == 0)
         vg_text_addf(out, "; expandable_segments %s", vg_torch_is_expandable(s) ? "on" : "off");
@@ -41,7 +41,7 @@ static void add_settings(struct vg_text *out, const struct vg_oom_report *s)
 }
 
 /* How much of it is used by no tensor only PyTorch knows, and what it has shown by giving back. */
-static void add_cached(struct vg_text *out, const struct vg_oom_report *s)
+static void add_cached(struct vg_text *out, const struct vg_run_failure *s)
 {
     uint64_t flushed_bytes;
     if (!vg_torch_flushed(s, &flushed_bytes)) {
@@ -55,7 +55,7 @@ static void add_cached(struct vg_text *out, const struct vg_oom_report *s)
         vg_text_add(out, "; what its flush gave back is unknown");
 }
 
-void vg_render_torch(struct vg_text *out, const struct vg_oom_report *s, size_t indent,
+void vg_render_torch(struct vg_text *out, const struct vg_run_failure *s, size_t indent,
                      size_t columns)
 {
     char data[512];

@@ -4,12 +4,12 @@
 
 #include <stddef.h>
 
-#include "analyze/oom_report.h"
+#include "analyze/run.h"
 #include "base/text.h"
 
 /* Appends "  PyTorch   reserved 6.10 GiB in 41 segments (...); ..." in lines of at most `columns`;
  * nothing when PyTorch's allocator holds nothing of the device of a validated report. */
-void vg_render_torch(struct vg_text *out, const struct vg_oom_report *report, size_t indent,
+void vg_render_torch(struct vg_text *out, const struct vg_run_failure *report, size_t indent,
                      size_t columns);
 
 #endif

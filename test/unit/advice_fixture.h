@@ -2,10 +2,10 @@
 #ifndef VRAMGUARD_TEST_ADVICE_FIXTURE_H
 #define VRAMGUARD_TEST_ADVICE_FIXTURE_H
 
-#include "sample_snapshot.h"
+#include "sample_failure.h"
 #include "view/advice.h"
 
-static struct vg_oom_report s;
+static struct vg_run_failure s;
 static char cause[VG_ADVICE_TEXT_CAP], advice[VG_ADVICE_TEXT_CAP];
 
 static void expect_row(const char *name)

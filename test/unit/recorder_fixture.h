@@ -11,8 +11,7 @@ static struct vg_recorder recorder;
 static UNUSED int open_at(const char *path_template)
 {
     memset(&recorder, 0, sizeof recorder);
-    const struct vg_recorder_config config = { .path_template = path_template,
-                                               .snapshot_bytes = 4321 };
+    const struct vg_recorder_config config = { .path_template = path_template };
     return vg_recorder_open(&recorder, &config);
 }
 

@@ -2,16 +2,16 @@
 #ifndef VRAMGUARD_TEST_RENDER_FIXTURE_H
 #define VRAMGUARD_TEST_RENDER_FIXTURE_H
 
-#include "sample_snapshot.h"
+#include "sample_failure.h"
 #include "view/render.h"
 
-static struct vg_oom_report s;
+static struct vg_run_failure s;
 static char report[VG_REPORT_TEXT_CAP];
 
 static const char *render(unsigned columns)
 {
     struct vg_text text = vg_text_over(report, sizeof report);
-    vg_report_render(&s, (struct vg_report_style){ .columns = columns }, &text);
+    vg_report_render(&s, (struct vg_report_style){ .columns = columns, .is_live = true }, &text);
     assert_false(text.truncated);
     return report;
 }

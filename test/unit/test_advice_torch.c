@@ -16,7 +16,7 @@ static void sample_load(uint64_t f32_bytes, uint64_t half_bytes)
     s.checkpoint.file_count = 1;
     s.checkpoint.f32_bytes = f32_bytes;
     s.checkpoint.half_bytes = half_bytes;
-    SET(s.checkpoint.name, "model.safetensors");
+    s.checkpoint.name = "model.safetensors";
 }
 
 static void weights_larger_than_the_gpu(void **state)
@@ -44,9 +44,9 @@ static void weights_larger_than_the_gpu(void **state)
     s.checkpoint.f32_bytes = 40 * VG_GIB;
     expect_row("model-size");
     expect_no_text(advice, "dtype");
-    s.live_bytes = VG_GIB; /* a small part of it is here, the rest elsewhere */
-    s.self_bytes = VG_GIB + VG_GIB / 2;
-    s.others_bytes = s.processes[0].bytes = 9 * VG_GIB;
+    s.device.live_bytes = VG_GIB; /* a small part of it is here, the rest elsewhere */
+    s.device.self_bytes = VG_GIB + VG_GIB / 2;
+    s.device.others_bytes = processes[0].bytes = 9 * VG_GIB;
     expect_row("co-tenant");
 }
 
@@ -68,7 +68,7 @@ static void weights_of_four_bytes(void **state)
     s.checkpoint.other_bytes = 2 * VG_GIB; /* not of one type */
     expect_row("own-total");
     s.checkpoint.other_bytes = 0;
-    s.live_bytes = VG_GIB; /* its own context is more */
+    s.device.live_bytes = VG_GIB; /* its own context is more */
     expect_row("own-context");
     sample_load(11 * VG_GIB, 0);
     s.asked_bytes = VG_GIB; /* it fits */
@@ -98,15 +98,15 @@ static void neighbours_and_weights(void **state)
     expect_no_text(advice, "dtype");
     s.checkpoint.f32_bytes = 9 * VG_GIB;
     s.checkpoint.file_count = 1;
-    SET(s.checkpoint.name, "model.safetensors");
+    s.checkpoint.name = "model.safetensors";
     expect_row("co-tenant");
     expect_text(advice,
                 "; or load model.safetensors with dtype=torch.float16, which takes 4.50 "
                 "GiB instead of 9.00 GiB");
-    s.processes[0].flags = VG_PROCESS_PYTORCH;
+    processes[0].flags = VG_PROCESS_PYTORCH;
     expect_row("co-tenant");
     expect_text(advice, "torch.cuda.empty_cache() (under vramguard it does when asked");
-    s.processes[0].flags |= VG_PROCESS_GUARDED;
+    processes[0].flags |= VG_PROCESS_GUARDED;
     expect_row("co-tenant");
     expect_text(advice, "torch.cuda.empty_cache()");
     expect_no_text(advice, "under vramguard");
@@ -116,9 +116,9 @@ static void the_limit_and_weights(void **state)
 {
     (void)state;
     sample_load(9 * VG_GIB, 0);
-    s.live_bytes = 7 * VG_GIB;
-    s.limit_bytes = 8 * VG_GIB;
-    s.limit_left_bytes = VG_GIB;
+    s.device.live_bytes = 7 * VG_GIB;
+    s.device.limit_bytes = 8 * VG_GIB;
+    s.device.limit_left_bytes = VG_GIB;
     s.refused_by = VG_REFUSED_BY_LIMIT;
     expect_row("limit");
     expect_text(advice, "or load model.safetensors with dtype=torch.float16, which takes 4.50 GiB");
@@ -128,26 +128,33 @@ static void a_place_that_keeps_more_and_more(void **state)
 {
     (void)state;
     sample_alone(&s);
-    s.sites[1].steady = 1;
-    s.sites[1].span_ns = UINT64_C(42) * 1000000000;
-    SET(s.sites[1].label, "train.py:14 step > libcudart.so.13 cudaMalloc");
+    sites[1].growth.kind = VG_GROWTH_STEADY;
+    sites[1].oldest_ns = UINT64_C(42) * 1000000000;
+    sites[1].label = "train.py:14 step > libcudart.so.13 cudaMalloc";
     expect_row("growing-site");
     expect_text(cause, "3.00 GiB in 12 pieces over 42.0 s, evenly until now: train.py:14 step");
-    SET(s.sites[1].line, "train.py:40 main > train.py:14 step");
+    sites[1].own = (struct vg_run_line){ .path = "/p/train.py",
+                                         .file = "train.py",
+                                         .line = 14,
+                                         .function = "Trainer.step",
+                                         .text = "" };
+    sites[1].caller = sites[1].own;
+    sites[1].caller.line = 40;
+    sites[1].caller.function = "main";
     expect_row("growing-site");
     expect_text(cause, "evenly until now: train.py:40 main > train.py:14 step.");
     expect_text(advice, ".detach()");
     expect_text(advice, "loss.item()");
     expect_text(advice, "torch.no_grad()");
-    SET(s.command, "./solver");
+    process.command = "./solver";
     expect_row("growing-site");
     expect_no_text(advice, "torch");
-    s.sites[1].span_ns = UINT64_C(2) * 1000000000; /* one step may take as long */
+    sites[1].oldest_ns = UINT64_C(2) * 1000000000; /* one step may take as long */
     expect_row("own-total");
-    s.sites[1].span_ns = UINT64_C(42) * 1000000000;
-    s.sites[1].bytes = VG_GIB / 2; /* less than what is missing */
+    sites[1].oldest_ns = UINT64_C(42) * 1000000000;
+    sites[1].live_bytes = VG_GIB / 2; /* less than what is missing */
     expect_row("own-total");
-    s.sites[1].bytes = 3 * VG_GIB;
+    sites[1].live_bytes = 3 * VG_GIB;
     s.checkpoint.half_bytes = 10 * VG_GIB; /* it is still loading */
     expect_row("own-total");
 }
@@ -160,28 +167,28 @@ static void a_cache_that_was_of_no_use(void **state)
     s.torch.bytes[VG_TORCH_NATIVE] = 9 * VG_GIB;
     s.torch.count[VG_TORCH_NATIVE] = 30;
     s.action_count = 1;
-    SET(s.actions[0].name, "flush");
-    s.actions[0].recovered_bytes = 3 * VG_GIB;
+    SET(actions[0].name, "flush");
+    actions[0].recovered_bytes = 3 * VG_GIB;
     expect_row("fragments");
     expect_text(cause, "PyTorch had 3.00 GiB cached that no tensor used");
     expect_text(cause, "1.00 GiB are still missing.");
     expect_text(advice,
                 "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in");
-    SET(s.torch.settings, "PYTORCH_ALLOC_CONF=max_split_size_mb:64");
+    s.torch.settings = "PYTORCH_ALLOC_CONF=max_split_size_mb:64";
     expect_row("fragments");
     expect_text(advice, "add to PYTORCH_ALLOC_CONF: expandable_segments:True");
-    s.actions[0].recovered_bytes = VG_GIB; /* a tenth of it, and less than what was asked for */
+    actions[0].recovered_bytes = VG_GIB; /* a tenth of it, and less than what was asked for */
     expect_row("own-total");
     s.asked_bytes = VG_GIB + VG_GIB / 100;
-    s.actions[0].recovered_bytes = s.asked_bytes;
+    actions[0].recovered_bytes = s.asked_bytes;
     expect_row("fragments");
-    SET(s.torch.settings, "PYTORCH_ALLOC_CONF=expandable_segments: True"); /* it is on */
+    s.torch.settings = "PYTORCH_ALLOC_CONF=expandable_segments: True"; /* it is on */
     expect_row("own-total");
-    s.torch.settings[0] = '\0';
+    s.torch.settings = "";
     s.torch.count[VG_TORCH_EXPANDABLE] = 1;
     expect_row("own-total");
     s.torch.count[VG_TORCH_EXPANDABLE] = 0;
-    s.actions[0].recovered_bytes = VG_BYTES_UNKNOWN;
+    actions[0].recovered_bytes = VG_BYTES_UNKNOWN;
     expect_row("own-total");
 }
 
@@ -190,11 +197,16 @@ static void python_is_known_by_its_frames(void **state)
 {
     (void)state;
     sample_alone(&s);
-    SET(s.command, "/opt/serve");
+    process.command = "/opt/serve";
     expect_row("own-total");
     expect_no_text(advice, "torch");
-    s.frame_count = 3;
-    s.frames[2].is_python = 1;
+    const struct vg_run_frame frames[] = {
+        { .module = "", .function = "", .file = "" },
+        { .module = "", .function = "", .file = "" },
+        { .module = "", .function = "f", .file = "a.py", .flags = VG_FRAME_PYTHON },
+    };
+    s.stack.frames = frames;
+    s.stack.frame_count = 3;
     expect_row("own-total");
     expect_text(advice, "dtype=torch.float16");
 }

@@ -17,7 +17,8 @@
 #include "os/maps.h"
 #include "os/process.h"
 
-static struct vg_oom_checkpoint found;
+static struct vg_run_checkpoint found;
+static struct vg_region region;
 
 static const char good[] =
     "{\"__metadata__\":{\"format\":\"pt\",\"odd\":\"\\\"}{\"},"
@@ -126,7 +127,7 @@ static void *map_file(const char *name, const char *header, uint64_t length_told
 static void expect_found(uint64_t f32_bytes, uint32_t files, uint32_t unread, const char *name)
 {
     memset(&found, 0xff, sizeof found);
-    vg_checkpoint_find(&found);
+    vg_checkpoint_find(&region, &found);
     assert_int_equal(found.f32_bytes, f32_bytes);
     assert_int_equal(found.file_count, files);
     assert_int_equal(found.unread, unread);

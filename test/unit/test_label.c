@@ -9,12 +9,13 @@
 
 #include <cmocka.h>
 
+#include "analyze/frame.h"
 #include "analyze/label.h"
 #include "unwind/symbol_name.h"
 
 #define LABEL(...)                                                                                 \
-    label_of((const struct vg_oom_frame[]){ __VA_ARGS__ },                                         \
-             sizeof((const struct vg_oom_frame[]){ __VA_ARGS__ }) / sizeof(struct vg_oom_frame))
+    label_of((const struct frame[]){ __VA_ARGS__ },                                                \
+             sizeof((const struct frame[]){ __VA_ARGS__ }) / sizeof(struct frame))
 #define FRAME(module_name, function_name)                                                          \
     {                                                                                              \
         .module = module_name, .function = function_name                                           \
@@ -24,10 +25,41 @@
         .module = module_name, .function = function_name, .location = place                        \
     }
 
-static const char *label_of(const struct vg_oom_frame *frames, size_t count)
+/* A frame as it is easy to write down: its location is "train.c:12". */
+struct frame {
+    char module[48], function[96], location[48];
+    int is_python, is_library;
+    uint64_t module_offset;
+};
+
+static struct vg_run_frame frame_of(const struct frame *from)
+{
+    static char files[VG_LABEL_FRAMES][48];
+    static size_t used;
+    struct vg_run_frame frame = { .module = from->module,
+                                  .function = from->function,
+                                  .module_offset = from->module_offset,
+                                  .file = files[used] };
+    char *const file = strcpy(files[used++ % VG_LABEL_FRAMES], from->location);
+    used %= VG_LABEL_FRAMES;
+    char *const colon = strrchr(file, ':');
+    if (colon) {
+        *colon = '\0';
+        frame.line = (uint32_t)atoi(colon + 1);
+    }
+    frame.flags =
+        (from->is_python ? VG_FRAME_PYTHON : 0u) | (from->is_library ? VG_FRAME_LIBRARY : 0u);
+    return frame;
+}
+
+static const char *label_of(const struct frame *frames, size_t count)
 {
     static char label[VG_LABEL_CAP];
-    vg_label_from_frames(frames, count, label, sizeof label);
+    static struct vg_run_frame named[VG_LABEL_FRAMES];
+    assert_true(count <= VG_LABEL_FRAMES);
+    for (size_t i = 0; i < count; i++)
+        named[i] = frame_of(&frames[i]);
+    vg_label_from_frames(named, count, label, sizeof label);
     return label;
 }
 
@@ -101,12 +133,12 @@ static void names_the_runtime_function_that_was_called(void **state)
 static void tells_nameless_places_apart(void **state)
 {
     (void)state;
-    const struct vg_oom_frame frames[] = { FRAME("libcudart.so.13", ""),
-                                           FRAME("libcudart.so.13", "cudaMalloc"),
-                                           { .module = "app", .module_offset = 0x1a2b },
-                                           { .module = "app", .module_offset = 0x1c00 },
-                                           FRAME("libc.so.6", ""),
-                                           FRAME("app", "_start") };
+    const struct frame frames[] = { FRAME("libcudart.so.13", ""),
+                                    FRAME("libcudart.so.13", "cudaMalloc"),
+                                    { .module = "app", .module_offset = 0x1a2b },
+                                    { .module = "app", .module_offset = 0x1c00 },
+                                    FRAME("libc.so.6", ""),
+                                    FRAME("app", "_start") };
     assert_string_equal(label_of(frames, 6),
                         "app+0x1c00 > app+0x1a2b > libcudart.so.13 cudaMalloc");
     assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("", ""), FRAME("", "")),
@@ -125,17 +157,17 @@ static void nothing_left_is_empty(void **state)
 static void deep_stacks_keep_both_ends(void **state)
 {
     (void)state;
-    static struct vg_oom_frame frames[VG_OOM_FRAMES];
-    for (int i = 0; i < VG_OOM_FRAMES; i++) {
+    static struct frame frames[VG_LABEL_FRAMES];
+    for (int i = 0; i < VG_LABEL_FRAMES; i++) {
         memset(frames[i].module, 'm', sizeof frames[i].module - 1);
         memset(frames[i].function, 'a' + i % 26, sizeof frames[i].function - 1);
         frames[i].module[0] = (char)('a' + i % 26);
     }
     strcpy(frames[0].module, "inner");
     strcpy(frames[0].function, "last");
-    strcpy(frames[VG_OOM_FRAMES - 1].module, "outer");
-    strcpy(frames[VG_OOM_FRAMES - 1].function, "first");
-    const char *const label = label_of(frames, VG_OOM_FRAMES);
+    strcpy(frames[VG_LABEL_FRAMES - 1].module, "outer");
+    strcpy(frames[VG_LABEL_FRAMES - 1].function, "first");
+    const char *const label = label_of(frames, VG_LABEL_FRAMES);
     assert_true(strlen(label) < VG_LABEL_CAP);
     assert_memory_equal(label, "outer first > ", 14);
     assert_non_null(strstr(label, " > ... > "));
@@ -151,7 +183,7 @@ static void deep_stacks_keep_both_ends(void **state)
 static void keeps_the_programs_own_functions(void **state)
 {
     (void)state;
-    const struct vg_oom_frame frames[] = {
+    const struct frame frames[] = {
         FRAME("libcudart.so.13", "cudaMalloc"),
         FRAME("libc10_cuda.so", ""),
         FRAME("libtorch_cpu.so", "at::detail::empty_strided_generic"),
@@ -193,10 +225,10 @@ static void keeps_the_programs_own_functions(void **state)
 static void keeps_both_ends_of_the_programs_functions(void **state)
 {
     (void)state;
-    static struct vg_oom_frame frames[33];
-    frames[0] = (struct vg_oom_frame)LIBRARY("empty", "library.py:1");
+    static struct frame frames[33];
+    frames[0] = (struct frame)LIBRARY("empty", "library.py:1");
     for (int i = 1; i < 33; i++) {
-        frames[i] = (struct vg_oom_frame){ .is_python = 1 };
+        frames[i] = (struct frame){ .is_python = 1 };
         snprintf(frames[i].function, sizeof frames[i].function, "step%d", i);
         snprintf(frames[i].location, sizeof frames[i].location, "train_a_model.py:%d", i);
     }

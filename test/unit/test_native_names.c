@@ -12,21 +12,23 @@
 #include "analyze/native_names.h"
 
 static struct vg_native_names names;
+static struct vg_region region;
 
 static int clear(void **state)
 {
     (void)state;
-    vg_native_names_clear(&names);
+    vg_region_release(&region);
+    vg_native_names_clear(&names, &region);
     return 0;
 }
 
-static struct vg_oom_frame named(uint64_t address)
+static struct vg_run_frame named(uint64_t address)
 {
-    struct vg_oom_frame frame;
+    struct vg_run_frame frame;
     memset(&frame, 0x55, sizeof frame);
     vg_native_names_get(&names, address, &frame);
     assert_int_equal(frame.address, address);
-    assert_int_equal(frame.is_python, 0);
+    assert_int_equal(frame.flags, 0);
     return frame;
 }
 
@@ -43,11 +45,12 @@ static void names_module_and_function(void **state)
     (void)state;
     Dl_info info;
     const uint64_t start = function_at("libm.so.6", "nexttoward", &info);
-    const struct vg_oom_frame frame = named(start + 1);
+    const struct vg_run_frame frame = named(start + 1);
     assert_string_equal(frame.module, "libm.so.6");
     assert_string_equal(frame.function, info.dli_sname);
     assert_int_equal(frame.module_offset, start + 1 - (uintptr_t)info.dli_fbase);
-    assert_string_equal(frame.location, "");
+    assert_string_equal(frame.file, "");
+    assert_int_equal(frame.line, 0);
 }
 
 /* Code before the first return address of a function belongs to who stands before it. */
@@ -73,7 +76,7 @@ static void the_program_has_the_name_of_its_file(void **state)
 static void what_is_in_no_object_keeps_its_address(void **state)
 {
     (void)state;
-    const struct vg_oom_frame frame = named(0x1234);
+    const struct vg_run_frame frame = named(0x1234);
     assert_string_equal(frame.module, "");
     assert_string_equal(frame.function, "");
     assert_int_equal(frame.module_offset, 0x1234);
@@ -87,7 +90,7 @@ static void other_namespaces_are_known_too(void **state)
     void *const address = dlsym(library, "nexttoward");
     Dl_info here;
     assert_int_not_equal((uintptr_t)address, function_at("libm.so.6", "nexttoward", &here));
-    const struct vg_oom_frame frame = named((uintptr_t)address + 1);
+    const struct vg_run_frame frame = named((uintptr_t)address + 1);
     assert_string_equal(frame.module, "libm.so.6");
     assert_string_equal(frame.function, here.dli_sname);
 }
@@ -103,16 +106,16 @@ static void more_than_there_is_room_for(void **state)
         const uint64_t address = start + i * 7919 % 65536;
         if (i % 3)
             vg_native_names_add(&names, start + (i + 5) * 7919 % 65536);
-        const struct vg_oom_frame frame = named(address);
+        const struct vg_run_frame frame = named(address);
         assert_int_not_equal(dladdr((void *)(uintptr_t)(address - 1), &info), 0);
         assert_string_equal(frame.module, "libc.so.6");
         assert_string_equal(frame.function, info.dli_sname ? info.dli_sname : "");
         assert_int_equal(frame.module_offset, address - (uintptr_t)info.dli_fbase);
     }
     assert_int_equal(names.count, VG_NATIVE_NAMES);
-    const struct vg_oom_frame again = named(start + 7919);
+    const struct vg_run_frame again = named(start + 7919);
     assert_string_equal(again.module, "libc.so.6");
-    vg_native_names_clear(&names);
+    vg_native_names_clear(&names, &region);
     assert_string_equal(named(start + 1).function, "qsort");
 }
 

@@ -247,8 +247,9 @@ static void searches_are_known_by_their_code(void **state)
 {
     (void)state;
     static struct vg_recorder recorder;
-    const struct vg_recorder_config config = { .path_template = in_scratch("run.vgr"),
-                                               .snapshot_bytes = 100 };
+    const struct vg_recorder_config config = {
+        .path_template = in_scratch("run.vgr"),
+    };
     assert_int_equal(vg_recorder_open(&recorder, &config), 0);
     const char decorator[] = "find_executable_batch_size.<locals>.decorator";
     assert_true(searches(&recorder, "/v/lib/site-packages/accelerate/utils/memory.py", decorator));

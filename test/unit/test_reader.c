@@ -460,8 +460,7 @@ static void reads_while_it_is_written(void **state)
 {
     (void)state;
     pthread_t thread;
-    const struct vg_recorder_config config = { .path_template = "/tmp/vg-test-run-%p.vgr",
-                                               .snapshot_bytes = 8 };
+    const struct vg_recorder_config config = { .path_template = "/tmp/vg-test-run-%p.vgr" };
     assert_int_equal(vg_recorder_open(&recorder, &config), 0);
     assert_true(recorder.path[0] != '\0');
     writing = 1;

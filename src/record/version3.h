@@ -1,33 +1,28 @@
-/* Everything a report says, as one flat structure without pointers: the process fills it at the
- * failing call, the recorder file keeps it as it is, and the same functions print it in the process
- * and, later, in the command line tool.
- *
- * Amounts that are not known are VG_BYTES_UNKNOWN, texts that are not known are empty. Texts are
- * safe to print (vg_text_sanitize). All amounts are bytes, all times nanoseconds. */
-#ifndef VRAMGUARD_ANALYZE_OOM_REPORT_H
-#define VRAMGUARD_ANALYZE_OOM_REPORT_H
+/* What run files of format version 3 hold of failures, rescues and marks, frozen: flat structures
+ * that were written as they lay in memory, with sentences in them. */
+#ifndef VRAMGUARD_RECORD_VERSION3_H
+#define VRAMGUARD_RECORD_VERSION3_H
 
 #include <stdint.h>
 
-#include "analyze/outcome.h"
-#include "analyze/outer_limits.h"
-#include "analyze/run.h"
-
 enum {
-    VG_OOM_VERSION = 7,
-    VG_OOM_SITES = 12,
-    VG_OOM_PROCESSES = 24,
-    VG_OOM_DEVICES = 16,
-    VG_OOM_SIZE_CLASSES = 64,
-    VG_OOM_FRAMES = 128, /* VG_STACK_FRAMES + VG_PYTHON_FRAMES of record/format.h */
-    VG_OOM_ACTIONS = 8,
-    VG_OOM_KINDS = 16, /* at least VG_KIND_COUNT of record/kind.h */
-    VG_COMMAND_CAP = 256,
-    VG_LABEL_CAP = 384,
+    VG_VERSION3_SNAPSHOT = 5, /* its own version */
+    VG_VERSION3_SITES = 12,
+    VG_VERSION3_PROCESSES = 24,
+    VG_VERSION3_DEVICES = 16,
+    VG_VERSION3_SIZE_CLASSES = 64,
+    VG_VERSION3_FRAMES = 128, /* VG_STACK_FRAMES + VG_PYTHON_FRAMES of recorder/format.h */
+    VG_VERSION3_ACTIONS = 8,
+    VG_VERSION3_KINDS = 16, /* at least VG_KIND_COUNT of recorder/kind.h */
+    VG_VERSION3_COMMAND_CAP = 256,
+    VG_VERSION3_LABEL_CAP = 384,
+    VG_VERSION3_BACKENDS = 3,
+    VG_VERSION3_MARK_DEVICES = 32,
+    VG_VERSION3_MARK_TEXT_CAP = 128,
 };
 
 /* One frame of the failing call's stack, innermost first. */
-struct vg_oom_frame {
+struct vg_version3_frame {
     uint64_t address;       /* program counter; return addresses point behind their call */
     uint64_t module_offset; /* address relative to the module's load base; the address itself when
                                the module is unknown */
@@ -40,29 +35,28 @@ struct vg_oom_frame {
 };
 
 /* Allocations made by one stack. */
-struct vg_oom_site {
+struct vg_version3_site {
     uint64_t bytes;
     uint64_t count;
     uint32_t stack_id; /* of the recorder's dictionary; 0 = no stack was recorded */
     uint32_t steady;   /* 1: they were made evenly over all the time since the first of them */
     uint64_t span_ns;  /* from the first of them to the failure */
-    char label[VG_LABEL_CAP]; /* "main (train.c:12) > load > cudaMalloc", outermost first */
+    char
+        label[VG_VERSION3_LABEL_CAP]; /* "main (train.c:12) > load > cudaMalloc", outermost first */
     char line[128]; /* of the program's own Python code, the innermost line and its caller's:
                        "train.py:40 main > train.py:14 step"; "" without one */
 };
 
-struct vg_oom_process {
+struct vg_version3_process {
     int32_t pid;
-    uint32_t uid;   /* UINT32_MAX unknown */
-    uint32_t flags; /* enum vg_process_flag */
-    int32_t rank;   /* in a distributed job, -1 none or unknown */
+    uint32_t uid; /* UINT32_MAX unknown */
+    uint32_t flags;
+    uint32_t reserved;
     uint64_t bytes;
-    uint64_t idle_bytes;   /* it has said that it keeps so much unused; 0 nothing known */
-    uint64_t unchanged_ns; /* its amount has been seen to be the same for so long */
-    char command[VG_COMMAND_CAP];
+    char command[VG_VERSION3_COMMAND_CAP];
 };
 
-struct vg_oom_device {
+struct vg_version3_device {
     int32_t ordinal; /* as the program numbers it; -1: not visible to the program */
     uint32_t reserved;
     uint64_t total_bytes, free_bytes;
@@ -71,16 +65,24 @@ struct vg_oom_device {
     char pci_bus_id[24];
 };
 
+/* One thing that was tried before the failure was returned. */
+struct vg_version3_action {
+    char name[24];
+    char outcome[160];
+    uint64_t recovered_bytes;
+    uint64_t duration_ns;
+};
+
 /* What PyTorch's allocator holds of the failing device, as its calls of the driver tell. */
-struct vg_oom_torch {
+struct vg_version3_torch {
     uint32_t loaded;   /* 1: PyTorch's allocator is loaded */
     uint32_t unjudged; /* 1: there are allocations, but no native stacks to tell whose they are */
-    uint64_t bytes[VG_TORCH_BACKENDS], count[VG_TORCH_BACKENDS];
+    uint64_t bytes[VG_VERSION3_BACKENDS], count[VG_VERSION3_BACKENDS];
     char settings[128]; /* vg_options.torch_settings */
 };
 
 /* The tensors of the .safetensors files that the process has mapped. */
-struct vg_oom_checkpoint {
+struct vg_version3_checkpoint {
     uint64_t f32_bytes;   /* of 4-byte floating point numbers */
     uint64_t half_bytes;  /* of 2-byte ones: F16, BF16 */
     uint64_t other_bytes; /* of all others */
@@ -89,15 +91,15 @@ struct vg_oom_checkpoint {
     char name[80]; /* of the largest, without its directory; of a model from the hub its own */
 };
 
-struct vg_oom_report {
-    uint32_t version;    /* VG_OOM_VERSION */
-    uint32_t size_bytes; /* sizeof(struct vg_oom_report), checked by readers */
+struct vg_version3_snapshot {
+    uint32_t version;    /* VG_VERSION3_SNAPSHOT */
+    uint32_t size_bytes; /* sizeof(struct vg_version3_snapshot), checked by readers */
 
     /* The run. */
     int32_t pid;
     uint32_t uid;
     uint64_t realtime_ns; /* CLOCK_REALTIME at the failure */
-    char command[VG_COMMAND_CAP];
+    char command[VG_VERSION3_COMMAND_CAP];
     char host[64];
 
     /* The failing call. */
@@ -114,11 +116,11 @@ struct vg_oom_report {
     uint32_t stack_truncated; /* 1: there were more frames than were recorded */
     uint64_t injected_number; /* of the process's allocations, when the user made it fail */
     char injected_rule[48];   /* what of VRAMGUARD_INJECT made it fail */
-    struct vg_oom_frame frames[VG_OOM_FRAMES];
-    char where[VG_LABEL_CAP]; /* the frames as one label */
+    struct vg_version3_frame frames[VG_VERSION3_FRAMES];
+    char where[VG_VERSION3_LABEL_CAP]; /* the frames as one label */
 
     /* The device of the failing call. */
-    struct vg_oom_device device;
+    struct vg_version3_device device;
     char driver_version[32]; /* "580.159.04" */
     int32_t cuda_version;    /* 13000 = 13.0; 0 unknown */
     uint32_t nvml_available; /* 0: what other processes hold is not known */
@@ -127,21 +129,20 @@ struct vg_oom_report {
     uint64_t limit_bytes;    /* what VRAMGUARD_LIMIT allows of it; 0: no limit */
     uint64_t limit_left_bytes;
 
-    /* This process's tracked device memory on this device; managed memory is in kind_bytes only.
-     */
+    /* This process's tracked device memory on this device. */
     uint64_t live_bytes, live_count, peak_bytes;
     uint64_t alloc_count, free_count, failed_count;
     uint64_t untracked_bytes; /* allocations counted in live_bytes without a record (memory was
                                  too short to keep one) */
-    uint64_t size_class_count[VG_OOM_SIZE_CLASSES]; /* [n]: live allocations of
+    uint64_t size_class_count[VG_VERSION3_SIZE_CLASSES]; /* [n]: live allocations of
                                                              2^n <= bytes < 2^(n+1) */
-    uint32_t site_count;                            /* used entries of sites, largest first */
-    uint32_t other_site_count;                      /* further sites, and what they hold */
+    uint32_t site_count;                                 /* used entries of sites, largest first */
+    uint32_t other_site_count;                           /* further sites, and what they hold */
     uint64_t other_site_bytes, other_site_allocations;
-    struct vg_oom_site sites[VG_OOM_SITES];
+    struct vg_version3_site sites[VG_VERSION3_SITES];
 
-    /* live_bytes and live_count by enum vg_kind, and managed memory. */
-    uint64_t kind_bytes[VG_OOM_KINDS], kind_count[VG_OOM_KINDS];
+    /* live_bytes and live_count by enum vg_kind. */
+    uint64_t kind_bytes[VG_VERSION3_KINDS], kind_count[VG_VERSION3_KINDS];
     uint64_t pinned_bytes, pinned_count; /* host memory, not in live_bytes */
     /* What was asked of a device and is in host memory, in neither of the above. */
     uint64_t spilled_bytes, spilled_count, spill_cap_bytes;
@@ -152,22 +153,49 @@ struct vg_oom_report {
 
     uint32_t process_count;       /* used entries of processes, largest first; without ourselves */
     uint32_t other_process_count; /* processes that did not fit */
-    struct vg_oom_process processes[VG_OOM_PROCESSES];
+    struct vg_version3_process processes[VG_VERSION3_PROCESSES];
 
     uint32_t device_count; /* used entries of devices: the machine's other devices */
     uint32_t action_count;
-    struct vg_oom_device devices[VG_OOM_DEVICES];
-    struct vg_oom_action actions[VG_OOM_ACTIONS];
+    struct vg_version3_device devices[VG_VERSION3_DEVICES];
+    struct vg_version3_action actions[VG_VERSION3_ACTIONS];
 
-    struct vg_oom_torch torch;
-    struct vg_oom_checkpoint checkpoint;
-
-    struct vg_outer_limits outer;
+    struct vg_version3_torch torch;
+    struct vg_version3_checkpoint checkpoint;
 
     /* The host. */
     uint64_t host_total_bytes, host_available_bytes;
     uint64_t cgroup_limit_bytes, cgroup_used_bytes;
     char recorder_path[256]; /* "" when this run is not recorded */
+};
+
+struct vg_version3_rescue {
+    uint32_t version; /* VG_RESCUE_RECORD_VERSION */
+    int32_t device;   /* ordinal, -1 none */
+    uint64_t realtime_ns;
+    uint64_t asked_bytes; /* VG_BYTES_UNKNOWN for calls that name no amount */
+    uint64_t duration_ns; /* of all that was tried */
+    uint32_t stack_id;
+    uint32_t action_count;
+    char api[40];
+    struct vg_version3_action actions[VG_VERSION3_ACTIONS];
+};
+
+struct vg_version3_mark_device {
+    uint32_t device;
+    uint32_t reserved;
+    uint64_t live_bytes, peak_bytes; /* the highest up to then */
+};
+
+struct vg_version3_mark {
+    uint32_t version; /* VG_MARK_RECORD_VERSION */
+    uint32_t thread_id;
+    uint64_t realtime_ns, monotonic_ns;
+    char text[VG_VERSION3_MARK_TEXT_CAP];
+    uint32_t device_count;
+    uint32_t reserved;
+    struct vg_version3_mark_device
+        devices[VG_VERSION3_MARK_DEVICES]; /* `device_count` of them are recorded */
 };
 
 #endif

@@ -1,0 +1,52 @@
+#include "analyze/growth.h"
+
+enum { SURVIVORS_MIN = 2 * VG_RUN_EIGHTHS };
+
+/* Does every eighth of the time have its share, as where each step of a program keeps some more? A
+ * quarter to three times of it, since steps and eighths do not meet. */
+static bool is_even(const struct vg_run_site *site)
+{
+    for (int i = 0; i < VG_RUN_EIGHTHS; i++) {
+        const uint64_t made = site->made[i] * VG_RUN_EIGHTHS;
+        if (made * 4 < site->live_count || made > site->live_count * 3)
+            return false;
+    }
+    return true;
+}
+
+/* Came some in each eighth but the last two? */
+static bool has_stopped(const struct vg_run_site *site)
+{
+    uint64_t late = 0;
+    for (int i = VG_RUN_EIGHTHS - 2; i < VG_RUN_EIGHTHS; i++)
+        late += site->made[i];
+    for (int i = 0; i < VG_RUN_EIGHTHS / 2; i++)
+        if (site->made[i] == 0)
+            return false;
+    return late == 0;
+}
+
+static uint32_t judge_kind(const struct vg_run_site *site)
+{
+    uint64_t told = 0;
+    for (int i = 0; i < VG_RUN_EIGHTHS; i++)
+        told += site->made[i];
+    if (site->live_count < SURVIVORS_MIN || told < SURVIVORS_MIN)
+        return VG_GROWTH_UNKNOWN;
+    if (is_even(site))
+        return VG_GROWTH_STEADY;
+    return has_stopped(site) ? VG_GROWTH_STOPPED : VG_GROWTH_NONE;
+}
+
+void vg_growth_judge(struct vg_run_site *site)
+{
+    site->growth = (struct vg_run_growth){ .kind = judge_kind(site) };
+    if (site->growth.kind != VG_GROWTH_STEADY && site->growth.kind != VG_GROWTH_STOPPED)
+        return;
+    /* What came in the last eighth may be the present round's. */
+    const uint64_t kept = site->live_count - site->made[VG_RUN_EIGHTHS - 1];
+    site->growth.each_bytes = site->live_bytes / site->live_count;
+    site->growth.kept_count = kept;
+    site->growth.kept_bytes = kept * site->growth.each_bytes;
+    site->growth.since_ns = site->oldest_ns;
+}
