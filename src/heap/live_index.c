@@ -112,31 +112,42 @@ static void give_slot(struct vg_live_index *track, struct vg_live_shard *shard, 
     shard->free_list = number + 1;
 }
 
-static void read_slot(const struct vg_live_slot *slot, struct vg_allocation *out)
+/* Reports walk the slots without a lock while others empty and fill them. */
+#define READ_FIELD(slot, field)         __atomic_load_n(&(slot)->field, __ATOMIC_RELAXED)
+#define WRITE_FIELD(slot, field, value) __atomic_store_n(&(slot)->field, value, __ATOMIC_RELAXED)
+
+/* Returns false when the slot is empty, or was given to another allocation meanwhile: what was read
+ * may be of both. */
+static bool read_slot(const struct vg_live_slot *slot, struct vg_allocation *out)
 {
+    const uint64_t address = atomic_load_explicit(&slot->address, memory_order_acquire);
+    const uint64_t monotonic_ns = __atomic_load_n(&slot->monotonic_ns, __ATOMIC_ACQUIRE);
     *out = (struct vg_allocation){
-        .address = atomic_load_explicit(&slot->address, memory_order_acquire),
-        .bytes = slot->bytes,
-        .monotonic_ns = slot->monotonic_ns,
-        .stack_id = slot->stack_id,
-        .thread_id = slot->thread_id,
-        .device = slot->device,
-        .kind = slot->kind,
-        .context = slot->context,
-        .mapped_address = slot->mapped_address,
+        .address = address,
+        .monotonic_ns = monotonic_ns,
+        .bytes = READ_FIELD(slot, bytes),
+        .stack_id = READ_FIELD(slot, stack_id),
+        .thread_id = READ_FIELD(slot, thread_id),
+        .device = READ_FIELD(slot, device),
+        .kind = READ_FIELD(slot, kind),
+        .context = READ_FIELD(slot, context),
+        .mapped_address = READ_FIELD(slot, mapped_address),
     };
+    atomic_thread_fence(memory_order_acquire);
+    return address != 0 && atomic_load_explicit(&slot->address, memory_order_relaxed) == address &&
+           READ_FIELD(slot, monotonic_ns) == monotonic_ns;
 }
 
 static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *allocation)
 {
-    slot->bytes = allocation->bytes;
-    slot->monotonic_ns = allocation->monotonic_ns;
-    slot->stack_id = allocation->stack_id;
-    slot->thread_id = allocation->thread_id;
-    slot->device = allocation->device;
-    slot->kind = allocation->kind;
-    slot->context = allocation->context;
-    slot->mapped_address = 0;
+    WRITE_FIELD(slot, bytes, allocation->bytes);
+    WRITE_FIELD(slot, monotonic_ns, allocation->monotonic_ns);
+    WRITE_FIELD(slot, stack_id, allocation->stack_id);
+    WRITE_FIELD(slot, thread_id, allocation->thread_id);
+    WRITE_FIELD(slot, device, allocation->device);
+    WRITE_FIELD(slot, kind, allocation->kind);
+    WRITE_FIELD(slot, context, allocation->context);
+    WRITE_FIELD(slot, mapped_address, 0);
     atomic_store_explicit(&slot->address, allocation->address, memory_order_release);
 }
 
@@ -164,6 +175,12 @@ static void uncount_slot(struct vg_live_index *track, struct vg_live_shard *shar
     count_locked(track, shard, slot->device, -(int64_t)slot->bytes);
 }
 
+/* The shard's lock is held, but vg_live_index_counts reads without it. */
+static void count_one(uint64_t *count)
+{
+    __atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
+}
+
 static bool add_locked(struct vg_live_index *track, struct vg_live_shard *shard,
                        const struct vg_allocation *allocation, uint64_t hash)
 {
@@ -176,7 +193,7 @@ static bool add_locked(struct vg_live_index *track, struct vg_live_shard *shard,
     }
     struct vg_live_slot *const slot = &track->recorder->slots[taken - 1];
     write_slot(slot, allocation);
-    shard->put_count++;
+    count_one(&shard->put_count);
     count_slot(track, shard, slot);
     return true;
 }
@@ -199,7 +216,7 @@ static uint32_t remove_locked(struct vg_live_index *track, struct vg_live_shard 
 static void clear_locked(struct vg_live_index *track, struct vg_live_shard *shard, uint32_t number)
 {
     give_slot(track, shard, number);
-    shard->take_count++;
+    count_one(&shard->take_count);
 }
 
 int vg_live_index_put(struct vg_live_index *track, const struct vg_allocation *allocation)
@@ -270,7 +287,8 @@ void vg_live_index_note_mapped(struct vg_live_index *track, uint64_t key, uint64
     vg_lock_take(&shard->lock);
     const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, key);
     if (entry != VG_ADDRESS_NONE)
-        slots[vg_address_index_slot(&shard->index, entry)].mapped_address = mapped_address;
+        WRITE_FIELD(&slots[vg_address_index_slot(&shard->index, entry)], mapped_address,
+                    mapped_address);
     vg_lock_release(&shard->lock);
 }
 
@@ -323,8 +341,7 @@ void vg_live_index_each(const struct vg_live_index *track,
         struct vg_allocation allocation;
         if (atomic_load_explicit(&recorder->slots[i].address, memory_order_acquire) == 0)
             continue;
-        read_slot(&recorder->slots[i], &allocation);
-        if (allocation.address != 0)
+        if (read_slot(&recorder->slots[i], &allocation))
             visit(&allocation, argument);
     }
 }

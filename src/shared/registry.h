@@ -25,6 +25,13 @@ struct vg_registration {
     struct vg_queue *queue;        /* never NULL: unregistered, one of this process alone */
 };
 
+/* The queue, while another thread may be about to replace that of this process alone by the GPU's.
+ */
+static inline struct vg_queue *vg_registration_queue(const struct vg_registration *registration)
+{
+    return __atomic_load_n(&registration->queue, __ATOMIC_ACQUIRE);
+}
+
 /* Registers this process with the GPU `uuid`. Always leaves a usable `out`: when the registry
  * cannot be used, unregistered, and says so in one line the first time. Waits for nobody. */
 void vg_registry_join(const char *uuid, struct vg_registration *out);

@@ -42,7 +42,7 @@ static uint64_t available_bytes(const struct view *view)
 
 static uint64_t measure_now(struct view *view)
 {
-    struct vg_queue *const queue = view->coming->registration->queue;
+    struct vg_queue *const queue = vg_registration_queue(view->coming->registration);
     const uint64_t promises = vg_queue_promises(queue);
     view->freed_seen = atomic_load(&queue->freed);
     view->measured_ns = vg_clock_monotonic_ns();
@@ -61,7 +61,8 @@ static uint64_t measure_available(void *argument)
     struct view *const view = argument;
     const uint64_t now_ns = vg_clock_monotonic_ns();
     if (view->measured_ns == 0 ||
-        atomic_load(&view->coming->registration->queue->freed) != view->freed_seen ||
+        atomic_load(&vg_registration_queue(view->coming->registration)->freed) !=
+            view->freed_seen ||
         now_ns - view->measured_ns >= MEASURE_MS * VG_MS_NS)
         return measure_now(view);
     return available_bytes(view);
@@ -101,7 +102,8 @@ static void stay_in_line(const struct manner *manner, struct view *view, struct 
                                        .priority = coming->priority };
     struct vg_reclaim_request asking = { .asked = 0 };
     out->logged = false;
-    vg_queue_wait_enter(&out->line, coming->registration->queue, &request, coming->wait_ms);
+    vg_queue_wait_enter(&out->line, vg_registration_queue(coming->registration), &request,
+                        coming->wait_ms);
     for (;;) {
         out->end = vg_queue_wait_step(&out->line, measure_available, view);
         if (out->end == VG_QUEUE_WAIT_TRY && manner->goes_on(view))

@@ -35,8 +35,8 @@ bool vg_admission_await(const struct vg_admission_request *coming);
 /* Is anybody in line for the GPU, or has memory of it been promised? Two loads. */
 static inline bool vg_newcomer_concerns(const struct vg_registration *registration)
 {
-    return vg_queue_is_waited_for(registration->queue) ||
-           vg_queue_has_promises(registration->queue);
+    struct vg_queue *const queue = vg_registration_queue(registration);
+    return vg_queue_is_waited_for(queue) || vg_queue_has_promises(queue);
 }
 
 /* A process that holds next to nothing is about to allocate `bytes`: waits while others are in line
