@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "base/signal_block.h"
 #include "base/text.h"
 
@@ -71,9 +72,11 @@ void vg_log_write(const char *bytes, size_t length)
     struct vg_signal_block shield;
     if (closed_at_start)
         return;
+    vg_cancellation_hold();
     if (vg_signal_block_begin(&shield))
         write_bounded(bytes, length);
     vg_signal_block_end(&shield);
+    vg_cancellation_release();
 }
 
 static void write_line(const char *format, va_list arguments)
