@@ -10,8 +10,9 @@
 #include "machine/machine.h"
 #include "os/maps.h"
 #include "os/process.h"
+#include "shared/reclaim_slot.h"
 
-enum { COMMAND_CAP = 1024 };
+enum { COMMAND_CAP = 1024, IDLE_ANSWER_MS = 20 };
 
 /* What the machine was like when it was last looked at. Opening NVML takes a millisecond, on a real
  * machine tens of them. One report is made at a time (emit.c). */
@@ -52,6 +53,7 @@ static void ask_machine(const struct vg_failure *failure, const struct vg_run_fa
         vg_region_release(&facts.region);
     else
         facts.region = vg_region_over(NULL, 0); /* a parent's, or none */
+    vg_registry_request_idle(question.file, IDLE_ANSWER_MS);
     vg_machine_measure(&question, &facts.region, &facts.machine);
     if (!facts.machine.known)
         vg_warn_once(VG_FAULT_NVML, "cannot use NVML (%s): what other processes hold is unknown",

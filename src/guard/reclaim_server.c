@@ -11,6 +11,7 @@
 #include "driver/captures.h"
 #include "driver/driver.h"
 #include "guard/guard.h"
+#include "guard/idle_pools.h"
 #include "machine/machine.h"
 #include "oom/callback_thread.h"
 #include "oom/python_trim.h"
@@ -49,8 +50,7 @@ static atomic_bool untold;
 
 void vg_reclaim_server_init(struct vg_process_state *state)
 {
-    const bool listens = state->options->python_trim.number != VG_PYTHON_TRIM_OFF &&
-                         vg_policy_has_trim(&state->policy);
+    const bool listens = vg_policy_has_trim(&state->policy);
     for (int i = 0; i < VG_FILE_DEVICES; i++)
         state->listen_at_bytes[i] = listens && i != VG_FILE_HOST ? FIRST_BYTES : NEVER;
 }
@@ -69,16 +69,21 @@ static uint64_t given_bytes(const struct listener *l)
     return l->live_bytes > live ? l->live_bytes - live : 0;
 }
 
-/* What the driver's pools of the device hold, in use or not: the cache of PyTorch's backend
- * cudaMallocAsync. */
+/* What the driver keeps for the process, in use or not: the cache of PyTorch's backend
+ * cudaMallocAsync, of RMM and others. */
 static uint64_t pooled_bytes(const struct listener *l)
 {
-    CUmemoryPool pools[VG_COLLECT_POOLS_MAX];
-    uint64_t bytes = 0;
-    const size_t count = vg_collect_pools(&l->state->pools, l->device, pools);
-    for (size_t i = 0; i < count; i++)
-        bytes += vg_driver_pool_value(pools[i], CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT);
-    return bytes;
+    struct vg_idle_pools pools;
+    vg_idle_pools_measure(&l->state->pools, l->device, &pools);
+    return pools.reserved_bytes;
+}
+
+/* For reports of others (analyze/collect.c). */
+static void tell_idle(const struct listener *l)
+{
+    struct vg_idle_pools pools;
+    vg_idle_pools_measure(&l->state->pools, l->device, &pools);
+    atomic_store(&l->ask->idle_mib, (uint32_t)(pools.unused_bytes / VG_MIB));
 }
 
 /* With what pools have given back; at the end. */
@@ -183,26 +188,22 @@ static void tell_given(const struct listener *l, uint64_t bytes)
                 vg_size_format(wanted, l->wanted_bytes));
 }
 
-static void conclude_request(struct listener *l, enum vg_callback_thread_end end,
-                             const struct vg_python_trim *done)
+static void tell_trouble(const struct listener *l, enum vg_callback_thread_end end,
+                         const struct vg_python_trim *done)
 {
     char time[VG_DURATION_TEXT_CAP];
-    const uint64_t bytes = all_given_bytes(l);
-    atomic_store(&l->ask->gave_mib, (uint32_t)(bytes / VG_MIB));
     if (end == VG_CALLBACK_TIMED_OUT)
         vg_warn_once(VG_FAULT_PYTHON_TRIM,
                      "GPU %d: another process asked for memory, but Python's caches could not be "
-                     "emptied within %s (VRAMGUARD_TRIM_TIMEOUT): it goes without",
+                     "emptied within %s (VRAMGUARD_TRIM_TIMEOUT): the request was not satisfied",
                      l->device, vg_duration_format(time, l->state->options->trim_timeout.number));
     else if (end == VG_CALLBACK_NO_THREAD)
         vg_warn_once(VG_FAULT_TRIM_THREAD,
-                     "cannot make a thread to empty Python's caches in: another process goes "
-                     "without");
+                     "cannot make a thread to empty Python's caches in: another process's request "
+                     "was not satisfied");
     if (done->why[0])
         vg_warn_once(VG_FAULT_PYTHON_TRIM, "GPU %d: emptying Python's caches: %s", l->device,
                      done->why);
-    tell_given(l, bytes);
-    atomic_store(&untold, false);
 }
 
 /* No more often than that, whichever GPU is asked for: a cache that has just been emptied is worth
@@ -220,23 +221,40 @@ static void keep_distance(void)
     atomic_store(&last_ns, vg_clock_monotonic_ns());
 }
 
-static void answer_request(struct listener *l)
+/* Python's caches, when there are any. */
+static void give_python_caches(struct listener *l)
 {
     struct vg_python_trim done = { .why = "" };
+    const uint64_t until_ns =
+        vg_clock_monotonic_ns() + l->state->options->trim_timeout.number * VG_MS_NS;
+    if (l->state->options->python_trim.number == VG_PYTHON_TRIM_OFF ||
+        !vg_python_trim_is_possible() || vg_callback_thread_claim(until_ns) != 0)
+        return;
+    const enum vg_callback_thread_end end = ask_python(l, until_ns, &done);
+    tell_trouble(l, end, &done);
+}
+
+static void answer_request(struct listener *l)
+{
     keep_distance();
     l->asker = atomic_load(&l->ask->asker);
     l->wanted_bytes = atomic_load(&l->ask->wanted_mib) * VG_MIB;
-    if (!may_begin(l) || !vg_python_trim_is_possible())
-        return;
-    const uint64_t until_ns =
-        vg_clock_monotonic_ns() + l->state->options->trim_timeout.number * VG_MS_NS;
-    if (vg_callback_thread_claim(until_ns) != 0)
+    if (!may_begin(l))
         return;
     vg_machine_name(l->asker_name, sizeof l->asker_name, (int32_t)vg_process_owner_pid(l->asker));
     l->live_bytes = live_bytes(l);
     l->pooled_bytes = pooled_bytes(l);
-    conclude_request(l, ask_python(l, until_ns, &done), &done);
+    vg_idle_pools_trim(&l->state->pools, l->device); /* first: the program notices least */
+    atomic_store(&l->ask->gave_mib, (uint32_t)(all_given_bytes(l) / VG_MIB));
     vg_queue_tell_freed(l->queue); /* what pools of the driver gave back, nobody has told */
+    if (all_given_bytes(l) < l->wanted_bytes)
+        give_python_caches(l);
+    const uint64_t bytes = all_given_bytes(l);
+    atomic_store(&l->ask->gave_mib, (uint32_t)(bytes / VG_MIB));
+    tell_given(l, bytes);
+    atomic_store(&untold, false);
+    tell_idle(l);
+    vg_queue_tell_freed(l->queue);
 }
 
 /* ---- the thread ---- */
@@ -252,7 +270,10 @@ static void *serve_requests(void *argument)
             vg_queue_sleep(&l->ask->asked, asked, DAY_NS);
             continue;
         }
-        answer_request(l);
+        if (atomic_load(&l->ask->wanted_mib) == 0)
+            tell_idle(l); /* a report only wants to know */
+        else
+            answer_request(l);
         if (atomic_load(&l->ask->listens))
             atomic_store(&l->ask->answered, asked);
     }
@@ -281,17 +302,27 @@ static void begin_listening(struct vg_process_state *state, int device)
         return;
     atomic_store(&ask->listens, 0);
     vg_warn_once(VG_FAULT_TRIM_THREAD,
-                 "cannot make a thread that gives Python's caches back when other processes ask");
+                 "cannot make a thread that gives caches back when other processes ask");
 }
 
-/* Frameworks may be loaded later than the first memory is taken: it is looked for again whenever
- * what the process holds has doubled. */
+/* Is there anything that the process might keep without need? */
+static bool may_have_caches(struct vg_process_state *state, int device)
+{
+    struct vg_idle_pools pools;
+    if (state->options->python_trim.number != VG_PYTHON_TRIM_OFF && vg_python_trim_is_possible())
+        return true;
+    vg_idle_pools_measure(&state->pools, device, &pools);
+    return pools.reserved_bytes > 0;
+}
+
+/* Frameworks may be loaded, and pools used, later than the first memory is taken: it is looked for
+ * again whenever what the process holds has doubled. */
 void vg_reclaim_server_consider(struct vg_process_state *state, int device, uint64_t live_bytes)
 {
     uint64_t at = state->listen_at_bytes[device];
     if (live_bytes < at || at == NEVER)
         return;
-    const bool possible = vg_python_trim_is_possible();
+    const bool possible = may_have_caches(state, device);
     const uint64_t next = possible ? NEVER : 2 * live_bytes;
     if (atomic_compare_exchange_strong(&state->listen_at_bytes[device], &at, next) && possible)
         begin_listening(state, device);

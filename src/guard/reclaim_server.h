@@ -1,8 +1,10 @@
-/* The thread in which this process answers when another one asks for memory of a GPU: it has the
- * helper empty the caches of Python's frameworks (oom/python_trim.h) and says what that brought.
+/* The thread in which this process answers when another one asks for memory of a GPU: it gives back
+ * unused memory of the driver's pools and of finished graphs, if that is not enough has the helper
+ * empty the caches of Python's frameworks (oom/python_trim.h), and says what that brought.
  *
- * One thread for each GPU of which the process holds 64 MiB and more, made only where PyTorch or
- * CuPy is loaded into a Python interpreter and VRAMGUARD_POLICY has trim in it. It sleeps on a word
+ * One thread for each GPU of which the process holds 64 MiB and more, made only where a pool or
+ * graph of the driver has memory or PyTorch or CuPy is loaded into a Python interpreter, and
+ * VRAMGUARD_POLICY has trim in it. It sleeps on a word
  * of the registry and has all signals blocked; nothing waits for it. A forked child has none of its
  * parent's and makes its own. */
 #ifndef VRAMGUARD_GUARD_RECLAIM_SERVER_H

@@ -1,25 +1,70 @@
 #include "heap/pools.h"
 
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 void vg_pools_add(struct vg_pools *pools, uint64_t handle, int device)
 {
     vg_lock_take(&pools->lock);
     if (pools->count < VG_POOLS_MAX) {
         pools->pools[pools->count].handle = handle;
         pools->pools[pools->count].device = device;
+        pools->pools[pools->count].users = 0;
         pools->count++;
     }
     vg_lock_release(&pools->lock);
 }
 
-void vg_pools_remove(struct vg_pools *pools, uint64_t handle)
+/* Its index, `pools->count` when it is not there. The lock is held. */
+static size_t pool_index(const struct vg_pools *pools, uint64_t handle)
+{
+    size_t i = 0;
+    while (i < pools->count && pools->pools[i].handle != handle)
+        i++;
+    return i;
+}
+
+bool vg_pools_hold(struct vg_pools *pools, uint64_t handle)
 {
     vg_lock_take(&pools->lock);
-    for (size_t i = 0; i < pools->count; i++)
-        if (pools->pools[i].handle == handle) {
-            pools->pools[i] = pools->pools[--pools->count];
-            break;
-        }
+    const size_t at = pool_index(pools, handle);
+    const bool is_there = at < pools->count;
+    if (is_there)
+        pools->pools[at].users++;
     vg_lock_release(&pools->lock);
+    return is_there;
+}
+
+void vg_pools_release(struct vg_pools *pools, uint64_t handle)
+{
+    vg_lock_take(&pools->lock);
+    const size_t at = pool_index(pools, handle);
+    if (at < pools->count && pools->pools[at].users > 0)
+        pools->pools[at].users--;
+    vg_lock_release(&pools->lock);
+}
+
+/* Takes it out unless somebody holds it. Returns whether it is not there any more. */
+static bool try_remove(struct vg_pools *pools, uint64_t handle, bool at_any_rate)
+{
+    vg_lock_take(&pools->lock);
+    const size_t at = pool_index(pools, handle);
+    const bool is_held = at < pools->count && pools->pools[at].users > 0 && !at_any_rate;
+    if (at < pools->count && !is_held)
+        pools->pools[at] = pools->pools[--pools->count];
+    vg_lock_release(&pools->lock);
+    return !is_held;
+}
+
+void vg_pools_remove(struct vg_pools *pools, uint64_t handle)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    int ms = 0;
+    while (!try_remove(pools, handle, ms >= VG_POOLS_PATIENCE_MS)) {
+        syscall(SYS_nanosleep, &pause, NULL); /* libc's is a cancellation point */
+        ms++;
+    }
 }
 
 int vg_pools_device(struct vg_pools *pools, uint64_t handle)

@@ -13,7 +13,7 @@ struct vg_reclaim_slot {
     _Atomic uint32_t asked;      /* how often */
     _Atomic uint32_t answered;   /* equal to `asked`: nothing is pending */
     _Atomic uint64_t asker;      /* vg_process_owner of who asked last */
-    _Atomic uint32_t wanted_mib; /* rounded up */
+    _Atomic uint32_t wanted_mib; /* rounded up; 0: it is only to say what it keeps unused */
     _Atomic uint32_t idle_mib;   /* it keeps so much unused, as it found when it looked last */
     _Atomic uint32_t gave_mib;   /* of the GPU, since it was asked */
     _Atomic uint32_t listens;    /* not 0: the process has a thread that answers */
@@ -32,6 +32,11 @@ struct vg_reclaim_slot *vg_registry_reclaim_slot(const struct vg_registration *r
  * holds as far as the registry tells says nothing of what the driver's pools keep for it. Returns
  * how many have been asked, those included. Looks into /proc for each. 0 for a NULL file. */
 unsigned vg_registry_request_reclaim(struct vg_registry_file *file, uint64_t wanted_bytes);
+
+/* Asks every other live process of the file that listens, and is not at an answer, to say how much
+ * it keeps unused (`idle_mib`), without giving it back; waits until all have, `patience_ms` at the
+ * most. Nothing for a NULL file. */
+void vg_registry_request_idle(struct vg_registry_file *file, unsigned patience_ms);
 
 /* What those have given back whom this process was the last to ask. */
 struct vg_registry_reclaimed {

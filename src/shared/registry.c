@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -323,6 +324,39 @@ unsigned vg_registry_request_reclaim(struct vg_registry_file *file, uint64_t wan
         count++;
     }
     return count;
+}
+
+/* Is the slot that of another living process which listens and has nothing to answer? */
+static bool is_idle_listener(struct slot *slot, uint64_t self)
+{
+    const uint64_t owner = atomic_load(&slot->owner);
+    return owner != 0 && owner != self && atomic_load(&slot->ask.listens) &&
+           atomic_load(&slot->ask.answered) == atomic_load(&slot->ask.asked) &&
+           vg_process_owner_alive(owner);
+}
+
+static bool has_answered(const struct slot *slot)
+{
+    return !atomic_load(&slot->ask.listens) ||
+           atomic_load(&slot->ask.answered) == atomic_load(&slot->ask.asked);
+}
+
+void vg_registry_request_idle(struct vg_registry_file *file, unsigned patience_ms)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    const uint64_t self = vg_process_owner_self();
+    const uint64_t until_ns = vg_clock_monotonic_ns() + patience_ms * VG_MS_NS;
+    bool was_asked[SLOT_COUNT] = { false };
+    for (int i = 0; file && i < SLOT_COUNT; i++) {
+        was_asked[i] = is_idle_listener(&file->slots[i], self);
+        if (!was_asked[i])
+            continue;
+        atomic_store(&file->slots[i].ask.wanted_mib, 0);
+        vg_queue_wake(&file->slots[i].ask.asked);
+    }
+    for (int i = 0; file && i < SLOT_COUNT; i++)
+        while (was_asked[i] && !has_answered(&file->slots[i]) && vg_clock_monotonic_ns() < until_ns)
+            nanosleep(&pause, NULL);
 }
 
 void vg_registry_measure_reclaimed(const struct vg_registry_file *file,

@@ -34,6 +34,7 @@ def test_also_behind_a_stranger(machine, neighbour):
     command = [CACHES / "program", CACHES / "libc10_cuda.so", CACHES / "libstranger.so"]
     result = machine.run(command, guarded=True, **LONG_WAIT)
     assert result.stdout == "result 0\n", result.stderr
+    assert result.guard_lines == []
 
 
 def test_others_wait_for_the_neighbour_first(machine, neighbour):
@@ -106,3 +107,4 @@ def test_a_framework_in_python(machine, neighbour, framework):
     settings = {**LONG_WAIT, "PYTHONPATH": "%s:%s" % (machine.folder / "modules", here)}
     result = machine.run(command, guarded=True, **settings)
     assert result.stdout == "got it\n", result.stderr
+    assert result.guard_lines == []

@@ -760,3 +760,51 @@ def test_without_a_registry_it_still_waits(scene):
         assert lines[0].startswith("vramguard: cannot use /dev/shm/vramguard-%d (" % uid), lines[0]
     finally:
         directory.rmdir()
+
+
+# ---- what a neighbour keeps in pools of the driver
+
+POOL_KEEPER = """
+import ctypes, sys
+from driver_calls import *
+call("cuInit", 0)
+current_primary_context()
+pool = ctypes.c_void_p()
+call(sys.argv[1], ctypes.byref(pool), *eval(sys.argv[2]))
+everything = ctypes.c_uint64(2**64 - 1)
+call("cuMemPoolSetAttribute", pool, 4, ctypes.byref(everything))
+address = ctypes.c_uint64()
+call("cuMemAllocFromPoolAsync", ctypes.byref(address), ctypes.c_size_t(700 << 20), pool, None)
+call("cuMemFreeAsync", address, None)
+call("cuCtxSynchronize")
+print("idle", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def pool_keeper(scene):
+    """A guarded neighbour that keeps 700 MiB in the device's default pool, and uses none of it."""
+    process = scene.start(
+        [sys.executable, "-c", POOL_KEEPER, "cuDeviceGetDefaultMemPool", "(0,)"], guarded=True,
+        stdin=-1, **{**DEVICE, "PYTHONPATH": HERE}
+    )
+    assert process.stdout.readline() == "idle\n"
+    return process
+
+
+def test_a_neighbours_unused_pool_is_given_back(scene, pool_keeper):
+    actor = scene.actor()
+    assert actor.alloc("x", 600)[0] == 0
+    assert actor.end().guard_lines == []
+    pool_keeper.stdin.close()
+    pool_keeper.stdin = None
+    lines = scene.finish(pool_keeper).guard_lines
+    assert any(re.match(r"vramguard: GPU 0: gave back 700 MiB of cached memory", x) for x in lines)
+
+
+def test_a_neighbours_unused_pool_is_named(scene, pool_keeper):
+    """By one that does not wait for it."""
+    actor = scene.actor(VRAMGUARD_POLICY="off")
+    assert actor.alloc("x", 600)[0] == OUT_OF_MEMORY
+    assert re.search(r"pid %d .*guarded, 700 MiB unused" % pool_keeper.pid, actor.end().guard_text)
