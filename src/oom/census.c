@@ -24,7 +24,7 @@ static bool is_node_type(const struct vg_census_work *work, uintptr_t type, uint
     /* Nodes written in C++ have a static type each. */
     const uintptr_t dict = flags & VG_TYPE_IS_HEAP ? 0 : vg_python_word(type + VG_TYPE_DICT);
     return dict && vg_census_dict_find(python, dict, "next_functions") &&
-           vg_census_dict_find(python, dict, "_sequence_nr");
+           vg_census_dict_find(python, dict, "_register_hook_dict");
 }
 
 static bool is_kind_of(const struct vg_census_work *work, uintptr_t type, uintptr_t base)

@@ -36,6 +36,8 @@ def hostile_lines(census_machine):
 @pytest.mark.parametrize("case", HOSTILE)
 def test_runs_nothing(hostile_lines, case):
     """"ok": the census found what it should; any word after it is code of the program's that ran."""
+    if hostile_lines[case] == "absent":
+        pytest.skip("this PyTorch does not have it")
     assert hostile_lines[case] == "ok"
 
 

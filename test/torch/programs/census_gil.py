@@ -8,7 +8,7 @@ import census_probe
 import torch
 
 x = torch.ones(100)
-census_probe.take([(x.untyped_storage().data_ptr(), 400)])
+census_probe.take([census_probe.storage_of(x)])
 without_gil = ctypes.CDLL(census_probe.library._name)
 holding_gil = ctypes.PyDLL(None)
 answers = []

@@ -29,11 +29,7 @@ def take(*tensors, budget_ms=20000):
     global watching
     if "CENSUS_PROBE" not in os.environ:
         return None
-    blocks = {}
-    for tensor in tensors:
-        storage = tensor.untyped_storage()
-        blocks[storage.data_ptr()] = storage.nbytes()
-    blocks = list(blocks.items())
+    blocks = list({census_probe.storage_of(tensor) for tensor in tensors})
     census_probe.set_blocks(blocks)
     watching = True
     census = census_probe.take(blocks, budget_ms)
@@ -49,6 +45,15 @@ def expect(census, path, blocks=1, place="local"):
     first = census["variables"][0] if census["variables"] else {}
     found = (first.get("path"), first.get("direct", [0, 0])[1] + first.get("graph", [0, 0])[1], first.get("place"))
     assert found == (path, blocks, place), (found, census["unnamed"])
+
+
+class Absent(Exception):
+    """This PyTorch does not have what the case is about."""
+
+
+def need(thing, name):
+    if not hasattr(thing, name):
+        raise Absent(name)
 
 
 class Meta(type):
@@ -276,6 +281,7 @@ def subclasses():
 
 
 def modes():
+    need(torch._C, "DisableTorchFunctionSubclass")
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -301,7 +307,7 @@ def modes():
 
 def hooks():
     def pack(tensor):
-        return tensor.numpy(force=True) if False else [tensor.detach()]
+        return [tensor.detach()]
 
     def unpack(packed):
         note("unpack")
@@ -311,7 +317,8 @@ def hooks():
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         loss = (weight * 2).exp().sum()
     loss.register_hook(lambda gradient: note("hook"))
-    weight.register_post_accumulate_grad_hook(lambda tensor: note("accumulated"))
+    if hasattr(weight, "register_post_accumulate_grad_hook"):
+        weight.register_post_accumulate_grad_hook(lambda tensor: note("accumulated"))
     expect(take(weight), "weight")
 
 
@@ -326,6 +333,7 @@ def fake():
 
 
 def functorch():
+    need(torch, "func")
     x = torch.ones(10, 10)
     seen = []
 
@@ -470,6 +478,8 @@ if __name__ == "__main__":
         try:
             case()
             said = "ok"
+        except Absent:
+            said = "absent"
         except Exception as error:
             said = "%s: %s" % (type(error).__name__, error)
         print(case.__name__, said, *ran, flush=True)

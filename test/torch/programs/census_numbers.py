@@ -41,7 +41,7 @@ def storages(tensors):
     found = set()
     for tensor in tensors:
         if isinstance(tensor, torch.Tensor) and tensor.is_cuda:
-            found.add(tensor.untyped_storage().data_ptr())
+            found.add(census_probe.storage_of(tensor)[0])
     return found
 
 

@@ -34,6 +34,12 @@ def active_blocks():
     return blocks
 
 
+def storage_of(tensor):
+    """Its address and bytes, also in PyTorch before 2.0."""
+    whole = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+    return whole.data_ptr(), whole.nbytes()
+
+
 def take(blocks=None, budget_ms=20000):
     """The census now, as json.loads gives it."""
     set_blocks(active_blocks() if blocks is None else blocks)

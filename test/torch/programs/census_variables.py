@@ -22,13 +22,9 @@ def tensor():
 def blocks():
     """All tensors there are, by their storages; those of earlier cases are gone."""
     gc.collect()
-    found = {}
-    for thing in gc.get_objects():
-        if type(thing) in (torch.Tensor, torch.nn.Parameter):
-            storage = thing.untyped_storage()
-            if storage.nbytes():
-                found[storage.data_ptr()] = storage.nbytes()
-    return list(found.items())
+    kinds = (torch.Tensor, torch.nn.Parameter)
+    found = {census_probe.storage_of(thing) for thing in gc.get_objects() if type(thing) in kinds}
+    return [block for block in found if block[1]]
 
 
 def say(name):
