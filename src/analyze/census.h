@@ -19,6 +19,14 @@ enum vg_census_kind {
     VG_CENSUS_KINDS,
 };
 
+/* Array libraries beside PyTorch. */
+enum vg_census_array_library {
+    VG_CENSUS_CUPY,
+    VG_CENSUS_NUMBA,
+    VG_CENSUS_JAX,
+    VG_CENSUS_ARRAY_LIBRARIES,
+};
+
 /* Kinds that belong to a model. */
 enum { VG_CENSUS_MODEL_KINDS = VG_CENSUS_BUFFER + 1 };
 
@@ -101,6 +109,9 @@ struct vg_census {
     struct vg_census_amount unnamed; /* of OTHER: no variable was found; temporaries, C++ */
     struct vg_census_amount total;   /* all live blocks; what no kind has, no Python object
                                         reaches: it is held by C++, or by a graph that none shows */
+    /* Of arrays of other libraries, on any device, as these took them: not among the kinds, nor in
+     * the total; they are in what variables hold by references. */
+    struct vg_census_amount arrays[VG_CENSUS_ARRAY_LIBRARIES];
     uint64_t graph_nodes;
     bool graph_cut; /* there were more nodes than are looked at */
 

@@ -44,6 +44,10 @@ static enum vg_census_class classify_type(const struct vg_census_work *work, uin
         return VG_CLASS_TRACEBACK;
     if (type == torch->tensor || (torch->parameter && type == torch->parameter))
         return VG_CLASS_EXACT_TENSOR;
+    const enum vg_census_array_library library =
+        vg_census_arrays_library(python, &work->arrays, type);
+    if (library != VG_CENSUS_ARRAY_LIBRARIES)
+        return VG_CLASS_ARRAY + library;
     if (is_kind_of(work, type, torch->tensor_base))
         return VG_CLASS_TENSOR;
     if (is_kind_of(work, type, torch->model))
@@ -78,12 +82,15 @@ static int gather_object(void *object, void *argument)
 {
     struct vg_census_work *const work = argument;
     work->out->objects++;
-    switch (vg_census_class_of(work, vg_object_type((uintptr_t)object))) {
+    const enum vg_census_class class = vg_census_class_of(work, vg_object_type((uintptr_t)object));
+    switch (class) {
     case VG_CLASS_TENSOR:
     case VG_CLASS_EXACT_TENSOR: vg_census_list_push(&work->tensors, (uintptr_t)object); break;
     case VG_CLASS_MODEL: vg_census_list_push(&work->models, (uintptr_t)object); break;
     case VG_CLASS_OPTIMIZER: vg_census_list_push(&work->optimizers, (uintptr_t)object); break;
-    default: break;
+    default:
+        if (vg_census_is_array(class))
+            vg_census_list_push(&work->others, (uintptr_t)object);
     }
     return !vg_census_is_late(work);
 }
@@ -158,8 +165,8 @@ static void start_collector(const struct vg_census_python *python)
 static void open_work(struct vg_census_work *work)
 {
     work->tensors.item_bytes = work->models.item_bytes = work->optimizers.item_bytes =
-        work->leaves.item_bytes = work->stack.item_bytes = work->nodes.item_bytes =
-            sizeof(uintptr_t);
+        work->others.item_bytes = work->leaves.item_bytes = work->stack.item_bytes =
+            work->nodes.item_bytes = sizeof(uintptr_t);
     work->storages.item_bytes = sizeof(struct vg_census_storage);
     work->rows.item_bytes = sizeof(struct vg_census_row);
     work->node_types.item_bytes = sizeof(struct vg_census_node_type);
@@ -171,9 +178,9 @@ static void open_work(struct vg_census_work *work)
 /* All lists, sets and maps, for what is done with each of them. */
 #define LISTS(work)                                                                                \
     {                                                                                              \
-        &(work)->tensors, &(work)->models, &(work)->optimizers, &(work)->storages,                 \
-            &(work)->leaves, &(work)->modules, &(work)->stack, &(work)->rows, &(work)->frames,     \
-            &(work)->nodes, &(work)->node_types                                                    \
+        &(work)->tensors, &(work)->models, &(work)->optimizers, &(work)->others,                   \
+            &(work)->storages, &(work)->leaves, &(work)->modules, &(work)->stack, &(work)->rows,   \
+            &(work)->frames, &(work)->nodes, &(work)->node_types                                   \
     }
 #define SETS(work)                                                                                 \
     {                                                                                              \
@@ -214,7 +221,7 @@ static bool lacked_memory(struct vg_census_work *work)
 }
 
 /* With PyTorch's functions kept from calling the program's. */
-static enum vg_census_state count_torch(struct vg_census_work *work)
+static enum vg_census_state count_objects(struct vg_census_work *work)
 {
     gather_objects(work);
     if (work->tensors.count &&
@@ -231,18 +238,21 @@ static enum vg_census_state count_torch(struct vg_census_work *work)
                                : VG_CENSUS_COMPLETE;
 }
 
-static enum vg_census_state take_torch(struct vg_census_work *work)
+static enum vg_census_state count_all(struct vg_census_work *work)
 {
     const struct vg_census_python *const python = work->python;
-    if (!vg_census_torch_find(python, &work->torch))
-        return VG_CENSUS_NO_LIBRARY;
+    const bool has_torch = vg_census_torch_find(python, &work->torch);
+    const bool has_arrays = vg_census_arrays_find(python, &work->arrays);
     enum vg_census_state state = VG_CENSUS_UNKNOWN_TORCH;
+    if (!has_torch && !has_arrays)
+        return VG_CENSUS_NO_LIBRARY;
     const bool ran = stop_collector(python);
     open_work(work);
-    if (vg_census_torch_enter(python, &work->torch))
-        state = count_torch(work);
+    if (!has_torch || vg_census_torch_enter(python, &work->torch))
+        state = count_objects(work);
     close_work(work); /* it gives graph nodes up: still without a collection */
-    vg_census_torch_leave(python, &work->torch);
+    if (has_torch)
+        vg_census_torch_leave(python, &work->torch);
     if (ran)
         start_collector(python);
     return state;
@@ -270,7 +280,7 @@ void vg_census_take(const struct vg_census_source *source, uint64_t budget_ns,
     }
     work.python->put_error_aside(&error[0], &error[1], &error[2]);
     source->total(source->argument, &out->total);
-    out->state = take_torch(&work);
+    out->state = count_all(&work);
     work.python->bring_error_back(error[0], error[1], error[2]);
     out->elapsed_ns = vg_clock_monotonic_ns() - start_ns;
 }

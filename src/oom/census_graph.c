@@ -135,7 +135,7 @@ static void count_leaf(struct vg_census_work *work, const struct vg_census_gette
     const uintptr_t leaf = vg_census_torch_get(work->python, getter, node);
     const enum vg_census_class class =
         leaf ? vg_census_class_of(work, vg_object_type(leaf)) : VG_CLASS_IGNORED;
-    if (class == VG_CLASS_TENSOR || class == VG_CLASS_EXACT_TENSOR)
+    if (vg_census_is_tensor(class))
         vg_census_count_storage(work, vg_census_torch_read(&work->torch, leaf).address, true);
     work->python->api->drop((void *)leaf);
 }

@@ -146,7 +146,7 @@ static void claim_state(struct vg_census_work *work, uintptr_t optimizer)
                                .module = VG_CENSUS_NO_MODULE,
                                .depth = STATE_DEPTH };
         const enum vg_census_class class = vg_census_class_of(work, vg_object_type((uintptr_t)key));
-        if (class == VG_CLASS_TENSOR || class == VG_CLASS_EXACT_TENSOR) {
+        if (vg_census_is_tensor(class)) {
             const struct vg_census_storage *const owner = vg_census_storage_at(
                 work, vg_census_torch_read(&work->torch, (uintptr_t)key).address);
             claim.module = owner ? owner->module : VG_CENSUS_NO_MODULE;

@@ -49,6 +49,7 @@ static const struct vg_census_symbol symbols[] = {
     NEEDED(str, "PyUnicode_Type"),
     NEEDED(number, "PyLong_Type"),
     NEEDED(function, "PyFunction_Type"),
+    NEEDED(proxy, "_PyWeakref_ProxyType"),
     NEEDED(builtin, "PyCFunction_Type"),
     NEEDED(getter, "PyGetSetDescr_Type"),
     EXTRA(visit_tracked, "PyUnstable_GC_VisitObjects"),

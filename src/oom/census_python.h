@@ -25,7 +25,7 @@ struct vg_census_python {
     void *(*first_thread)(void *interpreter);           /* PyInterpreterState_ThreadHead */
     void *(*next_thread)(void *thread);                 /* PyThreadState_Next */
     void *module, *frame, *traceback, *cell, *dict, *list, *tuple, *set, *frozenset, *str, *number,
-        *function;
+        *function, *proxy;  /* the last: weakref.proxy's of what cannot be called */
     void *builtin, *getter; /* PyCFunction_Type, PyGetSetDescr_Type */
 
     /* Each may be missing. */

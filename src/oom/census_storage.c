@@ -33,6 +33,41 @@ struct vg_census_storage *vg_census_storage_at(struct vg_census_work *work, uint
     return storage;
 }
 
+/* Memory of another library's, which its array tells the size of. */
+static struct vg_census_storage *
+array_storage(struct vg_census_work *work, enum vg_census_array_library library, uintptr_t array)
+{
+    bool is_new;
+    uintptr_t key;
+    uint64_t bytes;
+    if (!vg_census_arrays_read(work->python, &work->arrays, library, array, &key, &bytes))
+        return NULL;
+    uint64_t *const number =
+        vg_census_map_put(&work->storage_of, key, work->storages.count, &is_new);
+    if (!number || !is_new)
+        return number && *number != NOT_LIVE ? vg_census_storage_number(work, *number) : NULL;
+    struct vg_census_storage *const storage = vg_census_list_add(&work->storages);
+    if (!storage) {
+        *number = NOT_LIVE;
+        return NULL;
+    }
+    storage->bytes = bytes;
+    storage->kind = (uint8_t)(VG_CENSUS_KINDS + library);
+    storage->module = VG_CENSUS_NO_MODULE;
+    return storage;
+}
+
+static void measure_arrays(struct vg_census_work *work)
+{
+    for (size_t i = 0; i < work->others.count && !vg_census_is_late(work); i++) {
+        const uintptr_t array = vg_census_list_at(&work->others, i);
+        const enum vg_census_class class = vg_census_class_of(work, vg_object_type(array));
+        if (array_storage(work, class - VG_CLASS_ARRAY, array) &&
+            vg_census_marks_add(&work->wanted, array))
+            work->wanted_count++;
+    }
+}
+
 /* Does a graph begin at the tensor? */
 static bool begins_graph(struct vg_census_work *work, uintptr_t tensor)
 {
@@ -56,6 +91,7 @@ void vg_census_measure_tensors(struct vg_census_work *work)
         if ((storage || has_graph) && vg_census_marks_add(&work->wanted, tensor))
             work->wanted_count++;
     }
+    measure_arrays(work);
 }
 
 /* ---- counting for variables ---- */
@@ -84,9 +120,9 @@ static void count_for_row(struct vg_census_work *work, struct vg_census_storage 
         vg_census_amount_add(&row->traceback, storage->bytes);
 }
 
-void vg_census_count_storage(struct vg_census_work *work, uintptr_t address, bool is_saved)
+static void count_storage(struct vg_census_work *work, struct vg_census_storage *storage,
+                          bool is_saved)
 {
-    struct vg_census_storage *const storage = vg_census_storage_at(work, address);
     if (!storage)
         return;
     storage->is_saved |= is_saved;
@@ -95,6 +131,16 @@ void vg_census_count_storage(struct vg_census_work *work, uintptr_t address, boo
     storage->is_reached |= !is_saved;
     if (!storage->is_attributed)
         count_for_row(work, storage, is_saved);
+}
+
+void vg_census_count_storage(struct vg_census_work *work, uintptr_t address, bool is_saved)
+{
+    count_storage(work, vg_census_storage_at(work, address), is_saved);
+}
+
+void vg_census_count_array(struct vg_census_work *work, enum vg_census_class class, uintptr_t array)
+{
+    count_storage(work, array_storage(work, class - VG_CLASS_ARRAY, array), work->in_graph);
 }
 
 /* ---- kinds ---- */
@@ -197,6 +243,11 @@ void vg_census_write_kinds(struct vg_census_work *work)
     struct shapes shapes = { .list.item_bytes = sizeof(struct vg_census_shape) };
     for (size_t i = 0; i < work->storages.count; i++) {
         const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (storage->kind >= VG_CENSUS_KINDS) {
+            vg_census_amount_add(&work->out->arrays[storage->kind - VG_CENSUS_KINDS],
+                                 storage->bytes);
+            continue;
+        }
         const enum vg_census_kind kind = kind_of(storage);
         vg_census_amount_add(&work->out->kinds[kind], storage->bytes);
         if (kind != VG_CENSUS_OTHER)

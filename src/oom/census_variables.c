@@ -345,14 +345,12 @@ static void pass_over_modules(struct vg_census_work *work)
 
 /* ---- all of it ---- */
 
-/* Whom no variable reaches: their graphs' tensors are still a graph's. */
-static void walk_rest(struct vg_census_work *work)
+static void walk_unreached(struct vg_census_work *work, const struct vg_census_list *objects)
 {
-    work->row = VG_CENSUS_NO_ROW;
-    for (size_t i = 0; i < work->tensors.count && !vg_census_is_done(work); i++) {
-        const uintptr_t tensor = vg_census_list_at(&work->tensors, i);
-        if (vg_census_marks_has(&work->wanted, tensor) && !vg_census_marks_has(&work->seen, tensor))
-            vg_census_reach(work, tensor);
+    for (size_t i = 0; i < objects->count && !vg_census_is_done(work); i++) {
+        const uintptr_t object = vg_census_list_at(objects, i);
+        if (vg_census_marks_has(&work->wanted, object) && !vg_census_marks_has(&work->seen, object))
+            vg_census_reach(work, object);
     }
 }
 
@@ -362,5 +360,8 @@ void vg_census_walk_variables(struct vg_census_work *work)
     walk_threads(work);
     walk_modules(work, true);
     walk_modules(work, false);
-    walk_rest(work);
+    /* Whom no variable reaches: what their graphs have saved is a graph's all the same. */
+    work->row = VG_CENSUS_NO_ROW;
+    walk_unreached(work, &work->tensors);
+    walk_unreached(work, &work->others);
 }

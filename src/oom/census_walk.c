@@ -33,7 +33,7 @@ static void visit_gradient(struct vg_census_work *work, uintptr_t tensor)
     const uintptr_t gradient = vg_census_torch_get(work->python, &work->torch.grad, tensor);
     const enum vg_census_class class =
         gradient ? vg_census_class_of(work, vg_object_type(gradient)) : VG_CLASS_IGNORED;
-    if (class == VG_CLASS_TENSOR || class == VG_CLASS_EXACT_TENSOR) {
+    if (vg_census_is_tensor(class)) {
         const uintptr_t address = vg_census_torch_read(&work->torch, gradient).address;
         if (vg_census_marks_has(&work->wanted, gradient) &&
             vg_census_marks_add(&work->seen, gradient))
@@ -78,7 +78,8 @@ static void visit_traceback(struct vg_census_work *work, uintptr_t object)
 
 static void visit_object(struct vg_census_work *work, uintptr_t object)
 {
-    switch (vg_census_class_of(work, vg_object_type(object))) {
+    const enum vg_census_class class = vg_census_class_of(work, vg_object_type(object));
+    switch (class) {
     case VG_CLASS_IGNORED: return;
     case VG_CLASS_TRACEBACK: visit_traceback(work, object); return;
     case VG_CLASS_NODE:
@@ -90,7 +91,11 @@ static void visit_object(struct vg_census_work *work, uintptr_t object)
         break;
     case VG_CLASS_TENSOR:
     case VG_CLASS_EXACT_TENSOR: visit_tensor(work, object); break;
-    default: break;
+    default:
+        if (vg_census_is_array(class)) {
+            note_reached(work, object);
+            vg_census_count_array(work, class, object);
+        }
     }
     vg_object_traverse(object, push_object, work);
 }

@@ -3,6 +3,7 @@
 #define VRAMGUARD_OOM_CENSUS_WORK_H
 
 #include "oom/census.h"
+#include "oom/census_arrays.h"
 #include "oom/census_python.h"
 #include "oom/census_set.h"
 #include "oom/census_torch.h"
@@ -18,16 +19,27 @@ enum vg_census_class {
     VG_CLASS_OPTIMIZER,
     VG_CLASS_NODE, /* of an autograd graph */
     VG_CLASS_TRACEBACK,
+    VG_CLASS_ARRAY, /* and, one after the other, those of each enum vg_census_array_library */
 };
+
+static inline bool vg_census_is_array(enum vg_census_class class)
+{
+    return class >= VG_CLASS_ARRAY;
+}
+
+static inline bool vg_census_is_tensor(enum vg_census_class class)
+{
+    return class == VG_CLASS_TENSOR || class == VG_CLASS_EXACT_TENSOR;
+}
 
 enum { VG_CENSUS_NO_MODULE = UINT32_MAX, VG_CENSUS_NO_ROW = 0 };
 
 /* A live block that a tensor lies in: counted once however many tensors share it. */
 struct vg_census_storage {
     uint64_t bytes;
-    uintptr_t tensor; /* a Python object that has it; 0: none was seen */
-    uint32_t module;  /* of a model's kinds; VG_CENSUS_NO_MODULE */
-    uint8_t kind;
+    uintptr_t tensor;   /* a Python object that has it; 0: none was seen */
+    uint32_t module;    /* of a model's kinds; VG_CENSUS_NO_MODULE */
+    uint8_t kind;       /* enum vg_census_kind; beyond them, enum vg_census_array_library */
     bool is_attributed; /* to a variable */
     bool is_reached;    /* by Python references from a variable */
     bool is_saved;      /* by a graph */
@@ -85,6 +97,7 @@ struct vg_census_work {
     const struct vg_census_source *source;
     struct vg_census *out;
     struct vg_census_torch torch;
+    struct vg_census_arrays arrays;
     uint64_t until_ns;
     uint32_t ticks;
     bool is_late;
@@ -95,7 +108,8 @@ struct vg_census_work {
         enum vg_census_class class;
     } recent_types[VG_CENSUS_RECENT_TYPES]; /* by the type's address */
 
-    struct vg_census_list tensors, models, optimizers; /* objects: all there are */
+    struct vg_census_list tensors, models, optimizers, others; /* objects: all there are; others
+                                                                  are other libraries' arrays */
     struct vg_census_list leaves;  /* of the tensors: those that may have a gradient and no graph */
     struct vg_census_marks wanted; /* tensors that lie in live blocks or begin a graph */
     uint64_t wanted_count;         /* of them not yet reached */
@@ -132,7 +146,11 @@ enum vg_census_class vg_census_class_of(struct vg_census_work *work, uintptr_t t
  * until the next call. */
 struct vg_census_storage *vg_census_storage_at(struct vg_census_work *work, uintptr_t address);
 
-/* Fills the storages from all tensors, and tells which of them are wanted. */
+/* Counts for the present row the memory of another library's array. */
+void vg_census_count_array(struct vg_census_work *work, enum vg_census_class class,
+                           uintptr_t array);
+
+/* Fills the storages from all tensors and arrays, and tells which of them are wanted. */
 void vg_census_measure_tensors(struct vg_census_work *work);
 
 struct vg_census_storage *vg_census_storage_number(const struct vg_census_work *work,

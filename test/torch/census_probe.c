@@ -114,6 +114,9 @@ static void write_json(const struct vg_census *census, struct vg_text *text)
                  census->graph_cut);
     add_kinds(text, census->kinds, VG_CENSUS_KINDS);
     add_amount(text, "unnamed", &census->unnamed);
+    add_amount(text, "cupy", &census->arrays[VG_CENSUS_CUPY]);
+    add_amount(text, "numba", &census->arrays[VG_CENSUS_NUMBA]);
+    add_amount(text, "jax", &census->arrays[VG_CENSUS_JAX]);
     add_amount(text, "total", &census->total);
     vg_text_add(text, "\"variables\": [");
     for (uint32_t i = 0; i < census->variable_count; i++) {
@@ -171,8 +174,8 @@ int census_take(uint64_t budget_ns, char *out, size_t cap)
     return write_result(out, cap);
 }
 
-/* Asks for one as a thread does that may not have the GIL, after a while. Returns vg_census_request's
- * error, too. */
+/* Asks for one as a thread does that may not have the GIL, after a while. Returns
+ * vg_census_request's error, too. */
 int census_request(unsigned delay_us, char *out, size_t cap)
 {
     usleep(delay_us);

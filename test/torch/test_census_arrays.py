@@ -1,0 +1,32 @@
+"""The census of arrays of other libraries, against what these say themselves.
+
+They are in an environment of their own, without PyTorch: ARRAYS_PYTHON, or build/arrays-venv made with
+`python3 -m venv build/arrays-venv && build/arrays-venv/bin/pip install -r test/torch/requirements-arrays.txt`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, PROGRAMS
+
+PYTHON = Path(os.environ.get("ARRAYS_PYTHON", BUILD / "arrays-venv" / "bin" / "python"))
+LIBRARIES = ("cupy", "numba", "jax")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_arrays(census_machine, library):
+    if not PYTHON.exists():
+        pytest.skip("no %s: see test_census_arrays.py" % PYTHON)
+    result = census_machine.run([PYTHON, PROGRAMS / "census_arrays.py", library])
+    assert result.code == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert lines
+    for line in lines:
+        census = line["census"]
+        assert census["state"] == 1
+        assert census[library] == line["truth"]
+        assert [census[other] for other in LIBRARIES if other != library] == [[0, 0], [0, 0]]
+    history = lines[0]["census"]["variables"][0]
+    assert (history["path"], history["type"], history["length"]) == ("history", "list", 5)
+    assert history["direct"] == lines[0]["truth"]
