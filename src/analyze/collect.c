@@ -207,6 +207,7 @@ static void collect_outer(struct vg_run_failure *out)
         .api = out->api,
         .ordinal = device->gpu.ordinal,
         .uuid = device->gpu.uuid,
+        .is_instance = out->outer.is_instance != 0, /* of vg_collect_gpus */
         .asked_bytes = out->asked_bytes,
         .own_bytes = vg_amount_known(device->self_bytes) ? device->self_bytes : device->live_bytes,
     };

@@ -112,6 +112,7 @@ static void take_gpus(struct vg_region *region, struct vg_run_failure *out)
     struct vg_run_gpu *const gpus =
         vg_region_array(region, machine->is_instance ? 0 : machine->gpu_count, sizeof *gpus);
     out->other_gpus = gpus;
+    out->outer.is_instance = machine->is_instance;
     for (size_t i = 0; gpus && i < machine->gpu_count; i++) {
         const struct vg_machine_gpu *const seen = &machine->gpus[i];
         if (seen != machine->asked && seen->uuid[0])

@@ -45,6 +45,7 @@ void vg_outer_limits_collect(const struct vg_refused_call *call, struct vg_outer
                                                            vg_host_call_registers(call->api));
     out->lacks_address = vg_host_lacks_address_space(&out->host, call->asked_bytes);
     collect_mps(call, out);
+    out->is_instance = call->is_instance;
     out->has_visible = visible != NULL;
     if (visible && strlen(visible) < sizeof out->visible) /* half of it would say another thing */
         copy(out->visible, sizeof out->visible, visible);

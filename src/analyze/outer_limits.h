@@ -4,6 +4,7 @@
 #ifndef VRAMGUARD_ANALYZE_OUTER_LIMITS_H
 #define VRAMGUARD_ANALYZE_OUTER_LIMITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "analyze/host_shortage.h"
@@ -19,7 +20,8 @@ struct vg_outer_limits {
     char mps_text[64];      /* CUDA_MPS_PINNED_DEVICE_MEM_LIMIT, "" not set */
     char visible[384];      /* CUDA_VISIBLE_DEVICES as the program has it now; "" too long */
     uint32_t has_visible;   /* 0: it is not set */
-    uint32_t reserved;
+    uint32_t
+        is_instance; /* 1: the device is a MIG instance, a part of a GPU with memory of its own */
     char interposer[64]; /* another library that gets this call first, "" none */
     char bypass[64];     /* a library that goes past vramguard, "" none is known */
 };
@@ -29,6 +31,7 @@ struct vg_refused_call {
     const char *api;      /* exported name */
     int ordinal;          /* of the device, -1 without one */
     const char *uuid;     /* its UUID, "" unknown */
+    bool is_instance;     /* the device is a MIG instance */
     uint64_t asked_bytes; /* VG_BYTES_UNKNOWN when it names no amount */
     uint64_t own_bytes;   /* what this process holds of the device, VG_BYTES_UNKNOWN likewise */
 };

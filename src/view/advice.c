@@ -80,14 +80,14 @@ static void impossible_cause(const struct vg_run_failure *s, struct vg_text *out
     const struct vg_report_account a = vg_advice_account(s);
     if (s->asked_bytes > a.total_bytes)
         vg_text_addf(out,
-                     "the %s asked for in one piece are more than the whole GPU has (%s); no "
+                     "the %s asked for in one piece are more than %s has (%s); no "
                      "waiting and no freeing makes them fit.",
-                     VG_AMOUNT(s->asked_bytes), VG_AMOUNT(a.total_bytes));
+                     VG_AMOUNT(s->asked_bytes), vg_advice_whole_gpu(s), VG_AMOUNT(a.total_bytes));
     else
         vg_text_addf(out,
                      "the %s asked for and this process's context and libraries (%s) are together "
-                     "more than the whole GPU has (%s).",
-                     VG_AMOUNT(s->asked_bytes), VG_AMOUNT(a.context_bytes),
+                     "more than %s has (%s).",
+                     VG_AMOUNT(s->asked_bytes), VG_AMOUNT(a.context_bytes), vg_advice_whole_gpu(s),
                      VG_AMOUNT(a.total_bytes));
 }
 

@@ -9,6 +9,11 @@
 
 enum { GPUS_MAX = 64, COMMAND_CAP = 256, COMMAND_WIDTH = 48, LABEL_WIDTH = 120 };
 
+const char *vg_advice_whole_gpu(const struct vg_run_failure *s)
+{
+    return s->outer.is_instance ? "this MIG instance" : "the whole GPU";
+}
+
 struct vg_report_account vg_advice_account(const struct vg_run_failure *s)
 {
     struct vg_report_account account;

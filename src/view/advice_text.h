@@ -9,6 +9,9 @@
 #include "base/amount.h"
 #include "base/text.h"
 
+/* "the whole GPU", or what stands for it: a MIG instance has memory of its own. Static. */
+const char *vg_advice_whole_gpu(const struct vg_run_failure *report);
+
 /* vg_report_account as a value. */
 struct vg_report_account vg_advice_account(const struct vg_run_failure *report);
 

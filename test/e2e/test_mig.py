@@ -39,4 +39,5 @@ def test_processes_of_the_instance(machine):
     assert result.stdout == "2\n"
     assert f"pid {os.getpid()} " in result.guard_text
     assert f"pid {os.getpid() + 1} " not in result.guard_text
+    assert "in one piece are more than this MIG instance has" in " ".join(result.guard_text.split())
     assert "300 MiB" in result.guard_text and "Whole" not in result.guard_text
