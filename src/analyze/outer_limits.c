@@ -50,5 +50,6 @@ void vg_outer_limits_collect(const struct vg_refused_call *call, struct vg_outer
     if (visible && strlen(visible) < sizeof out->visible) /* half of it would say another thing */
         copy(out->visible, sizeof out->visible, visible);
     copy(out->interposer, sizeof out->interposer, interposer_of(call->api));
+    vg_bypass_check_all(false);
     copy(out->bypass, sizeof out->bypass, vg_bypass_name(0));
 }

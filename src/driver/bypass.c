@@ -122,8 +122,12 @@ bool vg_bypass_check(uintptr_t bias, const ElfW(Dyn) * dynamic)
     return vg_bypass_count() > 0;
 }
 
-bool vg_bypass_check_all(void)
+bool vg_bypass_check_all(bool again)
 {
+    static _Atomic uint64_t checked_generation; /* nothing was opened since */
+    const uint64_t generation = vg_elf_generation();
+    if (atomic_exchange(&checked_generation, generation) == generation && !again)
+        return vg_bypass_count() > 0;
     struct check check = { .all = true, .libc = nothing_found() };
     dl_iterate_phdr(check_object, &check);
     return vg_bypass_count() > 0;

@@ -17,8 +17,9 @@ enum { VG_BYPASS_MAX = 4, VG_BYPASS_NAME_CAP = 64 };
  * objects. Any thread; no lock of ours may be held. */
 bool vg_bypass_check(uintptr_t bias, const ElfW(Dyn) * dynamic);
 
-/* The same for all loaded objects. Some milliseconds where hundreds are loaded. */
-bool vg_bypass_check_all(void);
+/* The same for all loaded objects. Some milliseconds where hundreds are loaded; at once when none
+ * is new since the last time, unless it is to be done `again`: what is bound lazily shows later. */
+bool vg_bypass_check_all(bool again);
 
 /* Says the first of them in one line on stderr, once per process. */
 void vg_bypass_tell(void);

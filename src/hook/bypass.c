@@ -30,6 +30,6 @@ void vg_bypass_note_handle(void *handle)
 
 __attribute__((destructor)) static void look_at_exit(void)
 {
-    if (vg_driver_bind() && !vg_process_switched_off() && vg_bypass_check_all())
+    if (vg_driver_bind() && !vg_process_switched_off() && vg_bypass_check_all(true))
         vg_bypass_tell();
 }

@@ -384,6 +384,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_wide_load,
     &vg_advice_growing_site,
     &vg_advice_fragments,
+    &vg_advice_bypass,
     &vg_advice_own_context,
     &vg_advice_own_site,
     &vg_advice_own_total,

@@ -146,3 +146,31 @@ static void interposer_advice(const struct vg_run_failure *s, struct vg_text *ou
 
 const struct vg_advice_row vg_advice_interposer = { "interposer", interposer_applies,
                                                     interposer_cause, interposer_advice };
+
+/* ---- a library that goes past us ---- */
+
+static bool bypass_applies(const struct vg_run_failure *s)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    uint64_t deficit;
+    return s->outer.bypass[0] != '\0' && vg_advice_lacks_memory(s, &deficit) &&
+           vg_amount_known(a.context_bytes) && a.context_bytes >= deficit &&
+           a.context_bytes > vg_advice_or_zero(a.tracked_bytes);
+}
+
+static void bypass_cause(const struct vg_run_failure *s, struct vg_text *out)
+{
+    const struct vg_report_account a = vg_advice_account(s);
+    vg_text_addf(out,
+                 "this process holds %s that vramguard has not seen allocated. %s goes past it to "
+                 "the driver, so its memory is among that, beside contexts and libraries.",
+                 VG_AMOUNT(a.context_bytes), s->outer.bypass);
+}
+
+static void bypass_advice(const struct vg_run_failure *s, struct vg_text *out)
+{
+    vg_text_addf(out, "let %s take less, or give it a limit of its own", s->outer.bypass);
+}
+
+const struct vg_advice_row vg_advice_bypass = { "bypass", bypass_applies, bypass_cause,
+                                                bypass_advice };

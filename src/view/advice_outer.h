@@ -10,4 +10,6 @@ extern const struct vg_advice_row vg_advice_address_space; /* enough is free, no
 extern const struct vg_advice_row
     vg_advice_interposer; /* enough is free, another library refused */
 
+extern const struct vg_advice_row vg_advice_bypass; /* what a library that goes past us holds */
+
 #endif

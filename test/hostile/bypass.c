@@ -1,7 +1,9 @@
 /* A library that takes 4 KiB from the driver, which it finds by dlopen and dlsym or, with LINKED,
  * is linked with. With HARMLESS it only looks another name up. And (without LIBRARY) the program
  * that opens it: bypass LIBRARY plain|deep lazy|now [dlsym]; without the last word the library
- * takes the memory as it is opened, and nothing of it is looked up. */
+ * takes the memory as it is opened, and nothing of it is looked up. One more word:
+ * the program then takes what is left, until it is refused. TAKE_MIB: how much the library takes.
+ */
 #include <dlfcn.h>
 
 #include "cuda_calls.h"
@@ -40,7 +42,7 @@ static int take_it(void)
     CUcontext context;
     CUdeviceptr address;
     MUST(init(0) == 0 && retain(&context, 0) == 0 && set(context) == 0);
-    return alloc(&address, 4096) == 0;
+    return alloc(&address, getenv("TAKE_MIB") ? (size_t)atoi(getenv("TAKE_MIB")) << 20 : 4096) == 0;
 }
 #endif
 
@@ -57,6 +59,15 @@ __attribute__((constructor)) static void at_once(void)
 
 #else
 
+/* Takes memory where the guard sees it, until there is none. */
+static void take_until_refused(void)
+{
+    CUdeviceptr address;
+    use_gpu();
+    while (cuMemAlloc_v2(&address, 16 << 20) == CUDA_SUCCESS)
+        ;
+}
+
 int main(int argc, char **argv)
 {
     MUST(argc >= 4);
@@ -69,6 +80,8 @@ int main(int argc, char **argv)
         MUST(found);
         printf("took %d\n", ((int (*)(void))(uintptr_t)found)());
     }
+    if (argc > 5)
+        take_until_refused();
     puts("done");
     return 0;
 }

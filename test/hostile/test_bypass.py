@@ -42,3 +42,14 @@ def test_no_cuda_in_it(hostile, when):
 def test_switched_off(hostile):
     guarded = run(hostile, "looks_up", "deep", "now", "dlsym", VRAMGUARD="off")
     assert guarded.guard_lines == []
+
+
+def test_a_report_knows_who_holds_what_it_has_not_seen(hostile):
+    library = PROGRAMS / "libbypass_looks_up.so"
+    command = hostile.program("bypass", library, "deep", "now", "dlsym", "more")
+    extra = {"TAKE_LATER": "1", "TAKE_MIB": "190"}
+    guarded = hostile.run(command, guarded=True, **extra)
+    assert "done" in guarded.stdout
+    text = " ".join(guarded.guard_text.split())
+    assert "libbypass_looks_up.so goes past it to the driver, so its memory is among that" in text
+    assert "contexts, loaded modules" not in text

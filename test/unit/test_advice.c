@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "advice_fixture.h"
+#include "record/kind.h"
 
 static void the_users_own_limit(void **state)
 {
@@ -314,6 +315,19 @@ static void contexts_outweigh_allocations(void **state)
     expect_row("own-context");
     expect_text(cause, "9.50 GiB are contexts");
     expect_text(advice, "CUDA_MODULE_LOADING=LAZY");
+    strcpy(s.outer.bypass, "libdeep.so");
+    expect_row("bypass");
+    expect_text(cause, "9.50 GiB that vramguard has not seen allocated. libdeep.so goes past it");
+    s.outer.bypass[0] = '\0';
+    /* With managed memory it is not known to be contexts. */
+    const struct vg_run_kind managed = { .kind = VG_KIND_MANAGED,
+                                         .bytes = 20 * VG_GIB,
+                                         .count = 1 };
+    s.device.kinds = &managed;
+    s.device.kind_count = 1;
+    expect_row("own-total");
+    s.device.kinds = NULL;
+    s.device.kind_count = 0;
 }
 
 static void pools_keep_what_is_missing(void **state)
