@@ -325,7 +325,7 @@ static void contexts_outweigh_allocations(void **state)
                                          .count = 1 };
     s.device.kinds = &managed;
     s.device.kind_count = 1;
-    expect_row("own-total");
+    expect_row("own-site");
     s.device.kinds = NULL;
     s.device.kind_count = 0;
 }
