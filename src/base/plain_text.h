@@ -1,5 +1,6 @@
-/* Comparing text without libc, for what runs before libc works: a sanitizer's runtime calls dlsym,
- * which is ours, to find the very strcmp and strlen that it has put itself before. */
+/* Comparing text and copying bytes without libc, for what runs before libc works: a sanitizer's
+ * runtime calls dlsym, which is ours, to find the very strcmp and strlen that it has put itself
+ * before. */
 #ifndef VRAMGUARD_BASE_PLAIN_TEXT_H
 #define VRAMGUARD_BASE_PLAIN_TEXT_H
 
@@ -39,6 +40,16 @@ static inline size_t vg_plain_length(const char *text)
         length++;
     }
     return length;
+}
+
+/* Copies `count` bytes. In a program under the thread sanitizer libc's memcpy is its own: it sees
+ * what one thread of ours has written and another reads, and not the atomics in between. */
+static inline void vg_plain_copy(void *to, const void *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        VG_PLAIN_LOOP();
+        ((char *)to)[i] = ((const char *)from)[i];
+    }
 }
 
 #endif

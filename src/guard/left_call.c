@@ -49,8 +49,8 @@ bool vg_guard_was_left(uintptr_t frame, size_t bytes)
 {
     const struct vg_guard_frame *const before = vg_thread.inside;
     const int saved_errno = errno;
-    const bool left = !on_alternate_stack() &&
-                      (frame + bytes > (uintptr_t)before || !is_intact(before));
+    const bool left =
+        !on_alternate_stack() && (frame + bytes > (uintptr_t)before || !is_intact(before));
     if (left)
         clean_up();
     errno = saved_errno;

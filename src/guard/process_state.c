@@ -18,6 +18,7 @@
 #include "guard/reclaim_server.h"
 #include "oom/action_spill.h"
 #include "os/fork_mark.h"
+#include "os/shrunk_file.h"
 #include "record/unseen.h"
 
 struct vg_process_state *_Atomic vg_process_current;
@@ -117,6 +118,18 @@ static struct vg_stack_choice stack_choice(const struct vg_options *from)
     };
 }
 
+/* Its pages are replaced when they are lost. */
+static void watch_file(const struct vg_recorder *recorder)
+{
+    const struct vg_area *const areas[] = { &recorder->live, &recorder->journal,
+                                            &recorder->block_area, &recorder->site_area };
+    if (!recorder->path[0])
+        return;
+    vg_shrunk_file_watch(recorder->header, VG_FILE_HEADER_BYTES, vg_fork_mark_break);
+    for (size_t i = 0; i < sizeof areas / sizeof areas[0]; i++)
+        vg_shrunk_file_watch(areas[i]->base, areas[i]->reserved_bytes, vg_fork_mark_break);
+}
+
 static struct vg_process_state *make_state(const struct vg_options *from)
 {
     void *const memory = mmap(NULL, sizeof(struct vg_process_state), PROT_READ | PROT_WRITE,
@@ -130,6 +143,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     state->spilled.lock.rank = VG_LOCK_HANDLES;
     state->stacks = stack_choice(from);
     state->options = from;
+    state->process = getpid();
     state->history.distributed = from->distributed;
     vg_policy_parse(from->policy.text, &state->policy, why, sizeof why);
     vg_reclaim_server_init(state);
@@ -147,6 +161,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     if (vg_recorder_open(&state->recorder, &config) != 0 ||
         vg_live_index_init(&state->track, &state->recorder) != 0)
         return NULL;
+    watch_file(&state->recorder);
     vg_blocks_init(&state->blocks, &state->recorder);
     state->wants_blocks = from->tensors.number != VG_TENSORS_OFF;
     vg_unseen_forget();
@@ -155,6 +170,28 @@ static struct vg_process_state *make_state(const struct vg_options *from)
         state->registrations[i] = state->registrations[0];
     on_exit(at_exit, state);
     return state;
+}
+
+/* A file of ours was cut short, or failed: what lay in it is gone, and this process's state is made
+ * anew, as in a forked child. What does not lie in files goes on. The charges of a limit stay, also
+ * of what is no longer known: no limit gets looser by that. */
+static void take_over(struct vg_process_state *state, const struct vg_process_state *before)
+{
+    state->allowance = before->allowance;
+    state->virtual = before->virtual;
+    state->pools = before->pools;
+    state->spilled = before->spilled;
+    state->history = before->history;
+    atomic_store(&state->allocation_count, atomic_load(&before->allocation_count));
+    if (state->recorder.path[0])
+        vg_log_line(
+            "a file of vramguard's was cut short or cannot be read any more: what it knew of "
+            "this program's memory is lost; it goes on in %s",
+            state->recorder.path);
+    else
+        vg_log_line(
+            "a file of vramguard's was cut short or cannot be read any more: what it knew of "
+            "this program's memory is lost; it goes on without a file");
 }
 
 /* The state for this process, which may be a child that inherited its parent's. */
@@ -170,7 +207,10 @@ static struct vg_process_state *make_current(void)
     vg_lock_take(lock);
     struct vg_process_state *state = atomic_load(&vg_process_current);
     if (!state || !vg_fork_mark_intact()) {
+        const struct vg_process_state *const before = state;
         state = make_state(from);
+        if (state && before && !before->inert && before->process == getpid())
+            take_over(state, before);
         if (!state) {
             vg_warn_once(VG_FAULT_LIVE_INDEX, "no memory for its tables: this run is not guarded");
             state = &inert_state;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/option.h"
 #include "guard/left_call.h"
@@ -28,7 +29,8 @@ enum vg_device_stage { VG_DEVICE_NEW, VG_DEVICE_BUSY, VG_DEVICE_READY };
 enum vg_gate { VG_GATE_INJECT = 1, VG_GATE_LIMIT = 2, VG_GATE_QUEUE = 4 };
 
 struct vg_process_state {
-    bool inert; /* nothing is guarded: switched off, or no memory for the tables */
+    pid_t process; /* whose it is */
+    bool inert;    /* nothing is guarded: switched off, or no memory for the tables */
     struct vg_stack_choice stacks;
     _Atomic unsigned gates; /* enum vg_gate: what is asked before each allocation */
     struct vg_policy policy;
@@ -91,7 +93,8 @@ struct vg_process_state *vg_process_start(void);
 /* The first half of vg_guard_enter. Returns false for a nested call. */
 static inline bool vg_guard_enter_thread(struct vg_guard_frame *frame, size_t bytes)
 {
-    if (__builtin_expect(vg_thread.inside != NULL, 0) && !vg_guard_was_left((uintptr_t)frame, bytes))
+    if (__builtin_expect(vg_thread.inside != NULL, 0) &&
+        !vg_guard_was_left((uintptr_t)frame, bytes))
         return false;
     vg_thread.inside = frame;
     frame->mark = vg_guard_mark(frame);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/plain_text.h"
 #include "machine/machine.h"
 #include "os/thread.h"
 
@@ -120,10 +121,11 @@ static int copy_answer(const struct question *question, struct vg_region *region
     if ((out->process_count && !out->processes) || (out->device_count && !out->devices))
         return -ENOMEM;
     if (out->process_count)
-        memcpy(out->processes, question->answer.processes,
-               out->process_count * sizeof *out->processes);
+        vg_plain_copy(out->processes, question->answer.processes,
+                      out->process_count * sizeof *out->processes);
     if (out->device_count)
-        memcpy(out->devices, question->answer.devices, out->device_count * sizeof *out->devices);
+        vg_plain_copy(out->devices, question->answer.devices,
+                      out->device_count * sizeof *out->devices);
     return question->error;
 }
 

@@ -21,6 +21,13 @@ void vg_fork_mark_set(void)
     atomic_store_explicit(&atomic_load(&vg_fork_page)->intact, 1, memory_order_release);
 }
 
+void vg_fork_mark_break(void)
+{
+    struct vg_fork_page *const page = atomic_load(&vg_fork_page);
+    if (page)
+        atomic_store(&page->intact, 0);
+}
+
 struct vg_lock *vg_fork_mark_lock(void)
 {
     struct vg_fork_page *page = atomic_load(&vg_fork_page);

@@ -29,6 +29,10 @@ static inline bool vg_fork_mark_intact(void)
 /* Marks this process. Needs vg_fork_mark_lock to have been called. */
 void vg_fork_mark_set(void);
 
+/* The state is no longer to be used, although this is its process: it is made anew as in a child.
+ * Async-signal-safe. */
+void vg_fork_mark_break(void);
+
 /* The lock under which the process's state is made. Makes the page on first use. */
 struct vg_lock *vg_fork_mark_lock(void);
 

@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/signal_block.h"
 #include "base/size.h"
+#include "os/fork_mark.h"
+#include "os/shrunk_file.h"
 #include "shared/reclaim_slot.h"
 
 #define MAGIC "VRAMREG\n"
@@ -127,6 +129,7 @@ void vg_registry_join(const char *uuid, struct vg_registration *out)
         struct vg_registry_file *const file = mapped;
         struct slot *const slot = claim_slot(file);
         if (slot) {
+            vg_shrunk_file_watch(file, sizeof *file, vg_fork_mark_break);
             out->file = file;
             out->held_bytes = &slot->held_bytes;
             out->queue = &file->queue;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,36 +81,56 @@ void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout
         snprintf(out, cap, "%s.%u", name, layout->version);
 }
 
-int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void **out)
+/* Maps the file if it is as `layout` says. */
+static int map_file(int fd, const struct vg_shared_layout *layout, void **out)
 {
     struct stat status;
+    struct vg_shared_head head;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid())
+        return -EPERM;
+    if (status.st_size != (off_t)layout->size_bytes ||
+        pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+        memcmp(head.magic, layout->magic, sizeof head.magic) != 0 ||
+        head.version != layout->version || head.slot_bytes != layout->slot_bytes)
+        return -EPROTO;
+    *out = mmap(NULL, layout->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return *out == MAP_FAILED ? -ENOMEM : 0;
+}
+
+/* Somebody has cut the file short or written over it: those who have it mapped have lost it, so it
+ * is made anew. One process at a time looks whether it still is that file and removes it. */
+static void remove_broken(int directory, const char *name, int fd)
+{
+    struct stat broken, now;
+    if (flock(directory, LOCK_EX | LOCK_NB) != 0)
+        return;
+    if (fstat(fd, &broken) == 0 && fstatat(directory, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+        broken.st_dev == now.st_dev && broken.st_ino == now.st_ino)
+        unlinkat(directory, name, 0);
+    flock(directory, LOCK_UN);
+}
+
+int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void **out)
+{
     char file_name[128];
     const int directory = vg_shared_directory();
     if (directory < 0)
         return directory;
     vg_shared_file_name(name, layout, file_name, sizeof file_name);
-    const int fd = open_file(directory, file_name, layout);
-    close(directory);
-    if (fd < 0)
-        return fd;
-    int error = 0;
-    void *file = MAP_FAILED;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
-        status.st_size != (off_t)layout->size_bytes)
-        error = -EPROTO;
-    else
-        file = mmap(NULL, layout->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (error || file == MAP_FAILED)
-        return error ? error : -ENOMEM;
-    const struct vg_shared_head *const head = file;
-    if (memcmp(head->magic, layout->magic, sizeof head->magic) != 0 ||
-        head->version != layout->version || head->slot_bytes != layout->slot_bytes) {
-        munmap(file, layout->size_bytes);
-        return -EPROTO;
+    int error = -EPROTO;
+    for (int tries = 0; error == -EPROTO && tries < 2; tries++) {
+        const int fd = open_file(directory, file_name, layout);
+        if (fd < 0) {
+            error = fd;
+            break;
+        }
+        error = map_file(fd, layout, out);
+        if (error == -EPROTO && tries == 0)
+            remove_broken(directory, file_name, fd);
+        close(fd);
     }
-    *out = file;
-    return 0;
+    close(directory);
+    return error;
 }
 
 const char *vg_shared_reason(int error)

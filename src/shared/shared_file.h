@@ -38,8 +38,9 @@ void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout
                          size_t cap);
 
 /* Maps the file `name` of the directory, which is made, all zero but its head, when there is none.
- * To be called under a shield (base/signal_block.h). Returns 0, or -errno; -EPROTO for a file that
- * is not as `layout` says. The mapping is the caller's. */
+ * To be called under a shield (base/signal_block.h). A regular file of ours that is not as
+ * `layout` says, cut short say, is replaced by a new one. Returns 0, or -errno. The mapping is the
+ * caller's. */
 int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void **out);
 
 /* What an error of the above means to the user. Static. */

@@ -7,6 +7,8 @@
  *   fail        makes a failing allocation
  *   tick        lets a timer interrupt the process every millisecond
  *   free        frees all
+ *   until       makes allocations until one fails, and says how many
+ *   wait        says "waiting" and waits for a line on standard input
  *   hold        says "holding" and sleeps */
 #include <dirent.h>
 #include <grp.h>
@@ -79,6 +81,16 @@ static void run_step(const char *step)
     } else if (strcmp(step, "free") == 0) {
         while (held_count > 0)
             MUST(cuMemFree_v2(held[--held_count]) == CUDA_SUCCESS);
+    } else if (strcmp(step, "until") == 0) {
+        CUdeviceptr address;
+        long count = 0;
+        while (count < 100000 && cuMemAlloc_v2(&address, 4096) == CUDA_SUCCESS)
+            count++;
+        printf("got %ld\n", count);
+    } else if (strcmp(step, "wait") == 0) {
+        printf("waiting\n");
+        fflush(stdout);
+        getchar();
     } else if (strcmp(step, "hold") == 0) {
         printf("holding\n");
         fflush(stdout);

@@ -1,0 +1,54 @@
+"""The recorder file or the registry is cut short while a program runs: it goes on to its end."""
+
+import os
+import subprocess
+
+import pytest
+
+
+def run_and(hostile, steps, meanwhile, **extra):
+    """Run the program, do something while it waits, and return its Result and its pid."""
+    process = hostile.start(
+        hostile.program("fill", 200, 0, "wait", *steps), True, stdin=subprocess.PIPE, **extra
+    )
+    assert process.stdout.readline() == "waiting\n"
+    meanwhile()
+    process.stdin.write("\n")
+    process.stdin.close()
+    process.stdin = None
+    return hostile.finish(process)
+
+
+def lost_lines(result):
+    return [line for line in result.guard_lines if "was cut short" in line]
+
+
+@pytest.mark.parametrize("size", [0, 4096, 65536, 131072])
+def test_recorder_file_is_cut_short(hostile, size):
+    def cut():
+        os.truncate(hostile.records()[0], size)
+
+    result = run_and(hostile, ["more", "free"], cut)
+    assert (result.code, result.stdout) == (0, "done\n"), result.stderr
+    assert len(lost_lines(result)) == 1
+    second = lost_lines(result)[0].split(" it goes on in ")[1]
+    assert hostile.vramguard("report", second).code == 0
+    assert "out of memory: asked" in result.guard_text
+
+
+def test_registry_is_cut_short(hostile):
+    result = run_and(hostile, ["more", "free"], lambda: os.truncate(hostile.registry_file(), 0))
+    assert (result.code, result.stdout) == (0, "done\n"), result.stderr
+    assert len(lost_lines(result)) == 1
+
+
+def test_a_limit_stays(hostile):
+    """What is no longer known stays charged."""
+    limit = {"VRAMGUARD_LIMIT": "1MiB"}
+    intact = run_and(hostile, ["until"], lambda: None, **limit)
+    assert intact.stdout == "got 56\ndone\n"
+    (record,) = hostile.records()
+    cut = run_and(
+        hostile, ["until"], lambda: [os.truncate(p, 0) for p in hostile.records()], **limit
+    )
+    assert cut.stdout == "got 56\ndone\n" and len(lost_lines(cut)) == 1, cut.stderr
