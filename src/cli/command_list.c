@@ -91,11 +91,12 @@ static void show_runs(const struct vg_runs *runs, size_t count, bool json)
 {
     static const char *const titles[COLUMNS] = { "PID", "WHEN", "COMMAND", "GPU", "PEAK", "END" };
     const uint64_t now_ns = vg_time_now_ns();
-    struct vg_table table;
+    struct vg_table table = { .row_count = 0 };
     size_t used = 0;
-    vg_table_start(&table, titles, COLUMNS, COMMAND);
     if (json)
         printf("[");
+    else
+        vg_table_start(&table, titles, COLUMNS, COMMAND);
     for (size_t i = 0; i < count; i++) {
         static struct vg_run_view view;
         char why[160];
