@@ -1,10 +1,12 @@
-# vramguard: `make` builds everything, `make check` runs all tests, `make bench` measures.
+# vramguard: `make` builds everything, `make check` runs all tests, `make help` lists the rest.
 # Each part of src/simgpu brings its own rules in a *.mk file beside its sources.
 
 CC       ?= gcc
 BUILD    ?= build
 PREFIX   ?= /usr/local
-WARN     := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+LIBDIR   ?= $(PREFIX)/lib
+WERROR   ?= 0
+WARN     := -Wall -Wextra -Wpedantic $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wvla -Wpointer-arith -Wcast-qual
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude
@@ -21,7 +23,14 @@ PRELOAD_SOURCES := $(wildcard src/guard/*.c src/hook/*.c)
 CLI_SOURCES := $(wildcard src/cli/*.c)
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-$(BUILD)/obj/src/%.o: src/%.c
+# Says which packages are missing before the compiler stumbles over a header.
+NEEDS := $(BUILD)/needs-met
+$(NEEDS): scripts/install-deps
+	@mkdir -p $(@D)
+	@CC="$(CC)" scripts/install-deps --check build
+	@touch $@
+
+$(BUILD)/obj/src/%.o: src/%.c | $(NEEDS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fPIC -ffunction-sections -fdata-sections -ftls-model=initial-exec \
 	  -c $< -o $@
@@ -39,23 +48,14 @@ $(BUILD)/exports.map: src/hook/exports.map.in src/driver/cuda_table.h src/driver
 # functions up and mapping two segments more would be a third of what it adds to every program's start.
 $(BUILD)/libvramguard.so: $(call object,$(PRELOAD_SOURCES)) $(BUILD)/libvramguard_core.a \
                           $(BUILD)/exports.map
-	$(CC) $(CFLAGS) -shared -Wl,-soname,libvramguard.so -Wl,--version-script=$(BUILD)/exports.map \
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libvramguard.so -Wl,--version-script=$(BUILD)/exports.map \
 	  -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,lazy -Wl,-z,noseparate-code -Wl,-O1 -Wl,-z,nodelete -Wl,--gc-sections -Wl,--as-needed \
 	  $(filter %.o %.a,$^) -o $@
 
 $(BUILD)/vramguard: $(call object,$(CLI_SOURCES)) $(BUILD)/libvramguard_core.a
-	$(CC) $(CFLAGS) -Wl,--gc-sections $^ -ldw -lelf -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $^ -o $@
 
-include $(wildcard src/simgpu/*/*.mk) $(wildcard test/*.mk)
-
-.PHONY: install
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
-	  $(DESTDIR)$(PREFIX)/lib/vramguard/simgpu
-	install $(BUILD)/vramguard $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 include/vramguard.h $(DESTDIR)$(PREFIX)/include/
-	install $(BUILD)/libvramguard.so $(DESTDIR)$(PREFIX)/lib/vramguard/
-	cp -P $(BUILD)/simgpu/lib*.so* $(DESTDIR)$(PREFIX)/lib/vramguard/simgpu/
+include $(wildcard src/simgpu/*/*.mk) $(wildcard test/*.mk) scripts/install.mk
 
 .PHONY: clean
 clean:

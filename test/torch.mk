@@ -15,4 +15,4 @@ $(BUILD)/test/torch/census_probe.so: test/torch/census_probe.c $(BUILD)/libvramg
 # What the tool would compute of PyTorch's memory, from a run file.
 $(BUILD)/test/torch/measure: test/torch/measure.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(filter %.c %.a,$^) -ldw -lelf -o $@
+	$(CC) $(ALL_CFLAGS) $(filter %.c %.a,$^) -o $@

@@ -1,7 +1,9 @@
 #include "cli/install_paths.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,10 +33,15 @@ static int find_beside(const char *const *places, const char *name, char *out, s
     char folder[VG_PATH_CAP];
     if (own_folder(folder, sizeof folder) != 0)
         return -ENOENT;
-    for (; *places; places++)
-        if ((size_t)snprintf(out, cap, "%s%s%s", folder, *places, name) < cap &&
-            access(out, R_OK) == 0)
+    for (; *places; places++) {
+        char path[2 * VG_PATH_CAP];
+        snprintf(path, sizeof path, "%s%s%s", folder, *places, name);
+        char *const real = access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
+        const bool found = real && (size_t)snprintf(out, cap, "%s", real) < cap;
+        free(real);
+        if (found)
             return 0;
+    }
     return -ENOENT;
 }
 

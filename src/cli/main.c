@@ -9,14 +9,12 @@
 #include "base/spelling.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "cli/install_paths.h"
+#include "cli/library_version.h"
 #include "oom/policy.h"
 
 static const struct vg_command *const commands[] = {
-    &vg_command_run,
-    &vg_command_list,
-    &vg_command_report,
-    &vg_command_options,
-    &vg_command_env,
+    &vg_command_run, &vg_command_list, &vg_command_report, &vg_command_options, &vg_command_env,
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -77,6 +75,22 @@ static int run_command(const struct vg_command *command, int argc, char **argv)
     return code;
 }
 
+/* The tool's version, and the library's when that is another one. */
+static int print_version(void)
+{
+    char path[VG_PATH_CAP], version[64] = "unknown";
+    puts("vramguard " VG_VERSION_TEXT);
+    if (vg_install_library(path, sizeof path) != 0) {
+        vg_install_report_missing("vramguard", "libvramguard.so");
+        return VG_EXIT_FAILED;
+    }
+    vg_library_version(path, version, sizeof version);
+    if (strcmp(version, VG_VERSION_TEXT) == 0)
+        return 0;
+    fprintf(stderr, "vramguard: %s is of another version: %s\n", path, version);
+    return VG_EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     static char help_option[] = "--help";
@@ -89,8 +103,7 @@ int main(int argc, char **argv)
     const char *const word = argv[1];
     const bool wants_help = strcmp(word, "help") == 0;
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
-        puts("vramguard " VG_VERSION_TEXT);
-        return 0;
+        return print_version();
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || (wants_help && argc == 2)) {
         print_help();

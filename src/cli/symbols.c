@@ -1,7 +1,5 @@
 #include "cli/symbols.h"
 
-#include <dwarf.h>
-#include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cli/libdw.h"
 #include "unwind/symbol_name.h"
 
 enum { FUNCTION_CAP = 96 };
@@ -27,11 +26,14 @@ struct vg_symbols {
 
 static char *debuginfo_path; /* NULL: libdwfl's default, /usr/lib/debug */
 
-static const Dwfl_Callbacks callbacks = {
-    .find_elf = dwfl_build_id_find_elf,
-    .find_debuginfo = dwfl_standard_find_debuginfo,
-    .debuginfo_path = &debuginfo_path,
-};
+static Dwfl *begin_session(void)
+{
+    static Dwfl_Callbacks callbacks;
+    callbacks.find_elf = dwfl_build_id_find_elf;
+    callbacks.find_debuginfo = dwfl_standard_find_debuginfo;
+    callbacks.debuginfo_path = &debuginfo_path;
+    return dwfl_begin(&callbacks);
+}
 
 struct vg_symbols *vg_symbols_open(const struct vg_reader *reader)
 {
@@ -96,7 +98,7 @@ static void open_module(const struct vg_reader *reader, const struct vg_journal_
     const int fd = open_regular(recorded->path, &status);
     if (fd < 0)
         return;
-    Dwfl *const session = dwfl_begin(&callbacks);
+    Dwfl *const session = begin_session();
     if (session) {
         dwfl_report_begin(session);
         /* In the file's own numbering: based at 0. */
@@ -210,7 +212,7 @@ static uint32_t name_address(void *context, uint64_t address, struct vg_region *
         return 1;
     const struct vg_journal_module *const recorded = reader->modules[index];
     struct symbol_module *const module = &symbols->modules[index];
-    if (!module->tried)
+    if (!module->tried && vg_libdw_open()) /* else names are those that were recorded */
         open_module(reader, recorded, module);
     if (!module->session)
         return 1;

@@ -13,7 +13,8 @@
 
 VG_EXPORT const char *vramguard_version(void)
 {
-    return VG_VERSION_TEXT;
+    static const char marked[] = VG_VERSION_MARK VG_VERSION_TEXT;
+    return marked + sizeof VG_VERSION_MARK - 1;
 }
 
 VG_EXPORT int vramguard_write_report(int fd)

@@ -1,0 +1,197 @@
+"""Installing: make install and uninstall, the wheel, the tarball, the Debian package, man pages and
+completions. Each is tried from where it was put, away from the build."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, ROOT
+
+ALLOCATE = [sys.executable, ROOT / "test" / "e2e" / "allocate.py"]
+COMMANDS = ("run", "list", "report", "options", "env")
+VERSION = re.search(r'TEXT\s+"(.+)"', (ROOT / "src/base/version.h").read_text()).group(1)
+
+
+def make(*words):
+    command = ["make", "-s", "BUILD=%s" % BUILD, *map(str, words)]
+    with open(BUILD / "packaging.lock", "w") as lock:  # tests run side by side, on one tree
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def check_tool(machine, tool):
+    """It runs, simulates, guards and reports, and finds its parts."""
+    without = dict(LD_LIBRARY_PATH=None, SIMGPU_DEVICES=None)
+    assert machine.run([tool, "--version"]).own == (0, "vramguard %s\n" % VERSION, "")
+    result = machine.run([tool, "run", "--simulate", "256MiB", "--", *ALLOCATE], **without)
+    assert (result.code, result.stderr) == (0, "")
+    assert "allocate.py" in machine.run([tool, "report"]).stdout
+    preload = machine.run([tool, "env"]).stdout.strip().removeprefix("LD_PRELOAD=")
+    assert Path(preload).name == "libvramguard.so"
+    assert os.path.commonpath([preload, tool]) != "/"  # its own, not the build's
+    assert str(BUILD) not in preload or str(BUILD) in str(tool)
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir())
+
+
+def test_make_install_and_uninstall(machine):
+    root = machine.folder / "root"
+    make("install", "DESTDIR=%s" % root, "PREFIX=/opt/vg")
+    installed = files(root)
+    for name in ("bin/vramguard", "include/vramguard.h", "lib/libvramguard.so",
+                 "lib/pkgconfig/vramguard.pc", "share/man/man1/vramguard-run.1",
+                 "share/bash-completion/completions/vramguard"):  # fmt: skip
+        assert "opt/vg/" + name in installed
+    check_tool(machine, root / "opt/vg/bin/vramguard")
+    moved = machine.folder / "moved"
+    shutil.move(root / "opt/vg", moved)
+    check_tool(machine, moved / "bin/vramguard")
+    shutil.move(moved, root / "opt/vg")
+    make("uninstall", "DESTDIR=%s" % root, "PREFIX=/opt/vg")
+    assert files(root) == []
+
+
+def test_pkg_config(machine):
+    if not shutil.which("pkg-config"):
+        pytest.skip("no pkg-config")
+    root = machine.folder / "root"
+    make("install", "DESTDIR=%s" % root, "PREFIX=/opt/vg")
+    found = {
+        what: machine.run(
+            ["pkg-config", "--define-prefix", what, "vramguard"],
+            PKG_CONFIG_PATH=str(root / "opt/vg/lib/pkgconfig"),
+        ).stdout.strip()
+        for what in ("--modversion", "--cflags")
+    }
+    assert found == {"--modversion": VERSION, "--cflags": "-I%s" % (root / "opt/vg/include")}
+
+
+def test_the_name_alone_is_enough_where_the_loader_looks(machine):
+    root = machine.folder / "root"
+    make("install", "DESTDIR=%s" % root, "PREFIX=")
+    path = "%s:%s" % (root / "lib", machine.simgpu)
+    result = machine.run(ALLOCATE, LD_PRELOAD="libvramguard.so", LD_LIBRARY_PATH=path)
+    assert (result.code, result.stderr) == (0, "") and len(machine.records()) == 1
+
+
+def test_a_library_of_another_version_is_said(machine):
+    root = machine.folder / "root"
+    make("install", "DESTDIR=%s" % root, "PREFIX=")
+    library = root / "lib/libvramguard.so"
+    mark = b"vramguard version: "
+    other = library.read_bytes().replace(mark + VERSION.encode(), mark + b"0.0.9")
+    library.write_bytes(other)
+    result = machine.run([root / "bin/vramguard", "--version"])
+    assert result.code == 1 and result.stdout == "vramguard %s\n" % VERSION
+    assert "another version: 0.0.9" in result.stderr
+    library.unlink()
+    result = machine.run([root / "bin/vramguard", "--version"])
+    assert result.code == 1 and "cannot find libvramguard.so" in result.stderr
+
+
+def test_wheel(machine):
+    make("wheel")
+    (wheel,) = BUILD.glob("vramguard-*.whl")
+    assert wheel.stat().st_size <= 3 << 20
+    newest = max(int(n) for n in re.findall(r"manylinux_2_(\d+)", wheel.name))
+    assert newest <= 35  # what the README promises
+    venv = machine.folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    pip = [str(venv / "bin/pip"), "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "install", "--no-index", str(wheel)], check=True)
+    check_tool(machine, venv / "bin/vramguard")
+    subprocess.run([*pip, "uninstall", "-y", "vramguard"], check=True)
+    left = [name for name in files(venv) if "vramguard" in name or "simgpu" in name]
+    assert left == []
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.testzip() is None
+
+
+def test_tarball(machine):
+    make("tarball")
+    (tarball,) = BUILD.glob("vramguard-*.tar.gz")
+    subprocess.run(["tar", "-C", str(machine.folder), "-xzf", str(tarball)], check=True)
+    (folder,) = machine.folder.glob("vramguard-*")
+    check_tool(machine, folder / "bin/vramguard")
+    link = machine.folder / "link"
+    link.symlink_to(folder / "bin/vramguard")
+    check_tool(machine, link)
+
+
+def test_debian_package(machine):
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("no dpkg-deb")
+    make("deb")
+    (package,) = BUILD.glob("vramguard_*.deb")
+    root = machine.folder / "root"
+    subprocess.run(["dpkg-deb", "-x", str(package), str(root)], check=True)
+    check_tool(machine, root / "usr/bin/vramguard")
+    if shutil.which("lintian"):
+        run = subprocess.run(["lintian", str(package)], capture_output=True, text=True)
+        assert [line for line in run.stdout.splitlines() if line[:2] in ("E:", "W:")] == []
+
+
+@pytest.mark.parametrize("name", ["vramguard", *("vramguard-" + c for c in COMMANDS)])
+def test_man_pages_say_what_help_says(machine, name):
+    page = BUILD / "doc" / "man1" / (name + ".1")
+    if not shutil.which("man"):
+        pytest.skip("no man")
+    shown = machine.run(["man", "--warnings", "-l", page], MANWIDTH="300", MANPAGER="cat")
+    assert shown.code == 0 and shown.stderr == ""
+    text = re.sub(".\x08", "", shown.stdout)
+    help_text = machine.vramguard(*name.split("-")[1:], "--help").stdout
+    names = re.findall(r"^ +(?:-\S, )?(--[a-z][a-z-]+|\w+ )", help_text, re.MULTILINE)
+    assert names and [word for word in names if word.strip() not in text] == []
+
+
+def completions(machine, *words):
+    """What bash offers for the last of the words."""
+    script = """
+. %s
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_vramguard; printf '%%s\\n' "${COMPREPLY[@]}"
+""" % (BUILD / "doc/bash/vramguard")
+    return machine.run(["bash", "-c", script, "bash", *words]).stdout.split()
+
+
+def test_bash_completion(machine):
+    assert set(COMMANDS) <= set(completions(machine, "vramguard", ""))
+    assert completions(machine, "vramguard", "rep") == ["report"]
+    assert "--simulate" in completions(machine, "vramguard", "run", "--s")
+    assert completions(machine, "vramguard", "run", "--stacks", "=", "n") == ["native"]
+    assert completions(machine, "vramguard", "list", "--wai") == ["--waiting"]
+
+
+def test_zsh_completion(machine):
+    if not shutil.which("zsh"):
+        pytest.skip("no zsh")
+    assert machine.run(["zsh", "-n", BUILD / "doc/zsh/_vramguard"]).own == (0, "", "")
+
+
+def test_missing_packages_are_named_before_anything_is_compiled(machine):
+    tools = machine.folder / "bin"
+    tools.mkdir()
+    needed = "sh sed grep env mkdir touch id printf rm find uname dirname"
+    for name in needed.split():
+        (tools / name).symlink_to(shutil.which(name))
+    command = [shutil.which("make"), "-C", ROOT, "BUILD=%s" % (machine.folder / "build")]
+    result = machine.run(command, PATH=str(tools))
+    assert result.code == 2
+    said = "install-deps: missing:"
+    missing = [line for line in result.stderr.splitlines() if line.startswith(said)]
+    assert len(missing) == 1 and "uthash-dev" in missing[0] and "gcc" in missing[0]
+
+
+def test_make_help(machine):
+    for word in ("install", "uninstall", "wheel", "deb", "tarball", "LDFLAGS"):
+        assert word in make("help").stdout
