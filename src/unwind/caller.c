@@ -43,19 +43,31 @@ static enum vg_caller caller_of(const char *name)
     return VG_CALLER_OTHER;
 }
 
-/* Of those who may stand behind a stranger: PyTorch's allocator calls no library but the runtime
- * where it takes memory. What libtorch_cuda calls may be an allocator plugged into it. */
+/* Of those who may stand behind a stranger. What libtorch_cuda calls may be an allocator plugged
+ * into it. */
 static enum vg_caller caller_behind(const char *name)
 {
     const enum vg_caller caller = caller_of(name);
     return caller == VG_CALLER_PYTORCH && strncmp(name, "libc10_cuda", 11) != 0 ? VG_CALLER_OTHER
-                                                                                 : caller;
+                                                                                : caller;
+}
+
+/* Has the library put itself before the runtime or the driver? An allocator plugged into PyTorch,
+ * which may fail for good, has not. */
+static bool is_interposer(const struct vg_elf_object *object)
+{
+    static const char *const names[] = { "cudaMalloc", "cudaMallocAsync", "cuMemAlloc_v2",
+                                         "cuMemCreate", "cuMemAllocAsync" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (vg_elf_symbol(object, names[i]))
+            return true;
+    return false;
 }
 
 enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
 {
     struct vg_elf_object object;
-    uintptr_t stranger = 0; /* a library that may have put itself before the runtime or the driver */
+    uintptr_t stranger = 0; /* where a library that stands between lies */
     for (uint32_t i = 0; i < count; i++) {
         /* A return address may lie behind the end of its function. */
         if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
@@ -66,17 +78,17 @@ enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count)
         if (stranger)
             return caller_behind(name);
         const enum vg_caller caller = caller_of(name);
-        if (caller != VG_CALLER_OTHER)
+        if (caller != VG_CALLER_OTHER || !is_interposer(&object))
             return caller;
         stranger = object.start;
     }
     return VG_CALLER_OTHER;
 }
 
-/* Who empties a cache of its own when the driver says no, and asks for the same again; read in their
- * source. Native code by a part of its file's path: Dr.Jit (drjit-core/src/malloc.cpp, jitc_malloc)
- * and CuPy's pool (cupy/cuda/memory.pyx, SingleDeviceMemoryPool). Python code by the end of its
- * file's path and of its function's name: numba (numba/cuda/cudadrv/driver.py,
+/* Who empties a cache of its own when the driver says no, and asks for the same again; read in
+ * their source. Native code by a part of its file's path: Dr.Jit (drjit-core/src/malloc.cpp,
+ * jitc_malloc) and CuPy's pool (cupy/cuda/memory.pyx, SingleDeviceMemoryPool). Python code by the
+ * end of its file's path and of its function's name: numba (numba/cuda/cudadrv/driver.py,
  * HostOnlyCUDAMemoryManager._attempt_allocation) and tinygrad (tinygrad/device.py,
  * LRUAllocator.alloc). Warp has no cache but the driver's pool, and does not ask again. */
 static const struct {
@@ -111,8 +123,8 @@ static const char *python_flusher(const struct vg_journal_code *code)
 {
     const char *const function = vg_journal_code_name(code);
     for (size_t i = 0; i < sizeof python_flushers / sizeof python_flushers[0]; i++) {
-        const bool is_plain = !strchr(python_flushers[i].function, '.') &&
-                              python_flushers[i].function[0] != '_';
+        const bool is_plain =
+            !strchr(python_flushers[i].function, '.') && python_flushers[i].function[0] != '_';
         if (vg_text_ends_with(code->texts, python_flushers[i].file) &&
             (is_plain ? strcmp(function, python_flushers[i].function) == 0
                       : vg_text_ends_with(function, python_flushers[i].function)))

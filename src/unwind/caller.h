@@ -18,10 +18,10 @@ enum vg_caller {
 };
 
 /* Judges by the module that called the runtime or the driver: the first of `frames` (program
- * counters, innermost first, `count` of them) that is in neither. One library that is not known may
- * stand between: a logger or limiter that was preloaded, too. VG_CALLER_FLUSHING is not told here.
- * Only looks loaded objects up;
- * takes the loader's object-list lock, so no lock of ours may be held. Any thread. */
+ * counters, innermost first, `count` of them) that is in neither. One library that
+ * has functions of CUDA's names may stand between: a logger or limiter that was preloaded, too.
+ * VG_CALLER_FLUSHING is not told here. Only looks loaded objects up; takes the loader's object-list
+ * lock, so no lock of ours may be held. Any thread. */
 enum vg_caller vg_caller_classify(const uint64_t *frames, uint32_t count);
 
 /* The name of the framework that made the call and empties a cache of its own when it fails, and

@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     void *const stranger = argc > 2 ? dlopen(argv[2], RTLD_NOW) : NULL;
     take_with_a_cache *run = NULL;
     look_up(library, "take_with_a_cache", &run);
-    look_up(stranger, "count_and_take", &take);
+    look_up(stranger, "cudaMalloc", &take);
     if (!run || (argc > 2 && !stranger) || cuInit(0) != CUDA_SUCCESS ||
         cuDevicePrimaryCtxRetain(&context, 0) != CUDA_SUCCESS ||
         cuCtxSetCurrent(context) != CUDA_SUCCESS)

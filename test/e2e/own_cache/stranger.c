@@ -1,11 +1,12 @@
-/* A library that puts itself between a framework and the driver, as a logger does. */
+/* A library that puts itself between a framework and the driver, as a logger does: it has
+ * a function of the runtime's name. */
 #include "simgpu/driver/exports.h"
 
 #include <stddef.h>
 
-CUresult count_and_take(CUdeviceptr *address, size_t size_bytes);
+CUresult cudaMalloc(CUdeviceptr *address, size_t size_bytes);
 
-CUresult count_and_take(CUdeviceptr *address, size_t size_bytes)
+CUresult cudaMalloc(CUdeviceptr *address, size_t size_bytes)
 {
     static int calls;
     const CUresult result = cuMemAlloc_v2(address, size_bytes);
