@@ -159,9 +159,9 @@ int vg_nvml_find(struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id)
     return by_pci;
 }
 
-/* More than this many processes come into being between two questions only when something is very
- * wrong; then those that fit are told. */
-enum { QUERY_SPARE = 32, QUERY_FIRST = 64, QUERY_TRIES = 4 };
+/* A driver that never has room enough is not asked for ever: then those that fit are told, more than
+ * 65000. */
+enum { QUERY_SPARE = 32, QUERY_FIRST = 64, QUERY_TRIES = 10 };
 
 /* All that `query` lists, into `region`. Returns their number or -errno. */
 static int list_processes(vg_nvml_processes_function query, nvmlDevice_t device,
