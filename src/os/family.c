@@ -231,7 +231,7 @@ bool vg_family_is_orphan(pid_t pid)
     struct vg_process_id leader;
     const pid_t parent = parent_of(pid);
     if (parent == 0 || !collects_orphans(parent) ||
-        vg_process_stat(pid, FIELD_GROUP, &group) != 0 || group == 0 || (pid_t)group == pid)
+        vg_process_stat(pid, FIELD_GROUP, &group) != 0 || group == 0)
         return false;
     return vg_process_identify((pid_t)group, &leader) == -ESRCH;
 }

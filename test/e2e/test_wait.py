@@ -762,6 +762,28 @@ def test_without_a_registry_it_still_waits(scene):
         directory.rmdir()
 
 
+# ---- Python
+
+HOLDS_GIL = """
+import ctypes
+from driver_calls import *
+call("cuInit", 0)
+current_primary_context()
+address = ctypes.c_uint64()
+print(ctypes.PyDLL("libcuda.so.1").cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(600 << 20)))
+"""
+
+
+def test_a_thread_with_the_gil_waits_for_half_a_second(scene):
+    """All Python threads stand still meanwhile. The test ends before the ten minutes."""
+    scene.actor().holding(880)
+    result = scene.run([sys.executable, "-c", HOLDS_GIL], guarded=True,
+                       VRAMGUARD_POLICY="wait=10m", **{**DEVICE, "PYTHONPATH": HERE})
+    assert result.stdout == "%d\n" % OUT_OF_MEMORY
+    short = "waited only 500 ms: the failing thread holds Python's GIL, so all Python threads stand still"
+    assert short in tried(result)
+
+
 # ---- what a neighbour keeps in pools of the driver
 
 POOL_KEEPER = """
