@@ -44,7 +44,7 @@ int main(int argc, char **argv)
            (unsigned long long)live_bytes);
     printf("twice %llu\n", (unsigned long long)count_twice(&record, live));
     printf("journal %ld\n", walk_journal(&record, count_types, types));
-    printf("failures %ld\n", types[VG_JOURNAL_FAILURE]);
+    printf("failures %ld\n", types[VG_JOURNAL_FAILURE] + types[VG_JOURNAL_FAILURE_PARTS]);
     printf("stacks %ld\n", types[VG_JOURNAL_STACK]);
     printf("failure_count %u\n", record.header->failure_count);
     printf("memory_only %u\n", record.header->memory_only);
