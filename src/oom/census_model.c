@@ -122,8 +122,7 @@ static void claim_gradient(struct vg_census_work *work, uintptr_t leaf)
 {
     const uintptr_t gradient = vg_census_torch_get(work->python, &work->torch.grad, leaf);
     if (gradient && gradient != (uintptr_t)work->python->api->none) {
-        const struct vg_census_storage *const owner =
-            vg_census_storage_at(work, vg_census_torch_read(&work->torch, leaf).address);
+        const struct vg_census_storage *const owner = vg_census_storage_of(work, leaf);
         struct claim claim = { .work = work, .kind = VG_CENSUS_GRADIENT, .depth = 1 };
         claim.module = owner ? owner->module : VG_CENSUS_NO_MODULE;
         claim_object((void *)gradient, &claim);
@@ -147,8 +146,8 @@ static void claim_state(struct vg_census_work *work, uintptr_t optimizer)
                                .depth = STATE_DEPTH };
         const enum vg_census_class class = vg_census_class_of(work, vg_object_type((uintptr_t)key));
         if (vg_census_is_tensor(class)) {
-            const struct vg_census_storage *const owner = vg_census_storage_at(
-                work, vg_census_torch_read(&work->torch, (uintptr_t)key).address);
+            const struct vg_census_storage *const owner =
+                vg_census_storage_of(work, (uintptr_t)key);
             claim.module = owner ? owner->module : VG_CENSUS_NO_MODULE;
         }
         claim_object(value, &claim);

@@ -70,19 +70,27 @@ static bool find_symbols(void)
     return complete;
 }
 
+/* A thread of PyTorch's may have no Python frame; any other's will do. */
+static const struct vg_python_layout *find_layout(void)
+{
+    const struct vg_python_layout *layout = vg_python_layout_in_use(NULL);
+    void *thread = interpreter.first_thread(interpreter.main_interpreter());
+    for (; !layout && thread; thread = interpreter.next_thread(thread))
+        layout = vg_python_layout_in_use(thread);
+    return layout;
+}
+
 const struct vg_census_python *vg_census_python(void)
 {
     static enum { LOOKING, READY, UNUSABLE } search; /* under the GIL */
-    const struct vg_python_api *const api = vg_python_api_find();
-    const struct vg_python_layout *const layout = vg_python_layout_in_use();
-    if (!api || !layout)
+    interpreter.api = vg_python_api_find();
+    if (!interpreter.api)
         return NULL;
-    if (search == LOOKING) {
-        interpreter.api = api;
-        interpreter.layout = layout;
+    if (search == LOOKING)
         search = find_symbols() ? READY : UNUSABLE;
-    }
-    return search == READY ? &interpreter : NULL;
+    if (search == READY && !interpreter.layout)
+        interpreter.layout = find_layout();
+    return search == READY && interpreter.layout ? &interpreter : NULL;
 }
 
 bool vg_census_str_is(const struct vg_census_python *python, uintptr_t object, const char *text)

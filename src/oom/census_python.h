@@ -39,7 +39,7 @@ struct vg_census_python {
 };
 
 /* The interpreter of this process; NULL: there is none, or it cannot be read. The calling thread
- * holds the GIL and runs Python code. */
+ * holds the GIL. */
 const struct vg_census_python *vg_census_python(void);
 
 /* ---- objects: the same in all versions (Include/cpython/object.h, objimpl.h) ---- */

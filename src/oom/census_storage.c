@@ -33,6 +33,28 @@ struct vg_census_storage *vg_census_storage_at(struct vg_census_work *work, uint
     return storage;
 }
 
+struct search {
+    struct vg_census_work *work;
+    struct vg_census_storage *found;
+};
+
+static int find_storage(void *object, void *argument)
+{
+    struct search *const search = argument;
+    if (vg_census_is_tensor(vg_census_class_of(search->work, vg_object_type((uintptr_t)object))))
+        search->found = vg_census_storage_at(
+            search->work, vg_census_torch_read(&search->work->torch, (uintptr_t)object).address);
+    return search->found != NULL;
+}
+
+struct vg_census_storage *vg_census_storage_of(struct vg_census_work *work, uintptr_t tensor)
+{
+    struct search search = { .work = work };
+    if (!find_storage((void *)tensor, &search))
+        vg_object_traverse(tensor, find_storage, &search);
+    return search.found;
+}
+
 /* Memory of another library's, which its array tells the size of. */
 static struct vg_census_storage *
 array_storage(struct vg_census_work *work, enum vg_census_array_library library, uintptr_t array)

@@ -73,31 +73,32 @@ static void walk_values(struct vg_census_work *work, const struct variable *of, 
         walk_variable(work, &part, (uintptr_t)name, (uintptr_t)value);
 }
 
-/* The attributes of an instance; of a module, the modules in it by their names. What it has of
- * parameters and buffers is left: that counts for itself. */
+/* What a module has of a model: its own tensors, which count for itself, and the modules in it by
+ * their names. Before its other attributes, since hooks may lead to all of them. */
+static void walk_model(struct vg_census_work *work, const struct variable *of, uintptr_t dict)
+{
+    static const char *const names[] = { "_parameters", "_buffers", "_modules" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const uintptr_t value = vg_census_dict_find(work->python, dict, names[i]);
+        if (!value || !(vg_type_flags(vg_object_type(value)) & VG_TYPE_IS_DICT) ||
+            !vg_census_marks_add(&work->seen, value))
+            continue;
+        if (strcmp(names[i], "_modules") == 0)
+            walk_values(work, of, value, VG_STEP_MODULE);
+        else
+            vg_census_reach(work, value);
+    }
+}
+
 static void walk_attributes(struct vg_census_work *work, const struct variable *of,
                             uintptr_t object, bool is_model)
 {
-    const struct vg_census_python *const python = work->python;
-    struct variable part = *of;
-    const uintptr_t dict = vg_census_instance_dict(python, object);
-    intptr_t position = 0;
-    void *name, *value;
-    part.step = VG_STEP_ATTRIBUTE;
-    part.depth++;
+    const uintptr_t dict = vg_census_instance_dict(work->python, object);
     if (!dict || !vg_census_marks_add(&work->seen, dict))
         return;
-    while (!vg_census_is_done(work) && python->next_item((void *)dict, &position, &name, &value)) {
-        const bool is_dict = vg_type_flags(vg_object_type((uintptr_t)value)) & VG_TYPE_IS_DICT;
-        if (is_model && is_dict && vg_census_str_is(python, (uintptr_t)name, "_modules"))
-            walk_values(work, of, (uintptr_t)value, VG_STEP_MODULE);
-        else if (is_model && is_dict &&
-                 (vg_census_str_is(python, (uintptr_t)name, "_parameters") ||
-                  vg_census_str_is(python, (uintptr_t)name, "_buffers")))
-            vg_census_reach(work, (uintptr_t)value);
-        else
-            walk_variable(work, &part, (uintptr_t)name, (uintptr_t)value);
-    }
+    if (is_model)
+        walk_model(work, of, dict);
+    walk_values(work, of, dict, VG_STEP_ATTRIBUTE);
 }
 
 static void walk_parts(struct vg_census_work *work, const struct variable *of, uintptr_t object)

@@ -27,7 +27,8 @@ static void note_reached(struct vg_census_work *work, uintptr_t tensor)
 }
 
 /* A gradient hangs on the tensor in C++ only. Its Python object may exist only as long as it is
- * looked at, so it is not walked through. */
+ * looked at, so it is not walked through, but for one of a subclass, which keeps its parts as
+ * attributes and so has to last. */
 static void visit_gradient(struct vg_census_work *work, uintptr_t tensor)
 {
     const uintptr_t gradient = vg_census_torch_get(work->python, &work->torch.grad, tensor);
@@ -39,6 +40,8 @@ static void visit_gradient(struct vg_census_work *work, uintptr_t tensor)
             vg_census_marks_add(&work->seen, gradient))
             work->wanted_count--;
         vg_census_count_storage(work, address, work->in_graph);
+        if (class == VG_CLASS_TENSOR)
+            vg_object_traverse(gradient, push_object, work);
     }
     work->python->api->drop((void *)gradient);
 }

@@ -153,6 +153,10 @@ void vg_census_count_array(struct vg_census_work *work, enum vg_census_class cla
 /* Fills the storages from all tensors and arrays, and tells which of them are wanted. */
 void vg_census_measure_tensors(struct vg_census_work *work);
 
+/* That of a tensor, or of the first that it refers to, as a DTensor does to its local one; NULL:
+ * none. Valid until the next call. */
+struct vg_census_storage *vg_census_storage_of(struct vg_census_work *work, uintptr_t tensor);
+
 struct vg_census_storage *vg_census_storage_number(const struct vg_census_work *work,
                                                    size_t number);
 

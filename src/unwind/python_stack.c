@@ -293,14 +293,14 @@ void vg_python_capture(struct vg_python_stack *out)
         walk_frames(innermost_frame(thread), out);
 }
 
-const struct vg_python_layout *vg_python_layout_in_use(void)
+const struct vg_python_layout *vg_python_layout_in_use(void *thread)
 {
     vg_python_look();
     const uint32_t seen = atomic_load_explicit(&stage, memory_order_acquire);
     if (seen != READY && seen != FOUND)
         return NULL;
-    const uintptr_t thread = (uintptr_t)python.current_thread();
-    return thread && is_ready(seen, thread) ? python.layout : NULL;
+    const uintptr_t tried = (uintptr_t)(thread ? thread : python.current_thread());
+    return tried && is_ready(seen, tried) ? python.layout : NULL;
 }
 
 uint32_t vg_python_running_frames(uintptr_t thread, struct vg_python_running *out, uint32_t cap)

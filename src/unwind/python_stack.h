@@ -48,10 +48,11 @@ uint32_t vg_python_resolve(const struct vg_python_stack *stack, struct vg_record
                            const uint64_t *frames, uint32_t depth, bool native_truncated,
                            struct vg_journal_python out[VG_PYTHON_FRAMES]);
 
-/* The layout of this process's interpreter, tried on the calling thread's frames unless it has been
- * before; NULL: no interpreter was found, it cannot be read, or this thread has no frame to try it
- * on. */
-const struct vg_python_layout *vg_python_layout_in_use(void);
+/* The layout of this process's interpreter, tried on the frames of the thread with the state
+ * `thread` (a PyThreadState; NULL: the calling thread's) unless it has been on others before. NULL:
+ * no interpreter was found, it cannot be read, or that thread has no frame to try it on. For
+ * another thread the caller holds the GIL. */
+const struct vg_python_layout *vg_python_layout_in_use(void *thread);
 
 /* A frame that a thread is in. */
 struct vg_python_running {

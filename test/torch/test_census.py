@@ -84,3 +84,30 @@ def test_among_threads(census_machine, tmp_path):
         assert known_bytes(census) <= census["total"][0]
     history = failures[0]["census"]["variables"][0]
     assert history["path"] == "history" and history["direct"][1] == history["length"]
+
+
+def test_operator_in_backward(census_machine, tmp_path):
+    """A node of PyTorch's own, which holds a lock of its own while it runs out of memory."""
+    (failure,) = fail(census_machine, "operator_in_backward", tmp_path)
+    census = failure["census"]
+    assert census["state"] == 1
+    assert census["graph"][0] >= 200 * MIB
+
+
+@pytest.mark.parametrize("way", ("dtensor", "fsdp", "flat_fsdp", "ddp"))
+def test_distributed(census_machine, way):
+    """Wherever the numbers of two layers of 32 x 32 lie, they are told as the model's."""
+    result = census_machine.run(census_machine.program("census_distributed", way))
+    assert result.code == 0, result.stderr
+    census = json.loads(result.stdout.splitlines()[-1])
+    numbers_bytes = 2 * (32 * 32 + 32) * 4
+    assert census["state"] == 1
+    assert census["parameter"][0] - numbers_bytes in (0, 128)  # a DTensor case: the loop's own variable
+    assert census["gradient"][0] == numbers_bytes
+    assert census["optimizer"][0] - 2 * numbers_bytes in (4, 16)  # and its step counters
+    outermost = census["modules"][0]
+    assert outermost["depth"] == 0
+    for kind in ("gradient", "optimizer"):
+        assert outermost[kind] == census[kind]
+    assert outermost["parameter"][0] == numbers_bytes
+    assert [v["path"] for v in census["variables"] if v["model"][0] > numbers_bytes] == ["optimizer", "net"]

@@ -1,6 +1,7 @@
 """Runs out of memory in forward, in backward, in the optimizer's first step or on a thread, with the census attached to
 PyTorch: census_failing.py WHERE FILE. Prints how it ended; what the census saw is in the file."""
 
+import os
 import sys
 import threading
 
@@ -45,6 +46,13 @@ class Wants(torch.autograd.Function):
 def backward():
     net = net_of(8)
     loss = net(Wants.apply(torch.ones(8 * MIB // 4, device="cuda", requires_grad=True))).sum()
+    loss.backward()
+
+
+def operator_in_backward():
+    x = torch.ones(100 * MIB // 4, device="cuda", requires_grad=True)
+    loss = (torch.sigmoid(x) * torch.sigmoid(x)).exp().sum()
+    kept = torch.ones(250 * MIB, device="cuda", dtype=torch.uint8)
     loss.backward()
 
 
@@ -104,4 +112,5 @@ if __name__ == "__main__":
     try:
         globals()[sys.argv[1]]()
     except torch.OutOfMemoryError as error:
-        print(type(error).__name__, str(error)[:19])
+        print(type(error).__name__, str(error)[:19], flush=True)
+    os._exit(0)  # PyTorch itself aborts now and then at Python's end, after a backward
