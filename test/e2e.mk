@@ -81,4 +81,4 @@ $(E2E_OUT)/own_cache/program: test/e2e/own_cache/program.c $(BUILD)/simgpu/libcu
 	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -o $@
 
 E2E_OWN_CACHE := $(E2E_CACHES) $(E2E_OUT)/own_cache/libstranger.so $(E2E_OUT)/own_cache/program
-check-e2e: $(E2E_OWN_CACHE)
+build-e2e: $(E2E_OWN_CACHE)

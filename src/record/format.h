@@ -10,6 +10,16 @@
  * vg_journal_record, payload, padding to 8 bytes}. An area is the concatenation of its extents; a
  * journal record never crosses the end of an extent.
  *
+ * A later version reads what an earlier one wrote. Slots have the size that they have; failures,
+ * rescues and marks are sequences of tagged parts, each with its size (record/parts.h), which may
+ * grow and of which there may be more. Enums are never renumbered. `version` counts up when a reader
+ * of the version before would be misled.
+ *
+ * A file is bounded: 4 GiB of live allocations and of blocks, 64 MiB of sites, 1 GiB of journal, of
+ * which the last 8 MiB are kept for failures. What is given up first: of a failure, stacks and
+ * processes behind the largest (their sums stay); marks after 10000 and rescues after 1000 (they are
+ * counted); then stacks, code and modules; failures last.
+ *
  * Integers are in the machine's byte order (`byte_order` tells). All that a reader takes from a
  * file may be torn or hostile: it checks every offset, count and length. */
 #ifndef VRAMGUARD_RECORD_FORMAT_H

@@ -21,6 +21,8 @@ static const uint64_t largest_journal_bytes = UINT64_C(1) << 30; /* some million
 static const uint64_t largest_block_bytes = UINT64_C(4) << 30;   /* 64 Mi blocks */
 static const uint64_t largest_site_bytes = UINT64_C(64) << 20;   /* 1 Mi sites */
 
+static const uint64_t kept_for_failures_bytes = UINT64_C(8) << 20; /* of the journal */
+
 enum { FIRST_AREAS = 3 }; /* those that every program needs */
 
 /* Maps header and first extents of the empty file `fd`. */
@@ -227,6 +229,9 @@ static int append_locked(struct vg_recorder *recorder, enum vg_journal_type type
     const uint64_t rest_bytes = extent_end - at;
     const bool crosses = record_bytes > rest_bytes;
     const uint64_t start = crosses ? extent_end : at;
+    const uint64_t kept_bytes = type == VG_JOURNAL_FAILURE_PARTS ? 0 : kept_for_failures_bytes;
+    if (start + record_bytes > recorder->journal.reserved_bytes - kept_bytes)
+        return -ENOMEM;
     if (start + record_bytes > recorder->journal.usable_bytes) {
         const int error = vg_area_grow(&recorder->journal, start + record_bytes);
         if (error)
