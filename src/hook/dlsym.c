@@ -171,10 +171,17 @@ static struct vg_dlsym_answer filter_lookup(void *handle, const struct lookup *l
             return unchanged;
         found = look_up(RTLD_NEXT, lookup);
     } else {
+        const bool has_next = next != (lookup->version ? libc_dlvsym() : libc_dlsym());
         found = look_up_next(handle, lookup);
-        in_order = found == wrapper || next != (lookup->version ? libc_dlvsym() : libc_dlsym());
-        if (found == wrapper)
+        in_order = found == wrapper || has_next;
+        if (found == wrapper) {
             found = find_without_us(handle, lookup, caller, wrapper);
+            /* Another's dlsym may look in the whole program first, and found us there. */
+            if (!found && has_next)
+                found = look_up(handle, lookup);
+            if (found == wrapper)
+                found = NULL;
+        }
     }
     if (!bare)
         found = is_nvml(lookup->name) ? vg_nvml_wrapper_for_symbol(lookup->name, found)

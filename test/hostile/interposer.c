@@ -3,15 +3,19 @@
  *   LINKED     it exports the functions, and finds the next by RTLD_NEXT
  *   LOOKED_UP  it also answers dlsym and cuGetProcAddress with them, and finds the driver's by the
  *              C library's dlsym
- *   HIDDEN     it exports dlsym and cuGetProcAddress only; the functions are static */
+ *   HIDDEN     it exports dlsym and cuGetProcAddress only; the functions are static
+ *   SEARCHING  it exports dlsym only, which looks in the whole program before it looks where it is
+ *              told to; it does nothing else */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #define EXPORTED __attribute__((visibility("default")))
-#ifdef HIDDEN
+#if defined(HIDDEN)
 #define FUNCTION static
+#elif defined(SEARCHING)
+#define FUNCTION static __attribute__((unused))
 #else
 #define FUNCTION EXPORTED
 #endif
@@ -73,6 +77,14 @@ FUNCTION int cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
 
 #ifndef LINKED
 EXPORTED void *dlsym(void *handle, const char *name);
+
+#ifdef SEARCHING
+EXPORTED void *dlsym(void *handle, const char *name)
+{
+    void *const found = handle == RTLD_NEXT ? NULL : libc_dlsym()(RTLD_DEFAULT, name);
+    return found ? found : libc_dlsym()(handle, name);
+}
+#else
 EXPORTED int cuGetProcAddress_v2(const char *name, void **function, int version, uint64_t flags,
                                  void *status);
 
@@ -104,6 +116,7 @@ EXPORTED int cuGetProcAddress_v2(const char *name, void **function, int version,
         *function = (void *)(uintptr_t)cuMemGetInfo_v2;
     return result;
 }
+#endif
 #endif
 
 __attribute__((destructor)) static void tell(void)

@@ -13,7 +13,7 @@ def command(hostile, way):
 
 @pytest.mark.parametrize("place", ["before", "behind"])
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["linked", "looked_up", "hidden"])
+@pytest.mark.parametrize("kind", ["linked", "looked_up", "hidden", "searching"])
 def test_both_work(hostile, kind, way, place):
     other = PROGRAMS / f"libinterposer_{kind}.so"
     bare = hostile.run(command(hostile, way), LD_PRELOAD=str(other))
