@@ -142,10 +142,10 @@ static int find_newest(const struct vg_live_slot *slot, void *argument)
 }
 
 /* CLOCK_MONOTONIC at the moment that the file tells: now, at its end, or as far as is known. */
-static uint64_t moment_of(struct vg_reader *reader)
+static uint64_t moment_of(struct vg_reader *reader, const char *path)
 {
     const struct vg_file_header *const header = reader->header;
-    const enum vg_run_state state = vg_run_state_of(header);
+    const enum vg_run_state state = vg_run_state_of(header, path);
     if (state == VG_RUN_ALIVE)
         return vg_clock_monotonic_ns();
     if (state == VG_RUN_EXITED && header->end_realtime_ns > header->start_realtime_ns)
@@ -161,7 +161,7 @@ void vg_file_source_init(struct vg_file_source *out, struct vg_reader *reader, c
     *out = (struct vg_file_source){
         .source = { .header = reader->header,
                     .path = path,
-                    .now_ns = moment_of(reader),
+                    .now_ns = moment_of(reader, path),
                     .stack_count = reader->stack_cap > 0 ? (uint32_t)reader->stack_cap - 1 : 0,
                     .code_count = reader->code_cap > 0 ? (uint32_t)reader->code_cap - 1 : 0,
                     .context = out,

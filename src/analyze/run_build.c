@@ -1,11 +1,14 @@
 #include "analyze/run_build.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "analyze/sites.h"
 #include "base/amount.h"
 #include "os/process.h"
+#include "record/run_file.h"
 
 /* ---- the process ---- */
 
@@ -18,13 +21,29 @@ static bool is_same_boot(const struct vg_file_header *header)
     return header->boot_id[0] == '\0' || strcmp(boot_id, header->boot_id) == 0;
 }
 
-enum vg_run_state vg_run_state_of(const struct vg_file_header *header)
+/* The process is one of another pid namespace of this machine, a container's say: what the file
+ * system knows of its file. */
+static enum vg_run_state state_by_file(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    const int has_writer = fd >= 0 ? vg_run_file_has_writer(fd) : -errno;
+    if (fd >= 0)
+        close(fd);
+    if (has_writer < 0)
+        return VG_RUN_ELSEWHERE;
+    return has_writer ? VG_RUN_ALIVE : VG_RUN_GONE;
+}
+
+enum vg_run_state vg_run_state_of(const struct vg_file_header *header, const char *path)
 {
     char host[sizeof header->host] = "";
     const struct vg_process_id id = { .pid = header->pid, .start_ticks = header->start_ticks };
     const bool same_boot = is_same_boot(header);
     if (header->end == VG_END_EXIT)
         return VG_RUN_EXITED;
+    const uint64_t own = vg_process_pid_namespace();
+    if (same_boot && own != 0 && header->pid_namespace != 0 && own != header->pid_namespace)
+        return state_by_file(path);
     if (same_boot)
         return vg_process_alive(&id) ? VG_RUN_ALIVE : VG_RUN_GONE;
     gethostname(host, sizeof host - 1);
@@ -39,7 +58,7 @@ void vg_run_describe_process(const struct vg_run_source *source, struct vg_regio
         .pid = header->pid,
         .uid = header->uid,
         .start_realtime_ns = header->start_realtime_ns,
-        .state = source->is_live ? VG_RUN_ALIVE : vg_run_state_of(header),
+        .state = source->is_live ? VG_RUN_ALIVE : vg_run_state_of(header, source->path),
         .rank = -1,
         .world_size = -1,
         .command = vg_region_string(region, header->command),

@@ -23,7 +23,7 @@ bool vg_run_uses_device(const struct vg_run_source *source, uint32_t index);
 void vg_run_build_device(struct vg_stack_names *names, uint32_t index, struct vg_run_device *out,
                          struct vg_run_torch *torch);
 
-/* How a process ended, from its run file's header. */
-enum vg_run_state vg_run_state_of(const struct vg_file_header *header);
+/* How a process ended, from the header of its run file, which lies at `path`. */
+enum vg_run_state vg_run_state_of(const struct vg_file_header *header, const char *path);
 
 #endif

@@ -157,6 +157,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     const struct vg_recorder_config config = {
         .path_template = from->log_path.text,
         .keep_runs = (unsigned)from->keep_runs.number,
+        .keep_bytes = from->keep_disk.number,
     };
     if (vg_recorder_open(&state->recorder, &config) != 0 ||
         vg_live_index_init(&state->track, &state->recorder) != 0)

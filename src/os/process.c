@@ -157,6 +157,15 @@ enum vg_process_activity vg_process_owner_activity(uint64_t owner)
     return !error && (state == 'T' || state == 't') ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
 }
 
+uint64_t vg_process_pid_namespace(void)
+{
+    struct stat status;
+    const int saved_errno = errno;
+    const bool known = stat("/proc/self/ns/pid", &status) == 0;
+    errno = saved_errno;
+    return known ? status.st_ino : 0;
+}
+
 uint64_t vg_process_image(pid_t pid)
 {
     enum { STAT_START_STACK = 28 };

@@ -52,6 +52,10 @@ bool vg_process_owner_alive(uint64_t owner);
  * 0 when it cannot be read. */
 uint64_t vg_process_image(pid_t pid);
 
+/* The pid namespace of this process, in which the pids that it sees are (pid_namespaces(7)): the
+ * inode of /proc/self/ns/pid. 0 when it cannot be told. */
+uint64_t vg_process_pid_namespace(void);
+
 /* What a thread of the process of this word does: as vg_process_owner_activity, but gone too when
  * the process runs and has no thread `thread` any more, or another `image` (0: unknown, which is no
  * reason). */

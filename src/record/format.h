@@ -168,6 +168,7 @@ struct vg_file_header {
 
     /* Zeros in files of version 4 from before. */
     struct vg_file_memory_read memory_reads[VG_FILE_DEVICES];
+    uint64_t pid_namespace; /* in which `pid` is one: vg_process_pid_namespace; 0 unknown */
 };
 
 _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");

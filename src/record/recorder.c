@@ -119,6 +119,7 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
     header->header_bytes = VG_FILE_HEADER_BYTES;
     header->slot_bytes = sizeof(struct vg_live_slot);
     header->pid = id.pid;
+    header->pid_namespace = vg_process_pid_namespace();
     header->start_ticks = id.start_ticks;
     header->uid = (uint32_t)getuid();
     header->writer_version = VG_VERSION_NUMBER;
@@ -174,7 +175,7 @@ int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_conf
     strcpy(recorder->path, recorder->file.path);
     fill_header(recorder->header, start_realtime_ns);
     if (recorder->path[0] && !config->path_template[0])
-        vg_run_file_prune(config->keep_runs);
+        vg_run_file_prune(config->keep_runs, config->keep_bytes);
     return 0;
 }
 

@@ -31,6 +31,7 @@ struct vg_recorder {
 struct vg_recorder_config {
     const char *path_template; /* VRAMGUARD_LOG's text; "" = a new file in the state directory */
     unsigned keep_runs;        /* files kept in the state directory; 0 = all */
+    uint64_t keep_bytes;       /* that they may take on disk; 0 = any amount */
 };
 
 /* Sets up `recorder` (zeroed memory at a fixed address) and creates its file. A file that cannot be

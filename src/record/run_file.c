@@ -1,18 +1,15 @@
 #include "record/run_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "os/process.h"
 #include "record/format.h"
@@ -159,100 +156,4 @@ int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, ch
                                    cap - length);
     }
     return error ? error : create_unused(out, cap);
-}
-
-/* What decides whether a file may be removed. Read field by field: a whole header is more than a
- * small thread's stack holds. */
-struct writer {
-    char magic[8];
-    struct vg_process_id id;
-    uint32_t end;
-    uint64_t start_realtime_ns;
-    char host[sizeof((struct vg_file_header *)0)->host];
-};
-
-static bool read_writer(const char *path, struct writer *out)
-{
-#define READ(field, from)                                                                          \
-    (pread(fd, &out->field, sizeof out->field, offsetof(struct vg_file_header, from)) ==           \
-     (ssize_t)sizeof out->field)
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    const bool complete = READ(magic, magic) && READ(id.pid, pid) &&
-                          READ(id.start_ticks, start_ticks) && READ(end, end) &&
-                          READ(start_realtime_ns, start_realtime_ns) && READ(host, host);
-#undef READ
-    close(fd);
-    return complete && memcmp(out->magic, VG_FILE_MAGIC, sizeof out->magic) == 0;
-}
-
-/* A home may be shared by machines and containers: whether a process of another host lives cannot
- * be seen here. A run of it that has no end counts as alive for a month. */
-static bool may_live_elsewhere(const struct writer *writer)
-{
-    const uint64_t month_ns = UINT64_C(30) * 24 * 3600 * 1000000000;
-    char host[sizeof writer->host] = "";
-    gethostname(host, sizeof host - 1);
-    const uint64_t now_ns = vg_clock_ns(CLOCK_REALTIME);
-    return strncmp(host, writer->host, sizeof host) != 0 &&
-           writer->start_realtime_ns + month_ns > now_ns;
-}
-
-/* Is the process that writes `path` still alive? Files that are not ours count as alive, so that
- * they are never removed. */
-static bool in_use(const char *path)
-{
-    struct writer writer = { .end = VG_END_NONE };
-    if (!read_writer(path, &writer))
-        return true;
-    if (writer.end != VG_END_NONE)
-        return false;
-    return may_live_elsewhere(&writer) || vg_process_alive(&writer.id);
-}
-
-static bool is_run_file(const char *name)
-{
-    const size_t length = strlen(name), suffix = strlen(VG_RUN_FILE_SUFFIX);
-    return length > suffix && strcmp(name + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
-}
-
-/* Counts the run files and finds the one whose name sorts first: names begin with their time. */
-static unsigned find_oldest(DIR *directory, const char *after, char *out, size_t cap)
-{
-    unsigned count = 0;
-    out[0] = '\0';
-    rewinddir(directory);
-    for (const struct dirent *entry; (entry = readdir(directory));) {
-        if (!is_run_file(entry->d_name))
-            continue;
-        count++;
-        if (strcmp(entry->d_name, after) > 0 && (!out[0] || strcmp(entry->d_name, out) < 0))
-            snprintf(out, cap, "%s", entry->d_name);
-    }
-    return count;
-}
-
-void vg_run_file_prune(unsigned keep)
-{
-    static char path[4096];
-    char name[256], after[256] = "";
-    if (keep == 0 || vg_run_file_directory(path, sizeof path) != 0)
-        return;
-    DIR *const directory = opendir(path); /* the one place that uses malloc: once per process */
-    if (!directory)
-        return;
-    const size_t length = strlen(path);
-    /* A few files too many are left for a while, so that most runs only count them; and one process
-     * at a time prunes, so that together they do not remove more than each means to. */
-    unsigned count = find_oldest(directory, after, name, sizeof name);
-    if (count > keep + keep / 8 && flock(dirfd(directory), LOCK_EX | LOCK_NB) == 0) {
-        while (count > keep && name[0]) {
-            snprintf(path + length, sizeof path - length, "/%s", name);
-            if (in_use(path) || unlink(path) != 0)
-                memcpy(after, name, sizeof after); /* alive, or not ours: look behind it */
-            count = find_oldest(directory, after, name, sizeof name);
-        }
-    }
-    closedir(directory);
 }

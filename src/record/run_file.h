@@ -25,8 +25,15 @@ int vg_run_file_expand(const char *path_template, uint64_t start_realtime_ns, ch
 int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, char *out,
                        size_t cap);
 
-/* Removes the oldest files of the state directory beyond `keep`, never one whose process lives. One
- * thread at a time. */
-void vg_run_file_prune(unsigned keep);
+/* Removes the oldest files of the state directory beyond `keep` (0: nothing is removed) and, oldest
+ * first too, what is more than `keep_bytes` on disk in all (0: any amount); never one whose process
+ * lives, on another machine for all that can be told. Looks into 256 files at most; the rest goes
+ * with later runs. One thread at a time. */
+void vg_run_file_prune(unsigned keep, uint64_t keep_bytes);
+
+/* Does any process, of whatever pid namespace of this machine, have the file that is open as `fd`
+ * (O_RDONLY) open for writing or mapped? Returns 1 or 0, or -errno where the file system does not
+ * tell (fcntl(2), leases: the caller has to own the file). */
+int vg_run_file_has_writer(int fd);
 
 #endif

@@ -9,10 +9,11 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
-from conftest import BUILD, FIRST_LINE
+from conftest import BUILD, FIRST_LINE, MODEL
 
 HEADER_BYTES = 65536
 DEVICES = 32
@@ -589,3 +590,27 @@ def test_a_full_disk_under_the_output_is_said(machine):
     shell = ["sh", "-c", 'exec "$@" >/dev/full', "sh", BUILD / "vramguard", "list"]
     result = machine.run(shell)
     assert result.code == 1 and result.stderr.count("\n") == 1
+
+
+def test_run_in_another_pid_namespace(machine):
+    """It is neither called killed nor pruned while it lives; killed, it is called that."""
+    if machine.run(["unshare", "-p", "-f", "--mount-proc", "true"]).code != 0:
+        pytest.skip("no pid namespace to be had here")
+    hold = [sys.executable, MODEL / "hold_memory.py", "8MiB"]
+    inner = machine.start(
+        ["unshare", "-p", "-f", "--kill-child", "--mount-proc", *hold], True, stdin=subprocess.PIPE
+    )
+    assert inner.stdout.readline().startswith("holding ")
+    (file,) = [path for path in machine.records() if "python" in path.name]
+    for _ in range(3):
+        other = machine.start(hold, True, stdin=subprocess.PIPE, VRAMGUARD_KEEP="1")
+        assert other.stdout.readline().startswith("holding ")
+        assert machine.stop(other).code == 0
+    assert file.exists()
+    assert "running" in machine.vramguard("list", "--all").stdout
+    machine.kill(inner)
+    deadline = time.monotonic() + 30
+    while "running" in machine.vramguard("list", "--all").stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "killed" in machine.vramguard("list", "--all").stdout

@@ -150,20 +150,20 @@ static void oldest_are_pruned(void **state)
     (void)state;
     char host[64] = "";
     gethostname(host, sizeof host - 1);
-    vg_run_file_prune(8);
+    vg_run_file_prune(8, 0);
     assert_true(exists("20260101-dead.vgr"));
     write_run_file("20260109-dead.vgr", 4194305, 1, host);
-    vg_run_file_prune(8); /* an eighth too many is left for a while */
+    vg_run_file_prune(8, 0); /* an eighth too many is left for a while */
     assert_true(exists("20260101-dead.vgr"));
     unlink(run_file("20260109-dead.vgr"));
-    vg_run_file_prune(0); /* keep all */
+    vg_run_file_prune(0, 0); /* keep all */
     assert_true(exists("20260101-dead.vgr"));
-    vg_run_file_prune(6);
+    vg_run_file_prune(6, 0);
     assert_false(exists("20260101-dead.vgr"));
     assert_false(exists("20260102-dead.vgr"));
     assert_true(exists("20260103-dead.vgr"));
-    vg_run_file_prune(1); /* bounded work: the rest goes with later runs */
-    vg_run_file_prune(1);
+    vg_run_file_prune(1, 0); /* bounded work: the rest goes with later runs */
+    vg_run_file_prune(1, 0);
     assert_true(exists("20260108-dead.vgr"));
     assert_false(exists("20260107-dead.vgr"));
 }
@@ -182,7 +182,7 @@ static void what_is_not_ours_is_not_pruned(void **state)
     assert_int_equal(mkdir(run_file("20250105-folder.vgr"), 0700), 0);
     assert_int_equal(symlink("20260108-dead.vgr", run_file("20250106-link.vgr")), 0);
     for (int i = 0; i < 5; i++)
-        vg_run_file_prune(1);
+        vg_run_file_prune(1, 0);
     assert_true(exists("20250101-live.vgr"));
     assert_false(exists("20250102-reused.vgr"));
     assert_true(exists("20250103-empty.vgr"));
@@ -209,17 +209,111 @@ static void running_on_another_machine_is_not_pruned(void **state)
     write_run_elsewhere("20250101-elsewhere.vgr", 2, VG_END_NONE);
     write_run_elsewhere("20250102-ended.vgr", 2, VG_END_EXIT);
     write_run_elsewhere("20250103-old.vgr", 40, VG_END_NONE);
-    vg_run_file_prune(1);
+    vg_run_file_prune(1, 0);
     assert_true(exists("20250101-elsewhere.vgr"));
     assert_false(exists("20250102-ended.vgr"));
     assert_false(exists("20250103-old.vgr"));
+}
+
+/* A process of another pid namespace of this machine: its pid is another process's here, or
+ * nobody's. */
+static void write_run_of_namespace(const char *name, uint64_t pid_namespace)
+{
+    struct vg_file_header header = { .pid = 4194305, .start_ticks = 1 };
+    memcpy(header.magic, VG_FILE_MAGIC, 8);
+    gethostname(header.host, sizeof header.host - 1);
+    header.start_realtime_ns = ((uint64_t)time(NULL) - 86400) * 1000000000;
+    header.pid_namespace = pid_namespace;
+    FILE *const file = fopen(run_file(name), "w");
+    fwrite(&header, sizeof header, 1, file);
+    fclose(file);
+}
+
+static void a_file_that_is_mapped_is_not_pruned(void **state)
+{
+    (void)state;
+    const uint64_t other = vg_process_pid_namespace() + 1;
+    write_run_of_namespace("20250101-mapped.vgr", other);
+    write_run_of_namespace("20250102-killed.vgr", other);
+    int fd = open(run_file("20250101-mapped.vgr"), O_RDWR);
+    void *const mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(mapped != MAP_FAILED);
+    close(fd);
+    fd = open(run_file("20250101-mapped.vgr"), O_RDONLY);
+    const int told = vg_run_file_has_writer(fd);
+    if (told < 0) {
+        print_message("skipped: this file system has no leases (%s)\n", strerror(-told));
+        close(fd);
+        skip();
+    }
+    assert_int_equal(told, 1);
+    vg_run_file_prune(1, 0);
+    assert_true(exists("20250101-mapped.vgr"));
+    assert_false(exists("20250102-killed.vgr"));
+    munmap(mapped, 4096);
+    assert_int_equal(vg_run_file_has_writer(fd), 0);
+    close(fd);
+    write_run_of_namespace("20270101-last.vgr", 0);
+    vg_run_file_prune(1, 0);
+    assert_false(exists("20250101-mapped.vgr"));
+}
+
+static void the_oldest_go_when_they_take_too_much(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 4; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "2025010%d-large.vgr", i);
+        write_run_file(name, 4194305, 1, "");
+        const int fd = open(run_file(name), O_WRONLY);
+        assert_int_equal(posix_fallocate(fd, 0, 1 << 20), 0);
+        close(fd);
+    }
+    vg_run_file_prune(1000, 64 << 20);
+    assert_true(exists("20250101-large.vgr"));
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    for (int i = 1; i <= 4; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "2025010%d-large.vgr", i);
+        const int fd = open(run_file(name), O_WRONLY);
+        assert_true(pwrite(fd, host, sizeof host, offsetof(struct vg_file_header, host)) > 0);
+        close(fd);
+    }
+    vg_run_file_prune(1000, 3 << 20);
+    assert_false(exists("20250101-large.vgr"));
+    assert_false(exists("20250102-large.vgr"));
+    assert_true(exists("20250104-large.vgr"));
+    assert_true(exists("20260108-dead.vgr"));
+}
+
+/* A day's files of another host, which cannot be removed, in front of one that can: each look
+ * begins somewhere else, and none takes long. */
+static void very_many_files_are_looked_through_in_turns(void **state)
+{
+    (void)state;
+    enum { FILES = 2000 };
+    for (int i = 0; i < FILES; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "20250101-%05d.vgr", i);
+        write_run_elsewhere(name, 2, VG_END_NONE);
+    }
+    write_run_elsewhere("20250101-00200x.vgr", 2, VG_END_EXIT);
+    const clock_t before = clock();
+    int looks = 0;
+    for (; looks < 500 && exists("20250101-00200x.vgr"); looks++)
+        vg_run_file_prune(1, 0);
+    assert_true(looks < 500);
+    assert_true((clock() - before) / (looks + 1) <
+                CLOCKS_PER_SEC / 10); /* of this thread's own time */
+    assert_true(exists("20250101-00199.vgr"));
 }
 
 static void prune_child(void *argument)
 {
     (void)argument;
     alarm(5);
-    vg_run_file_prune(1);
+    vg_run_file_prune(1, 0);
 }
 
 static void pipe_in_the_folder_does_not_block(void **state)
@@ -232,7 +326,7 @@ static void pipe_in_the_folder_does_not_block(void **state)
 
 static void *prune_thread(void *argument)
 {
-    vg_run_file_prune(1);
+    vg_run_file_prune(1, 0);
     return argument;
 }
 
@@ -264,6 +358,9 @@ int main(void)
         PRUNE_TEST(oldest_are_pruned),
         PRUNE_TEST(what_is_not_ours_is_not_pruned),
         PRUNE_TEST(running_on_another_machine_is_not_pruned),
+        PRUNE_TEST(a_file_that_is_mapped_is_not_pruned),
+        PRUNE_TEST(the_oldest_go_when_they_take_too_much),
+        PRUNE_TEST(very_many_files_are_looked_through_in_turns),
         PRUNE_TEST(pipe_in_the_folder_does_not_block),
         PRUNE_TEST(prune_fits_a_small_stack),
     };
