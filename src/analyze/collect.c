@@ -9,7 +9,6 @@
 #include "analyze/label.h"
 #include "analyze/process_source.h"
 #include "analyze/run_build.h"
-#include "analyze/torch_blocks.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "base/clock.h"
@@ -174,12 +173,6 @@ static void collect_stack(struct vg_stack_names *names, const struct vg_failure 
     out->own = own.key ? vg_stack_names_line(names, stack, own.index) : vg_run_line_none();
 }
 
-static void collect_live(struct vg_stack_names *names, uint32_t index, struct vg_run_failure *out)
-{
-    vg_run_build_device(names, index, &out->device, &out->torch);
-    vg_torch_blocks_measure(names->source, names->region, index, &out->device, &out->torch);
-}
-
 static void collect_own(const struct vg_failure *failure, struct vg_region *region,
                         struct vg_run_process *process, struct vg_run_failure *out)
 {
@@ -194,7 +187,8 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     out->torch.loaded = report_source.callers.pytorch;
     out->torch.settings = vg_region_string(region, failure->tables.torch_settings);
     if (failure->device >= 0)
-        collect_live(&names, (uint32_t)failure->device % VG_FILE_DEVICES, out);
+        vg_run_build_device(&names, (uint32_t)failure->device % VG_FILE_DEVICES, &out->device,
+                            &out->torch);
     else
         out->device = (struct vg_run_device){ .self_bytes = VG_BYTES_UNKNOWN,
                                               .others_bytes = VG_BYTES_UNKNOWN };

@@ -21,6 +21,7 @@ static int visit_slot(const struct vg_live_slot *slot, void *argument)
 {
     const struct live_visit *const visit = argument;
     const struct vg_run_live live = { .address = slot->address,
+                                      .mapped_address = slot->mapped_address,
                                       .bytes = slot->bytes,
                                       .monotonic_ns = slot->monotonic_ns,
                                       .stack_id = slot->stack_id,

@@ -13,6 +13,7 @@ static void visit_allocation(const struct vg_allocation *allocation, void *argum
 {
     const struct live_visit *const visit = argument;
     const struct vg_run_live live = { .address = allocation->address,
+                                      .mapped_address = allocation->mapped_address,
                                       .bytes = allocation->bytes,
                                       .monotonic_ns = allocation->monotonic_ns,
                                       .stack_id = allocation->stack_id,

@@ -202,8 +202,7 @@ struct vg_run_torch {
     uint64_t allocated_bytes, reserved_bytes, block_count;
     uint64_t unused_bytes;                   /* reserved and in no block */
     uint64_t hole_count, largest_hole_bytes; /* of the gaps in segments that are partly used */
-    uint64_t empty_bytes, empty_count;       /* segments without any block: its cache. Unknown, as
-                                                holes are, with expandable segments */
+    uint64_t empty_bytes, empty_count;       /* segments without any block: its cache */
     uint64_t fraction_bytes;                 /* set_per_process_memory_fraction; 0 none */
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "analyze/sites.h"
+#include "analyze/torch_build.h"
 #include "base/amount.h"
 #include "os/process.h"
 #include "record/run_file.h"
@@ -292,4 +293,6 @@ void vg_run_build_device(struct vg_stack_names *names, uint32_t index, struct vg
     for (int level = 0; level < VG_LEVELS; level++)
         build_level(names, &d, (enum vg_run_level)level);
     take_kinds(names->region, &d);
+    if (torch)
+        vg_torch_build(source, names->region, index, torch);
 }

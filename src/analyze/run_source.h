@@ -13,6 +13,7 @@
 /* One live allocation, or one live block of PyTorch's allocator. */
 struct vg_run_live {
     uint64_t address;
+    uint64_t mapped_address; /* of virtual memory: where it was mapped last; 0 nowhere */
     uint64_t bytes;
     uint64_t monotonic_ns;
     uint32_t stack_id; /* 0 none */

@@ -11,6 +11,9 @@
 /* Is it a Python program, as far as its command line, its stack and its libraries tell? */
 bool vg_torch_runs_python(const struct vg_run_failure *report);
 
+/* Is PyTorch's allocator in use in this process? Advice about PyTorch is for such programs only. */
+bool vg_torch_is_used(const struct vg_run_failure *report);
+
 /* What PyTorch's allocator holds of the device, by whatever calls. 0 when that is nothing or
  * unknown. */
 uint64_t vg_torch_reserved_bytes(const struct vg_run_failure *report);

@@ -20,3 +20,37 @@ void vg_command_short(char *out, size_t cap, const char *command)
             vg_text_add(&text, " ");
     }
 }
+
+/* The next word from `*at` on, without its directory; "" at the end. */
+static void take_word(const char **at, char *out, size_t cap)
+{
+    const size_t length = strcspn(*at, " ");
+    const char *start = *at;
+    for (const char *p = *at; (*at)[0] != '-' && p + 1 < *at + length; p++)
+        if (*p == '/')
+            start = p + 1;
+    struct vg_text text = vg_text_over(out, cap);
+    vg_text_add_bytes(&text, start, (size_t)(*at + length - start));
+    *at += length + strspn(*at + length, " ");
+}
+
+void vg_command_program(char *out, size_t cap, const char *command)
+{
+    char word[128];
+    const char *at = command;
+    take_word(&at, out, cap);
+    if (!vg_text_starts_with(out, "python"))
+        return;
+    while (*at) {
+        take_word(&at, word, sizeof word);
+        if (strcmp(word, "-m") == 0)
+            take_word(&at, word, sizeof word);
+        else if (strcmp(word, "-c") == 0)
+            return;
+        else if (word[0] == '-')
+            continue;
+        struct vg_text text = vg_text_over(out, cap);
+        vg_text_add(&text, word);
+        return;
+    }
+}

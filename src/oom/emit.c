@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/signal_block.h"
 #include "base/size.h"
-#include "view/render.h"
+#include "view/first_screen.h"
 
 enum { TOLD_A_WINDOW = 8 }; /* failures told in any form within one window */
 
@@ -72,7 +72,7 @@ static void write_report(bool whole)
         vg_text_addf(&text, "vramguard: %llu more failures were counted since the last report\n",
                      (unsigned long long)silent);
     if (whole)
-        vg_report_render(&report, style_of_stderr(), &text);
+        vg_first_screen_render(&report, style_of_stderr(), &text);
     else
         vg_report_render_first_line(&report, &text);
     vg_log_write(text.data, text.length);

@@ -3,10 +3,13 @@
 #include "analyze/account.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
+#include "view/advice_beside.h"
+#include "view/advice_blocks.h"
 #include "view/advice_outer.h"
 #include "view/advice_own.h"
 #include "view/advice_text.h"
 #include "view/advice_torch.h"
+#include "view/framework.h"
 
 /* A context takes some hundred MiB, loaded modules and libraries come on top: calls that name no
  * amount and fail with less free than this failed for lack of it. */
@@ -52,13 +55,31 @@ static void limit_cause(const struct vg_run_failure *s, struct vg_text *out)
     vg_text_add(out, ".");
 }
 
+/* What holds most of PyTorch's memory has its own advice. */
+static const struct vg_advice_row *tensor_row(const struct vg_run_failure *s)
+{
+    static const struct vg_advice_row *const tensor_rows[] = {
+        &vg_advice_traceback,   &vg_advice_kept_graphs, &vg_advice_kept_results,
+        &vg_advice_model_twice, &vg_advice_optimizer,   &vg_advice_growing_line,
+        &vg_advice_activations, &vg_advice_parameters,
+    };
+    for (size_t i = 0; i < sizeof tensor_rows / sizeof tensor_rows[0]; i++)
+        if (tensor_rows[i]->applies(s))
+            return tensor_rows[i];
+    return NULL;
+}
+
 static void limit_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
+    const struct vg_framework *const framework = vg_framework_of_call(s);
+    const struct vg_advice_row *const row = tensor_row(s);
     vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
-    if (vg_torch_runs_python(s))
-        vg_text_add(out,
-                    "a smaller batch, dtype=torch.float16 (halves 4-byte weights) or quantised "
-                    "weights");
+    if (framework)
+        vg_text_add(out, framework->advice);
+    else if (row)
+        row->advice(s, out);
+    else if (vg_torch_is_used(s))
+        vg_text_add(out, "keep less on the GPU: the lines below hold most");
     else
         vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
     vg_advice_add_halving(out, s);
@@ -93,7 +114,7 @@ static void impossible_cause(const struct vg_run_failure *s, struct vg_text *out
 
 static void impossible_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
-    if (vg_torch_runs_python(s))
+    if (vg_torch_is_used(s))
         vg_text_add(out,
                     "ask for less: a smaller batch, dtype=torch.float16 (halves 4-byte weights) "
                     "or quantised weights; or spread the model over GPUs and host memory: "
@@ -145,7 +166,7 @@ static void other_limit_advice(const struct vg_run_failure *s, struct vg_text *o
         return;
     }
     vg_text_add(out, "look at `ulimit -v` and CUDA_MPS_PINNED_DEVICE_MEM_LIMIT; ");
-    if (vg_torch_runs_python(s))
+    if (vg_torch_is_used(s))
         vg_text_add(out, "against small pieces PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True");
     else
         vg_text_add(out, "against small pieces allocate large blocks first");
@@ -365,10 +386,12 @@ static const struct vg_advice_row unknown = { "unknown", applies_always, unknown
                                               unknown_advice };
 
 /* load_race comes before its general case, co_tenant, which would hide it; model_size before all
- * that would let the program get a little further only. */
+ * that would let the program get a little further only; what the program itself keeps for no use
+ * before other processes, where it is more than they hold. */
 static const struct vg_advice_row *const rows[] = {
     &injected,
     &limit,
+    &vg_advice_torch_fraction,
     &vg_advice_host_memory,
     &vg_advice_mps_limit,
     &vg_advice_address_space,
@@ -377,15 +400,28 @@ static const struct vg_advice_row *const rows[] = {
     &other_limit,
     &vg_advice_model_size,
     &vg_advice_idle_pool,
+    &vg_advice_traceback,
+    &vg_advice_kept_graphs,
+    &vg_advice_kept_results,
     &load_race,
     &co_tenant,
     &unknown_owner,
     &headroom,
     &vg_advice_wide_load,
+    &vg_advice_cache_in_way,
+    &vg_advice_other_arena,
+    &vg_advice_model_twice,
+    &vg_advice_optimizer,
+    &vg_advice_holes,
+    &vg_advice_growing_line,
+    &vg_advice_activations,
+    &vg_advice_beside_torch,
+    &vg_advice_parameters,
     &vg_advice_growing_site,
     &vg_advice_fragments,
     &vg_advice_bypass,
     &vg_advice_own_context,
+    &vg_advice_largest_line,
     &vg_advice_own_site,
     &vg_advice_own_total,
     &unknown,

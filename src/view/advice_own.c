@@ -4,6 +4,7 @@
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_text.h"
+#include "view/framework.h"
 
 /* ---- pools keep what nothing uses ---- */
 
@@ -74,6 +75,8 @@ static void context_advice(const struct vg_run_failure *s, struct vg_text *out)
 
 static bool site_applies(const struct vg_run_failure *s)
 {
+    if (s->torch.tells_blocks) /* a segment says nothing of the tensors in it */
+        return false;
     uint64_t deficit;
     return vg_advice_lacks_memory(s, &deficit) && s->device.sites[VG_LEVEL_ALLOCATIONS].count > 0 &&
            s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].label[0] != '\0' &&
@@ -116,10 +119,11 @@ static void own_cause(const struct vg_run_failure *s, struct vg_text *out)
 
 static void own_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
-    if (vg_torch_runs_python(s))
-        vg_text_add(out,
-                    "a smaller batch; dtype=torch.float16 halves 4-byte weights; "
-                    "device_map=\"auto\" spreads a model over GPUs and host memory");
+    const struct vg_framework *const framework = vg_framework_of_call(s);
+    if (framework)
+        vg_text_add(out, framework->advice);
+    else if (vg_torch_is_used(s))
+        vg_text_add(out, "keep less on the GPU: the lines below hold most");
     else
         vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
     vg_advice_add_larger_gpu(out, s);

@@ -190,7 +190,8 @@ static const struct vg_run_site *growing_site(const struct vg_run_failure *s, ui
 static bool growing_site_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
-    return vg_advice_lacks_memory(s, &deficit) && growing_site(s, deficit);
+    return !s->torch.tells_blocks && vg_advice_lacks_memory(s, &deficit) &&
+           growing_site(s, deficit);
 }
 
 /* The program's innermost line and its caller's: "train.py:40 main > train.py:14 step". */
@@ -220,7 +221,7 @@ static void growing_site_cause(const struct vg_run_failure *s, struct vg_text *o
 
 static void growing_site_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
-    if (vg_torch_runs_python(s))
+    if (vg_torch_is_used(s))
         vg_text_add(out,
                     "if each step keeps some of it: keep numbers (loss.item()) and tensors without "
                     "their graph (.detach()), and evaluate under torch.no_grad()");
@@ -234,7 +235,9 @@ static void growing_site_advice(const struct vg_run_failure *s, struct vg_text *
 static bool fragments_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit, flushed_bytes;
-    if (!vg_advice_lacks_memory(s, &deficit) || vg_torch_is_expandable(s) ||
+    /* Where the blocks are known, the holes between them tell (view/advice_blocks.c). */
+    if (s->torch.tells_blocks || s->asked_bytes <= 2 * VG_MIB ||
+        !vg_advice_lacks_memory(s, &deficit) || vg_torch_is_expandable(s) ||
         !vg_torch_flushed(s, &flushed_bytes) || !vg_amount_known(flushed_bytes) ||
         flushed_bytes == 0)
         return false;

@@ -117,7 +117,7 @@ static void fill_lines(struct block_table *table, const struct vg_run_failure *f
     char amount[VG_SIZE_TEXT_CAP];
     table->count = 0;
     snprintf(table->title, sizeof table->title,
-             "The %s of PyTorch tensors of this process: %llu live, by the line that made them",
+             "The %s of PyTorch tensors of this process: %llu live, by line",
              vg_amount_format(amount, f->torch.allocated_bytes),
              (unsigned long long)f->torch.block_count);
     for (uint32_t i = 0; i < sites->count && table->count < rows; i++) {
@@ -126,7 +126,10 @@ static void fill_lines(struct block_table *table, const struct vg_run_failure *f
         if (!row)
             break;
         struct vg_text label = vg_text_over(row->label, sizeof row->label);
-        vg_line_add_site(&label, site);
+        if (site->own.text[0]) /* the text says more than the function's name */
+            vg_text_addf(&label, "%s:%u", site->own.file, site->own.line);
+        else
+            vg_line_add_site(&label, site);
         snprintf(row->note, sizeof row->note, "%s", site->own.text);
         bytes += site->live_bytes;
         count += site->live_count;

@@ -5,8 +5,10 @@
 #include "analyze/account.h"
 #include "analyze/label.h"
 #include "base/amount.h"
+#include "base/command_name.h"
 #include "record/kind.h"
 #include "view/advice.h"
+#include "view/block_tables.h"
 #include "view/histogram.h"
 #include "view/outcome_text.h"
 #include "view/render_device.h"
@@ -19,6 +21,7 @@ enum {
     ANSWER_INDENT = 11,
     EVIDENCE_INDENT = 12,
     SITES_SHOWN = 5,
+    BLOCK_LINES_SHOWN = 16,
     COMMAND_CAP = 1024,
     PATH_CAP = 4096,
     SITE_INDENT = 24,
@@ -27,7 +30,7 @@ enum {
 
 static const char red[] = "\033[1;31m", dim[] = "\033[2m", plain[] = "\033[0m";
 
-static size_t columns_of(struct vg_report_style style)
+size_t vg_report_columns(struct vg_report_style style)
 {
     if (style.columns == 0)
         return VG_REPORT_COLUMNS;
@@ -44,18 +47,33 @@ static void add_color(struct vg_text *out, struct vg_report_style style, const c
 
 /* ---- headline ---- */
 
+/* "0 B of 11.17 GiB is free" */
 static void add_free_of_total(struct vg_text *out, const struct vg_run_failure *s)
 {
-    const struct vg_run_gpu *const d = &s->device.gpu;
-    vg_text_addf(out, "free %s", VG_AMOUNT(vg_report_available(s)));
-    if (vg_report_is_limited(s)) {
-        vg_text_addf(out, " of the %s that VRAMGUARD_LIMIT allows",
-                     VG_AMOUNT(s->device.limit_bytes));
+    const uint64_t total_bytes = s->device.gpu.total_bytes;
+    const uint64_t available = vg_report_available(s);
+    if (!vg_amount_known(available)) {
+        vg_text_add(out, "how much is free is unknown");
         return;
     }
-    if (vg_amount_known(d->total_bytes) && d->total_bytes > 0)
-        vg_text_addf(out, "%s of %s", vg_amount_known(d->free_bytes) ? "" : ",",
-                     VG_AMOUNT(d->total_bytes));
+    vg_text_add(out, VG_AMOUNT(available));
+    if (vg_report_is_limited(s))
+        vg_text_addf(out, " of the %s that VRAMGUARD_LIMIT allows",
+                     VG_AMOUNT(s->device.limit_bytes));
+    else if (vg_amount_known(total_bytes) && total_bytes > 0)
+        vg_text_addf(out, " of %s", VG_AMOUNT(total_bytes));
+    vg_text_add(out, " is free");
+}
+
+/* "train.py asked 16.0 MiB; " */
+static void add_request(struct vg_text *out, const struct vg_run_failure *s)
+{
+    char program[128];
+    if (!vg_amount_known(s->asked_bytes))
+        return;
+    vg_command_program(program, sizeof program, s->process->command);
+    vg_text_addf(out, "%s asked %s; ", program[0] ? program : "the program",
+                 VG_AMOUNT(s->asked_bytes));
 }
 
 static void add_headline(struct vg_text *out, const struct vg_run_failure *s)
@@ -66,21 +84,28 @@ static void add_headline(struct vg_text *out, const struct vg_run_failure *s)
         vg_text_addf(out, " %d", s->device.gpu.ordinal);
     if (s->refused_by == VG_REFUSED_BY_INJECT) {
         vg_text_add(out, " out of memory, injected: ");
-        if (asked)
-            vg_text_addf(out, "asked %s, ", VG_AMOUNT(s->asked_bytes));
-    } else if (asked && vg_report_deficit(s) == 0 && !vg_report_is_limited(s)) {
+        add_request(out, s);
+    } else if (s->refused_by == VG_REFUSED_BY_DRIVER && asked && vg_report_deficit(s) == 0) {
         vg_text_addf(out, " refused %s, though ", VG_AMOUNT(s->asked_bytes));
     } else {
         vg_text_add(out, " out of memory");
         if (!asked)
             vg_text_addf(out, " in %s", s->api[0] ? s->api : "an unknown call");
         vg_text_add(out, ": ");
-        if (asked)
-            vg_text_addf(out, "asked %s, ", VG_AMOUNT(s->asked_bytes));
+        add_request(out, s);
     }
     add_free_of_total(out, s);
     if (s->error != CUDA_OUT_OF_MEMORY && s->error != 0)
         vg_text_addf(out, " (CUDA error %d)", s->error);
+}
+
+void vg_report_add_headline(struct vg_text *out, const struct vg_run_failure *s,
+                            struct vg_report_style style)
+{
+    add_color(out, style, red);
+    add_headline(out, s);
+    add_color(out, style, plain);
+    vg_text_add(out, "\n");
 }
 
 void vg_report_render_first_line(const struct vg_run_failure *s, struct vg_text *out)
@@ -104,7 +129,7 @@ static void add_where(struct vg_text *out, const struct vg_run_failure *s, size_
     vg_wrap_add_keyed(out, "where", data, ANSWER_INDENT, columns, VG_WRAP_LABEL);
 }
 
-static void add_why_and_do(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
+void vg_report_add_cause(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
 {
     char data[VG_ADVICE_TEXT_CAP];
     const struct vg_advice_row *const row = vg_advice_find(s);
@@ -207,7 +232,7 @@ static void add_spilled(struct vg_text *out, const struct vg_run_host *host, siz
 void vg_report_render_live(const struct vg_run_device *d, const struct vg_run_host *host,
                            const char *title, struct vg_report_style style, struct vg_text *out)
 {
-    const size_t columns = columns_of(style);
+    const size_t columns = vg_report_columns(style);
     char sizes[512];
     struct vg_text text = vg_text_over(sizes, sizeof sizes);
     vg_text_addf(&text, "  %s: %llu live allocation%s, ", title, (unsigned long long)d->live_count,
@@ -235,6 +260,18 @@ static void add_live(struct vg_text *out, const struct vg_run_failure *s,
     vg_text_addf(&text, "The %s of this process", VG_AMOUNT(s->device.live_bytes));
     vg_report_render_live(&s->device, &s->host, s->device.live_bytes > 0 ? title : "This process",
                           style, out);
+}
+
+/* The title and the sites, without sizes and kinds. */
+void vg_report_add_sites(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
+{
+    char title[96];
+    struct vg_text text = vg_text_over(title, sizeof title);
+    vg_text_addf(&text, "  The %s of this process: %llu live allocation%s",
+                 VG_AMOUNT(s->device.live_bytes), (unsigned long long)s->device.live_count,
+                 s->device.live_count == 1 ? "" : "s");
+    vg_wrap_add(out, title, 4, columns, VG_WRAP_WORDS);
+    add_sites(out, &s->device, columns);
 }
 
 /* ---- evidence: host, actions, recorder ---- */
@@ -275,7 +312,8 @@ static void add_host(struct vg_text *out, const struct vg_run_failure *s, size_t
     vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
-static void add_actions(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
+void vg_report_add_actions(struct vg_text *out, const struct vg_run_failure *s, const char *key,
+                           size_t indent, size_t columns)
 {
     char data[1024];
     for (uint32_t i = 0; i < s->action_count; i++) {
@@ -292,14 +330,14 @@ static void add_actions(struct vg_text *out, const struct vg_run_failure *s, siz
         }
         vg_text_add(&text, " in ");
         vg_amount_add_duration(&text, action->duration_ns);
-        vg_wrap_add_keyed(out, i == 0 ? "Tried" : "", data, EVIDENCE_INDENT, columns,
-                          VG_WRAP_WORDS);
+        vg_wrap_add_keyed(out, i == 0 ? key : "", data, indent, columns, VG_WRAP_WORDS);
     }
 }
 
 /* Runs in the state directory ("vramguard/NAME.vgr") are found by their pid, others by their path.
  */
-static void add_recorded(struct vg_text *out, const struct vg_run_failure *s, size_t columns)
+void vg_report_add_command(struct vg_text *out, const struct vg_run_failure *s, const char *key,
+                           size_t indent, size_t columns)
 {
     static const char directory[] = "/vramguard", suffix[] = ".vgr";
     char data[PATH_CAP + 32];
@@ -317,11 +355,10 @@ static void add_recorded(struct vg_text *out, const struct vg_run_failure *s, si
         vg_text_addf(&text, "vramguard report %d", s->process->pid);
     else
         vg_text_addf(&text, "vramguard report %s", s->process->path);
-    vg_wrap_add_keyed(out, "Recorded", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
+    vg_wrap_add_keyed(out, key, data, indent, columns, VG_WRAP_WORDS);
 }
 
-/* A cut report must not leave the terminal in a colour or without a line end. */
-static void finish_text(struct vg_text *out, struct vg_report_style style)
+void vg_report_end_text(struct vg_text *out, struct vg_report_style style)
 {
     const char *const end = style.color ? "\033[0m\n" : "\n";
     const size_t length = strlen(end);
@@ -332,26 +369,27 @@ static void finish_text(struct vg_text *out, struct vg_report_style style)
 void vg_report_render(const struct vg_run_failure *s, struct vg_report_style style,
                       struct vg_text *out)
 {
-    const size_t columns = columns_of(style);
-    add_color(out, style, red);
-    add_headline(out, s);
-    add_color(out, style, plain);
-    vg_text_add(out, "\n");
+    const size_t columns = vg_report_columns(style);
+    vg_report_add_headline(out, s, style);
+    vg_report_add_cause(out, s, columns);
     add_where(out, s, columns);
-    add_why_and_do(out, s, columns);
     add_run(out, s, columns);
     vg_text_add(out, "\n");
     add_color(out, style, dim);
     vg_render_device(out, s, columns);
     vg_text_add(out, "\n");
+    if (vg_block_tables_are_known(s)) {
+        vg_block_tables_add(out, s, BLOCK_LINES_SHOWN, columns);
+        vg_text_add(out, "\n");
+    }
     add_live(out, s, style);
     add_pools(out, s, columns);
     vg_render_torch(out, s, EVIDENCE_INDENT, columns);
     vg_text_add(out, "\n");
     add_host(out, s, columns);
-    add_actions(out, s, columns);
+    vg_report_add_actions(out, s, "Tried", EVIDENCE_INDENT, columns);
     if (style.is_live)
-        add_recorded(out, s, columns);
+        vg_report_add_command(out, s, "Recorded", EVIDENCE_INDENT, columns);
     add_color(out, style, plain);
-    finish_text(out, style);
+    vg_report_end_text(out, style);
 }

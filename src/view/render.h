@@ -29,6 +29,24 @@ void vg_report_render(const struct vg_run_failure *report, struct vg_report_styl
  * 11.17 GiB\n". Not wrapped, no colour. */
 void vg_report_render_first_line(const struct vg_run_failure *report, struct vg_text *out);
 
+/* Columns to use for a style. */
+size_t vg_report_columns(struct vg_report_style style);
+
+/* The headline with its colour and its newline; `why`, `do`; the largest sites of the driver's
+ * allocations under their title; what was tried; the command that prints the recorded run again, if
+ * it is recorded: what the first screen (first_screen.h) shares with the whole report. */
+void vg_report_add_headline(struct vg_text *out, const struct vg_run_failure *failure,
+                            struct vg_report_style style);
+void vg_report_add_cause(struct vg_text *out, const struct vg_run_failure *failure, size_t columns);
+void vg_report_add_sites(struct vg_text *out, const struct vg_run_failure *failure, size_t columns);
+void vg_report_add_actions(struct vg_text *out, const struct vg_run_failure *failure,
+                           const char *key, size_t indent, size_t columns);
+void vg_report_add_command(struct vg_text *out, const struct vg_run_failure *failure,
+                           const char *key, size_t indent, size_t columns);
+
+/* A cut report must not leave the terminal in a colour or without a line end. */
+void vg_report_end_text(struct vg_text *out, struct vg_report_style style);
+
 /* Appends the part of the report about live allocations of a device: totals, largest sites, sizes,
  * kinds; and what was spilled to the host, where `host` is not NULL. `title` begins the first line,
  * which goes on "N live allocations, peak ...". */

@@ -19,7 +19,6 @@ enum {
     BAR_WIDTH = 12,
     COMMAND_CAP = 256,
     PROCESS_CAP = COMMAND_CAP + 32,
-    NOTE_CAP = 33, /* what does not fit is left out: the first says most */
     LABEL_CAP = 4 * LABEL_WIDTH_MAX + 8,
 };
 
@@ -37,13 +36,13 @@ static bool is_listed(const struct vg_report_account *a, uint32_t i)
 static void add_note(char *note, const char *piece)
 {
     const size_t length = strlen(note);
-    if (length + strlen(piece) + 3 <= NOTE_CAP)
-        snprintf(note + length, NOTE_CAP - length, "%s%s", length ? ", " : "", piece);
+    if (length + strlen(piece) + 3 <= VG_PROCESS_NOTE_CAP)
+        snprintf(note + length, VG_PROCESS_NOTE_CAP - length, "%s%s", length ? ", " : "", piece);
 }
 
 static void add_relation(char *note, const struct vg_run_other *process)
 {
-    char piece[NOTE_CAP] = "same job";
+    char piece[VG_PROCESS_NOTE_CAP] = "same job";
     if (process->flags & VG_PROCESS_PARENT)
         add_note(note, "started this process");
     else if (process->flags & VG_PROCESS_CHILD)
@@ -57,10 +56,9 @@ static void add_relation(char *note, const struct vg_run_other *process)
         add_note(note, "its parent has ended");
 }
 
-/* "guarded, waiting", "same job, rank 3, guarded", ...; `out` has NOTE_CAP bytes. Returns it. */
-static const char *process_note(char *out, const struct vg_run_other *process)
+const char *vg_render_process_note(char *out, const struct vg_run_other *process)
 {
-    char piece[NOTE_CAP];
+    char piece[VG_PROCESS_NOTE_CAP];
     out[0] = '\0';
     add_relation(out, process);
     if (process->flags & VG_PROCESS_GUARDED)
@@ -88,14 +86,14 @@ static void process_label(char *out, const struct vg_run_other *process)
 static struct columns measure_columns(const struct vg_run_failure *s,
                                       const struct vg_report_account *a, size_t columns)
 {
-    char label[PROCESS_CAP], text[NOTE_CAP];
+    char label[PROCESS_CAP], text[VG_PROCESS_NOTE_CAP];
     size_t label_width = LABEL_WIDTH, note_width = 0;
     for (uint32_t i = 0; i < a->listed_end; i++) {
         if (!is_listed(a, i))
             continue;
         process_label(label, &s->device.processes[i]);
         const size_t width = vg_wrap_width(label),
-                     note = strlen(process_note(text, &s->device.processes[i]));
+                     note = strlen(vg_render_process_note(text, &s->device.processes[i]));
         label_width = width > label_width ? width : label_width;
         note_width = note > 0 && note + 2 > note_width ? note + 2 : note_width;
     }
@@ -159,13 +157,13 @@ static void add_known(struct vg_text *out, const struct columns *c, const char *
 static void add_processes(struct vg_text *out, const struct vg_run_failure *s,
                           const struct vg_report_account *a, const struct columns *c)
 {
-    char data[PROCESS_CAP], note[NOTE_CAP];
+    char data[PROCESS_CAP], note[VG_PROCESS_NOTE_CAP];
     for (uint32_t i = 0; i < a->listed_end; i++) {
         if (!is_listed(a, i))
             continue;
         process_label(data, &s->device.processes[i]);
         add_known(out, c, data, s->device.processes[i].bytes,
-                  process_note(note, &s->device.processes[i]));
+                  vg_render_process_note(note, &s->device.processes[i]));
     }
     if (a->unlisted_count > 0 || a->unlisted_bytes > 0) {
         struct vg_text label = vg_text_over(data, sizeof data);

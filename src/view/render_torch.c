@@ -44,6 +44,15 @@ static void add_settings(struct vg_text *out, const struct vg_run_failure *s)
 static void add_cached(struct vg_text *out, const struct vg_run_failure *s)
 {
     uint64_t flushed_bytes;
+    const struct vg_run_torch *const t = &s->torch;
+    if (t->tells_blocks) {
+        vg_text_addf(out, "; allocated %s in %llu blocks, unused %s", VG_AMOUNT(t->allocated_bytes),
+                     (unsigned long long)t->block_count, VG_AMOUNT(t->unused_bytes));
+        if (t->hole_count > 0 && t->hole_count != VG_COUNT_UNKNOWN)
+            vg_text_addf(out, ", the largest hole between blocks %s",
+                         VG_AMOUNT(t->largest_hole_bytes));
+        return;
+    }
     if (!vg_torch_flushed(s, &flushed_bytes)) {
         if (s->torch.count[VG_TORCH_NATIVE] + s->torch.count[VG_TORCH_EXPANDABLE] > 0)
             vg_text_add(out, "; how much of it is cached and unused is unknown");

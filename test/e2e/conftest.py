@@ -232,7 +232,7 @@ def load_model(tiny_checkpoint):
     return [sys.executable, MODEL / "run_model.py", tiny_checkpoint]
 
 
-FIRST_LINE = re.compile(r"vramguard: GPU 0 out of memory: asked (.+), free (.+) of (.+)")
+FIRST_LINE = re.compile(r"vramguard: GPU 0 out of memory: .+ asked (.+); (.+) of (.+) is free")
 
 
 def report_of(result):

@@ -132,7 +132,7 @@ def test_place_that_keeps_more_with_each_step(machine):
                     r"[3-9]\.\d s, evenly until now: ", why), why
     assert why.split(": ")[-1] == "advice_program.py:%d step > cuda_runtime.py:%d malloc." % (
         line, line_of_malloc)
-    assert ".detach()" in do and ".item()" in do and "torch.no_grad()" in do
+    assert "torch" not in do and "free there what the step before took" in do
 
 
 def test_burst_is_no_growth(machine):

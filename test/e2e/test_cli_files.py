@@ -400,7 +400,7 @@ def test_post_mortem_names_functions_and_lines(machine, program, killed):
     places = "main (program.c:24) > load_weights (program.c:18) > grab (program.c:9)"
     site = re.search(r"\n +48\.0 MiB +6x +(.*\n(?: {20,}.*\n)*)", text[text.index("killed:") :])
     assert places in re.sub(r"\s+", " ", site.group(1)), text
-    where = re.search(r"\n  where +(.*?)\n  why", text, re.DOTALL).group(1)
+    where = re.search(r"\n  where +(.*?)\n  run", text, re.DOTALL).group(1)
     assert "main (program.c:26) > grab (program.c:9)" in re.sub(r"\s+", " ", where)
     assert re.search(r"#\d+ +program main \(program\.c:26\)\n", text)
 
@@ -419,7 +419,7 @@ def test_all_failures_and_one_of_them(machine, program, killed):
     both = machine.vramguard("report", str(killed)).stdout
     assert len(re.findall("^" + FIRST_LINE.pattern + "$", both, re.MULTILINE)) == 1
     assert "asked 4.00 GiB" in both.split("vramguard: ")[1]
-    assert re.search(r"Earlier failures.*\n    \d\d:\d\d:\d\d  GPU 0 out of memory: asked 3\.00", both)
+    assert re.search(r"Earlier failures.*\n    \d\d:\d\d:\d\d  GPU 0 out of memory: program asked 3\.00", both)
     every = machine.vramguard("report", "--all", str(killed)).stdout
     assert re.findall(r"^vramguard: .*asked (\S+) GiB", every, re.MULTILINE) == ["3.00", "4.00"]
     first = machine.vramguard("report", "--failure", "1", str(killed)).stdout

@@ -48,8 +48,8 @@ def test_report_is_about_the_current_device(machine, device, total):
     result = machine.run(program(ASK_TOO_MUCH, str(device)), guarded=True, **TWO)
     assert result.stdout == "0 2\n"
     first = result.guard_lines[0]
-    assert first.startswith(f"vramguard: GPU {device} out of memory: asked 512 MiB")
-    assert first.endswith(f"of {total}")
+    assert first.startswith(f"vramguard: GPU {device} out of memory: python3 asked 512 MiB")
+    assert first.endswith(f"of {total} is free")
     assert "64.0 MiB of this process: 1 live allocation" in result.guard_text
 
 
@@ -68,7 +68,7 @@ def test_visible_devices_are_joined_with_nvml(machine, by):
         neighbours.append(process)
     result = machine.run(program(ASK_TOO_MUCH, "0"), guarded=True, CUDA_VISIBLE_DEVICES=visible,
                          **TWO)
-    assert result.guard_lines[0].endswith("of 384 MiB")
+    assert result.guard_lines[0].endswith("of 384 MiB is free")
     assert f"pid {neighbours[1].pid}" in result.guard_text
     assert f"pid {neighbours[0].pid}" not in result.guard_text
 

@@ -65,7 +65,7 @@ def test_memory_that_is_gone_is_not(machine, name):
 @pytest.mark.parametrize("name", ["ipc", "shareable", "special_virtual", "others", "managed"])
 def test_what_cannot_be_spilled_fails_as_it_would(machine, name):
     result = part(machine, name, SIMGPU_FAIL="cuMemAllocManaged:*")
-    assert "out of memory: asked" in result.guard_text
+    assert " out of memory: " in result.guard_text
     assert "spill: " in result.guard_text  # the timeline says why not
 
 
@@ -81,13 +81,14 @@ def test_cap_is_exact(machine):
     text = " ".join(report_of_first(result).split())
     assert "spill: beyond VRAMGUARD_SPILL_CAP: 16.0 MiB of 20.0 MiB spilled already" in text
     spilled = "Spilled 16.0 MiB of GPU memory in host memory, 2 allocations, of a cap of 20.0 MiB"
-    assert spilled in text
+    whole = machine.vramguard("report", "--failure", "1").stdout
+    assert spilled in " ".join(whole.split())
     assert LAST.fullmatch(result.guard_lines[-1]).groups() == ("20.0 MiB", "4")
 
 
 def report_of_first(result):
     lines = result.guard_lines
-    start = next(i for i, line in enumerate(lines) if " out of memory: asked " in line)
+    start = next(i for i, line in enumerate(lines) if " out of memory: " in line)
     return "\n".join(lines[start:])
 
 
@@ -104,7 +105,7 @@ def report_of_first(result):
 )
 def test_driver_that_refuses_leaves_no_trace(machine, name, rule):
     result = part(machine, name, SIMGPU_FAIL=rule, VRAMGUARD_SPILL_CAP="4MiB")
-    assert len([line for line in result.guard_lines if "out of memory: asked" in line]) == 1
+    assert len([line for line in result.guard_lines if " out of memory: " in line]) == 1
 
 
 def test_driver_without_host_memory_for_mappings(machine):

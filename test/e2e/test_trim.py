@@ -29,7 +29,7 @@ def lines(result):
 
 def tried(result):
     """What the report says of trim, without its time."""
-    text = re.search(r"\n  Tried +trim: (.*?)\s+in\s+[\d.]+\s+[mu]?s\n", result.guard_text, re.DOTALL)
+    text = re.search(r"\n  [Tt]ried +trim: (.*?)\s+in\s+[\d.]+\s+[mu]?s\n", result.guard_text, re.DOTALL)
     return re.sub(r"\s+", " ", text.group(1))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-REPORT = re.compile(r"^vramguard: GPU \d+ out of memory: asked .*$", re.MULTILINE)
+REPORT = re.compile(r"^vramguard: GPU \d+ out of memory: .* asked .*$", re.MULTILINE)
 
 # What a command did; `code` is None when its time was over.
 Result = namedtuple("Result", "code out err")
@@ -222,7 +222,7 @@ def report_of(err):
         return None
     where = re.search(r"^  where (.*?)^  \w", err[found.end():], re.MULTILINE | re.DOTALL)
     called = re.findall(r"\bcu\w+", where.group(1)) if where else []
-    asked = found.group(0).split("asked ")[1].split(",")[0]
+    asked = found.group(0).split("asked ")[1].split(";")[0]
     return "report: asked %s in %s" % (asked, called[-1] if called else "an unnamed call")
 
 

@@ -22,6 +22,14 @@ static void expect_row(const char *name)
     assert_true(strlen(advice) > 10 && advice[strlen(advice) - 1] != '.');
 }
 
+/* PyTorch's allocator is in use. */
+static inline void use_torch(void)
+{
+    s.torch.loaded = true;
+    s.torch.bytes[VG_TORCH_NATIVE] = VG_GIB;
+    s.torch.count[VG_TORCH_NATIVE] = 1;
+}
+
 static void expect_text(const char *text, const char *part)
 {
     if (!strstr(text, part))

@@ -143,12 +143,16 @@ static void a_place_that_keeps_more_and_more(void **state)
     sites[1].caller.function = "main";
     expect_row("growing-site");
     expect_text(cause, "evenly until now: train.py:40 main > train.py:14 step.");
+    expect_no_text(advice, "torch");
+    use_torch();
+    expect_row("growing-site");
     expect_text(advice, ".detach()");
     expect_text(advice, "loss.item()");
     expect_text(advice, "torch.no_grad()");
-    process.command = "./solver";
-    expect_row("growing-site");
-    expect_no_text(advice, "torch");
+    s.torch.tells_blocks = true; /* then its blocks tell, not its segments */
+    expect_row("own-total");
+    s.torch.tells_blocks = false;
+    s.torch.loaded = false;
     sites[1].oldest_ns = UINT64_C(2) * 1000000000; /* one step may take as long */
     expect_row("own-total");
     sites[1].oldest_ns = UINT64_C(42) * 1000000000;
@@ -192,14 +196,15 @@ static void a_cache_that_was_of_no_use(void **state)
     expect_row("own-total");
 }
 
-/* Not every program is started as "python ...". */
-static void python_is_known_by_its_frames(void **state)
+/* A Python program need not use PyTorch. */
+static void only_pytorchs_users_are_told_of_it(void **state)
 {
     (void)state;
     sample_alone(&s);
-    process.command = "/opt/serve";
+    process.command = "python serve.py";
     expect_row("own-total");
     expect_no_text(advice, "torch");
+    expect_no_text(advice, "device_map");
     const struct vg_run_frame frames[] = {
         { .module = "", .function = "", .file = "" },
         { .module = "", .function = "", .file = "" },
@@ -208,7 +213,10 @@ static void python_is_known_by_its_frames(void **state)
     s.stack.frames = frames;
     s.stack.frame_count = 3;
     expect_row("own-total");
-    expect_text(advice, "dtype=torch.float16");
+    expect_no_text(advice, "torch");
+    use_torch();
+    expect_row("own-total");
+    expect_text(advice, "keep less on the GPU");
 }
 
 int main(void)
@@ -221,7 +229,7 @@ int main(void)
         cmocka_unit_test(the_limit_and_weights),
         cmocka_unit_test(a_place_that_keeps_more_and_more),
         cmocka_unit_test(a_cache_that_was_of_no_use),
-        cmocka_unit_test(python_is_known_by_its_frames),
+        cmocka_unit_test(only_pytorchs_users_are_told_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ static void out_of_memory_is_reported_once(void **state)
     uint64_t bytes;
     int failures = 0;
     in_child(out_of_memory_child);
-    assert_int_equal(count_text("out of memory: asked"), 1);
+    assert_int_equal(count_text("GPU 0 out of memory: "), 1);
     assert_non_null(strstr(attempt, "64.0 MiB"));
     read_only_record(&record);
     assert_int_equal(record.header->failure_count, 1);
@@ -92,7 +92,7 @@ static void storm_of_failures_is_counted_not_told(void **state)
     (void)state;
     struct record record;
     in_child(storm_child);
-    assert_in_range(count_text("out of memory: asked"), 1, 8);
+    assert_in_range(count_text("GPU 0 out of memory: "), 1, 8);
     read_only_record(&record);
     assert_int_equal(record.header->failure_count, STORM);
     assert_int_equal(record.header->devices[0].failed_count, STORM);
@@ -327,7 +327,7 @@ static void policy_makes_the_call_again(void **state)
     struct record record;
     setenv("VRAMGUARD_POLICY", "trim", 1);
     in_child(trim_child);
-    assert_int_equal(count_text("out of memory: asked"), 1);
+    assert_int_equal(count_text("GPU 0 out of memory: "), 1);
     read_only_record(&record);
     assert_int_equal(record.header->failure_count, 1);
     free_record(&record);

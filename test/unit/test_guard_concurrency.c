@@ -114,9 +114,9 @@ static void first_failure_of_a_child_is_told_in_full(void **state)
 {
     (void)state;
     in_child(failing_fork_child);
-    assert_int_equal(count_text("out of memory: asked"), 2);
-    const char *const first = strstr(attempt, "out of memory: asked");
-    const char *const second = strstr(first + 1, "out of memory: asked");
+    assert_int_equal(count_text("GPU 0 out of memory: "), 2);
+    const char *const first = strstr(attempt, "GPU 0 out of memory: ");
+    const char *const second = strstr(first + 1, "GPU 0 out of memory: ");
     const int first_lines = line_count(first) - line_count(second);
     assert_true(first_lines > 5);
     assert_true(line_count(second) > 5);

@@ -119,7 +119,7 @@ static void what_cannot_be_spilled_fails_as_it_would(void **state)
         refusal = &refusals[i];
         reset_driver();
         in_child(refusal_child);
-        assert_int_equal(count_text("GPU 0 out of memory: asked 64.0 MiB"), 1);
+        assert_int_equal(count_text(" asked 64.0 MiB; "), 1);
         if (!strstr(told_in_one_line(), refusal->says))
             fail_msg("\"%s\" is not told in:\n%s", refusal->says, attempt);
         assert_int_equal(unlink(in_scratch("run.vgr")), 0);

@@ -189,9 +189,9 @@ static void caps_of_spilling(void **state)
 {
     (void)state;
     const uint64_t total = 16 * VG_GIB;
-    const char *const right[] = { "1%", "25%", "100%", "1", "5GiB", "512 MiB", "2T" };
-    const char *const wrong[] = { "",     "%",   "0%",  "101%", "-1%", " 5%", "5 %",      "5%%",
-                                  "5.5%", "x5%", "5%x", "GiB",  "-1",  "1e3", "1GiB,2GiB" };
+    const char *const right[] = { "1%", "25%", "100%", "5GiB", "512 MiB", "2T" };
+    const char *const wrong[] = { "",    "1",    "%",   "0%",  "101%", "-1%", " 5%", "5 %",
+                                  "5%%", "5.5%", "x5%", "5%x", "GiB",  "-1",  "1e3", "1GiB,2GiB" };
     for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
         if (vg_spill_check_cap(right[i], why, sizeof why) != 0)
             fail_msg("\"%s\" was refused", right[i]);

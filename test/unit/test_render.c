@@ -21,8 +21,8 @@ static void headline_says_it_all(void **state)
     struct vg_text text = vg_text_over(line, sizeof line);
     vg_report_render_first_line(&s, &text);
     assert_string_equal(line,
-                        "vramguard: GPU 0 out of memory: asked 2.00 GiB, free 1.00 GiB of "
-                        "12.00 GiB\n");
+                        "vramguard: GPU 0 out of memory: run_model.py asked 2.00 GiB; "
+                        "1.00 GiB of 12.00 GiB is free\n");
     assert_memory_equal(render(80), line, strlen(line));
 }
 
@@ -32,21 +32,21 @@ static void headlines_of_other_failures(void **state)
     sample_alone(&s);
     s.asked_bytes = VG_GIB / 2;
     render(80);
-    expect_line("GPU 0 refused 512 MiB, though free 1.00 GiB of 12.00 GiB\n");
+    expect_line("GPU 0 refused 512 MiB, though 1.00 GiB of 12.00 GiB is free\n");
     s.asked_bytes = VG_BYTES_UNKNOWN;
     s.api = "cuCtxCreate_v4";
     s.device.gpu.free_bytes = 90 * VG_MIB;
     render(80);
-    expect_line("GPU 0 out of memory in cuCtxCreate_v4: free 90.0 MiB of 12.00 GiB\n");
+    expect_line("GPU 0 out of memory in cuCtxCreate_v4: 90.0 MiB of 12.00 GiB is free\n");
     s.device.gpu.free_bytes = VG_BYTES_UNKNOWN;
     s.device.gpu.ordinal = -1;
     s.error = 719;
     render(80);
     expect_line(
-        "GPU out of memory in cuCtxCreate_v4: free unknown, of 12.00 GiB (CUDA error 719)\n");
+        "GPU out of memory in cuCtxCreate_v4: how much is free is unknown (CUDA error 719)\n");
     s.device.gpu.total_bytes = VG_BYTES_UNKNOWN;
     render(80);
-    expect_line(": free unknown (CUDA error 719)\n");
+    expect_line(": how much is free is unknown (CUDA error 719)\n");
 }
 
 static void a_limit_stands_in_the_headline_and_the_table(void **state)
@@ -56,7 +56,7 @@ static void a_limit_stands_in_the_headline_and_the_table(void **state)
     s.device.limit_bytes = 8 * VG_GIB;
     s.device.limit_left_bytes = VG_GIB / 2;
     render(80);
-    expect_line("asked 2.00 GiB, free 1.00 GiB of 12.00 GiB\n");
+    expect_line("asked 2.00 GiB; 1.00 GiB of 12.00 GiB is free\n");
     expect_line(
         "    free                          1.00 GiB    8 %  #\n"
         "    (VRAMGUARD_LIMIT allows 8.00 GiB of it, of which 512 MiB are left)\n");
@@ -64,8 +64,8 @@ static void a_limit_stands_in_the_headline_and_the_table(void **state)
     s.device.gpu.free_bytes = 5 * VG_GIB;
     render(80);
     expect_line(
-        "vramguard: GPU 0 out of memory: asked 2.00 GiB, free 512 MiB of the 8.00 GiB that "
-        "VRAMGUARD_LIMIT allows\n");
+        "vramguard: GPU 0 out of memory: run_model.py asked 2.00 GiB; 512 MiB of the 8.00 GiB that "
+        "VRAMGUARD_LIMIT allows is free\n");
     s.device.limit_bytes = 0; /* a file that says nonsense */
     render(80);
     expect_no("VRAMGUARD_LIMIT");
@@ -137,11 +137,12 @@ static void whole_report(void **state)
     render(80);
     assert_string_equal(
         report,
-        "vramguard: GPU 0 out of memory: asked 2.00 GiB, free 1.00 GiB of 12.00 GiB\n"
-        "  where    python3.11 > libffi.so.8 ffi_call > libcudart.so.13 cudaMalloc\n"
+        "vramguard: GPU 0 out of memory: run_model.py asked 2.00 GiB; 1.00 GiB of 12.00 GiB is "
+        "free\n"
         "  why      pid 4711 (python3 train.py) holds 3.00 GiB; without it this would\n"
         "           fit.\n"
         "  do       stop it, or wait longer for it: VRAMGUARD_POLICY=trim,wait=10m\n"
+        "  where    python3.11 > libffi.so.8 ffi_call > libcudart.so.13 cudaMalloc\n"
         "  run      python run_model.py (pid 4712)\n"
         "\n"
         "  GPU 0  Tesla K80  GPU-5f3c2a10  driver 580.159.04, CUDA 13.0         12.00 GiB\n"

@@ -10,7 +10,6 @@
 
 #include "analyze/file_source.h"
 #include "analyze/growth.h"
-#include "analyze/holes.h"
 #include "analyze/process_source.h"
 #include "analyze/run_build.h"
 #include "base/clock.h"
@@ -267,26 +266,6 @@ static void without_blocks_their_level_is_unknown(void **state)
     assert_false(build(VG_LEVEL_BLOCKS)->is_known);
 }
 
-static void holes_are_found(void **state)
-{
-    (void)state;
-    struct vg_memory_range segments[] = { { 1000, 100 }, { 500, 100 }, { 2000, 50 } };
-    struct vg_memory_range in_them[] = { { 1040, 10 }, { 1000, 20 }, { 500, 100 }, { 1045, 15 } };
-    struct vg_holes holes;
-    vg_holes_find(segments, 3, in_them, 4, &holes);
-    assert_true(holes.known);
-    assert_int_equal(holes.hole_count, 2); /* 1020 to 1040, 1060 to 1100 */
-    assert_int_equal(holes.hole_bytes, 60);
-    assert_int_equal(holes.largest_bytes, 40);
-    assert_int_equal(holes.empty_count, 1);
-    assert_int_equal(holes.empty_bytes, 50);
-    struct vg_memory_range outside[] = { { 700, 10 } };
-    vg_holes_find(segments, 3, outside, 1, &holes);
-    assert_false(holes.known);
-    vg_holes_find(segments, 0, outside, 0, &holes);
-    assert_true(holes.known && holes.hole_count == 0);
-}
-
 /* ---- growth ---- */
 
 static uint32_t kind_of(const uint64_t *made)
@@ -373,7 +352,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_blocks_their_level_is_unknown, open_tables,
                                         close_tables),
         cmocka_unit_test_setup_teardown(the_file_tells_the_same, open_tables, close_tables),
-        cmocka_unit_test(holes_are_found),
         cmocka_unit_test(growth_is_told_from_working_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

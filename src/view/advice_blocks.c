@@ -1,0 +1,314 @@
+#include "view/advice_blocks.h"
+
+#include <string.h>
+
+#include "analyze/account.h"
+#include "analyze/holder.h"
+#include "base/amount.h"
+#include "view/line_text.h"
+
+uint64_t vg_advice_missing_bytes(const struct vg_run_failure *f)
+{
+    const uint64_t deficit = vg_report_deficit(f);
+    return deficit == VG_BYTES_UNKNOWN ? 0 : deficit;
+}
+
+bool vg_advice_blocks_hold_missing(const struct vg_run_failure *f)
+{
+    return f->torch.tells_blocks && f->torch.allocated_bytes > 0 &&
+           (vg_advice_missing_bytes(f) > 0 || f->refused_by == VG_REFUSED_BY_PYTORCH) &&
+           f->torch.allocated_bytes >= vg_advice_missing_bytes(f);
+}
+
+bool vg_advice_outweighs_others(const struct vg_run_failure *f, uint64_t bytes)
+{
+    return !vg_amount_known(f->device.others_bytes) || bytes >= f->device.others_bytes;
+}
+
+uint64_t vg_advice_kind_bytes(const struct vg_run_failure *f, enum vg_census_kind kind)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    return census ? census->kinds[kind].bytes : 0;
+}
+
+static bool is_most_of_tensors(const struct vg_run_failure *f, uint64_t bytes)
+{
+    return bytes > f->torch.allocated_bytes / 2;
+}
+
+void vg_advice_add_origin(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_run_site *const site = vg_holder_largest_site(f);
+    if (!site || !site->own.file[0] || site->live_bytes < f->torch.allocated_bytes / 8)
+        return;
+    vg_text_addf(out, "; %s comes from ", VG_AMOUNT(site->live_bytes));
+    vg_line_add(out, &site->own);
+}
+
+/* ---- PyTorch's own limit ---- */
+
+static bool fraction_applies(const struct vg_run_failure *f)
+{
+    return f->refused_by == VG_REFUSED_BY_PYTORCH;
+}
+
+static void fraction_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_add(out, "PyTorch's own limit: set_per_process_memory_fraction");
+    if (f->torch.fraction_bytes > 0)
+        vg_text_addf(out, " allows this process %s of the GPU", VG_AMOUNT(f->torch.fraction_bytes));
+    vg_text_addf(out, ", and PyTorch has reserved %s; the driver was not asked",
+                 VG_AMOUNT(f->torch.reserved_bytes));
+    if (vg_amount_known(f->device.gpu.free_bytes))
+        vg_text_addf(out, ", the GPU has %s free", VG_AMOUNT(f->device.gpu.free_bytes));
+    vg_text_add(out, ".");
+}
+
+static void fraction_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "a larger fraction in torch.cuda.set_per_process_memory_fraction(), or keep "
+                "less: the lines below hold most");
+}
+
+/* ---- two models ---- */
+
+static bool model_twice_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census_module *const second =
+        vg_advice_blocks_hold_missing(f) ? vg_holder_model_twice(f) : NULL;
+    return second && second->amount[VG_CENSUS_PARAMETER].bytes >= vg_advice_missing_bytes(f) &&
+           second->amount[VG_CENSUS_PARAMETER].bytes >= f->torch.allocated_bytes / 4;
+}
+
+static void model_twice_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_module *const second = vg_holder_model_twice(f);
+    vg_text_addf(out, "there are two models of class %s on the GPU, with %s of parameters each.",
+                 second->path, VG_AMOUNT(second->amount[VG_CENSUS_PARAMETER].bytes));
+}
+
+static void model_twice_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "if the first one is no longer needed: delete the variable that holds it "
+                "before you load the second one");
+}
+
+/* ---- the optimizer ---- */
+
+static bool is_in_optimizer(const struct vg_run_failure *f)
+{
+    return vg_holder_stack_is_in(f, "/torch/optim/");
+}
+
+static bool optimizer_applies(const struct vg_run_failure *f)
+{
+    if (!vg_advice_blocks_hold_missing(f))
+        return false;
+    return (is_in_optimizer(f) && vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER) > 0) ||
+           (vg_holder_largest_kind(f) == VG_CENSUS_OPTIMIZER &&
+            vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER) >= vg_advice_missing_bytes(f));
+}
+
+static void optimizer_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    if (is_in_optimizer(f))
+        vg_text_add(out, "the optimizer's state does not fit beside the model: ");
+    vg_text_addf(out, "parameters take %s, gradients %s, and the optimizer's state %s",
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)),
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_GRADIENT)),
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER)));
+    vg_text_add(out, is_in_optimizer(f) ? " so far" : "");
+    if (is_in_optimizer(f) && f->own.file[0]) {
+        vg_text_add(out, "; it grows in ");
+        vg_line_add(out, &f->own);
+    }
+    vg_text_add(out, ".");
+}
+
+static void optimizer_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_add(out, "an optimizer with less state (8-bit Adam of bitsandbytes, Adafactor, SGD)");
+    if (vg_holder_stack_is_in(f, "/torch/optim/_multi_tensor") ||
+        vg_holder_stack_is_in(f, "/torch/utils/_foreach_utils"))
+        vg_text_add(out, "; foreach=False, which needs no copies");
+    vg_text_add(out, "; weights in bfloat16; or offload the state to the host");
+}
+
+/* ---- activations ---- */
+
+static bool activations_applies(const struct vg_run_failure *f)
+{
+    return vg_advice_blocks_hold_missing(f) && vg_holder_largest_kind(f) == VG_CENSUS_GRAPH &&
+           vg_advice_kind_bytes(f, VG_CENSUS_GRAPH) >= vg_advice_missing_bytes(f) &&
+           is_most_of_tensors(f, vg_advice_kind_bytes(f, VG_CENSUS_GRAPH));
+}
+
+static void activations_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "activations: autograd keeps %s of PyTorch's %s for the backward pass, the "
+                 "parameters take %s",
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_GRAPH)),
+                 VG_AMOUNT(f->torch.allocated_bytes),
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)));
+    vg_advice_add_origin(f, out);
+    vg_text_add(out, ".");
+}
+
+static void activations_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_add(out, "a smaller batch (with gradient accumulation); activation checkpointing");
+    if (vg_holder_stack_is_in(f, "/transformers/"))
+        vg_text_add(out, " (model.gradient_checkpointing_enable())");
+    vg_text_add(out, "; bfloat16 autocast; torch.no_grad() where nothing is trained");
+}
+
+/* ---- the model itself ---- */
+
+static bool parameters_applies(const struct vg_run_failure *f)
+{
+    return vg_advice_blocks_hold_missing(f) &&
+           is_most_of_tensors(f, vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)) &&
+           vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER) >= vg_advice_missing_bytes(f);
+}
+
+static void parameters_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    vg_text_addf(out, "the model itself: parameters take %s of PyTorch's %s",
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)),
+                 VG_AMOUNT(f->torch.allocated_bytes));
+    if (census->module_count > 0 && census->modules[0].depth == 0)
+        vg_text_addf(out, " (%s)", census->modules[0].path);
+    vg_text_add(out, ".");
+}
+
+static void parameters_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "weights of fewer bytes (dtype=torch.bfloat16 where they are 4-byte numbers, "
+                "or quantised), or device_map=\"auto\", which spreads them over GPUs and host "
+                "memory");
+}
+
+/* ---- holes ---- */
+
+/* Beneath 2 MiB there is nothing that expandable segments would bring. */
+static const uint64_t holes_asked_min_bytes = 2 * VG_MIB;
+
+static uint64_t hole_bytes(const struct vg_run_failure *f)
+{
+    const struct vg_run_torch *const t = &f->torch;
+    return vg_amount_known(t->empty_bytes) && t->unused_bytes > t->empty_bytes
+               ? t->unused_bytes - t->empty_bytes
+               : 0;
+}
+
+static bool holes_applies(const struct vg_run_failure *f)
+{
+    const struct vg_run_torch *const t = &f->torch;
+    return vg_advice_blocks_hold_missing(f) && t->count[VG_TORCH_EXPANDABLE] == 0 &&
+           !strstr(t->settings, "expandable_segments:True") && vg_amount_known(f->asked_bytes) &&
+           f->asked_bytes > holes_asked_min_bytes && hole_bytes(f) >= f->asked_bytes &&
+           hole_bytes(f) >= t->reserved_bytes / 4 && t->largest_hole_bytes < f->asked_bytes;
+}
+
+static void holes_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "fragmentation: %s that PyTorch has reserved are unused, but in %llu pieces of at "
+                 "most %s, too small for the %s asked for.",
+                 VG_AMOUNT(hole_bytes(f)), (unsigned long long)f->torch.hole_count,
+                 VG_AMOUNT(f->torch.largest_hole_bytes), VG_AMOUNT(f->asked_bytes));
+}
+
+static void holes_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    if (f->torch.settings[0])
+        vg_text_addf(out, "add expandable_segments:True to %.*s",
+                     (int)strcspn(f->torch.settings, "="), f->torch.settings);
+    else
+        vg_text_add(out,
+                    "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (recent PyTorch: "
+                    "PYTORCH_ALLOC_CONF)");
+    vg_text_add(out, ", which lets PyTorch use these pieces together");
+}
+
+/* ---- PyTorch's cache is in another library's way ---- */
+
+static bool cache_in_way_applies(const struct vg_run_failure *f)
+{
+    return f->torch.tells_blocks && f->refused_by == VG_REFUSED_BY_DRIVER &&
+           vg_advice_missing_bytes(f) > 0 && vg_amount_known(f->torch.empty_bytes) &&
+           f->torch.empty_bytes >= vg_advice_missing_bytes(f);
+}
+
+static void cache_in_way_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_addf(out,
+                 "PyTorch caches %s of this GPU that no tensor uses; given back, this would "
+                 "fit. The call comes from another library",
+                 VG_AMOUNT(f->torch.empty_bytes));
+    vg_text_addf(out, " (%s).", f->api[0] ? f->api : "unknown");
+}
+
+static void cache_in_way_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "torch.cuda.empty_cache() before this call; or a limit on what PyTorch may "
+                "reserve: torch.cuda.set_per_process_memory_fraction()");
+}
+
+/* ---- one line holds most ---- */
+
+static bool largest_line_applies(const struct vg_run_failure *f)
+{
+    const struct vg_run_site *const site = vg_holder_largest_site(f);
+    return vg_advice_blocks_hold_missing(f) && site && site->own.file[0] &&
+           site->live_bytes >= vg_advice_missing_bytes(f) &&
+           is_most_of_tensors(f, site->live_bytes);
+}
+
+static void largest_line_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_run_site *const site = vg_holder_largest_site(f);
+    vg_text_addf(out, "this process itself: tensors made at ");
+    vg_line_add(out, &site->own);
+    if (site->caller.file[0]) {
+        vg_text_add(out, " (called from ");
+        vg_line_add(out, &site->caller);
+        vg_text_add(out, ")");
+    }
+    vg_text_addf(out, " hold %s of PyTorch's %s.", VG_AMOUNT(site->live_bytes),
+                 VG_AMOUNT(f->torch.allocated_bytes));
+}
+
+static void largest_line_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "free there what is no longer needed (del), keep it on the host (x.cpu()), or "
+                "make fewer of them at a time");
+}
+
+const struct vg_advice_row vg_advice_torch_fraction = { "torch-fraction", fraction_applies,
+                                                        fraction_why, fraction_advice };
+const struct vg_advice_row vg_advice_model_twice = { "model-twice", model_twice_applies,
+                                                     model_twice_why, model_twice_advice };
+const struct vg_advice_row vg_advice_optimizer = { "optimizer", optimizer_applies, optimizer_why,
+                                                   optimizer_advice };
+const struct vg_advice_row vg_advice_activations = { "activations", activations_applies,
+                                                     activations_why, activations_advice };
+const struct vg_advice_row vg_advice_parameters = { "parameters", parameters_applies,
+                                                    parameters_why, parameters_advice };
+const struct vg_advice_row vg_advice_holes = { "holes", holes_applies, holes_why, holes_advice };
+const struct vg_advice_row vg_advice_cache_in_way = { "cache-in-way", cache_in_way_applies,
+                                                      cache_in_way_why, cache_in_way_advice };
+const struct vg_advice_row vg_advice_largest_line = { "largest-line", largest_line_applies,
+                                                      largest_line_why, largest_line_advice };

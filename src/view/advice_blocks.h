@@ -1,0 +1,39 @@
+/* Causes that are seen in PyTorch's blocks and in who holds them. Their order stands in the table
+ * of causes. Internal to the view floor. Pure, no malloc. */
+#ifndef VRAMGUARD_VIEW_ADVICE_BLOCKS_H
+#define VRAMGUARD_VIEW_ADVICE_BLOCKS_H
+
+#include "analyze/census.h"
+#include "view/advice.h"
+
+extern const struct vg_advice_row vg_advice_kept_graphs;    /* results keep their graphs */
+extern const struct vg_advice_row vg_advice_kept_results;   /* results pile up on the GPU */
+extern const struct vg_advice_row vg_advice_traceback;      /* an exception keeps tensors */
+extern const struct vg_advice_row vg_advice_growing_line;   /* a line keeps more and more */
+extern const struct vg_advice_row vg_advice_model_twice;    /* two models of one class */
+extern const struct vg_advice_row vg_advice_optimizer;      /* the optimizer's state */
+extern const struct vg_advice_row vg_advice_activations;    /* what backward will need */
+extern const struct vg_advice_row vg_advice_parameters;     /* the model itself */
+extern const struct vg_advice_row vg_advice_holes;          /* unused parts of used segments */
+extern const struct vg_advice_row vg_advice_cache_in_way;   /* another library needs the cache */
+extern const struct vg_advice_row vg_advice_torch_fraction; /* PyTorch's own limit */
+extern const struct vg_advice_row vg_advice_largest_line;   /* one line holds most */
+
+/* ---- shared by these rows ---- */
+
+/* What must come free for the call to succeed: 0 when that is nothing or unknown. */
+uint64_t vg_advice_missing_bytes(const struct vg_run_failure *failure);
+
+/* Could the cause lie in PyTorch's blocks: do they hold what is missing? */
+bool vg_advice_blocks_hold_missing(const struct vg_run_failure *failure);
+
+/* Bytes of the blocks of that kind; 0 without a census. */
+uint64_t vg_advice_kind_bytes(const struct vg_run_failure *failure, enum vg_census_kind kind);
+
+/* Are `bytes` no less than what other processes hold of the GPU, as far as that is known? */
+bool vg_advice_outweighs_others(const struct vg_run_failure *failure, uint64_t bytes);
+
+/* "; 4.31 GiB of it comes from net.py:11 Mix.forward", where one line has a good part. */
+void vg_advice_add_origin(const struct vg_run_failure *failure, struct vg_text *out);
+
+#endif

@@ -1,0 +1,176 @@
+#include "view/advice_blocks.h"
+
+#include <string.h>
+
+#include "analyze/holder.h"
+#include "base/amount.h"
+#include "view/line_text.h"
+
+/* ---- an exception keeps tensors ---- */
+
+static const struct vg_census_variable *traceback_of(const struct vg_run_failure *f)
+{
+    return vg_advice_blocks_hold_missing(f) ? vg_holder_of_traceback(f, vg_advice_missing_bytes(f))
+                                            : NULL;
+}
+
+static bool traceback_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census_variable *const variable = traceback_of(f);
+    return variable && variable->traceback.bytes >= f->torch.allocated_bytes / 4 &&
+           vg_advice_outweighs_others(f, variable->traceback.bytes);
+}
+
+static void traceback_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_variable *const variable = traceback_of(f);
+    vg_text_add(out, "an earlier exception keeps the frames it went through, and these hold ");
+    vg_text_addf(out, "%s of tensors: ", VG_AMOUNT(variable->traceback.bytes));
+    vg_line_add_variable(out, variable);
+    vg_advice_add_origin(f, out);
+    vg_text_add(out, ".");
+}
+
+static void traceback_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_variable *const variable = traceback_of(f);
+    vg_text_addf(out, "delete the exception: del %s", variable->path);
+    if (strncmp(variable->path, "sys.last_", 9) == 0)
+        vg_text_add(out, " (and sys.last_traceback, sys.last_exc); or restart the kernel");
+    else
+        vg_text_add(out, "; or call what may fail again outside of the `except` block");
+}
+
+/* ---- results that pile up ---- */
+
+static const struct vg_census_variable *results_of(const struct vg_run_failure *f)
+{
+    return vg_advice_blocks_hold_missing(f) ? vg_holder_of_results(f, vg_advice_missing_bytes(f))
+                                            : NULL;
+}
+
+/* Has the line that made most of them stopped to keep more? Then they are data, or a cache that is
+ * full, and no leak. */
+static bool is_growing(const struct vg_run_failure *f)
+{
+    const struct vg_run_site *const site = vg_holder_largest_site(f);
+    return !site || (site->growth.kind != VG_GROWTH_STOPPED && site->growth.kind != VG_GROWTH_NONE);
+}
+
+static bool kept_graphs_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census_variable *const variable = results_of(f);
+    return variable && vg_holder_keeps_graphs(variable) &&
+           vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
+}
+
+static void kept_graphs_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_variable *const variable = results_of(f);
+    vg_text_add(out, is_growing(f) ? "a leak: " : "");
+    vg_line_add_variable(out, variable);
+    vg_text_addf(out,
+                 " keeps results of earlier steps, and with the autograd graphs behind them they "
+                 "hold %s",
+                 VG_AMOUNT(vg_holder_kept_bytes(variable)));
+    vg_advice_add_origin(f, out);
+    vg_text_add(out, ".");
+}
+
+static void kept_graphs_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_add(out, "put x.detach() into ");
+    vg_line_add_variable_name(out, results_of(f));
+    vg_text_add(out, " instead of x, or only what you need of it: x.item(), x.detach().cpu()");
+}
+
+static bool kept_results_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census_variable *const variable = results_of(f);
+    return variable && !vg_holder_keeps_graphs(variable) &&
+           vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
+}
+
+static void kept_results_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_variable *const variable = results_of(f);
+    vg_line_add_variable(out, variable);
+    vg_text_addf(out, " %s %s of tensors on the GPU",
+                 is_growing(f) ? "keeps more and more, by now" : "holds",
+                 VG_AMOUNT(vg_holder_kept_bytes(variable)));
+    vg_advice_add_origin(f, out);
+    vg_text_add(out, ".");
+}
+
+static void kept_results_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_add(out,
+                "keep on the GPU only what is still needed there: remove finished entries "
+                "from ");
+    vg_line_add_variable_name(out, results_of(f));
+    vg_text_add(out, ", or put x.cpu() into it instead of x");
+    if (vg_holder_stack_is_in(f, "/transformers/trainer"))
+        vg_text_add(out, " (Trainer: eval_accumulation_steps)");
+}
+
+/* ---- a line that keeps more and more, holder unknown ---- */
+
+/* A load keeps all that it takes, too. */
+static bool is_loading(const struct vg_run_failure *f)
+{
+    const uint64_t weights_bytes =
+        f->checkpoint.file_count > 0 ? f->checkpoint.f32_bytes + f->checkpoint.half_bytes : 0;
+    return weights_bytes > 0 && vg_amount_known(weights_bytes) &&
+           f->torch.allocated_bytes <= 2 * weights_bytes + weights_bytes / 4;
+}
+
+static const struct vg_run_site *growing_site(const struct vg_run_failure *f)
+{
+    const struct vg_run_sites *const sites = &f->device.sites[VG_LEVEL_BLOCKS];
+    for (uint32_t i = 0; vg_advice_blocks_hold_missing(f) && i < sites->count && i < 8; i++) {
+        const struct vg_run_site *const site = &sites->entries[i];
+        if (site->own.file[0] && site->growth.kind == VG_GROWTH_STEADY &&
+            site->growth.kept_bytes >= vg_advice_missing_bytes(f) &&
+            site->live_bytes >= f->torch.allocated_bytes / 4)
+            return site;
+    }
+    return NULL;
+}
+
+/* What came within a shorter time may be one step; only a census can tell it from several. */
+static const uint64_t growing_min_ns = UINT64_C(3) * 1000000000;
+
+static bool growing_line_applies(const struct vg_run_failure *f)
+{
+    const struct vg_run_site *const site = is_loading(f) ? NULL : growing_site(f);
+    const enum vg_census_kind kind = vg_holder_largest_kind(f);
+    return site && (kind == VG_CENSUS_OTHER ||
+                    (kind == VG_CENSUS_KINDS && site->oldest_ns >= growing_min_ns));
+}
+
+static void growing_line_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_run_site *const site = growing_site(f);
+    vg_line_add(out, &site->own);
+    vg_text_addf(out, " keeps more and more: %s in %llu tensors by now, over ",
+                 VG_AMOUNT(site->live_bytes), (unsigned long long)site->live_count);
+    vg_amount_add_duration(out, site->oldest_ns);
+    vg_text_add(out, "; which variable keeps them is not known.");
+}
+
+static void growing_line_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "look for what keeps the results of this line: keep numbers (x.item()), "
+                "tensors without their graph (x.detach()), or move them to the host (x.cpu())");
+}
+
+const struct vg_advice_row vg_advice_traceback = { "traceback", traceback_applies, traceback_why,
+                                                   traceback_advice };
+const struct vg_advice_row vg_advice_kept_graphs = { "kept-graphs", kept_graphs_applies,
+                                                     kept_graphs_why, kept_graphs_advice };
+const struct vg_advice_row vg_advice_kept_results = { "kept-results", kept_results_applies,
+                                                      kept_results_why, kept_results_advice };
+const struct vg_advice_row vg_advice_growing_line = { "growing-line", growing_line_applies,
+                                                      growing_line_why, growing_line_advice };

@@ -1,0 +1,261 @@
+/* Causes in PyTorch's blocks: each applies where its condition was measured, and not where
+ * something looks like it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "analyze/census.h"
+#include "view/advice_blocks.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct vg_census census;
+static struct vg_run_failure failure;
+static struct vg_run_site sites[2];
+static struct vg_run_frame frames[2];
+static char text_data[VG_ADVICE_TEXT_CAP];
+
+/* 1000 MiB of tensors, 20 MiB asked, 8 MiB free; net.py:11 made 600 MiB of them. */
+static int prepare(void **state)
+{
+    (void)state;
+    memset(&census, 0, sizeof census);
+    memset(&failure, 0, sizeof failure);
+    memset(sites, 0, sizeof sites);
+    census.state = VG_CENSUS_COMPLETE;
+    census.total = (struct vg_census_amount){ 1000 * MIB, 300 };
+    sites[0].live_bytes = 600 * MIB;
+    sites[0].live_count = 60;
+    sites[0].own = (struct vg_run_line){
+        .path = "/p/net.py", .file = "net.py", .line = 11, .function = "Mix.forward", .text = ""
+    };
+    sites[0].caller = (struct vg_run_line){ .path = "", .file = "", .function = "", .text = "" };
+    sites[0].label = sites[0].called = "";
+    frames[0] = (struct vg_run_frame){ .module = "",
+                                       .function = "step",
+                                       .file = "/p/train.py",
+                                       .line = 25,
+                                       .flags = VG_FRAME_PYTHON };
+    frames[1] = (struct vg_run_frame){ .module = "",
+                                       .function = "_init_group",
+                                       .file = "/p/other.py",
+                                       .flags = VG_FRAME_PYTHON | VG_FRAME_LIBRARY };
+    failure.stack.frames = frames;
+    failure.stack.frame_count = 2;
+    failure.api = "cuMemAlloc_v2";
+    failure.own = sites[0].own;
+    failure.asked_bytes = 20 * MIB;
+    failure.device.gpu.total_bytes = 1100 * MIB;
+    failure.device.gpu.free_bytes = 8 * MIB;
+    failure.device.live_bytes = 1020 * MIB;
+    failure.device.self_bytes = failure.device.others_bytes = VG_BYTES_UNKNOWN;
+    failure.device.sites[VG_LEVEL_BLOCKS] =
+        (struct vg_run_sites){ .count = 1, .entries = sites, .is_known = true };
+    failure.torch = (struct vg_run_torch){ .loaded = true,
+                                           .settings = "",
+                                           .tells_blocks = true,
+                                           .allocated_bytes = 1000 * MIB,
+                                           .reserved_bytes = 1020 * MIB,
+                                           .block_count = 300 };
+    failure.census = &census;
+    failure.census_bytes = sizeof census;
+    failure.census_format = VG_CENSUS_FORMAT;
+    return 0;
+}
+
+static const char *why_of(const struct vg_advice_row *row)
+{
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    row->cause(&failure, &text);
+    return text_data;
+}
+
+static const char *advice_of(const struct vg_advice_row *row)
+{
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    row->advice(&failure, &text);
+    return text_data;
+}
+
+static struct vg_census_variable *add_history(uint64_t direct_bytes, uint64_t graph_bytes)
+{
+    struct vg_census_variable *const variable = &census.variables[census.variable_count++];
+    snprintf(variable->path, sizeof variable->path, "history");
+    snprintf(variable->function, sizeof variable->function, "main");
+    snprintf(variable->file, sizeof variable->file, "/p/train.py");
+    snprintf(variable->type, sizeof variable->type, "list");
+    variable->place = VG_CENSUS_LOCAL;
+    variable->length = 70;
+    variable->line = 38;
+    variable->direct.bytes = direct_bytes;
+    variable->graph.bytes = graph_bytes;
+    return variable;
+}
+
+static void results_with_their_graphs_are_a_leak(void **state)
+{
+    (void)state;
+    add_history(MIB, 900 * MIB);
+    sites[0].growth.kind = VG_GROWTH_STEADY;
+    assert_true(vg_advice_kept_graphs.applies(&failure));
+    assert_false(vg_advice_kept_results.applies(&failure));
+    assert_string_equal(
+        why_of(&vg_advice_kept_graphs),
+        "a leak: `history` (list of 70, train.py:38 main) keeps results of earlier "
+        "steps, and with the autograd graphs behind them they hold 901 MiB; 600 MiB "
+        "comes from net.py:11 Mix.forward.");
+    assert_non_null(strstr(advice_of(&vg_advice_kept_graphs), "x.detach() into `history`"));
+}
+
+static void results_without_graphs_pile_up(void **state)
+{
+    (void)state;
+    add_history(900 * MIB, 0);
+    sites[0].growth.kind = VG_GROWTH_STEADY;
+    assert_true(vg_advice_kept_results.applies(&failure));
+    assert_false(vg_advice_kept_graphs.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_kept_results), "keeps more and more"));
+    assert_null(strstr(advice_of(&vg_advice_kept_results), "detach"));
+}
+
+static void what_has_stopped_to_grow_is_held_and_no_leak(void **state)
+{
+    (void)state;
+    add_history(900 * MIB, 0);
+    sites[0].growth.kind = VG_GROWTH_STOPPED;
+    assert_non_null(strstr(why_of(&vg_advice_kept_results), " holds 900 MiB"));
+    assert_null(strstr(text_data, "more and more"));
+}
+
+static void without_pytorchs_blocks_nothing_is_said_of_them(void **state)
+{
+    (void)state;
+    add_history(MIB, 900 * MIB);
+    failure.torch.tells_blocks = false;
+    assert_false(vg_advice_kept_graphs.applies(&failure));
+    failure.torch.tells_blocks = true;
+    failure.device.gpu.free_bytes = 30 * MIB; /* enough: something else is the matter */
+    assert_false(vg_advice_kept_graphs.applies(&failure));
+}
+
+static void an_exception_that_is_kept(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const last = add_history(600 * MIB, 0);
+    snprintf(last->path, sizeof last->path, "sys.last_value");
+    last->place = VG_CENSUS_GLOBAL;
+    last->traceback.bytes = 590 * MIB;
+    assert_true(vg_advice_traceback.applies(&failure));
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "del sys.last_value"));
+    last->traceback.bytes = 100 * MIB; /* less than a quarter of all */
+    assert_false(vg_advice_traceback.applies(&failure));
+}
+
+static void activations_are_most(void **state)
+{
+    (void)state;
+    census.kinds[VG_CENSUS_GRAPH].bytes = 700 * MIB;
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 100 * MIB;
+    assert_true(vg_advice_activations.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_activations), "700 MiB of PyTorch's 1000 MiB"));
+    census.kinds[VG_CENSUS_GRAPH].bytes = 400 * MIB;
+    assert_false(vg_advice_activations.applies(&failure));
+}
+
+static void the_optimizer_is_known_by_its_state_or_its_file(void **state)
+{
+    (void)state;
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 400 * MIB;
+    assert_false(vg_advice_optimizer.applies(&failure));
+    frames[1].file = "/v/lib/torch/optim/adam.py";
+    assert_true(vg_advice_optimizer.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_optimizer), "does not fit beside the model"));
+    assert_null(strstr(advice_of(&vg_advice_optimizer), "batch"));
+    frames[1].file = "/p/optim_helpers.py";
+    census.kinds[VG_CENSUS_OPTIMIZER].bytes = 500 * MIB;
+    assert_true(vg_advice_optimizer.applies(&failure));
+    assert_null(strstr(why_of(&vg_advice_optimizer), "does not fit beside"));
+}
+
+static void holes_are_fragmentation_only_where_they_would_do(void **state)
+{
+    (void)state;
+    failure.torch.unused_bytes = 300 * MIB;
+    failure.torch.hole_count = 30;
+    failure.torch.largest_hole_bytes = 11 * MIB;
+    assert_true(vg_advice_holes.applies(&failure));
+    assert_non_null(strstr(advice_of(&vg_advice_holes), "expandable_segments:True"));
+    failure.torch.empty_bytes = 290 * MIB; /* whole segments: PyTorch gives them back itself */
+    assert_false(vg_advice_holes.applies(&failure));
+    failure.torch.empty_bytes = 0;
+    failure.torch.largest_hole_bytes = 20 * MIB; /* it would have been used */
+    assert_false(vg_advice_holes.applies(&failure));
+    failure.torch.largest_hole_bytes = 1 * MIB;
+    failure.torch.settings = "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True";
+    assert_false(vg_advice_holes.applies(&failure));
+    failure.torch.settings = "";
+    failure.asked_bytes = 2 * MIB;
+    failure.device.gpu.free_bytes = MIB;
+    assert_false(vg_advice_holes.applies(&failure));
+}
+
+static void a_line_that_grows_is_told_without_a_variable(void **state)
+{
+    (void)state;
+    sites[0].growth = (struct vg_run_growth){ .kind = VG_GROWTH_STEADY, .kept_bytes = 500 * MIB };
+    sites[0].oldest_ns = UINT64_C(60) * 1000000000;
+    census.kinds[VG_CENSUS_OTHER].bytes = 900 * MIB;
+    assert_true(vg_advice_growing_line.applies(&failure));
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 950 * MIB; /* a model that is being made */
+    assert_false(vg_advice_growing_line.applies(&failure));
+    failure.census = NULL;
+    assert_true(vg_advice_growing_line.applies(&failure));
+    sites[0].oldest_ns = 1000000; /* it may be one step */
+    assert_false(vg_advice_growing_line.applies(&failure));
+    sites[0].oldest_ns = UINT64_C(60) * 1000000000;
+    failure.checkpoint.file_count = 1; /* a load that is under way */
+    failure.checkpoint.f32_bytes = 1200 * MIB;
+    assert_false(vg_advice_growing_line.applies(&failure));
+}
+
+static void pytorchs_own_limit_is_told_as_such(void **state)
+{
+    (void)state;
+    assert_false(vg_advice_torch_fraction.applies(&failure));
+    failure.refused_by = VG_REFUSED_BY_PYTORCH;
+    failure.torch.fraction_bytes = 275 * MIB;
+    assert_true(vg_advice_torch_fraction.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_torch_fraction), "allows this process 275 MiB"));
+}
+
+static void the_largest_line_is_the_last_resort(void **state)
+{
+    (void)state;
+    assert_true(vg_advice_largest_line.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_largest_line), "net.py:11 Mix.forward"));
+    sites[0].live_bytes = 400 * MIB;
+    assert_false(vg_advice_largest_line.applies(&failure));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(results_with_their_graphs_are_a_leak, prepare),
+        cmocka_unit_test_setup(results_without_graphs_pile_up, prepare),
+        cmocka_unit_test_setup(what_has_stopped_to_grow_is_held_and_no_leak, prepare),
+        cmocka_unit_test_setup(without_pytorchs_blocks_nothing_is_said_of_them, prepare),
+        cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
+        cmocka_unit_test_setup(activations_are_most, prepare),
+        cmocka_unit_test_setup(the_optimizer_is_known_by_its_state_or_its_file, prepare),
+        cmocka_unit_test_setup(holes_are_fragmentation_only_where_they_would_do, prepare),
+        cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),
+        cmocka_unit_test_setup(pytorchs_own_limit_is_told_as_such, prepare),
+        cmocka_unit_test_setup(the_largest_line_is_the_last_resort, prepare),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
