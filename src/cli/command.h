@@ -15,6 +15,6 @@ struct vg_command {
 enum { VG_EXIT_FAILED = 1, VG_EXIT_USAGE = 2 };
 
 extern const struct vg_command vg_command_run, vg_command_list, vg_command_report,
-    vg_command_options, vg_command_env;
+    vg_command_options, vg_command_env, vg_command_doctor;
 
 #endif

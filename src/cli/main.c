@@ -14,7 +14,8 @@
 #include "oom/policy.h"
 
 static const struct vg_command *const commands[] = {
-    &vg_command_run, &vg_command_list, &vg_command_report, &vg_command_options, &vg_command_env,
+    &vg_command_run,     &vg_command_list, &vg_command_report,
+    &vg_command_options, &vg_command_env,  &vg_command_doctor,
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

@@ -14,7 +14,7 @@ import pytest
 from conftest import BUILD, ROOT
 
 ALLOCATE = [sys.executable, ROOT / "test" / "e2e" / "allocate.py"]
-COMMANDS = ("run", "list", "report", "options", "env")
+COMMANDS = ("run", "list", "report", "options", "env", "doctor")
 VERSION = re.search(r'TEXT\s+"(.+)"', (ROOT / "src/base/version.h").read_text()).group(1)
 
 

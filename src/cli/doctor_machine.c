@@ -1,0 +1,215 @@
+/* `vramguard doctor`: the installation, the folders that are written to, the variables, the kernel.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gnu/libc-version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/option.h"
+#include "base/option_names.h"
+#include "base/size.h"
+#include "base/version.h"
+#include "cli/doctor.h"
+#include "cli/install_paths.h"
+#include "cli/libdw.h"
+#include "cli/library_version.h"
+#include "cli/runs.h"
+#include "record/run_file.h"
+#include "shared/shared_file.h"
+
+enum { PATH_CAP = 4096 };
+#define ROOM_BYTES (64 * VG_MIB) /* a run file is some MiB; with less it may be cut short */
+
+/* ---- the installation ---- */
+
+static void check_library(struct vg_doctor *doctor)
+{
+    char version[64] = "unknown";
+    if (vg_install_library(doctor->library, sizeof doctor->library) != 0) {
+        doctor->library[0] = '\0';
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "library",
+                      "libvramguard.so does not lie where this program looks for it");
+        vg_doctor_advise("install vramguard again; its files may be moved together, not alone");
+        return;
+    }
+    vg_library_version(doctor->library, version, sizeof version);
+    if (strcmp(version, VG_VERSION_TEXT) == 0) {
+        vg_doctor_say(doctor, VG_FINDING_OK, "library", "%s, version %s", doctor->library, version);
+        return;
+    }
+    vg_doctor_say(doctor, VG_FINDING_PROBLEM, "library", "%s is of version %s, this program of %s",
+                  doctor->library, version, VG_VERSION_TEXT);
+    vg_doctor_advise("install both from the same package");
+}
+
+static void check_helpers(struct vg_doctor *doctor)
+{
+    void *const unwind = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
+    if (unwind) {
+        vg_doctor_say(doctor, VG_FINDING_OK, "libunwind", "captures stacks");
+    } else {
+        vg_doctor_say(doctor, VG_FINDING_NOTE, "libunwind",
+                      "is missing: stacks are captured at several times the cost");
+        vg_doctor_advise("install libunwind.so.8 (Debian: libunwind8, Fedora: libunwind)");
+    }
+    if (vg_libdw_open()) {
+        vg_doctor_say(doctor, VG_FINDING_OK, "libdw", "names lines of C and C++ in reports");
+    } else {
+        vg_doctor_say(doctor, VG_FINDING_NOTE, "libdw",
+                      "is missing: vramguard report names no lines of C and C++");
+        vg_doctor_advise("install libdw.so.1 (Debian: libdw1, Fedora: elfutils-libs)");
+    }
+}
+
+/* ---- variables ---- */
+
+static void check_values(struct vg_doctor *doctor)
+{
+    size_t count;
+    const struct vg_option_row *const rows = vg_option_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        static struct vg_option_value value;
+        char why[128];
+        const char *const text = getenv(rows[i].environment);
+        if (!text || !*text)
+            continue;
+        if (vg_option_parse(&rows[i], text, &value, why, sizeof why) == 0) {
+            const bool off = rows[i].id == VG_OPTION_ID_enabled && value.number == VG_ENABLED_OFF;
+            vg_doctor_say(doctor, off ? VG_FINDING_NOTE : VG_FINDING_OK, "variable", "%s=%s%s",
+                          rows[i].environment, text, off ? ": vramguard does nothing" : "");
+            continue;
+        }
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "variable", "%s=\"%s\": %s", rows[i].environment,
+                      text, why);
+        vg_doctor_advise("allowed: %s", rows[i].allowed);
+    }
+}
+
+static void check_names(struct vg_doctor *doctor)
+{
+    for (char **at = environ; at && *at; at++) {
+        char name[64];
+        const char *nearest;
+        if (!vg_option_is_misspelt(*at, name, sizeof name, &nearest))
+            continue;
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "variable", "%s is not an option of vramguard",
+                      name);
+        vg_doctor_advise("the nearest is %s; vramguard options lists all", nearest);
+    }
+}
+
+void vg_doctor_installation(struct vg_doctor *doctor)
+{
+    check_library(doctor);
+    check_helpers(doctor);
+    check_values(doctor);
+    check_names(doctor);
+}
+
+/* ---- folders ---- */
+
+/* Bytes that this user may still write where `path` lies, VG_BYTES_UNKNOWN when that is not told.
+ */
+static uint64_t free_space(const char *path)
+{
+    struct statvfs status;
+    return statvfs(path, &status) == 0 ? (uint64_t)status.f_bavail * status.f_frsize
+                                       : VG_BYTES_UNKNOWN;
+}
+
+/* The deepest folder of `path` that is there. */
+static void existing_parent(const char *path, char *out, size_t cap)
+{
+    snprintf(out, cap, "%s", path);
+    for (char *slash; access(out, F_OK) != 0 && (slash = strrchr(out, '/')) && slash != out;)
+        *slash = '\0';
+}
+
+static void check_state_folder(struct vg_doctor *doctor)
+{
+    char path[PATH_CAP], parent[PATH_CAP], amount[VG_SIZE_TEXT_CAP], why[320];
+    static struct vg_runs runs;
+    if (vg_run_file_directory(path, sizeof path) != 0) {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records",
+                      "neither XDG_STATE_HOME nor HOME is set");
+        vg_doctor_advise("set one of them, or VRAMGUARD_LOG");
+        return;
+    }
+    existing_parent(path, parent, sizeof parent);
+    const uint64_t room_bytes = free_space(parent);
+    if (access(parent, W_OK | X_OK) != 0) {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s: %s", parent, strerror(errno));
+        vg_doctor_advise("make %s writable, or set XDG_STATE_HOME or VRAMGUARD_LOG", parent);
+    } else if (room_bytes < ROOM_BYTES) {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s has %s left", path,
+                      vg_size_format(amount, room_bytes));
+        vg_doctor_advise("free some of it, or set VRAMGUARD_LOG or a smaller VRAMGUARD_KEEP");
+    } else if (vg_runs_scan(&runs, why, sizeof why) == 0) {
+        vg_doctor_say(doctor, VG_FINDING_OK, "records", "%s: %zu runs, %s free", path, runs.count,
+                      vg_size_format(amount, room_bytes));
+        vg_runs_free(&runs);
+    } else {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s", why);
+    }
+}
+
+static void check_registry(struct vg_doctor *doctor)
+{
+    char amount[VG_SIZE_TEXT_CAP];
+    const int directory = vg_shared_directory();
+    const uint64_t room_bytes = free_space("/dev/shm");
+    if (directory < 0) {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "registry", "/dev/shm/vramguard-%u: %s",
+                      (unsigned)geteuid(), strerror(-directory));
+        vg_doctor_advise(
+            "guarded programs cannot wait for each other without it: make /dev/shm a "
+            "tmpfs that everybody may write to (mode 1777), and remove a folder of that "
+            "name that is somebody else's");
+        return;
+    }
+    close(directory);
+    vg_doctor_say(doctor, room_bytes < VG_MIB ? VG_FINDING_PROBLEM : VG_FINDING_OK, "registry",
+                  "/dev/shm/vramguard-%u, %s free", (unsigned)geteuid(),
+                  vg_size_format(amount, room_bytes));
+    if (room_bytes < VG_MIB)
+        vg_doctor_advise(
+            "free some of /dev/shm, or start the container with --shm-size=64m or more");
+}
+
+/* ---- the kernel ---- */
+
+static void check_kernel(struct vg_doctor *doctor)
+{
+    struct utsname name;
+    if (uname(&name) != 0)
+        return;
+    vg_doctor_say(doctor, VG_FINDING_OK, "system", "Linux %s, glibc %s, %s", name.release,
+                  gnu_get_libc_version(), name.machine);
+    if (access("/proc/self/stat", R_OK) != 0) {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "system", "/proc is not mounted");
+        vg_doctor_advise("mount it: processes are known by what it says of them");
+    }
+    const int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0U);
+    if (pidfd >= 0) {
+        close(pidfd);
+        return;
+    }
+    vg_doctor_say(doctor, VG_FINDING_NOTE, "system",
+                  "pidfd_open fails (%s): vramguard run does not say when nothing was recorded",
+                  strerror(errno));
+    vg_doctor_advise("Linux 5.3 or newer has it; a container's seccomp profile may forbid it");
+}
+
+void vg_doctor_machine(struct vg_doctor *doctor)
+{
+    check_kernel(doctor);
+    check_state_folder(doctor);
+    check_registry(doctor);
+}

@@ -1,0 +1,157 @@
+"""`vramguard doctor`: each finding, with its remedy, and the exit code."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import BUILD
+
+WITHOUT_DRIVER = dict(LD_LIBRARY_PATH=None)
+
+
+def doctor(machine, *words, **extra):
+    return machine.vramguard("doctor", *words, **extra)
+
+
+def findings(result):
+    """{what: [(kind, text), ...]} with the remedy in the text."""
+    found, key = {}, None
+    for line in result.stdout.splitlines():
+        match = re.match(r"  (ok|note|problem) +(\w+) +(.*)", line)
+        if match:
+            key = match.group(2)
+            found.setdefault(key, []).append([match.group(1), match.group(3)])
+        elif key and line.strip():
+            found[key][-1][1] += " " + line.strip()
+    return found
+
+
+def problems(result):
+    return [text for rows in findings(result).values() for kind, text in rows if kind == "problem"]
+
+
+def test_a_machine_in_order(machine):
+    result = doctor(machine)
+    assert (result.code, result.stderr) == (0, ""), result.stdout
+    assert result.stdout.endswith("no problem\n") and problems(result) == []
+    found = findings(result)
+    assert found["driver"][0][1].endswith("for CUDA up to 13.0")
+    assert found["GPU"] == [["ok", "0: SimGPU, 256 MiB"]]
+    assert found["NVML"][0][0] == "ok"
+    assert [kind for kind, _ in found["seen"]] == ["ok"] * 3
+    assert "simulated" not in result.stdout
+
+
+def test_without_a_driver_the_ways_are_tried_on_a_simulated_one(machine):
+    result = doctor(machine, **WITHOUT_DRIVER)
+    assert result.code == 1 and result.stdout.endswith("\n1 problem\n")
+    (problem,) = problems(result)
+    assert "there is no libcuda.so.1" in problem and "--simulate" in problem
+    seen = findings(result)["seen"]
+    assert len(seen) == 3 and all(kind == "ok" and "simulated" in text for kind, text in seen)
+
+
+def test_a_driver_that_refuses(machine):
+    result = doctor(machine, SIMGPU_FAIL="cuInit:*=100")
+    assert result.code == 1
+    (problem,) = problems(result)
+    assert "cuInit fails with error 100" in problem and "--gpus all" in problem
+
+
+def test_a_driver_that_hangs(machine):
+    begun = time.monotonic()
+    result = doctor(machine, SIMGPU_LATENCY="cuInit=50s")
+    assert "does not answer within 5 s" in result.stdout and result.code == 1
+    assert time.monotonic() - begun < 40
+
+
+def test_no_nvml(machine):
+    alone = machine.folder / "alone"
+    alone.mkdir()
+    shutil.copy(BUILD / "simgpu" / "libcuda.so.1", alone)
+    result = doctor(machine, LD_LIBRARY_PATH=str(alone))
+    ((kind, text),) = findings(result)["NVML"]
+    assert kind == "note" and "cannot name other processes" in text and result.code == 0
+
+
+def test_another_library_in_front(machine):
+    source, other = machine.folder / "other.c", machine.folder / "libother.so"
+    source.write_text("int cuMemAlloc_v2(void *a, unsigned long b) { return a != 0 && b; }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(other)], check=True)
+    tree = machine.folder / "tree"
+    tree.mkdir()
+    for name in ("vramguard", "simgpu"):
+        (tree / name).symlink_to(BUILD / name)
+    shutil.copy(BUILD / "vramguard", tree / "tool")
+    # A "libvramguard.so" that wraps nothing stands for one that is not in front.
+    shutil.copy(other, tree / "libvramguard.so")
+    result = machine.run([tree / "tool", "doctor"])
+    assert result.code == 1
+    assert any("of version unknown" in text for text in problems(result))
+    assert any("does not preload" in text for text in problems(result))
+
+
+def test_variables(machine):
+    result = doctor(machine, VRAMGUARD_LIMITS="8GiB", VRAMGUARD_NEED="8", VRAMGUARD_KEEP="7")
+    assert result.code == 1
+    misspelt, wrong = sorted(problems(result), key=len)
+    said = " ".join([misspelt, wrong])
+    assert "VRAMGUARD_LIMITS is not an option" in said and "VRAMGUARD_LIMIT;" in said
+    assert 'VRAMGUARD_NEED="8": a size needs a unit' in said
+    assert ["ok", "VRAMGUARD_KEEP=7"] in findings(result)["variable"]
+    off = findings(doctor(machine, VRAMGUARD="0"))["variable"]
+    assert ["note", "VRAMGUARD=0: vramguard does nothing"] in off
+
+
+def test_folders(machine):
+    result = doctor(machine, XDG_STATE_HOME=None, HOME=None)
+    assert any("neither XDG_STATE_HOME nor HOME" in text for text in problems(result))
+    plain = machine.folder / "plain"
+    plain.write_text("")
+    result = doctor(machine, XDG_STATE_HOME=str(plain))
+    assert any(text.startswith(str(plain)) for text in problems(result)), result.stdout
+
+
+@pytest.mark.parametrize("words, kind", [(["true"], "ok"), (["/no/such"], "ok")])
+def test_a_command(machine, words, kind):
+    ((found, text),) = findings(doctor(machine, "--", *words))["command"]
+    assert found == kind
+
+
+def test_a_static_command(machine):
+    program, source = machine.folder / "static", machine.folder / "static.c"
+    source.write_text("int main(void) { return 0; }\n")
+    subprocess.run(["cc", "-static", str(source), "-o", str(program)], check=True)
+    result = doctor(machine, "--", program)
+    ((kind, text),) = findings(result)["command"]
+    assert kind == "problem" and "linked statically" in text and result.code == 1
+
+
+def test_python_is_asked_and_the_command_not_run(machine):
+    script = machine.folder / "script.py"
+    script.write_text("open('was-run', 'w')\n")
+    result = doctor(machine, "--", sys.executable, script)
+    ((kind, text),) = findings(result)["Python"]
+    assert kind == "ok" and text.startswith("%d.%d: reports name" % sys.version_info[:2])
+    assert "packages" in findings(result)
+    assert not (machine.folder / "was-run").exists()
+
+
+def test_a_python_that_is_unknown(machine):
+    fake = machine.folder / "python3.99"
+    fake.write_text("#!/bin/sh\necho cpython 3 99 1 /usr/bin/python3.99\n")
+    fake.chmod(0o755)
+    ((kind, text),) = findings(doctor(machine, "--", fake))["Python"]
+    assert kind == "note" and "without the GIL" in text
+
+
+def test_it_leaves_nothing(machine):
+    doctor(machine, **WITHOUT_DRIVER)
+    assert [path for path in machine.folder.rglob("*") if path.is_file()] == []
+
+
+def test_help_names_no_hidden_option(machine):
+    assert "--probe" not in doctor(machine, "--help").stdout
