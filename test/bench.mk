@@ -15,5 +15,6 @@ $(BUILD)/bench/pairs.so: test/bench/pairs.c
 	$(CC) $(ALL_CFLAGS) -fPIC -shared $< -ldl -o $@
 
 .PHONY: bench
-bench: $(BUILD)/bench/pairs.so $(BUILD)/libvramguard.so simgpu-driver $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS)
+bench: $(BUILD)/bench/pairs.so $(BUILD)/libvramguard.so simgpu-driver $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS) \
+       $(BUILD)/test/torch/census_probe.so
 	python3 test/bench/run_bench.py $(BUILD) $(BENCH_FLAGS)

@@ -25,6 +25,7 @@ START_LIMIT_US = 100
 LOOKUP_LIMIT_NS = 20
 PYTHON_DEPTHS = (16, 48)
 PYTHON_LIMITS_NS = {16: 400}  # full stacks, by depth
+CENSUS_LIMITS_MS = {True: 150, False: 500}  # from CPython 3.12 on, before
 TOGETHER = 300
 TOGETHER_LIMIT = 1.2  # times the bare time
 
@@ -202,6 +203,25 @@ def lookup_table(bench, quick):
             for figure in (other, driver) if figure > LOOKUP_LIMIT_NS]
 
 
+def census_table(bench, quick):
+    """The census of a failure (oom/census.h) in a program of PyTorch's."""
+    python = os.environ.get("TORCH_PYTHON", f"{bench.build}/torch-venv/bin/python")
+    if not os.path.exists(python):
+        print(f"\nCensus of tensors: not measured, there is no {python} (scripts/install-torch)")
+        return []
+    here = os.path.dirname(os.path.abspath(__file__))
+    programs = os.path.join(here, "..", "torch", "programs")
+    command = [python, "-W", "ignore", os.path.join(here, "census_time.py"), programs,
+               "3" if quick else "10"]
+    environment = dict(os.environ, CENSUS_PROBE=f"{bench.build}/test/torch/census_probe.so")
+    result = subprocess.run(command, env=environment, check=True, text=True, capture_output=True)
+    took_ms, objects, minor = (float(word) for word in result.stdout.split())
+    limit_ms = CENSUS_LIMITS_MS[minor >= 12]
+    print(f"\nCensus of tensors: {took_ms:.0f} ms over {objects:,.0f} Python objects with 100,000 "
+          f"tensors, CPython 3.{minor:.0f} (limit {limit_ms})")
+    return [f"census {took_ms:.0f} ms"] if took_ms > limit_ms else []
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build")
@@ -215,6 +235,7 @@ def main():
         failures += start_table(bench, arguments.quick)
         failures += lookup_table(bench, arguments.quick)
         failures += together_table(bench, arguments.quick)
+        failures += census_table(bench, arguments.quick)
         instruction_table(bench)
     for failure in failures:
         print(f"above its limit: {failure}")
