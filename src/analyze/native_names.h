@@ -1,5 +1,6 @@
-/* Names of native frames as the loaded objects tell them: module and exported function. The tool
- * names the rest later, from symbol tables and line tables. */
+/* Names of native frames as the loaded objects tell them: module and exported function; of what the
+ * objects do not export, from the symbol tables of files that are not too large. The tool names the
+ * rest later, and source lines. */
 #ifndef VRAMGUARD_ANALYZE_NATIVE_NAMES_H
 #define VRAMGUARD_ANALYZE_NATIVE_NAMES_H
 
@@ -14,6 +15,7 @@
 enum { VG_NATIVE_NAMES = 512 };
 struct vg_native_names {
     struct vg_region *region; /* where the texts go */
+    uint64_t started_ns;      /* CLOCK_REALTIME: files that are newer are not looked into */
     uint32_t count;
     uint32_t looked_up; /* so many of the first have their names */
     uint64_t addresses[VG_NATIVE_NAMES];
@@ -21,8 +23,10 @@ struct vg_native_names {
     struct vg_elf_address items[VG_NATIVE_NAMES]; /* while they are looked up */
 };
 
-/* Forgets all, as an object can be unloaded between two reports. Texts will lie in `region`. */
-void vg_native_names_clear(struct vg_native_names *names, struct vg_region *region);
+/* Forgets all, as an object can be unloaded between two reports. Texts will lie in `region`.
+ * `started_ns`: when the process was (CLOCK_REALTIME). */
+void vg_native_names_clear(struct vg_native_names *names, struct vg_region *region,
+                           uint64_t started_ns);
 
 /* Notes a return address that will be asked for. One that finds no room is looked up when it is. */
 void vg_native_names_add(struct vg_native_names *names, uint64_t address);

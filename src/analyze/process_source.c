@@ -144,6 +144,6 @@ void vg_process_source_init(struct vg_process_source *out, struct vg_recorder *r
         .blocks = blocks,
         .names = names,
     };
-    vg_native_names_clear(names, region);
+    vg_native_names_clear(names, region, recorder->header->start_realtime_ns);
     vg_caller_map_modules(&out->callers);
 }

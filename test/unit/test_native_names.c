@@ -13,12 +13,13 @@
 
 static struct vg_native_names names;
 static struct vg_region region;
+static uint64_t started_ns = UINT64_MAX; /* no file is newer */
 
 static int clear(void **state)
 {
     (void)state;
     vg_region_release(&region);
-    vg_native_names_clear(&names, &region);
+    vg_native_names_clear(&names, &region, started_ns);
     return 0;
 }
 
@@ -73,6 +74,24 @@ static void the_program_has_the_name_of_its_file(void **state)
     assert_string_equal(named((uintptr_t)clear + 1).module, "test_native_names");
 }
 
+static __attribute__((noinline)) uint64_t own_function(void)
+{
+    return (uintptr_t)__builtin_return_address(0);
+}
+
+/* This program does not export its functions. */
+static void functions_that_are_not_exported_are_named_from_the_file(void **state)
+{
+    (void)state;
+    assert_string_equal(named((uintptr_t)own_function + 1).function, "own_function");
+    assert_string_equal(named(own_function()).function,
+                        "functions_that_are_not_exported_are_named_from_the_file");
+    started_ns = 1; /* the file is newer than the process: it may be another */
+    clear(state);
+    assert_string_equal(named((uintptr_t)own_function + 1).function, "");
+    started_ns = UINT64_MAX;
+}
+
 static void what_is_in_no_object_keeps_its_address(void **state)
 {
     (void)state;
@@ -115,7 +134,7 @@ static void more_than_there_is_room_for(void **state)
     assert_int_equal(names.count, VG_NATIVE_NAMES);
     const struct vg_run_frame again = named(start + 7919);
     assert_string_equal(again.module, "libc.so.6");
-    vg_native_names_clear(&names, &region);
+    vg_native_names_clear(&names, &region, started_ns);
     assert_string_equal(named(start + 1).function, "qsort");
 }
 
@@ -128,6 +147,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(names_module_and_function, clear),
         cmocka_unit_test_setup(an_address_is_where_a_call_returns_to, clear),
         cmocka_unit_test_setup(the_program_has_the_name_of_its_file, clear),
+        cmocka_unit_test_setup(functions_that_are_not_exported_are_named_from_the_file, clear),
         cmocka_unit_test_setup(what_is_in_no_object_keeps_its_address, clear),
         cmocka_unit_test_setup(other_namespaces_are_known_too, clear),
         cmocka_unit_test_setup(more_than_there_is_room_for, clear),
