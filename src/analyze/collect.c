@@ -35,6 +35,11 @@ static void collect_call(const struct vg_failure *failure, struct vg_region *reg
     out->injected_rule = vg_region_string(region, failure->injected_rule);
     out->actions = failure->actions;
     out->action_count = failure->action_count;
+    if (failure->census) {
+        out->census_format = VG_CENSUS_FORMAT;
+        out->census_bytes = sizeof *failure->census;
+        out->census = failure->census;
+    }
     vg_live_index_counts(failure->tables.track, &out->alloc_count, &out->free_count);
 }
 
@@ -186,6 +191,7 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     collect_gpu(failure, region, &gpu);
     out->torch.loaded = report_source.callers.pytorch;
     out->torch.settings = vg_region_string(region, failure->tables.torch_settings);
+    out->torch.fraction_bytes = failure->torch_limit_bytes;
     if (failure->device >= 0)
         vg_run_build_device(&names, (uint32_t)failure->device % VG_FILE_DEVICES, &out->device,
                             &out->torch);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analyze/census.h"
 #include "analyze/outcome.h"
 #include "analyze/run.h"
 #include "base/region.h"
@@ -44,9 +45,12 @@ struct vg_failure {
     const uint64_t *frames; /* then its program counters, innermost first */
     uint32_t frame_count;
     uint32_t stack_truncated;
-    uint64_t realtime_ns; /* CLOCK_REALTIME; 0: it has just happened. If not, free_bytes and
-                             total_bytes are those of then, and all else is as of now */
-    bool survived;        /* told late, and the program has gone on: one line is enough */
+    uint64_t realtime_ns;       /* CLOCK_REALTIME; 0: it has just happened. If not, free_bytes and
+                                   total_bytes are those of then, and all else is as of now */
+    bool survived;              /* told late, and the program has gone on: one line is enough */
+    uint64_t torch_limit_bytes; /* PyTorch's own limit (set_per_process_memory_fraction), 0 none
+                                   or unknown */
+    const struct vg_census *census; /* valid during the report; NULL: none was taken */
     struct vg_oom_action actions[VG_FAILURE_ACTIONS]; /* what was tried */
     uint32_t action_count;
     const char *injected_rule; /* with VG_REFUSED_BY_INJECT: which part of VRAMGUARD_INJECT, and */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "analyze/event_records.h"
@@ -75,8 +76,8 @@ static void classify_stack(const struct vg_call *call, struct vg_failure *failur
     if (failure->caller == VG_CALLER_XLA)
         failure->caller = state->options->jax_asks_once ? VG_CALLER_OTHER : VG_CALLER_ARENA;
     if (failure->caller == VG_CALLER_OTHER)
-        failure->flusher = vg_caller_flusher(&state->recorder, failure->stack_id, stack->frames,
-                                             stack->depth);
+        failure->flusher =
+            vg_caller_flusher(&state->recorder, failure->stack_id, stack->frames, stack->depth);
     if (failure->flusher) {
         failure->caller = VG_CALLER_FLUSHING;
         failure->twice = is_device_memory(call->function);
@@ -108,18 +109,19 @@ static void end_passed(struct vg_process_state *state, bool answered)
     vg_thread.passed_place = 0;
     if (place == 0 || !vg_deferred_oom_take(&state->passed, place, &passed) || answered)
         return;
-    const struct vg_tables tables = vg_process_tables(state);
     vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
-    vg_deferred_oom_report(&passed, &tables, true);
+    vg_deferred_oom_report(&passed, true);
 }
 
 /* The caller asks again: what has emptying its cache brought? */
 static void note_flush(struct vg_failure *failure, const struct vg_deferred_failure *passed)
 {
-    const bool known =
-        failure->free_bytes != VG_BYTES_UNKNOWN && passed->free_bytes != VG_BYTES_UNKNOWN;
+    const uint64_t before_bytes = passed->failure.free_bytes;
+    const bool known = failure->free_bytes != VG_BYTES_UNKNOWN && before_bytes != VG_BYTES_UNKNOWN;
     const uint64_t more_bytes =
-        failure->free_bytes > passed->free_bytes ? failure->free_bytes - passed->free_bytes : 0;
+        failure->free_bytes > before_bytes ? failure->free_bytes - before_bytes : 0;
+    if (failure->action_count == VG_FAILURE_ACTIONS)
+        return;
     struct vg_oom_action *const flush = &failure->actions[failure->action_count++];
     *flush = (struct vg_oom_action){
         .recovered_bytes = known ? more_bytes : VG_BYTES_UNKNOWN,
@@ -134,6 +136,19 @@ static void note_flush(struct vg_failure *failure, const struct vg_deferred_fail
         vg_outcome_add(flush, (struct vg_outcome){ .code = VG_OUTCOME_FLUSHED }, NULL);
 }
 
+/* The allocation's failure before this one: PyTorch has emptied its cache in between. With
+ * max_split_size_mb it asks a third time; what was tried at the second is not tried again. */
+static void follow_first(struct vg_oom_call *failing, const struct vg_deferred_failure *passed)
+{
+    struct vg_failure *const failure = &failing->failure;
+    if (passed->stage == VG_DEFERRED_TRIED) {
+        memcpy(failure->actions, passed->failure.actions, sizeof failure->actions);
+        failure->action_count = passed->failure.action_count;
+        failing->course = VG_DECISION_REPORT;
+    }
+    note_flush(failure, passed);
+}
+
 /* After triage: what the new failure means for the one before, and its own note. */
 static void follow_passed(struct vg_call *call)
 {
@@ -144,11 +159,11 @@ static void follow_passed(struct vg_call *call)
         end_passed(call->state, false);
     } else if (vg_thread.passed_place != 0) {
         if (vg_deferred_oom_take(list, vg_thread.passed_place, &passed))
-            note_flush(&failing->failure, &passed);
+            follow_first(failing, &passed);
         vg_thread.passed_place = 0;
     }
     if (failing->course == VG_DECISION_DEFER)
-        vg_thread.passed_place = vg_deferred_oom_note(list, &failing->failure);
+        vg_thread.passed_place = vg_deferred_oom_note(list, VG_DEFERRED_FIRST, &failing->failure);
 }
 
 /* A success of the thread whose last failure was passed on. */
@@ -291,25 +306,51 @@ static void record_rescue(const struct vg_failure *failure)
     vg_rescue_record_append(failure->tables.recorder, &rescue);
 }
 
-/* The failure goes to the program. */
+/* The program has its failure: it is told, now. */
+static void tell_failure(struct vg_process_state *state, struct vg_failure *failure)
+{
+    failure->failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
+    vg_thread.last_failure.returned = 1;
+    if (failure->refused_by != VG_REFUSED_BY_INJECT)
+        vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
+    vg_report_failure(failure);
+}
+
+/* Is it a call of PyTorch's caching allocator, as far as can be seen? */
+static bool is_of_torch(const struct vg_failure *failure)
+{
+    return failure->twice && failure->caller == VG_CALLER_PYTORCH;
+}
+
+/* Will PyTorch say itself whether this is the end of it? Where it tells of its blocks it does. A
+ * user's injection is told where it was made. */
+static bool will_torch_tell(const struct vg_process_state *state, const struct vg_failure *failure)
+{
+    return is_of_torch(failure) && failure->retry && vg_blocks_seen(&state->blocks) &&
+           failure->refused_by != VG_REFUSED_BY_INJECT;
+}
+
+/* The failure goes to the caller. */
 static void give_up(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
     struct vg_oom_call *const failing = call->failing;
+    struct vg_failure *const failure = &failing->failure;
     if (failing->course == VG_DECISION_DEFER && vg_thread.passed_place != 0)
         return;
-    if (failing->failure.retry)
-        vg_thread.last_failure.passed = 0;
-    if (failing->failure.limit_bytes > 0) {
-        failing->failure.refused_by = call->refused_by; /* of the last try */
-        vg_oom_call_measure_limit(state, &failing->failure);
+    if (failure->limit_bytes > 0) {
+        failure->refused_by = call->refused_by; /* of the last try */
+        vg_oom_call_measure_limit(state, failure);
     }
-    failing->failure.failure_number =
-        atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
-    vg_thread.last_failure.returned = 1;
-    if (failing->failure.refused_by != VG_REFUSED_BY_INJECT)
-        vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
-    vg_report_failure(&failing->failure);
+    if (will_torch_tell(state, failure)) {
+        vg_thread.passed_place = vg_deferred_oom_note(&state->passed, VG_DEFERRED_TRIED, failure);
+        if (vg_thread.passed_place != 0)
+            return;
+    }
+    if (failure->retry)
+        vg_thread.last_failure.passed = 0;
+    vg_thread.torch_told = is_of_torch(failure);
+    tell_failure(state, failure);
 }
 
 /* One try has failed. Returns whether to make another. */
@@ -326,6 +367,7 @@ static bool answer_failure(struct vg_call *call, const struct vg_request *reques
         vg_thread.failing = call->failing;
         atomic_fetch_add(&call->state->history.failing_calls, 1);
         describe_failure(call);
+        vg_thread.torch_refused |= is_of_torch(&call->failing->failure);
     }
     if (request) {
         call->failing->request = *request;
@@ -384,4 +426,124 @@ void vg_oom_call_end(struct vg_call *call)
     call->failing = NULL;
     vg_cancellation_release();
     errno = saved_errno;
+}
+
+/* ---- what PyTorch's allocator says ---- */
+
+void vg_oom_call_torch_served(struct vg_process_state *state)
+{
+    end_passed(state, true);
+    vg_thread.last_failure.passed = 0;
+    vg_thread.torch_refused = vg_thread.torch_told = 0;
+}
+
+/* Room of PyTorch's allocator in a segment of its own for one block (CUDACachingAllocator.cpp,
+ * get_allocation_size: 20 MiB for smaller ones, multiples of 2 MiB). */
+#define SEGMENT_SLACK_BYTES (20 * VG_MIB)
+
+/* Is the failure that of an allocation of `bytes` on `device`? Pieces of expandable segments tell
+ * nothing of the whole. */
+static bool is_failure_of(const struct vg_failure *failure, uint64_t bytes, int device)
+{
+    return failure->device == device &&
+           (failure->api == vg_functions[VG_FN_cuMemCreate].symbol ||
+            (failure->asked_bytes >= bytes && failure->asked_bytes - bytes <= SEGMENT_SLACK_BYTES));
+}
+
+/* PyTorch has given up without a failing call that is noted: it has refused by itself, unless
+ * there was such a call and no room to note it. */
+static void describe_refusal(struct vg_process_state *state, uint64_t bytes, int device,
+                             struct vg_failure *out)
+{
+    struct vg_stack stack;
+    const uint32_t stack_id = vg_guard_take_stack(state, &stack);
+    *out = (struct vg_failure){
+        .tables = vg_process_tables(state),
+        .api = "PyTorch's allocator",
+        .error = CUDA_ERROR_OUT_OF_MEMORY,
+        .device = device,
+        .asked_bytes = bytes,
+        .thread_id = vg_thread.thread_id,
+        .stack_id = stack_id,
+        .stack_truncated = stack.truncated,
+        .refused_by = vg_thread.torch_refused ? VG_REFUSED_BY_DRIVER : VG_REFUSED_BY_PYTORCH,
+        .caller = VG_CALLER_PYTORCH,
+        .below_pytorch = true,
+        .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
+    };
+    atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
+    vg_oom_call_measure_limit(state, out);
+}
+
+/* The noted failure of this thread, if it is of this allocation. */
+static bool take_noted(struct vg_process_state *state, uint64_t bytes, int device,
+                       struct vg_deferred_failure *out)
+{
+    const uint16_t place = vg_thread.passed_place;
+    if (place == 0)
+        return false;
+    vg_thread.passed_place = 0;
+    if (!vg_deferred_oom_take(&state->passed, place, out))
+        return false;
+    if (is_failure_of(&out->failure, bytes, device))
+        return true;
+    vg_deferred_oom_report(out, true); /* of something else, and never told */
+    return false;
+}
+
+static void answer_giving_up(struct vg_process_state *state, uint64_t bytes, int device)
+{
+    struct vg_deferred_failure noted;
+    struct vg_failure *const failure = &noted.failure;
+    if (take_noted(state, bytes, device, &noted)) {
+        if (failure->api == vg_functions[VG_FN_cuMemCreate].symbol)
+            failure->asked_bytes = bytes; /* the whole, not the piece that failed */
+    } else {
+        vg_process_await_device(state, device);
+        describe_refusal(state, bytes, device, failure);
+    }
+    measure_device(failure);
+    if (vg_census_attachment() == VG_CENSUS_ATTACHED) {
+        vg_thread.passed_place =
+            vg_deferred_oom_note(&state->passed, VG_DEFERRED_GIVEN_UP, failure);
+        if (vg_thread.passed_place != 0)
+            return;
+    }
+    tell_failure(state, failure);
+}
+
+void vg_oom_call_torch_gave_up(struct vg_process_state *state, uint64_t bytes, int device)
+{
+    const bool told = vg_thread.torch_told;
+    vg_thread.last_failure.passed = 0;
+    vg_thread.torch_told = 0;
+    if (!told && !vg_callback_thread_is_current()) {
+        vg_cancellation_hold();
+        answer_giving_up(state, bytes, device);
+        vg_cancellation_release();
+    }
+    vg_thread.torch_refused = 0;
+}
+
+void vg_oom_call_torch_observed(struct vg_process_state *state,
+                                const struct vg_census_failure *failure,
+                                const struct vg_census *census)
+{
+    struct vg_deferred_failure noted;
+    struct vg_failure *const told = &noted.failure;
+    const uint16_t place = vg_thread.passed_place;
+    if (place == 0)
+        return;
+    vg_thread.passed_place = 0;
+    if (!vg_deferred_oom_take(&state->passed, place, &noted))
+        return;
+    vg_cancellation_hold();
+    if (failure->device == told->device) {
+        told->asked_bytes = failure->asked_bytes;
+        if (failure->total_bytes < told->total_bytes)
+            told->torch_limit_bytes = failure->total_bytes;
+    }
+    told->census = census->state == VG_CENSUS_NOT_TAKEN ? NULL : census;
+    tell_failure(state, told);
+    vg_cancellation_release();
 }

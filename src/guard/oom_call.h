@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "oom/census_observer.h"
 #include "oom/policy.h"
 
 struct vg_call;
@@ -37,5 +38,20 @@ void vg_oom_call_measure_limit(struct vg_process_state *state, struct vg_failure
 
 /* A success of a thread whose last failure was passed on untouched. */
 void vg_oom_call_succeed_after_pass(const struct vg_call *call);
+
+/* What PyTorch's allocator says in this thread of an allocation that lacked memory, or may have:
+ * that it has got a block after all, */
+void vg_oom_call_torch_served(struct vg_process_state *state);
+
+/* or that it gives up: the failure is told now or, where an observer of ours is attached to
+ * PyTorch, from there. `bytes`: what its caller asked for. Locks as vg_oom_call_answer; PyTorch's
+ * allocator holds its mutex. */
+void vg_oom_call_torch_gave_up(struct vg_process_state *state, uint64_t bytes, int device);
+
+/* PyTorch calls its observers, this thread's failure is to be told with what they saw. `failure`,
+ * `census`: see oom/census_observer.h. */
+void vg_oom_call_torch_observed(struct vg_process_state *state,
+                                const struct vg_census_failure *failure,
+                                const struct vg_census *census);
 
 #endif

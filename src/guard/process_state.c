@@ -70,11 +70,10 @@ struct vg_tables vg_process_tables(struct vg_process_state *state)
 /* First failures that nobody has asked again after: perhaps the program ends because of them. */
 static void report_passed(struct vg_process_state *state)
 {
-    const struct vg_tables tables = vg_process_tables(state);
-    struct vg_deferred_failure failure;
+    static struct vg_deferred_failure failure; /* large; one thread runs the handlers of exit */
     for (uint16_t place = 1; place <= VG_DEFERRED_OOM_MAX; place++)
         if (vg_deferred_oom_take(&state->passed, place, &failure))
-            vg_deferred_oom_report(&failure, &tables, false);
+            vg_deferred_oom_report(&failure, false);
 }
 
 bool vg_process_limited(void)
@@ -165,6 +164,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     watch_file(&state->recorder);
     vg_blocks_init(&state->blocks, &state->recorder);
     state->wants_blocks = from->tensors.number != VG_TENSORS_OFF;
+    state->wants_census = from->tensors.number == VG_TENSORS_FULL;
     vg_unseen_forget();
     vg_registry_join("", &state->registrations[0]); /* unregistered, but usable */
     for (int i = 1; i < VG_FILE_DEVICES; i++)
@@ -249,6 +249,7 @@ static void meet_thread(const struct vg_process_state *state)
     vg_thread.last_failure = (struct vg_last_failure){ 0 };
     vg_thread.passed_place = 0;
     vg_thread.root_stack = 0;
+    vg_thread.torch_refused = vg_thread.torch_told = 0;
     vg_thread.state = state;
     errno = saved_errno;
 }

@@ -43,6 +43,7 @@ struct vg_process_state {
     struct vg_live_index track;
     struct vg_blocks blocks;
     bool wants_blocks; /* VRAMGUARD_TENSORS */
+    bool wants_census; /* and PyTorch's observer has not been settled yet */
     struct vg_vmm virtual;
     struct vg_pools pools;
     struct vg_spilled spilled;
@@ -81,7 +82,10 @@ struct vg_thread {
     struct vg_last_failure last_failure;
     uint64_t turn_since_ns; /* when its last call that had to wait its turn came */
     uint16_t passed_place;  /* where its first failure is noted (passed.h); 0: none is */
-    uint32_t root_stack;    /* of vg_stack_take_root, 0 not taken yet */
+    /* Since PyTorch last gave this thread a block: a call of its allocator has lacked memory, and
+     * the failure has been told already. */
+    uint8_t torch_refused, torch_told;
+    uint32_t root_stack; /* of vg_stack_take_root, 0 not taken yet */
 };
 
 extern _Thread_local struct vg_thread vg_thread;

@@ -4,7 +4,10 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "guard/oom_call.h"
 #include "guard/process_state.h"
+#include "guard/torch_observer.h"
+#include "unwind/python_stack.h"
 #include "unwind/stack.h"
 
 /* A thread without Python frames: in a program without Python its native stack, else what kind of
@@ -27,16 +30,15 @@ static __attribute__((noinline)) uint32_t stack_without_python(struct vg_process
 static __attribute__((noinline)) struct vg_block_origin find_origin(struct vg_process_state *state,
                                                                     uint16_t device)
 {
-    struct vg_python_stack python;
     struct vg_block_origin origin;
     uint64_t hash = 0;
     uint32_t stack_id;
     if (state->stacks.python && !vg_thread.small_stack)
-        hash = vg_stack_capture_python(&python);
+        hash = vg_stack_hash_python();
     if (hash != 0) {
         if (vg_blocks_find_origin(&state->blocks, device, hash, &origin))
             return origin;
-        stack_id = vg_stack_record_python(&python, hash, &state->recorder);
+        stack_id = vg_stack_record_python(hash, &state->recorder);
     } else {
         stack_id = stack_without_python(state);
         hash = stack_id + 1; /* of ids, which no hash of frames is likely to be */
@@ -60,6 +62,31 @@ static void give_out(struct vg_process_state *state, uint64_t address, uint64_t 
         .device = device,
     };
     vg_blocks_put(&state->blocks, &block, told);
+    if (__builtin_expect(vg_thread.passed_place | vg_thread.torch_refused | vg_thread.torch_told,
+                         0))
+        vg_oom_call_torch_served(state);
+    if (__builtin_expect(state->wants_census, 0))
+        vg_torch_observer_want(state);
+}
+
+void vg_guard_torch_out_of_memory(int64_t bytes, uint64_t allocated_bytes, uint64_t reserved_bytes,
+                                  int device)
+{
+    if (device < 0 || device >= VG_FILE_HOST)
+        return;
+    struct vg_guard_frame frame;
+    struct vg_process_state *const state = vg_guard_enter(&frame, sizeof frame);
+    if (!state)
+        return;
+    const int saved_errno = errno;
+    const struct vg_block_sums told = { .allocated_bytes = allocated_bytes,
+                                        .reserved_bytes = reserved_bytes };
+    if (state->wants_blocks) {
+        vg_blocks_note_refused(&state->blocks, (uint16_t)device, &told);
+        vg_oom_call_torch_gave_up(state, (uint64_t)bytes, device);
+    }
+    errno = saved_errno;
+    vg_guard_leave();
 }
 
 void vg_guard_torch_memory(uint64_t address, int64_t bytes, uint64_t allocated_bytes,

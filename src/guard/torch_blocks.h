@@ -17,4 +17,9 @@
 void vg_guard_torch_memory(uint64_t address, int64_t bytes, uint64_t allocated_bytes,
                            uint64_t reserved_bytes, int device);
 
+/* PyTorch's allocator has given up on a request for `bytes`; its own limits are among the reasons.
+ * The failure is reported. errno is preserved. */
+void vg_guard_torch_out_of_memory(int64_t bytes, uint64_t allocated_bytes, uint64_t reserved_bytes,
+                                  int device);
+
 #endif

@@ -237,6 +237,21 @@ void vg_blocks_note_refused(struct vg_blocks *blocks, uint16_t device,
 
 /* ---- reading ---- */
 
+bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
+                    uint64_t *out_bytes)
+{
+    const struct vg_block_slot *const slots = blocks->recorder->blocks;
+    struct vg_block_shard *const shard = shard_of(blocks, device);
+    uint32_t entry = VG_ADDRESS_NONE;
+    vg_lock_take(&shard->lock);
+    if (shard->ready)
+        entry = vg_address_index_find(&shard->index, slots, vg_hash_u64(address), address);
+    if (entry != VG_ADDRESS_NONE)
+        *out_bytes = slots[vg_address_index_slot(&shard->index, entry)].bytes;
+    vg_lock_release(&shard->lock);
+    return entry != VG_ADDRESS_NONE;
+}
+
 /* Reads a slot that may change meanwhile. Returns false when it is not in use, or no longer. */
 static bool read_slot(const struct vg_block_slot *slot, struct vg_block *out)
 {

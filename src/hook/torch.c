@@ -65,6 +65,7 @@ static int cuda_device(struct vg_torch_device device)
                 struct vg_torch_device device)                                                     \
     {                                                                                              \
         static _Atomic uintptr_t cached;                                                           \
+        vg_guard_torch_out_of_memory(bytes, allocated_bytes, reserved_bytes, cuda_device(device)); \
         const out_of_memory_function real =                                                        \
             (out_of_memory_function)real_function(#symbol, &cached);                               \
         if (real)                                                                                  \

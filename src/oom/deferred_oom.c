@@ -12,7 +12,8 @@
  * mistake a later failure for the one that it has read. */
 enum { FREE, WRITING, OPEN, STATE_MASK = 3 };
 
-uint16_t vg_deferred_oom_note(struct vg_deferred_oom *passed, const struct vg_failure *failure)
+uint16_t vg_deferred_oom_note(struct vg_deferred_oom *passed, enum vg_deferred_stage stage,
+                              const struct vg_failure *failure)
 {
     for (uint16_t i = 0; i < VG_DEFERRED_OOM_MAX; i++) {
         struct vg_deferred_oom_entry *const entry = &passed->entries[i];
@@ -20,18 +21,12 @@ uint16_t vg_deferred_oom_note(struct vg_deferred_oom *passed, const struct vg_fa
         if ((state & STATE_MASK) != FREE ||
             !atomic_compare_exchange_strong(&entry->state, &state, state + WRITING))
             continue;
-        entry->failure = (struct vg_deferred_failure){
-            .api = failure->api,
-            .asked_bytes = failure->asked_bytes,
-            .free_bytes = failure->free_bytes,
-            .total_bytes = failure->total_bytes,
-            .realtime_ns = vg_clock_ns(CLOCK_REALTIME),
-            .monotonic_ns = vg_clock_monotonic_ns(),
-            .thread_id = failure->thread_id,
-            .stack_id = failure->stack_id,
-            .device = failure->device,
-            .refused_by = failure->refused_by,
-        };
+        entry->failure.stage = stage;
+        entry->failure.realtime_ns = vg_clock_ns(CLOCK_REALTIME);
+        entry->failure.monotonic_ns = vg_clock_monotonic_ns();
+        entry->failure.failure = *failure;
+        entry->failure.failure.frames = NULL;
+        entry->failure.failure.frame_count = 0;
         atomic_store(&entry->state, state + OPEN);
         return i + 1;
     }
@@ -49,28 +44,26 @@ bool vg_deferred_oom_take(struct vg_deferred_oom *passed, uint16_t place,
     return atomic_compare_exchange_strong(&entry->state, &state, state - OPEN + STATE_MASK + 1);
 }
 
-void vg_deferred_oom_report(const struct vg_deferred_failure *passed,
-                            const struct vg_tables *tables, bool survived)
+static void note_not_asked_again(struct vg_deferred_failure *passed)
 {
-    struct vg_failure failure = {
-        .tables = *tables,
-        .api = passed->api,
-        .error = CUDA_ERROR_OUT_OF_MEMORY,
-        .device = passed->device,
-        .asked_bytes = passed->asked_bytes,
-        .free_bytes = passed->free_bytes,
-        .total_bytes = passed->total_bytes,
-        .realtime_ns = passed->realtime_ns,
-        .thread_id = passed->thread_id,
-        .stack_id = passed->stack_id,
-        .refused_by = passed->refused_by,
-        .survived = survived,
-        .failure_number = atomic_fetch_add(&tables->recorder->header->failure_count, 1) + 1,
-        .action_count = 1,
-    };
-    snprintf(failure.actions[0].name, sizeof failure.actions[0].name, "nothing");
-    vg_outcome_add(&failure.actions[0], (struct vg_outcome){ .code = VG_OUTCOME_NOT_ASKED_AGAIN },
-                   NULL);
-    failure.actions[0].duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns;
-    vg_report_failure(&failure);
+    struct vg_failure *const failure = &passed->failure;
+    if (failure->action_count == sizeof failure->actions / sizeof failure->actions[0])
+        return;
+    struct vg_oom_action *const nothing = &failure->actions[failure->action_count++];
+    *nothing =
+        (struct vg_oom_action){ .name = "nothing",
+                                .duration_ns = vg_clock_monotonic_ns() - passed->monotonic_ns };
+    vg_outcome_add(nothing, (struct vg_outcome){ .code = VG_OUTCOME_NOT_ASKED_AGAIN }, NULL);
+}
+
+void vg_deferred_oom_report(struct vg_deferred_failure *passed, bool survived)
+{
+    struct vg_failure *const failure = &passed->failure;
+    failure->realtime_ns = passed->realtime_ns;
+    failure->survived = survived;
+    failure->failure_number =
+        atomic_fetch_add(&failure->tables.recorder->header->failure_count, 1) + 1;
+    if (passed->stage == VG_DEFERRED_FIRST)
+        note_not_asked_again(passed);
+    vg_report_failure(failure);
 }

@@ -1,6 +1,7 @@
-/* Failures that went to PyTorch's allocator untouched because it empties its cache and asks again
- * (oom/oom_classify.h). If it does not, nothing has been said of them yet: they are noted here
- * until the second try, or a sign that there will be none. */
+/* Failures that went back to PyTorch's allocator and are not told yet: the first one of an
+ * allocation, after which it empties its cache and asks again (oom/oom_classify.h), and the last
+ * one, after which it says itself that it gives up, where this PyTorch does. They are noted here
+ * until then, or until a sign that it will not come to that. */
 #ifndef VRAMGUARD_OOM_DEFERRED_OOM_H
 #define VRAMGUARD_OOM_DEFERRED_OOM_H
 
@@ -11,13 +12,16 @@
 
 enum { VG_DEFERRED_OOM_MAX = 32 };
 
+enum vg_deferred_stage {
+    VG_DEFERRED_FIRST,    /* PyTorch is to empty its cache and to ask again */
+    VG_DEFERRED_TRIED,    /* all was tried: PyTorch is to say that it gives up */
+    VG_DEFERRED_GIVEN_UP, /* it has said so, and is to call its observers */
+};
+
 struct vg_deferred_failure {
-    const char *api;
-    uint64_t asked_bytes, free_bytes, total_bytes;
-    uint64_t realtime_ns, monotonic_ns;
-    uint32_t thread_id, stack_id;
-    int32_t device;
-    enum vg_refusal refused_by;
+    enum vg_deferred_stage stage;
+    uint64_t realtime_ns, monotonic_ns; /* when it was noted */
+    struct vg_failure failure;          /* without its frames: the stack has an id, or is lost */
 };
 
 struct vg_deferred_oom {
@@ -28,15 +32,15 @@ struct vg_deferred_oom {
 };
 
 /* Notes `failure`. Returns its place, from 1; 0 when there is no room. Any thread, no locks. */
-uint16_t vg_deferred_oom_note(struct vg_deferred_oom *passed, const struct vg_failure *failure);
+uint16_t vg_deferred_oom_note(struct vg_deferred_oom *passed, enum vg_deferred_stage stage,
+                              const struct vg_failure *failure);
 
 /* Takes the failure at `place` out. Returns false when another thread has done so. */
 bool vg_deferred_oom_take(struct vg_deferred_oom *passed, uint16_t place,
                           struct vg_deferred_failure *out);
 
-/* Reports a failure that has been taken out: the program has not asked again. `survived`: and has
- * gone on. Same contract as vg_report_failure. */
-void vg_deferred_oom_report(const struct vg_deferred_failure *failure,
-                            const struct vg_tables *tables, bool survived);
+/* Reports a failure that has been taken out, late: what was to come did not. `survived`: and the
+ * program has gone on. Changes what it is given. Same contract as vg_report_failure. */
+void vg_deferred_oom_report(struct vg_deferred_failure *failure, bool survived);
 
 #endif

@@ -11,9 +11,9 @@
 #include "os/elf_symbol.h"
 #include "unwind/python_code.h"
 #include "unwind/python_layout.h"
+#include "unwind/python_walk.h"
 
 enum {
-    RUNS_MAX = 4096,
     FILE_CAP = 512,
     NAME_CAP = 256,
 };
@@ -21,6 +21,7 @@ enum {
 /* What was found, written before `stage` says so. */
 static struct {
     const struct vg_python_layout *layout;
+    const struct vg_python_walk *walk;
     void *(*current_thread)(void); /* PyGILState_GetThisThreadState: reads thread-local storage */
     int (*is_finalizing)(void);    /* reads one word */
     uintptr_t code_type, str_type, bytes_type;
@@ -73,6 +74,7 @@ static bool take_interpreter(const struct vg_elf_object *object)
 {
     const unsigned minor = minor_version(object);
     python.layout = vg_python_layout_of(minor);
+    python.walk = vg_python_walk_of(minor);
     if (!python.layout)
         return tell_unusable("this version of Python is not known");
     if (is_free_threaded(object))
@@ -152,23 +154,6 @@ static uintptr_t innermost_frame(uintptr_t thread)
     return vg_python_word(frame + (uintptr_t)l->holder_frame);
 }
 
-static unsigned owner_of(const struct vg_python_layout *l, uintptr_t frame)
-{
-    const int16_t at = l->frame_owner;
-    return at == VG_PYTHON_ABSENT ? 0 : *(const unsigned char *)(frame + (uintptr_t)at);
-}
-
-static bool is_marker(const struct vg_python_layout *l, uintptr_t frame)
-{
-    return owner_of(l, frame) >= VG_PYTHON_MARKER;
-}
-
-/* From 3.14 on the low bits of the pointer say how it is counted. */
-static uintptr_t code_of(const struct vg_python_layout *l, uintptr_t frame)
-{
-    return vg_python_word(frame + (uintptr_t)l->frame_code) & ~(uintptr_t)7;
-}
-
 enum verdict { WRONG, NO_FRAME_YET, RIGHT };
 
 static enum verdict judge_layout(uintptr_t thread)
@@ -187,8 +172,8 @@ static enum verdict judge_layout(uintptr_t thread)
          frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
         if (!is_mapped(frame, frame_bytes))
             return WRONG;
-        if (!is_marker(l, frame))
-            return is_code(code_of(l, frame)) ? RIGHT : WRONG;
+        if (!vg_python_is_marker(l, frame))
+            return is_code(vg_python_code_of(l, frame)) ? RIGHT : WRONG;
     }
     return NO_FRAME_YET;
 }
@@ -216,81 +201,26 @@ bool vg_python_is_found(void)
     return seen == READY || seen == FOUND;
 }
 
-static int64_t instruction_of(const struct vg_python_layout *l, uintptr_t frame, uintptr_t code)
+/* Where the calling thread's frames begin, 0 when they are not to be read. */
+static uintptr_t first_frame(void)
 {
-    const uintptr_t at = frame + (uintptr_t)l->frame_instruction;
-    switch (l->counter) {
-    case VG_PYTHON_COUNTS_BYTES: return vg_python_int(at);
-    case VG_PYTHON_COUNTS_UNITS: return 2 * (int64_t)vg_python_int(at);
-    case VG_PYTHON_POINTS: break;
-    }
-    return (int64_t)(vg_python_word(at) - (code + (uintptr_t)l->bytecode));
-}
-
-/* Frames that have not begun, and those that the interpreter makes for itself, Python does not show
- * either (_PyFrame_IsIncomplete). */
-static bool is_shown(const struct vg_python_layout *l, uintptr_t frame, uintptr_t code,
-                     int64_t instruction_bytes)
-{
-    const int16_t at = l->first_traceable;
-    return at == VG_PYTHON_ABSENT || owner_of(l, frame) == VG_PYTHON_OWNED_BY_GENERATOR ||
-           instruction_bytes >= 2 * (int64_t)vg_python_int(code + (uintptr_t)at);
-}
-
-/* Is this frame the last of those that one call of the interpreter's loop runs? */
-static bool ends_run(const struct vg_python_layout *l, uintptr_t frame)
-{
-    if (l->frame_entry != VG_PYTHON_ABSENT)
-        return *(const bool *)(frame + (uintptr_t)l->frame_entry);
-    return l->frame_owner == VG_PYTHON_ABSENT; /* else markers end it */
-}
-
-static void walk_frames(uintptr_t frame, struct vg_python_stack *out)
-{
-    const struct vg_python_layout layout = *python.layout; /* nothing written below can change it */
-    const struct vg_python_layout *const l = &layout;
-    const uintptr_t code_type = python.code_type;
-    uint32_t depth = 0, runs = 0;
-    for (; frame && runs < RUNS_MAX; frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
-        if (is_marker(l, frame)) {
-            runs++;
-            continue;
-        }
-        const uintptr_t code = code_of(l, frame);
-        if (code == 0 || vg_python_word(code + VG_OBJECT_TYPE) != code_type)
-            continue;
-        const int64_t instruction_bytes = instruction_of(l, frame, code);
-        if (is_shown(l, frame, code, instruction_bytes)) {
-            if (depth == VG_PYTHON_FRAMES) {
-                out->truncated = true;
-                break;
-            }
-            out->frames[depth++] = (struct vg_python_frame){
-                .identity = vg_python_code_identity(l, code),
-                .code = code,
-                .instruction_bytes = (int32_t)instruction_bytes,
-                .run = runs,
-            };
-        }
-        runs += ends_run(l, frame);
-    }
-    out->depth = depth;
-    out->run_count = runs;
+    const uint32_t seen = atomic_load_explicit(&stage, memory_order_acquire);
+    if (seen != READY && seen != FOUND)
+        return 0;
+    /* Finalisation frees the states of other threads, which may still be inside a CUDA call. */
+    if (python.is_finalizing() && syscall(SYS_gettid) != getpid())
+        return 0;
+    const uintptr_t thread = (uintptr_t)python.current_thread();
+    return thread && is_ready(seen, thread) ? innermost_frame(thread) : 0;
 }
 
 void vg_python_capture(struct vg_python_stack *out)
 {
+    const uintptr_t frame = first_frame();
     out->depth = out->run_count = 0;
     out->truncated = false;
-    const uint32_t seen = atomic_load_explicit(&stage, memory_order_acquire);
-    if (seen != READY && seen != FOUND)
-        return;
-    /* Finalisation frees the states of other threads, which may still be inside a CUDA call. */
-    if (python.is_finalizing() && syscall(SYS_gettid) != getpid())
-        return;
-    const uintptr_t thread = (uintptr_t)python.current_thread();
-    if (thread && is_ready(seen, thread))
-        walk_frames(innermost_frame(thread), out);
+    if (frame)
+        python.walk->capture(frame, python.code_type, out);
 }
 
 const struct vg_python_layout *vg_python_layout_in_use(void *thread)
@@ -309,11 +239,11 @@ uint32_t vg_python_running_frames(uintptr_t thread, struct vg_python_running *ou
     uint32_t depth = 0;
     for (uintptr_t frame = innermost_frame(thread); frame && depth < cap;
          frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
-        const uintptr_t code = is_marker(l, frame) ? 0 : code_of(l, frame);
+        const uintptr_t code = vg_python_is_marker(l, frame) ? 0 : vg_python_code_of(l, frame);
         if (code == 0 || vg_python_word(code + VG_OBJECT_TYPE) != python.code_type)
             continue;
-        const int64_t instruction_bytes = instruction_of(l, frame, code);
-        if (is_shown(l, frame, code, instruction_bytes))
+        const int64_t instruction_bytes = vg_python_instruction_of(l, frame, code);
+        if (vg_python_is_shown(l, frame, code, instruction_bytes))
             out[depth++] = (struct vg_python_running){
                 .frame = frame,
                 .code = code,
@@ -323,13 +253,18 @@ uint32_t vg_python_running_frames(uintptr_t thread, struct vg_python_running *ou
     return depth;
 }
 
+uint64_t vg_python_hash_now(uint64_t hash, uint32_t *out_depth)
+{
+    const uintptr_t frame = first_frame();
+    *out_depth = 0;
+    return frame ? python.walk->hash(frame, python.code_type, hash, out_depth) : 0;
+}
+
 uint64_t vg_python_hash(const struct vg_python_stack *stack, uint64_t hash)
 {
-    for (uint32_t i = 0; i < stack->depth; i++) {
-        const struct vg_python_frame *const frame = &stack->frames[i];
-        const uint64_t place = (uint64_t)frame->instruction_bytes * UINT64_C(0xd6e8feb86659fd93);
-        hash = (hash + frame->identity + place) * UINT64_C(0x9e3779b97f4a7c15);
-    }
+    for (uint32_t i = 0; i < stack->depth; i++)
+        hash = vg_python_hash_step(hash, stack->frames[i].identity,
+                                   stack->frames[i].instruction_bytes);
     return vg_hash_u64(hash);
 }
 

@@ -37,6 +37,9 @@ bool vg_python_is_found(void);
  * can be read was found, and while the interpreter is being finalised, but on the main thread. */
 void vg_python_capture(struct vg_python_stack *out);
 
+/* vg_python_hash of what vg_python_capture would write, and its depth, without writing it. */
+uint64_t vg_python_hash_now(uint64_t hash, uint32_t *out_depth);
+
 /* Hash of the frames, continuing `hash`. */
 uint64_t vg_python_hash(const struct vg_python_stack *stack, uint64_t hash);
 

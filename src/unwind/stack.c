@@ -148,21 +148,24 @@ uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *record
     return choice.python ? record_with_python(out, recorder) : record_native(out, recorder);
 }
 
-uint64_t vg_stack_capture_python(struct vg_python_stack *out)
+uint64_t vg_stack_hash_python(void)
 {
-    vg_python_capture(out);
-    if (out->depth == 0)
+    uint32_t depth;
+    const uint64_t hash = vg_python_hash_now(python_only, &depth);
+    if (depth == 0)
         return 0;
-    const uint64_t hash = vg_python_hash(out, python_only);
     return hash ? hash : 1;
 }
 
-uint32_t vg_stack_record_python(const struct vg_python_stack *stack, uint64_t hash,
-                                struct vg_recorder *recorder)
+uint32_t vg_stack_record_python(uint64_t hash, struct vg_recorder *recorder)
 {
     const struct vg_stack no_native = { .depth = 0 };
+    struct vg_python_stack python;
     const uint32_t known = vg_recorder_find_stack(recorder, hash);
-    return known ? known : record_new(&no_native, stack, hash, recorder);
+    if (known)
+        return known;
+    vg_python_capture(&python);
+    return record_new(&no_native, &python, hash, recorder);
 }
 
 uint32_t vg_stack_take_root(struct vg_recorder *recorder)

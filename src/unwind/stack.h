@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include "record/recorder.h"
-#include "unwind/python_stack.h"
 
 struct vg_stack {
     uint32_t depth;
@@ -36,15 +35,15 @@ void vg_stack_capture(struct vg_stack *out);
 uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
                        struct vg_stack *out);
 
-/* Captures the calling thread's Python frames and nothing else, for what happens too often for a
- * native stack. Returns their hash, never 0; 0 when there are none. No lock, no system call once
- * the interpreter is known. */
-uint64_t vg_stack_capture_python(struct vg_python_stack *out);
+/* The hash of the calling thread's Python frames and of nothing else, for what happens too often
+ * for a native stack; never 0 when there are any, 0 when there are none. No lock, no system call
+ * once the interpreter is known. */
+uint64_t vg_stack_hash_python(void);
 
-/* Id in `recorder` of what vg_stack_capture_python has just captured, recorded when it is new; 0
- * when it cannot be kept. In the same thread and call. No lock of ours may be held. */
-uint32_t vg_stack_record_python(const struct vg_python_stack *stack, uint64_t hash,
-                                struct vg_recorder *recorder);
+/* Id in `recorder` of the frames of which vg_stack_hash_python has just returned `hash`, recorded
+ * when they are new; 0 when they cannot be kept. In the same thread and call. No lock of ours may
+ * be held. */
+uint32_t vg_stack_record_python(uint64_t hash, struct vg_recorder *recorder);
 
 /* Id of a stack of the outermost native frames of the calling thread, which tell what kind of
  * thread it is, such as one of autograd's; for threads without Python frames. 0 as above, and
