@@ -48,14 +48,27 @@ static bool is_premature(CUresult result)
            result == CUDA_ERROR_INVALID_DEVICE;
 }
 
-static void join_group(struct vg_quota *allowance, struct vg_quota_device *device, const char *uuid)
+/* A limit that cannot be shared is not kept by giving it to each process: then nothing is given. A
+ * GPU without a UUID, which old drivers have, cannot be named to other processes at all. */
+static void join_group(struct vg_quota *allowance, int ordinal, const char *uuid)
 {
+    struct vg_quota_device *const device = &allowance->devices[ordinal];
+    if (!uuid[0]) {
+        vg_warn_once(
+            VG_FAULT_SHARED_QUOTA,
+            "VRAMGUARD_LIMIT_SCOPE=shared: no account can be shared (the GPU has no UUID): "
+            "this process is limited alone");
+        return;
+    }
     const int error = vg_shared_quota_join(uuid, vg_quota_group(allowance->text), &device->ledger);
-    if (error)
-        vg_warn_once(VG_FAULT_SHARED_QUOTA,
-                     "VRAMGUARD_LIMIT_SCOPE=shared: no account can be shared (%s): this process "
-                     "is limited alone",
-                     uuid[0] ? vg_shared_reason(error) : "the GPU has no UUID");
+    if (!error)
+        return;
+    device->limit_bytes = 0;
+    vg_warn_once(
+        VG_FAULT_SHARED_QUOTA,
+        "VRAMGUARD_LIMIT_SCOPE=shared: no account can be shared (%s): allocations on GPU %d "
+        "are refused, or the limit would not hold",
+        vg_shared_reason(error), ordinal);
 }
 
 static void settle_device_locked(struct vg_quota *allowance, int ordinal, const struct facts *facts)
@@ -71,7 +84,7 @@ static void settle_device_locked(struct vg_quota *allowance, int ordinal, const 
     if (facts->total_bytes != VG_BYTES_UNKNOWN && device->limit_bytes >= facts->total_bytes)
         device->limit_bytes = VG_BYTES_UNKNOWN; /* the device itself is the limit */
     if (allowance->shared && device->limit_bytes != VG_BYTES_UNKNOWN)
-        join_group(allowance, device, facts->uuid);
+        join_group(allowance, ordinal, facts->uuid);
     atomic_store_explicit(&device->known, 1, memory_order_release);
 }
 

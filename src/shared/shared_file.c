@@ -136,7 +136,7 @@ int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void 
 const char *vg_shared_reason(int error)
 {
     if (error == -EPROTO)
-        return "a file there is not what it should be";
+        return "what is there is not what it should be";
     if (error == -EPERM)
         return "it must belong to this user alone, mode 0700";
     return error == -ENOSPC ? "no room" : strerror(-error);

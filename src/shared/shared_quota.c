@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/signal_block.h"
 #include "os/process.h"
-#include "shared/shared_file.h"
+#include "shared/shared_segment.h"
 
 enum {
     VERSION = 1,
@@ -278,7 +278,8 @@ int vg_shared_quota_join(const char *uuid, uint64_t group, struct vg_shared_quot
     if (!uuid[0] || strchr(uuid, '/') || strlen(uuid) > 96)
         return -EINVAL;
     snprintf(name, sizeof name, "limits-%s", uuid);
-    int error = vg_signal_block_begin(&shield) ? vg_shared_map(name, &layout, &mapped) : -EAGAIN;
+    int error =
+        vg_signal_block_begin(&shield) ? vg_shared_segment_map(name, &layout, &mapped) : -EAGAIN;
     if (!error) {
         struct vg_shared_quota_file *const file = mapped;
         const uint64_t self = holder_word(file, NULL);
@@ -291,7 +292,7 @@ int vg_shared_quota_join(const char *uuid, uint64_t group, struct vg_shared_quot
             error = -ENOSPC;
     }
     if (error && mapped)
-        munmap(mapped, layout.size_bytes);
+        shmdt(mapped);
     vg_signal_block_end(&shield);
     return error;
 }

@@ -1,10 +1,10 @@
 /* The account of a limit that several processes share: what each of them is charged on one GPU.
  *
- * One file per GPU, limits-<uuid>.<version> in the directory of shared_file.h, mapped by every
- * process of this user that shares a limit on it. A process owns one slot, named by pid and start
- * time, which says what group it belongs to and what it is charged; what a group is charged is the
- * sum over the slots of its processes that still run. Nothing is to be repaired when a process is
- * killed: its slot alone held its charge, and no longer counts.
+ * One segment per GPU (shared_segment.h), attached by every process of this user that shares a
+ * limit on it. A process owns one slot, named by pid and start time, which says what group it
+ * belongs to and what it is charged; what a group is charged is the sum over the slots of its
+ * processes that still run. Nothing is to be repaired when a process is killed: its slot alone held
+ * its charge, and no longer counts.
  *
  * Charging takes a lock, so that of two processes that race for the last bytes one gets them. It
  * names its holder: whoever finds the holder dead takes it over, and so does who has waited for it
@@ -29,8 +29,8 @@ struct vg_shared_quota {
     uint64_t group;
 };
 
-/* Takes a slot, charged nothing, in the file of the GPU `uuid`. `group` (not 0) tells the processes
- * that share an account. Returns 0, or -errno (vg_shared_reason): no account can be had,
+/* Takes a slot, charged nothing, in the segment of the GPU `uuid`. `group` (not 0) tells the
+ * processes that share an account. Returns 0, or -errno (vg_shared_reason): no account can be had,
  * `out->file` is NULL. Waits for the lock as charging does; the slot is given back by the process's
  * end. errno is preserved. */
 int vg_shared_quota_join(const char *uuid, uint64_t group, struct vg_shared_quota *out);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "child.h"
+#include "segments.h"
 #include "guard/guard.h"
 
 #define LIMIT UINT64_C(1000000)
@@ -407,6 +408,29 @@ static void forked_child_has_its_own_account(void **state)
     in_child(fork_own_child);
 }
 
+/* What is left of the limit as it counts for this process. */
+static uint64_t left_of(int ordinal, uint64_t expected_limit_bytes)
+{
+    uint64_t limit_bytes, left_bytes;
+    struct vg_process_state *const state = vg_process_start();
+    CHECK(vg_quota_left(&state->allowance, ordinal, &limit_bytes, &left_bytes));
+    CHECK(limit_bytes == expected_limit_bytes);
+    return left_bytes;
+}
+
+/* Joins, and gives the segment away. */
+static void occupy_child(void *argument)
+{
+    CUdeviceptr address;
+    struct shmid_ds segment;
+    (void)argument;
+    CHECK(take(&address, 1) == CUDA_SUCCESS);
+    const int id = segment_id(vg_process_start()->allowance.devices[0].ledger.file);
+    CHECK(shmctl(id, IPC_STAT, &segment) == 0);
+    segment.shm_perm.mode = 0666;
+    CHECK(shmctl(id, IPC_SET, &segment) == 0);
+}
+
 static void unusable_child(void *argument)
 {
     CUdeviceptr address;
@@ -415,15 +439,29 @@ static void unusable_child(void *argument)
     CHECK(take(&address, LIMIT) == CUDA_SUCCESS && left_on(0) == 0);
 }
 
-static void without_a_shared_account_the_process_is_limited(void **state)
+static void refused_child(void *argument)
+{
+    CUdeviceptr address;
+    (void)argument;
+    CHECK(take(&address, 1) == CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK(left_of(0, 0) == 0);
+}
+
+/* Another program has taken the account's place: no limit is kept by letting everybody have it. */
+static void without_a_shared_account_nothing_is_given(void **state)
+{
+    (void)state;
+    in_child(occupy_child);
+    in_child(refused_child);
+    assert_non_null(strstr(attempt, "allocations on GPU 0 are refused"));
+}
+
+static void an_unusable_folder_does_not_matter(void **state)
 {
     (void)state;
     assert_int_equal(mkdir(vg_registry_directory, 0777), 0);
     assert_int_equal(chmod(vg_registry_directory, 0777), 0);
     in_child(unusable_child);
-    assert_non_null(strstr(attempt,
-                           "no account can be shared (it must belong to this user alone, "
-                           "mode 0700): this process is limited alone"));
 }
 
 static void without_a_uuid_the_process_is_limited(void **state)
@@ -528,8 +566,8 @@ static void threads_never_pass_the_limit_and_leave_nothing_charged(void **state)
     in_child(churn_child);
 }
 
-#define OWN_TEST(name)    cmocka_unit_test_setup_teardown(name, own, remove_scratch)
-#define SHARED_TEST(name) cmocka_unit_test_setup_teardown(name, shared, remove_scratch)
+#define OWN_TEST(name)    cmocka_unit_test_setup_teardown(name, own, remove_scratch_and_segments)
+#define SHARED_TEST(name) cmocka_unit_test_setup_teardown(name, shared, remove_scratch_and_segments)
 #define BOTH_TEST(name)   OWN_TEST(name), SHARED_TEST(name)
 
 int main(void)
@@ -549,7 +587,8 @@ int main(void)
         OWN_TEST(forked_child_has_its_own_account),
         SHARED_TEST(forked_child_shares_the_account),
         SHARED_TEST(child_of_a_system_call_shares_the_account),
-        SHARED_TEST(without_a_shared_account_the_process_is_limited),
+        SHARED_TEST(without_a_shared_account_nothing_is_given),
+        SHARED_TEST(an_unusable_folder_does_not_matter),
         SHARED_TEST(without_a_uuid_the_process_is_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "core_fixture.h"
 #include "os/process.h"
+#include "segments.h"
 #include "shared/shared_file.h"
 #include "shared/shared_quota.h"
 #include "timing.h"
@@ -26,15 +27,6 @@ enum { RANDOM_KILLS = 60, MANY = VG_SHARED_QUOTA_SLOTS + 20, CHURN = 20000 };
 #endif
 
 static char folder[128];
-
-static const char *account_path(void)
-{
-    static const struct vg_shared_layout layout = { .version = 1 };
-    char name[128], path[160];
-    vg_shared_file_name("limits-" GPU, &layout, name, sizeof name);
-    snprintf(path, sizeof path, "registry/%s", name);
-    return in_scratch(path);
-}
 
 static int setup(void **state)
 {
@@ -383,7 +375,7 @@ static void killed_at_random(void **state)
     for (int round = 0; round < rounds; round++) {
         bool charged;
         if (round % 10 == 0)
-            unlink(account_path());
+            remove_idle_segments();
         for (int i = 0; i < 3; i++)
             children[i] = start_child(live_on, NULL);
         usleep((useconds_t)(rand() % 4000));
@@ -394,7 +386,7 @@ static void killed_at_random(void **state)
                             2 * VG_SHARED_QUOTA_PATIENCE_MS);
         assert_true(charged);
         assert_int_equal(vg_shared_quota_charged(&ledger), 100);
-        munmap(ledger.file, 128 + 64 * VG_SHARED_QUOTA_SLOTS);
+        shmdt(ledger.file);
     }
 }
 
@@ -468,7 +460,7 @@ static void lock_of_the_stopped_is_taken_over_in_the_end(void **state)
 
 /* ---- what cannot be used ---- */
 
-static void bad_names_and_folders_are_refused(void **state)
+static void bad_names_are_refused(void **state)
 {
     (void)state;
     struct vg_shared_quota ledger;
@@ -479,27 +471,61 @@ static void bad_names_and_folders_are_refused(void **state)
         assert_int_equal(vg_shared_quota_join(names[i], 1, &ledger), -EINVAL);
         assert_null(ledger.file);
     }
-    assert_int_equal(mkdir(folder, 0777), 0);
-    assert_int_equal(chmod(folder, 0777), 0);
-    errno = 77;
-    assert_int_equal(vg_shared_quota_join(GPU, 1, &ledger), -EPERM);
-    assert_int_equal(errno, 77);
-    assert_null(ledger.file);
 }
 
-/* Whoever had it mapped has lost it; those who come find each other in a new one. */
-static void broken_file_is_replaced(void **state)
+/* Nothing of an account depends on the folder. */
+static void folder_does_not_matter(void **state)
+{
+    (void)state;
+    struct vg_shared_quota ledger;
+    fclose(fopen(folder, "w"));
+    errno = 77;
+    assert_int_equal(vg_shared_quota_join(GPU, 1, &ledger), 0);
+    assert_int_equal(errno, 77);
+    assert_true(vg_shared_quota_reserve(&ledger, 70, 100));
+    struct vg_shared_quota other = joined(1);
+    assert_int_equal(vg_shared_quota_charged(&other), 0); /* of this very process: its slot anew */
+}
+
+static void charge_child(void *argument)
+{
+    struct vg_shared_quota ledger = joined(1);
+    CHECK(vg_shared_quota_reserve(&ledger, 70, 100) == !argument);
+    CHECK(vg_shared_quota_charged(&ledger) == (argument ? 40 : 70));
+}
+
+/* ipcrm, or the last logout of the user: who has it and who comes find each other. */
+static void removed_account_is_found_again(void **state)
+{
+    (void)state;
+    char text[256];
+    struct vg_shared_quota ledger = joined(1);
+    assert_true(vg_shared_quota_reserve(&ledger, 40, 100));
+    const int id = segment_id(ledger.file);
+    assert_true(id >= 0);
+    assert_int_equal(shmctl(id, IPC_RMID, NULL), 0);
+    assert_int_equal(segment_id(ledger.file), -1);
+    assert_int_equal(run_child(charge_child, &ledger, text, sizeof text), 0);
+    assert_int_equal(shmdt(ledger.file), 0);
+    assert_int_equal(run_child(charge_child, NULL, text, sizeof text), 0); /* a new one */
+}
+
+static void segment_of_another_program_is_refused(void **state)
 {
     (void)state;
     struct vg_shared_quota ledger = joined(1);
-    const uint32_t version = 99;
-    const int fd = open(account_path(), O_RDWR);
-    assert_int_equal(pwrite(fd, &version, sizeof version, 8), sizeof version);
-    close(fd);
-    assert_int_equal(vg_shared_quota_join(GPU, 1, &ledger), 0);
-    struct vg_shared_quota other = joined(1);
-    assert_true(vg_shared_quota_reserve(&other, 70, 100));
-    assert_int_equal(vg_shared_quota_charged(&ledger), 70);
+    const int id = segment_id(ledger.file);
+    struct shmid_ds segment;
+    assert_int_equal(shmctl(id, IPC_STAT, &segment), 0);
+    segment.shm_perm.mode = 0666;
+    assert_int_equal(shmctl(id, IPC_SET, &segment), 0);
+    assert_int_equal(vg_shared_quota_join(GPU, 1, &ledger), -EPROTO);
+    assert_null(ledger.file);
+    segment.shm_perm.mode = 0600;
+    assert_int_equal(shmctl(id, IPC_SET, &segment), 0);
+    memcpy(shmat(id, NULL, 0), "nonsense", 8);
+    assert_int_equal(vg_shared_quota_join(GPU, 1, &ledger), -EPROTO);
+    assert_int_equal(shmctl(id, IPC_RMID, NULL), 0);
 }
 
 /* ---- groups ---- */
@@ -572,7 +598,7 @@ static void forked_child_keeps_the_group(void **state)
     assert_int_equal(run_child(fork_child, NULL, text, sizeof text), 0);
 }
 
-#define LEDGER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
+#define LEDGER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch_and_segments)
 
 int main(int argc, char **argv)
 {
@@ -591,8 +617,10 @@ int main(int argc, char **argv)
         LEDGER_TEST(stopped_at_random),
         LEDGER_TEST(lock_of_the_dead_is_taken_over),
         LEDGER_TEST(lock_of_the_stopped_is_taken_over_in_the_end),
-        LEDGER_TEST(bad_names_and_folders_are_refused),
-        LEDGER_TEST(broken_file_is_replaced),
+        LEDGER_TEST(bad_names_are_refused),
+        LEDGER_TEST(folder_does_not_matter),
+        LEDGER_TEST(removed_account_is_found_again),
+        LEDGER_TEST(segment_of_another_program_is_refused),
         LEDGER_TEST(the_topmost_process_under_the_limit_leads),
         LEDGER_TEST(forked_child_keeps_the_group),
     };
