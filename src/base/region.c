@@ -18,7 +18,7 @@ struct vg_region_chunk {
 struct vg_region vg_region_over(void *first, size_t first_bytes)
 {
     return (struct vg_region){ .next = first,
-                               .end = (char *)first + first_bytes,
+                               .end = first ? (char *)first + first_bytes : NULL,
                                .first = first,
                                .first_bytes = first_bytes };
 }
