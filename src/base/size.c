@@ -9,6 +9,11 @@ __extension__ typedef unsigned __int128 vg_u128; /* products of sizes, before th
 
 static const char *const unit_names[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 
+const char *vg_size_unit(unsigned power)
+{
+    return unit_names[power];
+}
+
 /* bytes / 2^(10*power) in hundredths, rounded half up, without overflowing for any uint64_t. */
 static uint64_t hundredths_of_unit(uint64_t bytes, unsigned power)
 {

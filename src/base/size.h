@@ -19,6 +19,9 @@ enum { VG_SIZE_TEXT_CAP = 24 }; /* enough for any result of vg_size_format, with
  * `out` holds at least VG_SIZE_TEXT_CAP bytes. Returns `out`. */
 const char *vg_size_format(char *out, uint64_t bytes);
 
+/* "B", "KiB", "MiB" ... "EiB": what 1024 to the `power` is called, 0 to 6. Static. */
+const char *vg_size_unit(unsigned power);
+
 /* As vg_size_format, always in GiB with two decimals ("6.10 GiB"), so that a column of amounts can
  * be compared and added up by eye; amounts that would show as 0.00 keep their own unit. */
 const char *vg_size_format_gib(char *out, uint64_t bytes);

@@ -56,12 +56,6 @@ static int newest_first(const void *a, const void *b)
     return strcmp(y->path, x->path);
 }
 
-static bool is_run_file(const char *name)
-{
-    const size_t length = strlen(name), suffix = strlen(VG_RUN_FILE_SUFFIX);
-    return length > suffix && strcmp(name + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
-}
-
 int vg_runs_scan(struct vg_runs *out, char *why, size_t why_cap)
 {
     memset(out, 0, sizeof *out);
@@ -79,7 +73,7 @@ int vg_runs_scan(struct vg_runs *out, char *why, size_t why_cap)
         return error;
     }
     for (const struct dirent *entry; !error && (entry = readdir(directory));)
-        if (is_run_file(entry->d_name))
+        if (vg_run_file_is_name(entry->d_name))
             error = add_run(out, entry->d_name);
     closedir(directory);
     if (error)

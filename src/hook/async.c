@@ -13,102 +13,59 @@ static inline void note_capture(struct vg_call *call, vg_driver_capture_question
         call->is_graph_node = vg_driver_is_capturing(ask, stream);
 }
 
-CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync, bytes))
-        return VG_PASS(cuMemAllocAsync, (address, bytes, stream));
-    note_capture(&call, vg_driver.cuStreamIsCapturing, stream);
-    do
-        call.result = vg_guard_admits(&call) ? vg_next.cuMemAllocAsync(address, bytes, stream)
-                                             : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS &&
-        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing, stream))
-        vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
-    return vg_guard_end(&call);
-}
-
-CUresult cuMemAllocAsync_ptsz(CUdeviceptr *address, size_t bytes, CUstream stream)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemAllocAsync_ptsz, bytes))
-        return VG_PASS(cuMemAllocAsync_ptsz, (address, bytes, stream));
-    note_capture(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
-    do
-        call.result = vg_guard_admits(&call) ? vg_next.cuMemAllocAsync_ptsz(address, bytes, stream)
-                                             : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS &&
-        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing_ptsz, stream))
-        vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
-    return vg_guard_end(&call);
-}
-
 static int pool_device(const struct vg_call *call, CUmemoryPool pool)
 {
     return vg_pools_device(&call->state->pools, (uint64_t)(uintptr_t)pool);
 }
 
-CUresult cuMemAllocFromPoolAsync(CUdeviceptr *address, size_t bytes, CUmemoryPool pool,
-                                 CUstream stream)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemAllocFromPoolAsync, bytes))
-        return VG_PASS(cuMemAllocFromPoolAsync, (address, bytes, pool, stream));
-    note_capture(&call, vg_driver.cuStreamIsCapturing, stream);
-    call.device = pool_device(&call, pool);
-    do
-        call.result = vg_guard_admits(&call)
-                          ? vg_next.cuMemAllocFromPoolAsync(address, bytes, pool, stream)
-                          : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS &&
-        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing, stream))
-        vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
-    return vg_guard_end(&call);
-}
+/* Each function is there twice: `_ptsz` for programs whose default stream is the thread's. The two
+ * differ in what they ask the driver about the stream. `chosen_device`: of what pool the memory
+ * comes. */
+#define DEFINE_ALLOC(symbol, is_capturing, parameters, arguments, chosen_device)                   \
+    CUresult symbol parameters                                                                     \
+    {                                                                                              \
+        struct vg_call call;                                                                       \
+        if (!vg_guard_begin(&call, VG_FN_##symbol, bytes))                                         \
+            return VG_PASS(symbol, arguments);                                                     \
+        note_capture(&call, vg_driver.is_capturing, stream);                                       \
+        call.device = (chosen_device);                                                             \
+        do                                                                                         \
+            call.result =                                                                          \
+                vg_guard_admits(&call) ? vg_next.symbol arguments : CUDA_ERROR_OUT_OF_MEMORY;      \
+        while (vg_guard_again(&call));                                                             \
+        if (call.result == CUDA_SUCCESS &&                                                         \
+            !vg_driver_is_capturing(vg_driver.is_capturing, stream))                               \
+            vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);                                \
+        return vg_guard_end(&call);                                                                \
+    }
 
-CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *address, size_t bytes, CUmemoryPool pool,
-                                      CUstream stream)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemAllocFromPoolAsync_ptsz, bytes))
-        return VG_PASS(cuMemAllocFromPoolAsync_ptsz, (address, bytes, pool, stream));
-    note_capture(&call, vg_driver.cuStreamIsCapturing_ptsz, stream);
-    call.device = pool_device(&call, pool);
-    do
-        call.result = vg_guard_admits(&call)
-                          ? vg_next.cuMemAllocFromPoolAsync_ptsz(address, bytes, pool, stream)
-                          : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS &&
-        !vg_driver_is_capturing(vg_driver.cuStreamIsCapturing_ptsz, stream))
-        vg_guard_record(&call, VG_KIND_ASYNC, *address, bytes);
-    return vg_guard_end(&call);
-}
+DEFINE_ALLOC(cuMemAllocAsync, cuStreamIsCapturing,
+             (CUdeviceptr * address, size_t bytes, CUstream stream), (address, bytes, stream),
+             call.device)
+DEFINE_ALLOC(cuMemAllocAsync_ptsz, cuStreamIsCapturing_ptsz,
+             (CUdeviceptr * address, size_t bytes, CUstream stream), (address, bytes, stream),
+             call.device)
+DEFINE_ALLOC(cuMemAllocFromPoolAsync, cuStreamIsCapturing,
+             (CUdeviceptr * address, size_t bytes, CUmemoryPool pool, CUstream stream),
+             (address, bytes, pool, stream), pool_device(&call, pool))
+DEFINE_ALLOC(cuMemAllocFromPoolAsync_ptsz, cuStreamIsCapturing_ptsz,
+             (CUdeviceptr * address, size_t bytes, CUmemoryPool pool, CUstream stream),
+             (address, bytes, pool, stream), pool_device(&call, pool))
 
-CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream)
-{
-    struct vg_free_call call;
-    CUresult result;
-    if (vg_guard_free_spilled_async(address, stream, false, &result))
-        return result;
-    if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeAsync, address))
-        return VG_PASS(cuMemFreeAsync, (address, stream));
-    return vg_guard_end_free(&call, vg_next.cuMemFreeAsync(address, stream));
-}
+#define DEFINE_FREE(symbol, per_thread)                                                            \
+    CUresult symbol(CUdeviceptr address, CUstream stream)                                          \
+    {                                                                                              \
+        struct vg_free_call call;                                                                  \
+        CUresult result;                                                                           \
+        if (vg_guard_free_spilled_async(address, stream, per_thread, &result))                     \
+            return result;                                                                         \
+        if (!vg_guard_begin_free(&call, VG_FN_##symbol, address))                                  \
+            return VG_PASS(symbol, (address, stream));                                             \
+        return vg_guard_end_free(&call, vg_next.symbol(address, stream));                          \
+    }
 
-CUresult cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream)
-{
-    struct vg_free_call call;
-    CUresult result;
-    if (vg_guard_free_spilled_async(address, stream, true, &result))
-        return result;
-    if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeAsync_ptsz, address))
-        return VG_PASS(cuMemFreeAsync_ptsz, (address, stream));
-    return vg_guard_end_free(&call, vg_next.cuMemFreeAsync_ptsz(address, stream));
-}
+DEFINE_FREE(cuMemFreeAsync, false)
+DEFINE_FREE(cuMemFreeAsync_ptsz, true)
 
 CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *properties)
 {

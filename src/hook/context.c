@@ -21,21 +21,18 @@ VG_DEFINE_WATCHED(cuCtxCreate_v4,
                    CUdevice device),
                   (context, how, flags, device), device)
 
-CUresult cuCtxDestroy(CUcontext context)
-{
-    const CUresult result = VG_PASS(cuCtxDestroy, (context));
-    if (result == CUDA_SUCCESS)
-        vg_guard_drop_context(context);
-    return result;
-}
+/* A function that ends a context: what it was told to end is dropped when it has. */
+#define DEFINE_ENDING(symbol, what, drop)                                                          \
+    CUresult symbol(what which)                                                                    \
+    {                                                                                              \
+        const CUresult result = VG_PASS(symbol, (which));                                          \
+        if (result == CUDA_SUCCESS)                                                                \
+            drop(which);                                                                           \
+        return result;                                                                             \
+    }
 
-CUresult cuCtxDestroy_v2(CUcontext context)
-{
-    const CUresult result = VG_PASS(cuCtxDestroy_v2, (context));
-    if (result == CUDA_SUCCESS)
-        vg_guard_drop_context(context);
-    return result;
-}
+DEFINE_ENDING(cuCtxDestroy, CUcontext, vg_guard_drop_context)
+DEFINE_ENDING(cuCtxDestroy_v2, CUcontext, vg_guard_drop_context)
 
 /* The primary contexts that were retained: ending one names its device only. */
 static _Atomic(CUcontext) primary_contexts[VG_FILE_DEVICES];
@@ -74,34 +71,7 @@ static void drop_primary_if_inactive(CUdevice device)
         drop_primary(device);
 }
 
-CUresult cuDevicePrimaryCtxRelease(CUdevice device)
-{
-    const CUresult result = VG_PASS(cuDevicePrimaryCtxRelease, (device));
-    if (result == CUDA_SUCCESS)
-        drop_primary_if_inactive(device);
-    return result;
-}
-
-CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device)
-{
-    const CUresult result = VG_PASS(cuDevicePrimaryCtxRelease_v2, (device));
-    if (result == CUDA_SUCCESS)
-        drop_primary_if_inactive(device);
-    return result;
-}
-
-CUresult cuDevicePrimaryCtxReset(CUdevice device)
-{
-    const CUresult result = VG_PASS(cuDevicePrimaryCtxReset, (device));
-    if (result == CUDA_SUCCESS)
-        drop_primary(device);
-    return result;
-}
-
-CUresult cuDevicePrimaryCtxReset_v2(CUdevice device)
-{
-    const CUresult result = VG_PASS(cuDevicePrimaryCtxReset_v2, (device));
-    if (result == CUDA_SUCCESS)
-        drop_primary(device);
-    return result;
-}
+DEFINE_ENDING(cuDevicePrimaryCtxRelease, CUdevice, drop_primary_if_inactive)
+DEFINE_ENDING(cuDevicePrimaryCtxRelease_v2, CUdevice, drop_primary_if_inactive)
+DEFINE_ENDING(cuDevicePrimaryCtxReset, CUdevice, drop_primary)
+DEFINE_ENDING(cuDevicePrimaryCtxReset_v2, CUdevice, drop_primary)

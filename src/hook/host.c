@@ -8,44 +8,31 @@ static uint64_t address_number(const void *address)
     return (uint64_t)(uintptr_t)address;
 }
 
-CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned int flags)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemHostAlloc, bytes))
-        return VG_PASS(cuMemHostAlloc, (address, bytes, flags));
-    do
-        call.result = vg_next.cuMemHostAlloc(address, bytes, flags);
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
-    return vg_guard_end(&call);
-}
+/* `taken`: where the memory lies, once the call has succeeded. */
+#define DEFINE_PINNED(symbol, kind, parameters, arguments, taken)                                  \
+    CUresult symbol parameters                                                                     \
+    {                                                                                              \
+        struct vg_call call;                                                                       \
+        if (!vg_guard_begin(&call, VG_FN_##symbol, bytes))                                         \
+            return VG_PASS(symbol, arguments);                                                     \
+        do                                                                                         \
+            call.result = vg_next.symbol arguments;                                                \
+        while (vg_guard_again(&call));                                                             \
+        if (call.result == CUDA_SUCCESS)                                                           \
+            vg_guard_record(&call, kind, address_number(taken), bytes);                            \
+        return vg_guard_end(&call);                                                                \
+    }
 
-CUresult cuMemAllocHost(void **address, unsigned int bytes)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemAllocHost, bytes))
-        return VG_PASS(cuMemAllocHost, (address, bytes));
-    do
-        call.result = vg_next.cuMemAllocHost(address, bytes);
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
-    return vg_guard_end(&call);
-}
-
-CUresult cuMemAllocHost_v2(void **address, size_t bytes)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemAllocHost_v2, bytes))
-        return VG_PASS(cuMemAllocHost_v2, (address, bytes));
-    do
-        call.result = vg_next.cuMemAllocHost_v2(address, bytes);
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_PINNED, address_number(*address), bytes);
-    return vg_guard_end(&call);
-}
+DEFINE_PINNED(cuMemHostAlloc, VG_KIND_PINNED, (void **address, size_t bytes, unsigned int flags),
+              (address, bytes, flags), *address)
+DEFINE_PINNED(cuMemAllocHost, VG_KIND_PINNED, (void **address, unsigned int bytes),
+              (address, bytes), *address)
+DEFINE_PINNED(cuMemAllocHost_v2, VG_KIND_PINNED, (void **address, size_t bytes), (address, bytes),
+              *address)
+DEFINE_PINNED(cuMemHostRegister, VG_KIND_REGISTERED,
+              (void *address, size_t bytes, unsigned int flags), (address, bytes, flags), address)
+DEFINE_PINNED(cuMemHostRegister_v2, VG_KIND_REGISTERED,
+              (void *address, size_t bytes, unsigned int flags), (address, bytes, flags), address)
 
 CUresult cuMemFreeHost(void *address)
 {
@@ -56,32 +43,6 @@ CUresult cuMemFreeHost(void *address)
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFreeHost, address_number(address)))
         return VG_PASS(cuMemFreeHost, (address));
     return vg_guard_end_free(&call, vg_next.cuMemFreeHost(address));
-}
-
-CUresult cuMemHostRegister(void *address, size_t bytes, unsigned int flags)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemHostRegister, bytes))
-        return VG_PASS(cuMemHostRegister, (address, bytes, flags));
-    do
-        call.result = vg_next.cuMemHostRegister(address, bytes, flags);
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_REGISTERED, address_number(address), bytes);
-    return vg_guard_end(&call);
-}
-
-CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned int flags)
-{
-    struct vg_call call;
-    if (!vg_guard_begin(&call, VG_FN_cuMemHostRegister_v2, bytes))
-        return VG_PASS(cuMemHostRegister_v2, (address, bytes, flags));
-    do
-        call.result = vg_next.cuMemHostRegister_v2(address, bytes, flags);
-    while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_REGISTERED, address_number(address), bytes);
-    return vg_guard_end(&call);
 }
 
 CUresult cuMemHostUnregister(void *address)

@@ -108,18 +108,12 @@ struct listing {
     size_t count, count_max, text_bytes, text_max, mapped_bytes;
 };
 
-static bool is_run_file(const char *name)
-{
-    const size_t length = strlen(name), suffix = strlen(VG_RUN_FILE_SUFFIX);
-    return length > suffix && strcmp(name + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
-}
-
 static void measure_names(DIR *directory, struct listing *out)
 {
     *out = (struct listing){ .count = 0 };
     rewinddir(directory);
     for (const struct dirent *entry; (entry = readdir(directory));)
-        if (is_run_file(entry->d_name)) {
+        if (vg_run_file_is_name(entry->d_name)) {
             out->count_max++;
             out->text_max += strlen(entry->d_name) + 1;
         }
@@ -139,7 +133,7 @@ static int list_names(DIR *directory, struct listing *out)
     rewinddir(directory);
     for (const struct dirent *entry; (entry = readdir(directory));) {
         const size_t bytes = strlen(entry->d_name) + 1;
-        if (!is_run_file(entry->d_name) || out->count == out->count_max ||
+        if (!vg_run_file_is_name(entry->d_name) || out->count == out->count_max ||
             out->text_bytes + bytes > out->text_max)
             continue;
         memcpy(out->text + out->text_bytes, entry->d_name, bytes);

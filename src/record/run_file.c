@@ -108,16 +108,20 @@ static int make_absolute(char *path, size_t cap)
     return (size_t)snprintf(path, cap, "%s/%s", directory, relative) < cap ? 0 : -ENAMETOOLONG;
 }
 
+bool vg_run_file_is_name(const char *name)
+{
+    const size_t length = strlen(name), suffix = strlen(VG_RUN_FILE_SUFFIX);
+    return length > suffix && strcmp(name + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
+}
+
 static int create_unused(char *path, size_t cap)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
     static char stem[4096];
     snprintf(stem, sizeof stem, "%s", path);
-    const size_t length = strlen(stem), suffix = strlen(VG_RUN_FILE_SUFFIX);
-    const bool has_suffix =
-        length > suffix && strcmp(stem + length - suffix, VG_RUN_FILE_SUFFIX) == 0;
+    const bool has_suffix = vg_run_file_is_name(stem);
     if (has_suffix)
-        stem[length - suffix] = '\0';
+        stem[strlen(stem) - strlen(VG_RUN_FILE_SUFFIX)] = '\0';
     struct stat status;
     if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode))
         return -EEXIST; /* a device, a link: beside it is not what was meant */

@@ -2,6 +2,7 @@
 #ifndef VRAMGUARD_RECORD_RUN_FILE_H
 #define VRAMGUARD_RECORD_RUN_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ int vg_run_file_expand(const char *path_template, uint64_t start_realtime_ns, ch
  * a descriptor (O_CLOEXEC) or -errno. */
 int vg_run_file_create(const char *path_template, uint64_t start_realtime_ns, char *out,
                        size_t cap);
+
+/* Is `name`, with or without a folder, that of a run file? */
+bool vg_run_file_is_name(const char *name);
 
 /* Removes the oldest files of the state directory beyond `keep` (0: nothing is removed) and, oldest
  * first too, what is more than `keep_bytes` on disk in all (0: any amount); never one whose process

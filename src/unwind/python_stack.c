@@ -2,13 +2,13 @@
 
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/hashing.h"
 #include "base/log.h"
 #include "os/elf_symbol.h"
+#include "os/mapped.h"
 #include "unwind/python_code.h"
 #include "unwind/python_layout.h"
 #include "unwind/python_walk.h"
@@ -115,19 +115,15 @@ bool vg_python_look(void)
 
 /* ---- the first frame: is the layout right? ---- */
 
-/* Are the `bytes` bytes at `at` mapped memory? Asked only for the first frame. */
-static bool is_mapped(uintptr_t at, size_t bytes)
+/* May `bytes` bytes of the interpreter's lie at `at`? Asked only for the first frame. */
+static bool may_hold(uintptr_t at, size_t bytes)
 {
-    const uintptr_t page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t first = at & ~(page_bytes - 1);
-    unsigned char resident[4];
-    return at >= page_bytes && at % 4 == 0 && at + bytes > at &&
-           mincore((void *)first, at + bytes - first, resident) == 0;
+    return at % 4 == 0 && vg_is_mapped((const void *)at, bytes);
 }
 
 static bool is_object(uintptr_t at, size_t bytes, uintptr_t type)
 {
-    return is_mapped(at, bytes) && vg_python_word(at + VG_OBJECT_TYPE) == type;
+    return may_hold(at, bytes) && vg_python_word(at + VG_OBJECT_TYPE) == type;
 }
 
 static bool is_code(uintptr_t code)
@@ -159,18 +155,18 @@ enum verdict { WRONG, NO_FRAME_YET, RIGHT };
 static enum verdict judge_layout(uintptr_t thread)
 {
     const struct vg_python_layout *const l = python.layout;
-    if (!is_mapped(thread, (size_t)l->thread_frame + sizeof(uintptr_t)))
+    if (!may_hold(thread, (size_t)l->thread_frame + sizeof(uintptr_t)))
         return WRONG;
     const size_t frame_bytes = (size_t)l->frame_instruction + sizeof(uintptr_t);
     const uintptr_t first = vg_python_word(thread + (uintptr_t)l->thread_frame);
     if (first == 0)
         return NO_FRAME_YET;
     if (l->holder_frame != VG_PYTHON_ABSENT &&
-        !is_mapped(first, (size_t)l->holder_frame + sizeof(uintptr_t)))
+        !may_hold(first, (size_t)l->holder_frame + sizeof(uintptr_t)))
         return WRONG;
     for (uintptr_t frame = innermost_frame(thread); frame;
          frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
-        if (!is_mapped(frame, frame_bytes))
+        if (!may_hold(frame, frame_bytes))
             return WRONG;
         if (!vg_python_is_marker(l, frame))
             return is_code(vg_python_code_of(l, frame)) ? RIGHT : WRONG;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/size.h"
+
 struct group {
     unsigned low, high; /* classes, both inclusive */
     uint64_t count;
@@ -20,12 +22,6 @@ static size_t collect_groups(const uint64_t *counts, struct group *groups)
     return used;
 }
 
-static const char *unit_name(unsigned power_of_two)
-{
-    static const char *const names[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-    return names[power_of_two / 10];
-}
-
 /* "2-4 MiB: 311", "512 KiB-1 MiB: 3". Returns its length. */
 static size_t format_group(char *out, const struct group *group)
 {
@@ -33,8 +29,8 @@ static size_t format_group(char *out, const struct group *group)
     const unsigned low = group->low, high = group->high + 1;
     vg_text_addf(&text, "%u", 1u << low % 10);
     if (low / 10 != high / 10)
-        vg_text_addf(&text, " %s", unit_name(low));
-    vg_text_addf(&text, "-%u %s: %llu", 1u << high % 10, unit_name(high),
+        vg_text_addf(&text, " %s", vg_size_unit(low / 10));
+    vg_text_addf(&text, "-%u %s: %llu", 1u << high % 10, vg_size_unit(high / 10),
                  (unsigned long long)group->count);
     return text.length;
 }
