@@ -1,0 +1,5 @@
+# `make mutants`: would the tests notice? MUTANTS="words" chooses some by their names. Takes long.
+
+.PHONY: mutants
+mutants:
+	@BUILD=$(BUILD) python3 test/mutants/run $(MUTANTS)
