@@ -241,6 +241,8 @@ static void read_torch(struct event_reader *r, struct vg_run_torch *out)
                                   .allocated_bytes = amount_of(part.allocated_bytes),
                                   .reserved_bytes = amount_of(part.reserved_bytes),
                                   .block_count = part.block_count,
+                                  .allocation_count = part.allocation_count,
+                                  .free_count = part.free_count,
                                   .unused_bytes = amount_of(part.unused_bytes),
                                   .hole_count = part.hole_count,
                                   .largest_hole_bytes = amount_of(part.largest_hole_bytes),

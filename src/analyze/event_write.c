@@ -239,6 +239,8 @@ static void write_torch(struct vg_part_writer *w, const struct vg_run_torch *t)
         .allocated_bytes = t->allocated_bytes,
         .reserved_bytes = t->reserved_bytes,
         .block_count = t->block_count,
+        .allocation_count = t->allocation_count,
+        .free_count = t->free_count,
         .unused_bytes = t->unused_bytes,
         .hole_count = t->hole_count,
         .largest_hole_bytes = t->largest_hole_bytes,

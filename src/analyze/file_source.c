@@ -37,6 +37,7 @@ static int visit_block_slot(const struct vg_block_slot *slot, void *argument)
     const struct vg_run_live live = { .address = slot->address,
                                       .bytes = slot->bytes,
                                       .monotonic_ns = slot->monotonic_ns,
+                                      .number = slot->number,
                                       .stack_id = slot->stack_id,
                                       .device = slot->device,
                                       .kind = VG_KIND_NONE };

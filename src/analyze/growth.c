@@ -2,8 +2,8 @@
 
 enum { SURVIVORS_MIN = 2 * VG_RUN_EIGHTHS };
 
-/* Does every eighth of the time have its share, as where each step of a program keeps some more? A
- * quarter to three times of it, since steps and eighths do not meet. */
+/* Does every eighth have its share, as where each step of a program keeps some more? A quarter to
+ * three times of it, since steps and eighths do not meet. */
 static bool is_even(const struct vg_run_site *site)
 {
     for (int i = 0; i < VG_RUN_EIGHTHS; i++) {
@@ -14,16 +14,19 @@ static bool is_even(const struct vg_run_site *site)
     return true;
 }
 
-/* Came some in each eighth but the last two? */
+/* Has nothing come for a quarter of the time since the oldest? */
 static bool has_stopped(const struct vg_run_site *site)
 {
-    uint64_t late = 0;
-    for (int i = VG_RUN_EIGHTHS - 2; i < VG_RUN_EIGHTHS; i++)
-        late += site->made[i];
-    for (int i = 0; i < VG_RUN_EIGHTHS / 2; i++)
+    return site->newest_ns > site->oldest_ns / 4;
+}
+
+/* Some in each eighth but the last two: by the time that is one that has stopped. */
+static bool fills_the_first(const struct vg_run_site *site)
+{
+    for (int i = 0; i < VG_RUN_EIGHTHS - 2; i++)
         if (site->made[i] == 0)
             return false;
-    return late == 0;
+    return true;
 }
 
 static uint32_t judge_kind(const struct vg_run_site *site)
@@ -34,8 +37,8 @@ static uint32_t judge_kind(const struct vg_run_site *site)
     if (site->live_count < SURVIVORS_MIN || told < SURVIVORS_MIN)
         return VG_GROWTH_UNKNOWN;
     if (is_even(site))
-        return VG_GROWTH_STEADY;
-    return has_stopped(site) ? VG_GROWTH_STOPPED : VG_GROWTH_NONE;
+        return has_stopped(site) ? VG_GROWTH_STOPPED : VG_GROWTH_STEADY;
+    return has_stopped(site) && fills_the_first(site) ? VG_GROWTH_STOPPED : VG_GROWTH_NONE;
 }
 
 void vg_growth_judge(struct vg_run_site *site)

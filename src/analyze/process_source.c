@@ -28,6 +28,7 @@ static void visit_block(const struct vg_block *block, void *argument)
     const struct vg_run_live live = { .address = block->address,
                                       .bytes = block->bytes,
                                       .monotonic_ns = block->monotonic_ns,
+                                      .number = block->number,
                                       .stack_id = block->stack_id,
                                       .device = block->device,
                                       .kind = VG_KIND_NONE };

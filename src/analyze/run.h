@@ -72,9 +72,11 @@ enum { VG_RUN_EIGHTHS = 8 };
 /* How the survivors of a site came about. */
 enum vg_run_growth_kind {
     VG_GROWTH_UNKNOWN, /* there is too little to say */
-    VG_GROWTH_NONE,    /* a working set: what comes is freed again, or came at once */
-    VG_GROWTH_STEADY,  /* some of each round is still there */
-    VG_GROWTH_STOPPED, /* grew, and has not for the last quarter of the time: a cache, a load */
+    VG_GROWTH_NONE,    /* a working set: of earlier rounds nothing is left, or it came at once */
+    VG_GROWTH_STEADY,  /* some of each round is still there, up to now. A load that is under way
+                          looks  like that, too */
+    VG_GROWTH_STOPPED, /* the same, but nothing has come for a quarter of the time: a cache that has
+                          filled, a load that is over */
 };
 
 struct vg_run_growth {
@@ -94,8 +96,9 @@ struct vg_run_site {
     uint64_t allocation_count, free_count; /* of all the run; VG_COUNT_UNKNOWN without counters */
     uint64_t peak_bytes, peak_count;       /* of it live when the device was at its peak */
     uint64_t oldest_ns, newest_ns;         /* ages of the survivors, at the moment told */
-    uint64_t made[VG_RUN_EIGHTHS]; /* survivors by the eighth of the time since the oldest in which
-                                      they came */
+    uint64_t made[VG_RUN_EIGHTHS]; /* survivors by the eighth of their stack's allocations in which
+                                      they came; where these are not counted, of the time since the
+                                      oldest */
     struct vg_run_growth growth;
     uint32_t stack_count;
     uint32_t stack_id;         /* of the one that holds most; 0: no stack was recorded */
@@ -200,6 +203,7 @@ struct vg_run_torch {
     const char *settings; /* "PYTORCH_CUDA_ALLOC_CONF=..."; "" when not set */
     bool tells_blocks;    /* the following come from its own calls, to the byte */
     uint64_t allocated_bytes, reserved_bytes, block_count;
+    uint64_t allocation_count, free_count;   /* of blocks, all the run long */
     uint64_t unused_bytes;                   /* reserved and in no block */
     uint64_t hole_count, largest_hole_bytes; /* of the gaps in segments that are partly used */
     uint64_t empty_bytes, empty_count;       /* segments without any block: its cache */

@@ -184,7 +184,22 @@ static void add_counter(const struct vg_run_counter *counter, void *argument)
     sum->peak_count += counter->peak_count;
 }
 
-/* With the oldest of each site known: when did its survivors come? */
+/* In which eighth of its stack's allocations one came or, where these are not counted, of the time
+ * since the oldest of its site; VG_RUN_EIGHTHS: it came just now. */
+static uint64_t eighth_of(const struct device_sums *d, const struct vg_run_live *live,
+                          const struct vg_stack_sum *sum, const struct vg_run_site *site)
+{
+    const uint64_t age_ns = age_of(d, live->monotonic_ns);
+    if (live->number > 0 && sum->allocation_count != VG_COUNT_UNKNOWN)
+        return live->number <= sum->allocation_count
+                   ? (live->number - 1) * VG_RUN_EIGHTHS / sum->allocation_count
+                   : VG_RUN_EIGHTHS;
+    if (age_ns > site->oldest_ns)
+        return VG_RUN_EIGHTHS;
+    return (site->oldest_ns - age_ns) / (site->oldest_ns / VG_RUN_EIGHTHS + 1);
+}
+
+/* With all that there is known: when did the survivors come? */
 static void add_time(const struct vg_run_live *live, void *argument)
 {
     const struct device_sums *const d = argument;
@@ -194,12 +209,11 @@ static void add_time(const struct vg_run_live *live, void *argument)
     if (sum->site == 0)
         return;
     struct vg_run_site *const site = &d->sites[sum->site - 1];
-    const uint64_t age_ns = age_of(d, live->monotonic_ns);
-    if (age_ns > site->oldest_ns) /* it came just now */
+    const uint64_t eighth = eighth_of(d, live, sum, site);
+    if (eighth == VG_RUN_EIGHTHS)
         return;
-    const uint64_t part_ns = site->oldest_ns / VG_RUN_EIGHTHS + 1;
-    site->made[(site->oldest_ns - age_ns) / part_ns]++;
-    sum->made[(site->oldest_ns - age_ns) / part_ns]++;
+    site->made[eighth]++;
+    sum->made[eighth]++;
 }
 
 /* Without counters their numbers are unknown, not 0. */

@@ -103,6 +103,8 @@ void vg_torch_build(const struct vg_run_source *source, struct vg_region *region
     out->allocated_bytes = told->allocated_bytes;
     out->reserved_bytes = told->told_reserved_bytes;
     out->block_count = remainder_of(told->allocations, told->frees);
+    out->allocation_count = told->allocations;
+    out->free_count = told->frees;
     out->hole_count = out->empty_count = VG_COUNT_UNKNOWN;
     out->largest_hole_bytes = out->empty_bytes = VG_BYTES_UNKNOWN;
     if (gather(&g, region)) {

@@ -97,6 +97,7 @@ struct vg_part_torch {
     uint64_t allocated_bytes, reserved_bytes, block_count, unused_bytes;
     uint64_t hole_count, largest_hole_bytes, empty_bytes, empty_count, fraction_bytes;
     uint32_t loaded, unjudged, tells_blocks, settings_text;
+    uint64_t allocation_count, free_count;
 };
 
 struct vg_part_checkpoint {
