@@ -36,6 +36,7 @@ struct waiting {
     uint64_t holder_bytes;
     uint64_t free_bytes; /* at the start */
     uint64_t allowed_ms;
+    struct vg_outcome instead; /* vg_wait_time.instead */
 };
 
 _Static_assert(sizeof(struct waiting) <= sizeof((struct vg_rescue *)0)->memory, "it must fit");
@@ -157,6 +158,7 @@ static bool decide_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt,
     if (skipped.code == VG_OUTCOME_NONE) {
         const struct vg_wait_time time = vg_wait_allowed(&facts);
         waiting->why_short = time.why_short;
+        waiting->instead = time.instead;
         skipped = time.skipped;
         if (skipped.code == VG_OUTCOME_NONE) {
             note_first_holder(waiting, &gpu);
@@ -257,6 +259,22 @@ static void finish_wait(struct vg_rescue *rescue)
     atomic_fetch_add(&rescue->history->waited_ns, now_ns - waiting->line.start_ns);
 }
 
+/* Why the wait has ended in vain, and who held the memory then. */
+static void note_end(const struct vg_rescue *rescue, struct vg_oom_action *attempt,
+                     enum vg_outcome_code why)
+{
+    const struct waiting *const waiting = (const void *)rescue->memory;
+    char command[HOLDER_CAP];
+    const bool in_vain = why == VG_OUTCOME_NOTHING_FREED;
+    if (in_vain && waiting->instead.code != VG_OUTCOME_NONE) {
+        vg_machine_command(command, sizeof command, waiting->instead.pid);
+        vg_outcome_add(attempt, waiting->instead, command);
+        return;
+    }
+    vg_outcome_add(attempt, (struct vg_outcome){ .code = (uint16_t)why }, NULL);
+    note_holder(rescue, attempt, in_vain);
+}
+
 static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_oom_action *attempt,
                                enum vg_outcome_code why)
 {
@@ -265,8 +283,7 @@ static enum vg_verdict give_up(struct vg_rescue *rescue, struct vg_oom_action *a
     struct vg_text outcome = vg_text_over(data, sizeof data);
     const uint64_t ms = vg_queue_wait_waited_ms(&waiting->line);
     finish_wait(rescue);
-    vg_outcome_add(attempt, (struct vg_outcome){ .code = (uint16_t)why }, NULL);
-    note_holder(rescue, attempt, why == VG_OUTCOME_NOTHING_FREED);
+    note_end(rescue, attempt, why);
     if (why == VG_OUTCOME_NOTHING_FREED && waiting->why_short)
         vg_outcome_add(attempt,
                        (struct vg_outcome){ .code = waiting->why_short, .ms = waiting->allowed_ms },

@@ -199,8 +199,12 @@ struct vg_wait_time vg_wait_allowed(const struct vg_wait_facts *facts)
     struct vg_wait_time time = { .ms = rescue->parameter };
     if (rescue->history->distributed)
         shorten(&time, DISTRIBUTED_MS, VG_OUTCOME_NONE);
-    if (rescue->failure->refused_by == VG_REFUSED_BY_DRIVER && !strangers_hold_enough(facts))
+    const struct vg_machine_process *largest;
+    if (rescue->failure->refused_by == VG_REFUSED_BY_DRIVER && !strangers_hold_enough(facts) &&
+        held_by_own_program(facts->gpu, &largest) > 0) {
         shorten(&time, VG_WAIT_RECLAIM_MS, VG_OUTCOME_NONE);
+        time.instead = name_own_program(largest);
+    }
     if (rescue->failure->survived_before && !rescue->is_explicit)
         shorten(&time, VG_WAIT_SURVIVES_MS, VG_OUTCOME_SHORT_SURVIVES);
     if (facts->holds_gil)

@@ -12,7 +12,7 @@
 enum {
     VG_WAIT_GIL_MS = 500,       /* while the failing thread holds Python's GIL */
     VG_WAIT_SURVIVES_MS = 1000, /* in a program that has handled an earlier failure */
-    VG_WAIT_RECLAIM_MS = 1000,  /* for processes of the own program to give back what they keep */
+    VG_WAIT_RECLAIM_MS = 500,   /* for processes of the own program to give back what they keep */
 };
 
 /* What this process holds of the failure's device for certain: managed memory makes room. */
@@ -40,6 +40,9 @@ struct vg_wait_time {
     uint16_t why_short; /* enum vg_outcome_code: it is shorter than the policy says because of
                            this; VG_OUTCOME_NONE: it is not, or there is nothing to say */
     struct vg_outcome skipped; /* code VG_OUTCOME_NONE: there is time */
+    struct vg_outcome instead; /* if nothing comes free, this is why it waited no longer: the memory
+                                  is the own program's, which was asked for what it only keeps; code
+                                  VG_OUTCOME_NONE: it is not */
 };
 
 /* How long it may take: what was asked for, what a distributed job bears, what is left of this

@@ -181,15 +181,23 @@ static bool is_descendant(const struct vg_family *self, pid_t pid)
     return false;
 }
 
+static bool is_multiprocessing_command(pid_t pid)
+{
+    char command[1024];
+    return vg_process_command(pid, command, sizeof command) == 0 &&
+           (strstr(command, "multiprocessing.spawn") ||
+            strstr(command, "multiprocessing.forkserver"));
+}
+
 /* A process that Python's multiprocessing has made: with the method spawn or forkserver its command
  * says so, with fork it has the command of who forked it. */
 static bool is_multiprocessing_worker(pid_t pid, pid_t parent)
 {
     char command[1024];
+    if (is_multiprocessing_command(pid))
+        return true;
     if (vg_process_command(pid, command, sizeof command) != 0)
         return false;
-    if (strstr(command, "multiprocessing.spawn") || strstr(command, "multiprocessing.forkserver"))
-        return true;
     const uint64_t own = hash_command(pid);
     return strstr(command, "python") && own != 0 && own == hash_command(parent);
 }
@@ -230,8 +238,11 @@ bool vg_family_is_orphan(pid_t pid)
     uint64_t group = 0;
     struct vg_process_id leader;
     const pid_t parent = parent_of(pid);
-    if (parent == 0 || !collects_orphans(parent) ||
-        vg_process_stat(pid, FIELD_GROUP, &group) != 0 || group == 0)
+    if (parent == 0 || !collects_orphans(parent))
+        return false;
+    if (is_multiprocessing_command(pid)) /* who starts such a process stays its parent */
+        return true;
+    if (vg_process_stat(pid, FIELD_GROUP, &group) != 0 || group == 0)
         return false;
     return vg_process_identify((pid_t)group, &leader) == -ESRCH;
 }

@@ -34,8 +34,9 @@ enum vg_relation {
  * -1 if it is in none. Reads some small files of /proc. */
 enum vg_relation vg_family_relation(const struct vg_family *self, pid_t pid, int32_t *out_rank);
 
-/* Has the process that started `pid` ended before it, and left it behind: is it in a process group
- * whose leader is gone, with a parent that only collects such processes? A program that was started
+/* Has the process that started `pid` ended before it, and left it behind: has it a parent that only
+ * collects such processes, and is it in a process group whose leader is gone, or one that Python's
+ * multiprocessing has started? A program that was started
  * in the background of a shell leads its own group: it is none. */
 bool vg_family_is_orphan(pid_t pid);
 

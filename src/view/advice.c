@@ -1,12 +1,16 @@
 #include "view/advice.h"
 
+#include <string.h>
+
 #include "analyze/account.h"
+#include "analyze/outcome.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_beside.h"
 #include "view/advice_blocks.h"
 #include "view/advice_outer.h"
 #include "view/advice_own.h"
+#include "view/advice_program.h"
 #include "view/advice_text.h"
 #include "view/advice_torch.h"
 #include "view/framework.h"
@@ -14,6 +18,10 @@
 /* A context takes some hundred MiB, loaded modules and libraries come on top: calls that name no
  * amount and fail with less free than this failed for lack of it. */
 #define HEADROOM_BYTES VG_GIB
+
+enum { LONG_WAIT_MIN = 10 };
+
+#define UNCHANGED_NS UINT64_C(60000000000)
 
 /* ---- the user wanted it ---- */
 
@@ -272,12 +280,33 @@ static const struct vg_run_other *largest_process(const struct vg_run_failure *s
     return best;
 }
 
+/* ", unchanged for 3 h", when somebody has seen that for long enough to mean something. */
+static void add_unchanged(struct vg_text *out, const struct vg_run_other *process)
+{
+    char time[VG_DURATION_TEXT_CAP];
+    if (process->unchanged_ns >= UNCHANGED_NS && process->unchanged_ns != UINT64_MAX)
+        vg_text_addf(out, ", unchanged for %s",
+                     vg_duration_format(time, process->unchanged_ns / 1000000));
+}
+
+/* Has it been waited for as long as would be advised? */
+static bool has_waited_long(const struct vg_run_failure *s)
+{
+    for (uint32_t i = 0; i < s->action_count; i++)
+        if (strcmp(s->actions[i].name, "wait") == 0 &&
+            s->actions[i].duration_ns >= LONG_WAIT_MIN * UINT64_C(59000000000))
+            return true;
+    return false;
+}
+
 static void co_tenant_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_run_other *const one = sufficient_process(s);
     if (one) {
         vg_advice_add_process(out, s, one);
-        vg_text_addf(out, " holds %s; without it this would fit.", VG_AMOUNT(one->bytes));
+        vg_text_addf(out, " holds %s", VG_AMOUNT(one->bytes));
+        add_unchanged(out, one);
+        vg_text_add(out, "; without it this would fit.");
         return;
     }
     const struct vg_run_other *const largest = largest_process(s);
@@ -294,8 +323,12 @@ static void co_tenant_cause(const struct vg_run_failure *s, struct vg_text *out)
 static void co_tenant_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_run_other *const one = sufficient_process(s);
-    vg_text_addf(out, "stop %s, or wait longer for %s: VRAMGUARD_POLICY=trim,wait=10m",
-                 one ? "it" : "some of them", one ? "it" : "them");
+    vg_text_addf(out, "stop %s", one ? "it" : "some of them");
+    if (has_waited_long(s))
+        vg_text_addf(out, ": waiting for %s brought nothing", one ? "it" : "them");
+    else
+        vg_text_addf(out, ", or wait longer for %s: VRAMGUARD_POLICY=trim,wait=%dm",
+                     one ? "it" : "them", LONG_WAIT_MIN);
     vg_advice_add_other_gpu(out, s);
     vg_advice_add_framework(out, one ? one : largest_process(s));
     vg_advice_add_halving(out, s);
@@ -431,6 +464,9 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_traceback,
     &vg_advice_kept_graphs,
     &vg_advice_kept_results,
+    &vg_advice_own_program,
+    &vg_advice_idle_neighbour,
+    &vg_advice_orphan,
     &load_race,
     &co_tenant,
     &unknown_owner,

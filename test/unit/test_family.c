@@ -165,6 +165,8 @@ static void orphans_are_told_from_programs_in_the_background(void **state)
     assert_true(vg_family_is_orphan(60));
     add_process(61, 50, 59, "python child.py", "");
     assert_true(vg_family_is_orphan(61));
+    add_process(65, 1, 50, "python -c from_multiprocessing.spawn_import_spawn_main", "");
+    assert_true(vg_family_is_orphan(65));
     add_process(62, 1, 62, "python server.py", ""); /* started in the background of a shell */
     assert_false(vg_family_is_orphan(62));
     add_process(63, 61, 59, "python child.py", ""); /* its parent lives */

@@ -92,6 +92,7 @@ static void the_own_program_is_not(void **state)
     processes[1].flags = 0;
     assert_int_equal(reason(), VG_OUTCOME_NONE);
     assert_int_equal(vg_wait_allowed(&facts).ms, THIRTY_S);
+    assert_int_equal(vg_wait_allowed(&facts).instead.code, VG_OUTCOME_NONE);
 }
 
 static void the_own_program_is_asked_for_what_it_only_keeps(void **state)
@@ -99,7 +100,10 @@ static void the_own_program_is_asked_for_what_it_only_keeps(void **state)
     (void)state;
     add_other(900, VG_PROCESS_PARENT | VG_PROCESS_GUARDED | VG_PROCESS_GIVES_BACK);
     assert_int_equal(reason(), VG_OUTCOME_NONE);
-    assert_int_equal(vg_wait_allowed(&facts).ms, VG_WAIT_RECLAIM_MS);
+    const struct vg_wait_time time = vg_wait_allowed(&facts);
+    assert_int_equal(time.ms, VG_WAIT_RECLAIM_MS);
+    assert_int_equal(time.instead.code, VG_OUTCOME_SKIPPED_PARENT);
+    assert_int_equal(time.instead.pid, 100);
 }
 
 static void the_same_standstill_is_not_waited_for_again(void **state)
