@@ -30,6 +30,9 @@ install: all
 	install -m 644 $(DOCS)/man1/*.1 $(SHARE)/man/man1/
 	install -m 644 $(DOCS)/bash/vramguard $(SHARE)/bash-completion/completions/
 	install -m 644 $(DOCS)/zsh/_vramguard $(SHARE)/zsh/site-functions/
+	install -d $(SHARE)/doc/vramguard
+	rm -rf $(SHARE)/doc/vramguard/recipes
+	cp -r scripts/recipes $(SHARE)/doc/vramguard/
 	sed 's|@VERSION@|$(VERSION)|; s|@PREFIX@|$(PREFIX)|' scripts/vramguard.pc.in > $(LIBS)/pkgconfig/vramguard.pc
 	@[ -n "$(DESTDIR)" ] || scripts/after-install "$(LIBDIR)"
 
@@ -39,7 +42,7 @@ uninstall:
 	  $(LIBS)/libvramguard.so $(LIBS)/pkgconfig/vramguard.pc $(SHARE)/man/man1/vramguard.1 \
 	  $(SHARE)/man/man1/vramguard-*.1 $(SHARE)/bash-completion/completions/vramguard \
 	  $(SHARE)/zsh/site-functions/_vramguard
-	rm -rf $(LIBS)/vramguard
+	rm -rf $(LIBS)/vramguard $(SHARE)/doc/vramguard/recipes
 	@[ -n "$(DESTDIR)" ] || scripts/after-install --removed
 
 # What is packaged: as installed, without debug information.

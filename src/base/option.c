@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/option_file.h"
 #include "base/size.h"
 #include "base/text.h"
 
@@ -164,15 +165,31 @@ static bool is_jax_without_pool(void)
            (strcmp(allocator, "platform") == 0 || strcmp(allocator, "cuda_async") == 0);
 }
 
+/* The text for `row`: the environment's, else the file's, NULL for neither. */
+static const char *given_text(const struct vg_option_row *row, const struct vg_option_file *file,
+                              char *buffer, size_t cap)
+{
+    const char *const text = secure_getenv(row->environment);
+    return text && *text ? text : vg_option_file_find(file, row->environment, buffer, cap);
+}
+
+static const char *config_path(void)
+{
+    const char *const path = secure_getenv(rows[VG_OPTION_ID_config].environment);
+    return path && *path ? path : rows[VG_OPTION_ID_config].default_text;
+}
+
 void vg_option_read_environment(struct vg_options *out)
 {
     const int saved_errno = errno;
-    char why[128], shown[96];
+    char why[128], shown[96], buffer[VG_OPTION_TEXT_CAP];
+    struct vg_option_file file;
+    vg_option_file_open(&file, config_path());
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct vg_option_row *const row = &rows[i];
         struct vg_option_value *const value = (void *)((char *)out + row->offset);
         vg_option_parse(row, row->default_text, value, why, sizeof why);
-        const char *const text = secure_getenv(row->environment);
+        const char *const text = given_text(row, &file, buffer, sizeof buffer);
         if (!text || !*text || vg_option_parse(row, text, value, why, sizeof why) == 0)
             continue;
         if (out->enabled.number == VG_ENABLED_OFF) /* the table's first row: off is silent */
@@ -184,9 +201,26 @@ void vg_option_read_environment(struct vg_options *out)
         else
             vg_log_line("%s=\"%s\": %s (%s); not used", row->environment, shown, why, row->allowed);
     }
+    if (out->enabled.number != VG_ENABLED_OFF)
+        vg_option_file_report_wrong(&file, config_path());
+    vg_option_file_close(&file);
     const char *const world_size = secure_getenv("WORLD_SIZE");
     out->distributed = world_size && strtol(world_size, NULL, 10) > 1;
     read_torch_settings(out);
     out->jax_asks_once = is_jax_without_pool();
     errno = saved_errno;
+}
+
+bool vg_option_is_switched_off(void)
+{
+    static struct vg_option_value value;
+    const struct vg_option_row *const row = &rows[VG_OPTION_ID_enabled];
+    char why[64], buffer[64];
+    struct vg_option_file file;
+    vg_option_file_open(&file, config_path());
+    const char *const text = given_text(row, &file, buffer, sizeof buffer);
+    const bool off = text && *text && vg_option_parse(row, text, &value, why, sizeof why) == 0 &&
+                     value.number == VG_ENABLED_OFF;
+    vg_option_file_close(&file);
+    return off;
 }

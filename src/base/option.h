@@ -40,8 +40,8 @@ struct vg_options {
     /* What the user has told PyTorch's allocator, "NAME=VALUE" with the name that PyTorch reads
      * first, safe to print and cut where it is long; "" when neither is set. */
     char torch_settings[VG_TORCH_SETTINGS_CAP];
-    bool jax_asks_once; /* XLA_PYTHON_CLIENT_ALLOCATOR is platform or cuda_async: JAX takes each array
-                           from the driver, and does not ask for less (JAX, "GPU memory
+    bool jax_asks_once; /* XLA_PYTHON_CLIENT_ALLOCATOR is platform or cuda_async: JAX takes each
+                           array from the driver, and does not ask for less (JAX, "GPU memory
                            allocation") */
 };
 
@@ -69,10 +69,15 @@ const struct vg_option_row *vg_option_rows(size_t *out_count);
 int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg_option_value *out,
                     char *why, size_t why_cap);
 
-/* Fills `out` from the environment with secure_getenv; an absent variable means its default. A
- * value that is not allowed is reported by one line on stderr that names the variable, the value,
- * the reason, what is allowed, and the default that is used instead. */
+/* Fills `out` from the environment with secure_getenv and, for what is not set there, from the file
+ * of option_file.h; an absent variable means its default. A value that is not allowed is reported
+ * by one line on stderr that names the variable, the value, the reason, what is allowed, and the
+ * default that is used instead. */
 void vg_option_read_environment(struct vg_options *out);
+
+/* Will the library do nothing in a program with this environment? For `vramguard run`. One thread
+ * at a time. */
+bool vg_option_is_switched_off(void);
 
 /* Checks the text of the CHECKED option `id`; set before options are read by the layer that knows
  * what the text means, so that base needs not. Same contract as vg_option_parse's result. An option

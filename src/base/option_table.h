@@ -19,6 +19,12 @@
 /* First: what is wrong with the others is not told when the library is off. */
 VG_OPTION(enabled, CHOICE, VRAMGUARD, "on", 0, 0, "on|off",
           "off: vramguard does nothing and prints nothing")
+VG_OPTION(config, PATH, VRAMGUARD_CONFIG, "/etc/vramguard.conf", 0, 0, "a path",
+          "a file of settings for all users: lines NAME=VALUE with the names of this table; the "
+          "environment counts more")
+VG_OPTION(exclude, PATH, VRAMGUARD_EXCLUDE, "", 0, 0, "names with * and ?, separated by commas",
+          "programs that are left alone where the library is preloaded for everybody; those started "
+          "with vramguard run are not")
 VG_OPTION(stacks, CHOICE, VRAMGUARD_STACKS, "full", 0, 0, "off|native|python|full",
           "which stack frames are recorded for each allocation: native, Python, or both (full)")
 VG_OPTION(tensors, CHOICE, VRAMGUARD_TENSORS, "full", 0, 0, "off|lines|full",

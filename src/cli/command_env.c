@@ -1,4 +1,5 @@
 /* `vramguard env`: how to preload the library by hand. */
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "cli/arguments.h"
@@ -7,7 +8,9 @@
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state)
 {
+    bool *const only_path = state->input;
     switch (key) {
+    case 'p': *only_path = true; return 0;
     case ARGP_KEY_INIT: vg_arguments_init(state); return 0;
     case ARGP_KEY_ARG: return vg_arguments_wrong(state, "unexpected argument \"%s\"", argument);
     default: return ARGP_ERR_UNKNOWN;
@@ -16,7 +19,11 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
 
 static int run_env_command(int argc, char **argv)
 {
+    static const struct argp_option options[] = {
+        { "path", 'p', NULL, 0, "Print the path alone", 0 }, { 0 }
+    };
     static const struct argp argp = {
+        .options = options,
         .parser = parse_argument,
         .doc =
             "Prints the assignment that makes programs load vramguard, with the full path, for "
@@ -24,19 +31,20 @@ static int run_env_command(int argc, char **argv)
             "$(vramguard env)`, before one command `env $(vramguard env) python train.py`.",
     };
     char library[VG_PATH_CAP];
-    if (vg_arguments_parse(&argp, argc, argv, 0, NULL) != 0)
+    bool only_path = false;
+    if (vg_arguments_parse(&argp, argc, argv, 0, &only_path) != 0)
         return VG_EXIT_USAGE;
     if (vg_install_library(library, sizeof library) != 0) {
         vg_install_report_missing(argv[0], "libvramguard.so");
         return VG_EXIT_FAILED;
     }
-    printf("LD_PRELOAD=%s\n", library);
+    printf("%s%s\n", only_path ? "" : "LD_PRELOAD=", library);
     return 0;
 }
 
 const struct vg_command vg_command_env = {
     .name = "env",
-    .arguments = "",
+    .arguments = "[--path]",
     .help = "print LD_PRELOAD=... for this installation",
     .run = run_env_command,
 };

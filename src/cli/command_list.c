@@ -20,6 +20,7 @@ enum { DEFAULT_COUNT = 20 };
 struct list_arguments {
     uint64_t count; /* runs shown at most, 0 for all */
     bool json, waiting;
+    const char *directory; /* NULL: the state directory */
 };
 
 enum column { PID, WHEN, COMMAND, GPU, PEAK, END, COLUMNS };
@@ -81,7 +82,11 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     case 'a': arguments->count = 0; return 0;
     case 'j': arguments->json = true; return 0;
     case 'w': arguments->waiting = true; return 0;
-    case ARGP_KEY_ARG: return vg_arguments_wrong(state, "unexpected argument \"%s\"", argument);
+    case ARGP_KEY_ARG:
+        if (arguments->directory)
+            return vg_arguments_wrong(state, "unexpected argument \"%s\"", argument);
+        arguments->directory = argument;
+        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -135,9 +140,11 @@ static int run_list_command(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse_argument,
+        .args_doc = "[DIRECTORY]",
         .doc =
             "Lists the recorded runs, newest first: what ran, on which GPUs, the peak of its "
-            "fullest GPU, and how it ended.",
+            "fullest GPU, and how it ended. DIRECTORY is where VRAMGUARD_LOG has put them, "
+            "instead of the user's own state directory.",
     };
     struct list_arguments arguments = { .count = DEFAULT_COUNT };
     static struct vg_runs runs;
@@ -146,7 +153,7 @@ static int run_list_command(int argc, char **argv)
         return VG_EXIT_USAGE;
     if (arguments.waiting)
         return vg_waiting_show(arguments.json);
-    if (vg_runs_scan(&runs, why, sizeof why) != 0) {
+    if (vg_runs_scan(&runs, arguments.directory, why, sizeof why) != 0) {
         fprintf(stderr, "vramguard list: %s\n", why);
         return VG_EXIT_FAILED;
     }
@@ -167,7 +174,7 @@ static int run_list_command(int argc, char **argv)
 
 const struct vg_command vg_command_list = {
     .name = "list",
-    .arguments = "[--waiting] [-n N] [--all] [--json]",
+    .arguments = "[-w] [-a] [-n N] [-j] [DIRECTORY]",
     .help = "list the recorded runs, or who waits for memory",
     .run = run_list_command,
 };

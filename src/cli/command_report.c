@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "analyze/frame.h"
@@ -361,19 +362,28 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* The file of the run that `target` names: the latest for NULL, the newest with that pid for a
- * number, else a path. Returns 0, or VG_EXIT_FAILED after one line on stderr. */
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* The file of the run that `target` names: the latest for NULL or of a directory, the newest with
+ * that pid for a number, else a path. Returns 0, or VG_EXIT_FAILED after one line on stderr. */
 static int find_run(const char *target, char *out, size_t cap)
 {
     static struct vg_runs runs;
     struct vg_unseen_note note;
     char why[320];
     const bool is_number = target && target[0] && strspn(target, "0123456789") == strlen(target);
+    const char *const directory = target && is_directory(target) ? target : NULL;
+    if (directory)
+        target = NULL; /* the latest of those in there */
     if (target && (!is_number || access(target, F_OK) == 0)) {
         snprintf(out, cap, "%s", target);
         return 0;
     }
-    if (vg_runs_scan(&runs, why, sizeof why) != 0) {
+    if (vg_runs_scan(&runs, directory, why, sizeof why) != 0) {
         fprintf(stderr, "vramguard report: %s\n", why);
         return VG_EXIT_FAILED;
     }
@@ -381,7 +391,7 @@ static int find_run(const char *target, char *out, size_t cap)
     while (i < runs.count && target && strtoull(target, NULL, 10) != (uint64_t)runs.entries[i].pid)
         i++;
     const bool found = i < runs.count;
-    if (!target)
+    if (!target && !directory)
         vg_unseen_note_warn(found ? runs.entries[i].start_realtime_ns : 0);
     if (found)
         snprintf(out, cap, "%s", runs.entries[i].path);
@@ -429,9 +439,10 @@ static int run_report_command(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse_argument,
-        .args_doc = "[FILE|PID]",
+        .args_doc = "[FILE|PID|DIRECTORY]",
         .doc =
-            "Prints the post-mortem of a recorded run, the latest or the one named: how it "
+            "Prints the post-mortem of a recorded run, the latest (of DIRECTORY) or the one named: "
+            "how it "
             "ended, why it ran out of memory, and what it held. For runs that were killed, "
             "too.",
     };
@@ -457,7 +468,7 @@ static int run_report_command(int argc, char **argv)
 
 const struct vg_command vg_command_report = {
     .name = "report",
-    .arguments = "[FILE|PID]",
+    .arguments = "[FILE|PID|DIRECTORY]",
     .help = "print the post-mortem of a recorded run",
     .run = run_report_command,
 };

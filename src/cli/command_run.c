@@ -198,23 +198,12 @@ static int select_gpu(const char *driver_folder)
     return vg_gpu_select(driver_folder, need_bytes) == 0 ? 0 : EXIT_OURS;
 }
 
-static bool is_switched_off(void)
-{
-    struct vg_option_value value;
-    char why[64];
-    size_t count;
-    const struct vg_option_row *const row = &vg_option_rows(&count)[VG_OPTION_ID_enabled];
-    const char *const text = getenv(row->environment);
-    return text && *text && vg_option_parse(row, text, &value, why, sizeof why) == 0 &&
-           value.number == VG_ENABLED_OFF;
-}
-
 /* Starts who says at the end that nothing was recorded, if that is so. Leaves the note's path in
  * `note`, "" where none can be left. */
 static void watch_for_end(const struct run_arguments *arguments, const struct vg_reach *reach,
                           char *note, size_t cap)
 {
-    if (is_switched_off() ||
+    if (vg_option_is_switched_off() ||
         vg_unseen_note_make(arguments->command, reach->why_not, note, cap) != 0)
         note[0] = '\0';
     else

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/option.h"
+#include "base/option_file.h"
 #include "base/option_names.h"
 #include "base/size.h"
 #include "base/version.h"
@@ -105,12 +106,42 @@ static void check_names(struct vg_doctor *doctor)
     }
 }
 
+/* The settings for all users, of which the variables above show what the environment overrules. */
+static void check_settings_file(struct vg_doctor *doctor)
+{
+    size_t count, used = 0;
+    struct vg_option_file file;
+    const struct vg_option_row *const rows = vg_option_rows(&count);
+    const char *path = getenv(rows[VG_OPTION_ID_config].environment);
+    path = path && *path ? path : rows[VG_OPTION_ID_config].default_text;
+    vg_option_file_open(&file, path);
+    for (size_t i = 0; i < count; i++) {
+        static struct vg_option_value value;
+        static char text[VG_OPTION_TEXT_CAP];
+        char why[128];
+        if (!vg_option_file_find(&file, rows[i].environment, text, sizeof text))
+            continue;
+        used++;
+        if (vg_option_parse(&rows[i], text, &value, why, sizeof why) == 0)
+            vg_doctor_say(doctor, VG_FINDING_OK, "settings", "%s: %s=%s", path, rows[i].environment,
+                          text);
+        else
+            vg_doctor_say(doctor, VG_FINDING_PROBLEM, "settings", "%s: %s=\"%s\": %s (%s)", path,
+                          rows[i].environment, text, why, rows[i].allowed);
+    }
+    if (used == 0)
+        vg_doctor_say(doctor, VG_FINDING_OK, "settings", "none for all users (%s)", path);
+    vg_option_file_report_wrong(&file, path);
+    vg_option_file_close(&file);
+}
+
 void vg_doctor_installation(struct vg_doctor *doctor)
 {
     check_library(doctor);
     check_helpers(doctor);
     check_values(doctor);
     check_names(doctor);
+    check_settings_file(doctor);
 }
 
 /* ---- folders ---- */
@@ -151,7 +182,7 @@ static void check_state_folder(struct vg_doctor *doctor)
         vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s has %s left", path,
                       vg_size_format(amount, room_bytes));
         vg_doctor_advise("free some of it, or set VRAMGUARD_LOG or a smaller VRAMGUARD_KEEP");
-    } else if (vg_runs_scan(&runs, why, sizeof why) == 0) {
+    } else if (vg_runs_scan(&runs, NULL, why, sizeof why) == 0) {
         vg_doctor_say(doctor, VG_FINDING_OK, "records", "%s: %zu runs, %s free", path, runs.count,
                       vg_size_format(amount, room_bytes));
         vg_runs_free(&runs);

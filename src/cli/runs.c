@@ -56,16 +56,29 @@ static int newest_first(const void *a, const void *b)
     return strcmp(y->path, x->path);
 }
 
-int vg_runs_scan(struct vg_runs *out, char *why, size_t why_cap)
+static int name_directory(struct vg_runs *out, const char *given, char *why, size_t why_cap)
+{
+    const size_t cap = sizeof out->directory;
+    int error = 0;
+    if (!given)
+        error = vg_run_file_directory(out->directory, cap);
+    else if ((size_t)snprintf(out->directory, cap, "%s", given) >= cap)
+        error = -ENAMETOOLONG;
+    if (error)
+        snprintf(why, why_cap, "%s",
+                 given ? strerror(-error)
+                       : "no state directory: neither XDG_STATE_HOME nor HOME is set");
+    return error;
+}
+
+int vg_runs_scan(struct vg_runs *out, const char *given, char *why, size_t why_cap)
 {
     memset(out, 0, sizeof *out);
-    int error = vg_run_file_directory(out->directory, sizeof out->directory);
-    if (error) {
-        snprintf(why, why_cap, "no state directory: neither XDG_STATE_HOME nor HOME is set");
+    int error = name_directory(out, given, why, why_cap);
+    if (error)
         return error;
-    }
     DIR *const directory = opendir(out->directory);
-    if (!directory && errno == ENOENT)
+    if (!directory && errno == ENOENT && !given)
         return 0;
     if (!directory) {
         error = -errno;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/option_names.h"
 #include "driver/driver.h"
+#include "guard/exclude.h"
 #include "guard/reclaim_server.h"
 #include "oom/action_spill.h"
 #include "os/fork_mark.h"
@@ -45,6 +46,9 @@ const struct vg_options *vg_process_options(void)
         }
     vg_policy_check_options();
     vg_option_read_environment(&options);
+    if (options.exclude.text[0] && !vg_unseen_is_asked_for() &&
+        vg_exclude_matches(options.exclude.text))
+        options.enabled.number = VG_ENABLED_OFF;
     if (options.enabled.number != VG_ENABLED_OFF)
         vg_option_report_misspelt();
     atomic_store_explicit(&options_state, 2, memory_order_release);

@@ -33,6 +33,12 @@ bool vg_unseen_is_note(const char *path)
     return time > 0 && *pid == '-' && pid[1] && pid[1 + strspn(pid + 1, digits)] == '\0';
 }
 
+bool vg_unseen_is_asked_for(void)
+{
+    const char *const path = secure_getenv(VG_RUN_VARIABLE);
+    return path && *path;
+}
+
 void vg_unseen_forget(void)
 {
     const int saved_errno = errno;

@@ -16,6 +16,9 @@ int vg_unseen_directory(char *out, size_t cap);
  * whatever the environment says. */
 bool vg_unseen_is_note(const char *path);
 
+/* Has somebody asked for this process to be recorded, by `vramguard run`? */
+bool vg_unseen_is_asked_for(void);
+
 /* This process is recorded: removes the note that VRAMGUARD_RUN names, if there is one. Makes one
  * system call at most. errno is preserved. */
 void vg_unseen_forget(void);

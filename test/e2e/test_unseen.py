@@ -232,6 +232,8 @@ def test_a_damaged_note_is_passed_over(machine):
 def test_env_prints_the_line(machine, load_model):
     result = machine.vramguard("env")
     assert result.stdout == "LD_PRELOAD=%s\n" % (BUILD / "libvramguard.so")
+    path = machine.vramguard("env", "--path")
+    assert path.stdout == "%s\n" % (BUILD / "libvramguard.so")
     shell = 'export $(%s env); exec "$@"' % (BUILD / "vramguard")
     assert machine.run(["sh", "-c", shell, "sh", *load_model]).code == 0
     assert len(machine.records()) == 1
