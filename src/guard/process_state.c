@@ -163,8 +163,11 @@ static struct vg_process_state *make_state(const struct vg_options *from)
         .keep_bytes = from->keep_disk.number,
     };
     if (vg_recorder_open(&state->recorder, &config) != 0 ||
-        vg_live_index_init(&state->track, &state->recorder) != 0)
+        vg_live_index_init(&state->track, &state->recorder) != 0) {
+        vg_recorder_release(&state->recorder); /* the program may need every bit of it */
+        munmap(memory, sizeof *state);
         return NULL;
+    }
     watch_file(&state->recorder);
     vg_blocks_init(&state->blocks, &state->recorder);
     state->wants_blocks = from->tensors.number != VG_TENSORS_OFF;

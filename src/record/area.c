@@ -25,6 +25,13 @@ int vg_area_init(struct vg_area *area, enum vg_file_area kind, struct vg_area_fi
     return 0;
 }
 
+void vg_area_release(struct vg_area *area)
+{
+    if (area->base)
+        munmap(area->base, area->reserved_bytes);
+    area->base = NULL;
+}
+
 uint64_t vg_area_extent_end(uint64_t offset_bytes)
 {
     if (offset_bytes >= LARGEST_EXTENT_BYTES)

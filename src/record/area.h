@@ -34,6 +34,10 @@ struct vg_area {
 int vg_area_init(struct vg_area *area, enum vg_file_area kind, struct vg_area_file *file,
                  uint64_t largest_bytes);
 
+/* Gives the address space back, with what is mapped there. Safe on an area that was never reserved.
+ */
+void vg_area_release(struct vg_area *area);
+
 /* Bytes of an area's first extent. */
 enum { VG_AREA_FIRST_BYTES = 64 * 1024 };
 

@@ -12,13 +12,13 @@
  *
  * A later version reads what an earlier one wrote. Slots have the size that they have; failures,
  * rescues and marks are sequences of tagged parts, each with its size (record/parts.h), which may
- * grow and of which there may be more. Enums are never renumbered. `version` counts up when a reader
- * of the version before would be misled.
+ * grow and of which there may be more. Enums are never renumbered. `version` counts up when a
+ * reader of the version before would be misled.
  *
  * A file is bounded: 4 GiB of live allocations and of blocks, 64 MiB of sites, 1 GiB of journal, of
  * which the last 8 MiB are kept for failures. What is given up first: of a failure, stacks and
- * processes behind the largest (their sums stay); marks after 10000 and rescues after 1000 (they are
- * counted); then stacks, code and modules; failures last.
+ * processes behind the largest (their sums stay); marks after 10000 and rescues after 1000 (they
+ * are counted); then stacks, code and modules; failures last.
  *
  * Integers are in the machine's byte order (`byte_order` tells). All that a reader takes from a
  * file may be torn or hostile: it checks every offset, count and length. */
@@ -168,7 +168,8 @@ struct vg_file_header {
 
     /* Zeros in files of version 4 from before. */
     struct vg_file_memory_read memory_reads[VG_FILE_DEVICES];
-    uint64_t pid_namespace; /* in which `pid` is one: vg_process_pid_namespace; 0 unknown */
+    uint64_t pid_namespace;         /* in which `pid` is one: vg_process_pid_namespace; 0 unknown */
+    _Atomic uint64_t dropped_count; /* records that the journal had no room for, mostly stacks */
 };
 
 _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");

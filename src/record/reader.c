@@ -377,6 +377,9 @@ bool vg_reader_describe_damage(const struct vg_reader *reader, char *out, size_t
     struct vg_text text = vg_text_over(out, cap);
     if (reader->header->memory_only)
         vg_text_add(&text, "the disk was full while it was written; ");
+    if (reader->header->dropped_count)
+        vg_text_addf(&text, "no room for %llu records, stacks for the most part; ",
+                     (unsigned long long)reader->header->dropped_count);
     if (d->missing_bytes)
         vg_text_addf(&text, "%llu bytes missing at its end; ",
                      (unsigned long long)d->missing_bytes);

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@ static const uint64_t largest_journal_bytes = UINT64_C(1) << 30; /* some million
 static const uint64_t largest_block_bytes = UINT64_C(4) << 30;   /* 64 Mi blocks */
 static const uint64_t largest_site_bytes = UINT64_C(64) << 20;   /* 1 Mi sites */
 
-static const uint64_t kept_for_failures_bytes = UINT64_C(8) << 20; /* of the journal */
+static const uint64_t kept_for_failures_bytes = UINT64_C(8) << 20; /* of the journal, at most */
 
 enum { FIRST_AREAS = 3 }; /* those that every program needs */
 
@@ -137,6 +139,33 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
     memcpy(header->magic, VG_FILE_MAGIC, sizeof header->magic);
 }
 
+/* How much address space the areas may take: under a limit (`ulimit -v`, RLIMIT_AS) an eighth of
+ * what is left, as the program needs it for itself. */
+static uint64_t reservable_bytes(void)
+{
+    struct rlimit limit;
+    char text[64];
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    if (vg_process_read_file("/proc/self/statm", text, sizeof text) <= 0) /* proc(5): pages */
+        return limit.rlim_cur / 64;
+    const uint64_t used_bytes = strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return limit.rlim_cur > used_bytes ? (limit.rlim_cur - used_bytes) / 8 : 0;
+}
+
+/* What an area of `largest_bytes` gets when all together want `sum_bytes`. */
+static uint64_t share_of(uint64_t largest_bytes, uint64_t sum_bytes, uint64_t reservable)
+{
+    if (reservable >= sum_bytes)
+        return largest_bytes;
+    const uint64_t share =
+        (uint64_t)((double)largest_bytes / (double)sum_bytes * (double)reservable);
+    uint64_t end = VG_AREA_FIRST_BYTES; /* of an extent: behind the last one nothing fits */
+    while (vg_area_extent_end(end) <= share)
+        end = vg_area_extent_end(end);
+    return end;
+}
+
 static int reserve_areas(struct vg_recorder *recorder)
 {
     const struct {
@@ -149,11 +178,27 @@ static int reserve_areas(struct vg_recorder *recorder)
         { &recorder->block_area, VG_AREA_BLOCKS, largest_block_bytes },
         { &recorder->site_area, VG_AREA_SITES, largest_site_bytes },
     };
-    for (size_t i = 0; i < sizeof areas / sizeof areas[0]; i++)
-        if (vg_area_init(areas[i].area, areas[i].kind, &recorder->file, areas[i].largest_bytes) !=
-            0)
+    enum { AREAS = sizeof areas / sizeof areas[0] };
+    const uint64_t reservable = reservable_bytes();
+    uint64_t sum_bytes = 0;
+    for (size_t i = 0; i < AREAS; i++)
+        sum_bytes += areas[i].largest_bytes;
+    for (size_t i = 0; i < AREAS; i++)
+        if (vg_area_init(areas[i].area, areas[i].kind, &recorder->file,
+                         share_of(areas[i].largest_bytes, sum_bytes, reservable)) != 0)
             return -ENOMEM;
     return 0;
+}
+
+void vg_recorder_release(struct vg_recorder *recorder)
+{
+    struct vg_area *const areas[] = { &recorder->live, &recorder->journal, &recorder->block_area,
+                                      &recorder->site_area };
+    for (size_t i = 0; i < sizeof areas / sizeof areas[0]; i++)
+        vg_area_release(areas[i]);
+    if (recorder->file.header)
+        munmap(recorder->file.header, VG_FILE_HEADER_BYTES);
+    recorder->file.header = NULL;
 }
 
 int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_config *config)
@@ -220,6 +265,16 @@ static void write_record(char *at, enum vg_journal_type type, const void *payloa
     atomic_store_explicit(&record->type, type, memory_order_release);
 }
 
+/* Where records of this type end: failures are given up last. */
+static uint64_t room_for(const struct vg_recorder *recorder, enum vg_journal_type type)
+{
+    const uint64_t all_bytes = recorder->journal.reserved_bytes, eighth_bytes = all_bytes / 8;
+    if (type == VG_JOURNAL_FAILURE_PARTS)
+        return all_bytes;
+    return all_bytes -
+           (eighth_bytes < kept_for_failures_bytes ? eighth_bytes : kept_for_failures_bytes);
+}
+
 static int append_locked(struct vg_recorder *recorder, enum vg_journal_type type,
                          const void *payload, uint32_t size_bytes, uint64_t *out_offset)
 {
@@ -230,8 +285,7 @@ static int append_locked(struct vg_recorder *recorder, enum vg_journal_type type
     const uint64_t rest_bytes = extent_end - at;
     const bool crosses = record_bytes > rest_bytes;
     const uint64_t start = crosses ? extent_end : at;
-    const uint64_t kept_bytes = type == VG_JOURNAL_FAILURE_PARTS ? 0 : kept_for_failures_bytes;
-    if (start + record_bytes > recorder->journal.reserved_bytes - kept_bytes)
+    if (start + record_bytes > room_for(recorder, type))
         return -ENOMEM;
     if (start + record_bytes > recorder->journal.usable_bytes) {
         const int error = vg_area_grow(&recorder->journal, start + record_bytes);
@@ -254,6 +308,8 @@ int vg_recorder_append(struct vg_recorder *recorder, enum vg_journal_type type, 
     uint64_t offset;
     vg_lock_take(&recorder->journal_lock);
     const int error = append_locked(recorder, type, payload, size_bytes, &offset);
+    if (error)
+        atomic_fetch_add(&recorder->header->dropped_count, 1);
     vg_lock_release(&recorder->journal_lock);
     if (!error && out_offset)
         *out_offset = offset;

@@ -39,6 +39,10 @@ struct vg_recorder_config {
  * memory can be had. */
 int vg_recorder_open(struct vg_recorder *recorder, const struct vg_recorder_config *config);
 
+/* Gives back the memory of a recorder that could not be set up, or that nobody uses. Its file
+ * stays. */
+void vg_recorder_release(struct vg_recorder *recorder);
+
 /* Makes slots [*out_first, *out_first + count) of the live area usable and the caller's. Zeroed.
  * Any thread. Returns 0 or -ENOMEM. */
 int vg_recorder_take_slots(struct vg_recorder *recorder, uint32_t count, uint64_t *out_first);

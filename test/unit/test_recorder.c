@@ -9,6 +9,9 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
+#include <sys/resource.h>
+
+#include "record/reader.h"
 #include "recorder_fixture.h"
 
 static int setup(void **state)
@@ -370,6 +373,83 @@ static void no_descriptor_stays_open(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static uint64_t used_address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *const file = fopen("/proc/self/statm", "r");
+    CHECK(file && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void limited_child(void *argument)
+{
+    const uint64_t left_bytes = UINT64_C(1) << 30, before = used_address_space();
+    const struct rlimit limit = { before + left_bytes, before + left_bytes };
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    CHECK(open_at(argument) == 0);
+    CHECK(used_address_space() - before < left_bytes / 7);
+    CHECK(use_slots(1000));
+    CHECK(stack_of(1, 10) == 1);
+}
+
+static void little_address_space_is_left_to_the_program(void **state)
+{
+    (void)state;
+    char text[512];
+    const char *const path = in_scratch("run");
+    assert_int_equal(run_child(limited_child, (void *)(uintptr_t)path, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
+static void released_child(void *argument)
+{
+    CHECK(open_at(argument) == 0);
+    const uint64_t with = used_address_space();
+    vg_recorder_release(&recorder);
+    CHECK(with - used_address_space() > (UINT64_C(8) << 30));
+}
+
+static void what_was_reserved_is_given_back(void **state)
+{
+    (void)state;
+    char text[512];
+    const char *const path = in_scratch("run");
+    assert_int_equal(run_child(released_child, (void *)(uintptr_t)path, text, sizeof text), 0);
+}
+
+/* Stacks until there is no room, then failures. */
+static void full_journal_child(void *argument)
+{
+    const struct rlimit limit = { used_address_space() + (64 << 20), RLIM_INFINITY };
+    char failure[40000];
+    uint64_t stacks = 0;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    CHECK(open_at(argument) == 0);
+    while (stack_of(++stacks, 60) != 0)
+        CHECK(stacks < 100000);
+    CHECK(recorder.header->dropped_count == 1);
+    memset(failure, 7, sizeof failure);
+    CHECK(vg_recorder_append(&recorder, VG_JOURNAL_FAILURE_PARTS, failure, sizeof failure, NULL) ==
+          0);
+    CHECK(stack_of(++stacks, 60) == 0 && recorder.header->dropped_count == 2);
+}
+
+static void full_journal_keeps_room_for_failures(void **state)
+{
+    (void)state;
+    char text[512], why[200];
+    const char *const path = in_scratch("run");
+    struct vg_reader reader;
+    assert_int_equal(run_child(full_journal_child, (void *)(uintptr_t)path, text, sizeof text), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(vg_reader_open(&reader, path, why, sizeof why), 0);
+    assert_int_equal(vg_reader_load(&reader), 0);
+    assert_true(vg_reader_describe_damage(&reader, why, sizeof why));
+    assert_non_null(strstr(why, "no room for 2 records"));
+    vg_reader_close(&reader);
+}
+
 #define WRITER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
 
 int main(void)
@@ -387,6 +467,9 @@ int main(void)
         WRITER_TEST(threads_agree_on_stacks),
         WRITER_TEST(modules_are_recorded_with_the_first_stack),
         WRITER_TEST(no_descriptor_stays_open),
+        WRITER_TEST(little_address_space_is_left_to_the_program),
+        WRITER_TEST(what_was_reserved_is_given_back),
+        WRITER_TEST(full_journal_keeps_room_for_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
