@@ -9,7 +9,7 @@
 
 typedef void (*look_function)(void *driver, void *other);
 
-enum { THREADS = 8, ROUNDS = 300 };
+enum { THREADS = 8, ROUNDS = 300, OPENED_MAX = 8 };
 
 static void *shared_driver;
 
@@ -55,7 +55,7 @@ static void look_from_preloaded(const char *function, void *driver)
         AS_FUNCTION(found, look_function)(driver, NULL);
 }
 
-static void look_from_opened(const char *path, void *driver)
+static void *look_from_opened(const char *path, void *driver)
 {
     char function[100] = "look_from_";
     void *const library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -67,13 +67,22 @@ static void look_from_opened(const char *path, void *driver)
         give_up(dlerror());
     AS_FUNCTION(found, look_function)(driver, library);
     look_through("program", path, library);
+    return library;
+}
+
+/* What has looked up is unloaded when the program closes it: nobody else keeps it. */
+static void close_opened(const char *path, void *library)
+{
+    dlclose(library);
+    printf("closed %s: %s\n", strrchr(path, '/') + 1,
+           dlopen(path, RTLD_NOW | RTLD_NOLOAD) ? "still there" : "gone");
 }
 
 int main(int argc, char **argv)
 {
-    void *driver = NULL;
+    void *driver = NULL, *opened[OPENED_MAX];
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc < 2)
+    if (argc < 2 || argc - 2 > OPENED_MAX)
         give_up("usage");
     look_through("early program", "default", RTLD_DEFAULT);
     look_through("early program", "next", RTLD_NEXT);
@@ -87,9 +96,11 @@ int main(int argc, char **argv)
     look_from_preloaded("look_from_before", driver);
     look_from_preloaded("look_from_after", driver);
     for (int i = 2; i < argc; i++)
-        look_from_opened(argv[i], driver);
+        opened[i - 2] = look_from_opened(argv[i], driver);
     look_everywhere("program again", driver, NULL);
     if (driver)
         look_from_threads(driver);
+    for (int i = 2; i < argc; i++)
+        close_opened(argv[i], opened[i - 2]);
     return 0;
 }

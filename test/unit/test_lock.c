@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -75,11 +76,37 @@ static void sleeps_while_it_waits(void **state)
     assert_int_equal(waited.error, 4711);
 }
 
+static void note_signal(int number)
+{
+    (void)number;
+    errno = 815;
+}
+
+/* The program's handlers run while it waits; each ends a sleep of it. */
+static void errno_survives_signals(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct waited waited;
+    const struct sigaction action = { .sa_handler = note_signal };
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    vg_lock_take(&lock);
+    assert_int_equal(pthread_create(&thread, NULL, take_once, &waited), 0);
+    for (int i = 0; i < 200; i++) {
+        pthread_kill(thread, SIGUSR1);
+        usleep(500);
+    }
+    vg_lock_release(&lock);
+    pthread_join(thread, NULL);
+    assert_int_equal(waited.error, 4711);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(excludes),
         cmocka_unit_test(sleeps_while_it_waits),
+        cmocka_unit_test(errno_survives_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

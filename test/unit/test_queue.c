@@ -277,6 +277,22 @@ static void small_requests_pass_four_times(void **state)
     assert_int_equal(vg_queue_turn(&queue, &head, 9, now), VG_TURN_HEAD);
 }
 
+/* Who takes an entry over has been passed by nobody. */
+static void passes_end_with_who_was_passed(void **state)
+{
+    (void)state;
+    const uint64_t now = SECONDS(100);
+    const struct vg_queue_slot first = enter_wanting(1, now, 10), small = enter_wanting(2, now, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(vg_queue_turn(&queue, &small, 9, now), VG_TURN_PASS);
+    vg_queue_leave(&queue, &first);
+    const struct vg_queue_slot second = enter_wanting(3, now - 1, 10);
+    assert_int_equal(second.index, first.index);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(vg_queue_turn(&queue, &small, 9, now), VG_TURN_PASS);
+    assert_int_equal(vg_queue_turn(&queue, &small, 9, now), VG_TURN_NONE);
+}
+
 static void nobody_passes_after_five_seconds(void **state)
 {
     (void)state;
@@ -563,6 +579,7 @@ int main(void)
         QUEUE_TEST(holders_are_not_behind_those_who_come),
         QUEUE_TEST(ranks_work_right_after_boot),
         QUEUE_TEST(small_requests_pass_four_times),
+        QUEUE_TEST(passes_end_with_who_was_passed),
         QUEUE_TEST(nobody_passes_after_five_seconds),
         QUEUE_TEST(the_dead_are_removed_from_the_head),
         QUEUE_TEST(the_stopped_are_passed_over_until_they_run),

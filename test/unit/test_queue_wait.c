@@ -539,6 +539,14 @@ static void mask_child(void *argument)
     vg_queue_wait_leave(&line);
     vg_queue_wait_leave(&line);
     check_mask(&before);
+    /* Held back until its turn: the place is kept during the call, the signals are not. */
+    struct vg_held_ticket ticket;
+    vg_queue_wait_enter(&line, &shared->queue, &request, 120);
+    vg_queue_wait_step(&line, measure, NULL);
+    vg_queue_wait_keep_ticket(&line, &ticket);
+    check_mask(&before);
+    vg_held_ticket_release(&ticket);
+    check_mask(&before);
 }
 
 static void blocked_mask_child(void *argument)
