@@ -25,6 +25,7 @@ START_LIMIT_US = 100
 LOOKUP_LIMIT_NS = 20
 PYTHON_DEPTHS = (16, 48)
 PYTHON_LIMITS_NS = {16: 400}  # full stacks, by depth
+TORCH_LIMITS_NS = {16: 350, 48: 600}  # real PyTorch's torch.empty and its free, by Python depth
 CENSUS_LIMITS_MS = {True: 150, False: 500}  # from CPython 3.12 on, before
 TOGETHER = 300
 TOGETHER_LIMIT = 1.2  # times the bare time
@@ -190,6 +191,38 @@ def together_table(bench, quick):
     return []
 
 
+def torch_table(bench, quick):
+    """Real PyTorch (scripts/install-torch) on the simulated GPU; the fastest of processes in turns."""
+    python = f"{bench.build}/torch-venv/bin/python"
+    if not os.path.exists(f"{bench.build}/torch-venv/installed"):
+        print("\nPyTorch: skipped, scripts/install-torch has not installed it")
+        return []
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_pair.py")
+    ways = {"bare": None, "off": "off", "lines": "lines", "full": "full"}
+    failures = []
+    print("\nAdded ns per torch.empty + free, by VRAMGUARD_TENSORS, fastest of several processes")
+    print(f"{'frames':>8} {'bare':>7} {'off':>7} {'lines':>7} {'full':>7}")
+    for depth, limit in TORCH_LIMITS_NS.items():
+        fastest = dict.fromkeys(ways, 1e9)
+        for _ in range(2 if quick else 6):
+            for way, tensors in ways.items():
+                preload = [f"{bench.build}/libvramguard.so"] if tensors else []
+                environment = dict(os.environ, LD_LIBRARY_PATH=f"{bench.build}/simgpu",
+                                   XDG_STATE_HOME=bench.state, SIMGPU_ID=f"bench-{os.getpid()}",
+                                   SIMGPU_QUIET="1", VRAMGUARD_TENSORS=tensors or "full",
+                                   LD_PRELOAD=":".join([*preload, f"{bench.build}/simgpu/libcudart.so.13"]))
+                out = subprocess.run([python, program, str(depth), "100" if quick else "300"],
+                                     env=environment, check=True, text=True, capture_output=True).stdout
+                fastest[way] = min(fastest[way], float(out))
+        bare = fastest.pop("bare")
+        print(f"{depth:>8} {bare:>7.0f} " + " ".join(f"{ns - bare:>7.0f}" for ns in fastest.values()),
+              flush=True)
+        if fastest["full"] - bare > limit:
+            failures.append(f"torch.empty, {depth} Python frames: {fastest['full'] - bare:.0f} ns > {limit} ns")
+    os.unlink(f"/dev/shm/simgpu-bench-{os.getpid()}")
+    return failures
+
+
 def lookup_table(bench, quick):
     rows = []
     for _ in range(3 if quick else 9):
@@ -232,6 +265,7 @@ def main():
         bench = Bench(arguments.build, state)
         failures = allocation_table(bench, arguments.quick)
         failures += python_table(bench, arguments.quick)
+        failures += torch_table(bench, arguments.quick)
         failures += start_table(bench, arguments.quick)
         failures += lookup_table(bench, arguments.quick)
         failures += together_table(bench, arguments.quick)
