@@ -36,6 +36,21 @@ $(E2E_OUT)/actor: test/e2e/actor.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -pthread -o $@
 
+# PyTorch's two functions, of whose names hook/torch_table.h has the list, under other file names.
+E2E_NAMES := $(addprefix $(E2E_OUT)/torch_names/,program librenamed.so libcaller.so)
+
+$(E2E_OUT)/torch_names/librenamed.so: test/e2e/torch_names.c src/hook/torch_table.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DDEFINES -fvisibility=default -fPIC -shared -Wl,-soname,$(@F) $< -o $@
+
+$(E2E_OUT)/torch_names/libcaller.so: test/e2e/torch_names.c $(E2E_OUT)/torch_names/librenamed.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DCALLS -fvisibility=default -fPIC -shared $^ -o $@
+
+$(E2E_OUT)/torch_names/program: test/e2e/torch_names.c $(E2E_OUT)/torch_names/libcaller.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $< -o $@
+
 E2E_MARKS := $(addprefix $(E2E_OUT)/,marks marks_cpp)
 
 $(E2E_OUT)/marks: test/e2e/marks.c include/vramguard.h $(BUILD)/simgpu/libcuda.so
@@ -59,7 +74,7 @@ $(E2E_OUT)/python_trim/%.so: test/e2e/python_trim/allocator.cpp $(BUILD)/simgpu/
 
 .PHONY: build-e2e check-e2e
 build-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM) $(E2E_OUT)/actor \
-           $(E2E_MARKS) $(E2E_PYTHON)
+           $(E2E_MARKS) $(E2E_PYTHON) $(E2E_NAMES)
 check-e2e: build-e2e
 	@BUILD=$(BUILD) test/e2e/run
 
