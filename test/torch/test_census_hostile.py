@@ -60,6 +60,15 @@ def test_moment(census_machine, tmp_path, moment):
     assert [line["census"]["state"] for line in lines] == MOMENTS[moment]
 
 
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_moment_guarded(census_machine, moment):
+    """The same with the whole library, whose census is part of its report."""
+    command = census_machine.program("census_moments", moment)
+    bare = census_machine.run(command, SIMGPU_DEVICES="1100MiB")
+    guarded = census_machine.run(command, True, SIMGPU_DEVICES="1100MiB")
+    assert (guarded.code, guarded.stdout) == (bare.code, bare.stdout), guarded.stderr
+
+
 def test_thread_that_keeps_the_gil(census_machine):
     result = census_machine.run(census_machine.program("census_gil"))
     assert result.stdout == "-110 0\n", result.stderr  # ETIMEDOUT, then a census
