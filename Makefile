@@ -61,4 +61,4 @@ include $(wildcard src/simgpu/*/*.mk) $(wildcard test/*.mk) scripts/install.mk
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
