@@ -37,7 +37,7 @@ VG_OPTION(keep_runs, COUNT, VRAMGUARD_KEEP, "200", 0, 1000000, "0 to 1000000",
           "how many run files stay in the state directory, about; 0: all")
 VG_OPTION(keep_disk, SIZE, VRAMGUARD_KEEP_DISK, "10GiB", 1, UINT64_MAX - 1, "a size",
           "how much the run files in the state directory may take on disk, about, in all")
-VG_OPTION(policy, CHECKED, VRAMGUARD_POLICY, "trim,wait=30s", 0, 0, "trim, wait[=TIME], spill, off",
+VG_OPTION(policy, CHECKED, VRAMGUARD_POLICY, "trim,wait", 0, 0, "trim, wait[=TIME], spill, off",
           "what to try, in this order, before an allocation fails; off: only report")
 VG_OPTION(trim_library, PATH, VRAMGUARD_TRIM_LIB, "", 0, 0, "path[:symbol]",
           "a library with a function `vramguard_trim` (or symbol), which trim calls to free memory")

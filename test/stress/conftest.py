@@ -32,7 +32,7 @@ class Event:
 
 
 def start_actor(machine, *steps, guarded=True, **extra):
-    extra.setdefault("VRAMGUARD_POLICY", "trim,wait=30s")
+    extra.setdefault("VRAMGUARD_POLICY", "trim,wait")
     return machine.start(
         [PROGRAMS / "actor", *steps], guarded=guarded, stdin=subprocess.PIPE, **extra
     )
