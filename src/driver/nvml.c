@@ -159,8 +159,8 @@ int vg_nvml_find(struct vg_nvml *nvml, const char *uuid, const char *pci_bus_id)
     return by_pci;
 }
 
-/* A driver that never has room enough is not asked for ever: then those that fit are told, more than
- * 65000. */
+/* A driver that never has room enough is not asked for ever: then those that fit are told, more
+ * than 65000. */
 enum { QUERY_SPARE = 32, QUERY_FIRST = 64, QUERY_TRIES = 10 };
 
 /* All that `query` lists, into `region`. Returns their number or -errno. */

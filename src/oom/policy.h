@@ -14,7 +14,7 @@
 
 enum {
     VG_POLICY_STEPS_MAX = VG_FAILURE_ACTIONS - 2, /* the guard notes up to two things of its own */
-    VG_POLICY_TEXT_CAP = 128,                 /* of a line about a rescue */
+    VG_POLICY_TEXT_CAP = 128,                     /* of a line about a rescue */
 };
 
 struct vg_action;

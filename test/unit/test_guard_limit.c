@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "child.h"
-#include "segments.h"
 #include "guard/guard.h"
+#include "segments.h"
 
 #define LIMIT UINT64_C(1000000)
 
