@@ -13,6 +13,7 @@
 #include "base/amount.h"
 #include "base/clock.h"
 #include "driver/driver.h"
+#include "os/family.h"
 #include "os/process.h"
 
 /* ---- the call ---- */
@@ -178,6 +179,22 @@ static void collect_stack(struct vg_stack_names *names, const struct vg_failure 
     out->own = own.key ? vg_stack_names_line(names, stack, own.index) : vg_run_line_none();
 }
 
+/* Read once: a process does not change its job. */
+static void collect_rank(struct vg_run_process *out)
+{
+    static int32_t pid; /* that the other two are of; one report is made at a time */
+    static int32_t rank, world_size;
+    if (pid != out->pid) {
+        struct vg_family family;
+        vg_family_read_self(&family);
+        rank = family.rank;
+        world_size = family.world_size;
+        pid = out->pid;
+    }
+    out->rank = rank;
+    out->world_size = world_size;
+}
+
 static void collect_own(const struct vg_failure *failure, struct vg_region *region,
                         struct vg_run_process *process, struct vg_run_failure *out)
 {
@@ -187,6 +204,7 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
                            failure->tables.blocks, &report_names, region);
     vg_stack_names_init(&names, &report_source.source, region);
     vg_run_describe_process(&report_source.source, region, process);
+    collect_rank(process);
     note_call(&names, failure);
     collect_gpu(failure, region, &gpu);
     out->torch.loaded = report_source.callers.pytorch;

@@ -171,6 +171,8 @@ static void sample_everything(void)
     s.alloc_count = 100;
     s.free_count = 60;
     s.cause = 5;
+    process.rank = 3;
+    process.world_size = 8;
     s.stack = (struct vg_run_stack){ .frames = named, .frame_count = 2, .truncated = true };
     s.device.limit_bytes = 8 * VG_GIB;
     s.device.limit_left_bytes = VG_GIB;
@@ -220,6 +222,8 @@ static void failures_are_read_again(void **state)
     assert_int_equal(f->cuda_version, 13000);
     assert_int_equal(f->alloc_count, 100);
     assert_int_equal(f->cause, 5);
+    assert_int_equal(run.process.rank, 3);
+    assert_int_equal(run.process.world_size, 8);
     assert_true(f->stack.truncated);
     assert_int_equal(f->stack.frame_count, 2);
     assert_string_equal(f->stack.frames[0].module, "libc10_cuda.so");
