@@ -272,6 +272,52 @@ static uint32_t python_stack(uint32_t line)
     return vg_recorder_add_stack(recorder, 1000 + line, &stack);
 }
 
+/* The numbers of a structure from member `first` to member `last`. */
+#define NUMBERS(object, first, last)                                                               \
+    (uint64_t *)&(object).first, (size_t)(&(object).last - &(object).first) + 1
+
+static void fill_numbers(uint64_t *numbers, size_t count)
+{
+    static uint64_t next = 1000;
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = next++;
+}
+
+static void same_numbers(const uint64_t *a, size_t count, const uint64_t *b, size_t other_count)
+{
+    assert_int_equal(count, other_count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(a[i], b[i]);
+}
+
+static void every_number_comes_back(void **state)
+{
+    (void)state;
+    sample_everything();
+    fill_numbers(NUMBERS(s.torch, bytes[0], count[VG_TORCH_BACKENDS - 1]));
+    fill_numbers(NUMBERS(s.torch, allocated_bytes, fraction_bytes));
+    fill_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes));
+    fill_numbers(NUMBERS(s.device, pool_reserved_bytes, limit_left_bytes));
+    fill_numbers(NUMBERS(s.checkpoint, f32_bytes, other_bytes));
+    fill_numbers(NUMBERS(s.outer.host, locked_limit_bytes, cgroup_room_bytes));
+    assert_int_equal(vg_failure_record_append(recorder, &s, buffer), 0);
+    read_back();
+    struct vg_run_failure *const f = &run.failures[0];
+    same_numbers(NUMBERS(s.torch, bytes[0], count[VG_TORCH_BACKENDS - 1]),
+                 NUMBERS(f->torch, bytes[0], count[VG_TORCH_BACKENDS - 1]));
+    same_numbers(NUMBERS(s.torch, allocated_bytes, fraction_bytes),
+                 NUMBERS(f->torch, allocated_bytes, fraction_bytes));
+    same_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes),
+                 NUMBERS(f->host, total_bytes, spill_cap_bytes));
+    same_numbers(NUMBERS(s.device, pool_reserved_bytes, limit_left_bytes),
+                 NUMBERS(f->device, pool_reserved_bytes, limit_left_bytes));
+    same_numbers(NUMBERS(s.checkpoint, f32_bytes, other_bytes),
+                 NUMBERS(f->checkpoint, f32_bytes, other_bytes));
+    same_numbers(NUMBERS(s.outer.host, locked_limit_bytes, cgroup_room_bytes),
+                 NUMBERS(f->outer.host, locked_limit_bytes, cgroup_room_bytes));
+    release();
+}
+
 static void sites_of_a_failure_are_read_again(void **state)
 {
     (void)state;
@@ -498,6 +544,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(marks_are_bounded, open_recorder, close_recorder),
         cmocka_unit_test_setup_teardown(rescues_are_read_again, open_recorder, close_recorder),
         cmocka_unit_test_setup_teardown(failures_are_read_again, open_recorder, close_recorder),
+        cmocka_unit_test_setup_teardown(every_number_comes_back, open_recorder, close_recorder),
         cmocka_unit_test_setup_teardown(sites_of_a_failure_are_read_again, open_recorder,
                                         close_recorder),
         cmocka_unit_test_setup_teardown(too_much_is_told_as_sums, open_recorder, close_recorder),
