@@ -109,6 +109,7 @@ static void let_all_through(struct vg_queue_wait *line)
 void vg_queue_wait_reset_thread(void)
 {
     sigset_t now;
+    sigemptyset(&now);
     bool all_blocked = pthread_sigmask(SIG_SETMASK, NULL, &now) == 0;
     for (int i = 0; i < OURS; i++)
         if ((held_by_thread & bit_of(i)) && sigismember(&now, ours[i]) != 1)

@@ -55,8 +55,20 @@ static int print_folder(const char *path, int with_targets)
     return count;
 }
 
+/* A thread that has answered the guard may still be on its way out; one that stays is seen. */
+static int remaining_threads(void)
+{
+    int threads = print_folder("/proc/self/task", 0);
+    for (int i = 0; i < 1000 && threads > 1; i++) {
+        usleep(10000);
+        threads = print_folder("/proc/self/task", 0);
+    }
+    return threads;
+}
+
 static void print_state(void)
 {
+    const int threads = remaining_threads();
     char text[4096];
     struct itimerval timer;
     const mode_t mask = umask(0);
@@ -80,7 +92,7 @@ static void print_state(void)
         printf("environment %s\n", *variable);
     print_signals();
     print_folder("/proc/self/fd", 1);
-    printf("%d threads\n", print_folder("/proc/self/task", 0));
+    printf("%d threads\n", threads);
 }
 
 int main(void)
