@@ -81,7 +81,8 @@ check-e2e: build-e2e
 check: check-e2e
 
 # Libraries that keep a cache of their own, by the names of frameworks that do.
-E2E_CACHES := $(addprefix $(E2E_OUT)/own_cache/,libc10_cuda.so libdrjit-core.so cupy/cuda/memory.so libplain.so)
+E2E_CACHES := $(addprefix $(E2E_OUT)/own_cache/,libc10_cuda.so libdrjit-core.so cupy/cuda/memory.so \
+              pjrt_plugin.so libplain.so)
 
 $(E2E_CACHES): test/e2e/own_cache/library.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)

@@ -45,6 +45,23 @@ def test_others_wait_for_the_neighbour_first(machine, neighbour):
     assert "wait: nothing came free" in " ".join(result.guard_text.split())
 
 
+@pytest.mark.parametrize(
+    "allocator, said",
+    [
+        (None, "wait: skipped: this library asks for less by itself"),
+        ("bfc", "wait: skipped: this library asks for less by itself"),
+        ("platform", "wait: nothing came free"),
+        ("cuda_async", "wait: nothing came free"),
+    ],
+)
+def test_jax_without_its_pool_waits(machine, neighbour, allocator, said):
+    """Its pool asks for less and less; without it JAX asks once, for what it needs."""
+    command = [CACHES / "program", CACHES / "pjrt_plugin.so"]
+    settings = {**SHORT_WAIT, "XLA_PYTHON_CLIENT_ALLOCATOR": allocator}
+    result = machine.run(command, guarded=True, **settings)
+    assert said in " ".join(result.guard_text.split())
+
+
 ALLOCATORS = {
     "numba": (
         "numba/cuda/cudadrv/driver.py",
