@@ -33,11 +33,19 @@ static struct group find_group(const struct vg_run_failure *s, uint32_t flags)
 
 /* ---- the own program ---- */
 
+/* Calls that name no amount make contexts and the like. */
+#define CONTEXT_BYTES VG_GIB
+
 static bool own_program_applies(const struct vg_run_failure *s)
 {
     uint64_t deficit;
     const struct group group = find_group(s, VG_PROCESS_OWN_PROGRAM);
-    return vg_advice_lacks_memory(s, &deficit) && group.largest && group.bytes >= deficit;
+    if (!group.largest)
+        return false;
+    if (!vg_amount_known(s->asked_bytes))
+        return vg_amount_known(s->device.gpu.free_bytes) &&
+               s->device.gpu.free_bytes < CONTEXT_BYTES;
+    return vg_advice_lacks_memory(s, &deficit) && group.bytes >= deficit;
 }
 
 /* Ranks of a distributed job have a GPU each, as a rule; workers of one program share it. */

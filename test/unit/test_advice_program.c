@@ -58,6 +58,13 @@ static void parent_and_workers(void **state)
     one->flags = VG_PROCESS_CHILD;
     expect_row("own-program");
     expect_text(cause, "which this process started");
+    s.asked_bytes = VG_BYTES_UNKNOWN; /* a worker's context */
+    s.device.gpu.free_bytes = 100 * VG_MIB;
+    expect_row("own-program");
+    s.device.gpu.free_bytes = 2 * VG_GIB; /* enough for one: it is something else */
+    assert_string_not_equal(vg_advice_find(&s)->name, "own-program");
+    s.asked_bytes = 2 * VG_GIB;
+    s.device.gpu.free_bytes = VG_GIB;
     one->flags = 0;
     expect_row("co-tenant");
 }
