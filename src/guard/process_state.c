@@ -281,6 +281,21 @@ struct vg_process_state *vg_process_start(void)
     return state;
 }
 
+/* Other threads count into the old registration's held_bytes until the new one is whole. */
+static void join_registry(struct vg_process_state *state, int ordinal)
+{
+    const struct vg_file_device *const device = &state->recorder.header->devices[ordinal];
+    struct vg_registration *const current = &state->registrations[ordinal];
+    struct vg_registration fresh;
+    vg_registry_join(device->uuid, &fresh);
+    current->file = fresh.file;
+    current->device_number = fresh.device_number;
+    current->inode = fresh.inode;
+    __atomic_store_n(&current->queue, fresh.queue, __ATOMIC_RELEASE);
+    __atomic_store_n(&current->held_bytes, fresh.held_bytes, __ATOMIC_RELEASE);
+    atomic_store(fresh.held_bytes, atomic_load(&device->live_bytes));
+}
+
 static void describe_device(struct vg_process_state *state, int ordinal)
 {
     struct vg_file_device *const device = &state->recorder.header->devices[ordinal];
@@ -288,17 +303,10 @@ static void describe_device(struct vg_process_state *state, int ordinal)
     if (vg_driver.cuDeviceGetName)
         vg_driver.cuDeviceGetName(device->name, sizeof device->name, ordinal);
     vg_driver_device_uuid(ordinal, device->uuid, sizeof device->uuid);
-    /* Other threads count into the old registration's held_bytes until the new one is whole. */
-    struct vg_registration registration;
-    vg_registry_join(device->uuid, &registration);
-    state->registrations[ordinal].file = registration.file;
-    __atomic_store_n(&state->registrations[ordinal].queue, registration.queue, __ATOMIC_RELEASE);
-    __atomic_store_n(&state->registrations[ordinal].held_bytes, registration.held_bytes,
-                     __ATOMIC_RELEASE);
+    join_registry(state, ordinal);
     if (vg_driver.cuDeviceTotalMem_v2)
         vg_driver.cuDeviceTotalMem_v2(&total_bytes, ordinal);
     device->total_bytes = total_bytes;
-    atomic_store(registration.held_bytes, atomic_load(&device->live_bytes));
 }
 
 void vg_process_describe_device(struct vg_process_state *state, int ordinal)
@@ -327,10 +335,23 @@ static void await_ready(struct vg_process_state *state, int device)
     }
 }
 
+/* Who fails or waits looks whether others still find it. */
+static void rejoin_if_lost(struct vg_process_state *state, int ordinal)
+{
+    uint32_t ready = VG_DEVICE_READY;
+    const char *const uuid = state->recorder.header->devices[ordinal].uuid;
+    if (!vg_registry_is_lost(&state->registrations[ordinal], uuid) ||
+        !atomic_compare_exchange_strong(&state->device_stage[ordinal], &ready, VG_DEVICE_BUSY))
+        return;
+    join_registry(state, ordinal);
+    atomic_store_explicit(&state->device_stage[ordinal], VG_DEVICE_READY, memory_order_release);
+}
+
 void vg_process_await_device(struct vg_process_state *state, int ordinal)
 {
     vg_process_use_device(state, ordinal);
     vg_cancellation_hold();
     await_ready(state, ordinal);
+    rejoin_if_lost(state, ordinal);
     vg_cancellation_release();
 }

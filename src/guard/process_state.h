@@ -144,7 +144,8 @@ static inline void vg_process_use_device(struct vg_process_state *state, int ord
         vg_process_describe_device(state, ordinal);
 }
 
-/* The same, and waits for another thread that is at it: for what needs the description itself. */
+/* The same, and waits for another thread that is at it: for what needs the description itself. Also
+ * registers the process anew where the registry has been deleted meanwhile. */
 void vg_process_await_device(struct vg_process_state *state, int ordinal);
 
 #endif

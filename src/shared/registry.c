@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/hashing.h"
 #include "base/log.h"
@@ -133,6 +134,7 @@ void vg_registry_join(const char *uuid, struct vg_registration *out)
             out->file = file;
             out->held_bytes = &slot->held_bytes;
             out->queue = &file->queue;
+            vg_shared_identify(uuid, &layout, &out->device_number, &out->inode);
         } else {
             error = -ENOSPC;
             munmap(file, sizeof *file);
@@ -144,6 +146,18 @@ void vg_registry_join(const char *uuid, struct vg_registration *out)
                      "reports will not tell which other processes are guarded",
                      (unsigned)geteuid(), vg_shared_reason(error));
     vg_signal_block_end(&shield);
+}
+
+bool vg_registry_is_lost(const struct vg_registration *registration, const char *uuid)
+{
+    uint64_t device_number = 0, inode = 0;
+    if (!registration->file || registration->inode == 0)
+        return false;
+    vg_cancellation_hold();
+    const int error = vg_shared_identify(uuid, &layout, &device_number, &inode);
+    vg_cancellation_release();
+    return error == -ENOENT || (!error && (device_number != registration->device_number ||
+                                           inode != registration->inode));
 }
 
 static struct slot *slot_of(const struct vg_registration *registration)

@@ -23,6 +23,7 @@ struct vg_registration {
     struct vg_registry_file *file; /* NULL: unregistered */
     _Atomic uint64_t *held_bytes;  /* never NULL: where to keep the live bytes up to date */
     struct vg_queue *queue;        /* never NULL: unregistered, one of this process alone */
+    uint64_t device_number, inode; /* of the file */
 };
 
 /* The queue, while another thread may be about to replace that of this process alone by the GPU's.
@@ -35,6 +36,11 @@ static inline struct vg_queue *vg_registration_queue(const struct vg_registratio
 /* Registers this process with the GPU `uuid`. Always leaves a usable `out`: when the registry
  * cannot be used, unregistered, and says so in one line the first time. Waits for nobody. */
 void vg_registry_join(const char *uuid, struct vg_registration *out);
+
+/* Has somebody deleted the file of the GPU `uuid`, or put another in its place, since this process
+ * registered? Those who come then make a new one, and so is to do who wants to find them: register
+ * again. One look at the folder; false when unregistered. */
+bool vg_registry_is_lost(const struct vg_registration *registration, const char *uuid);
 
 /* Gives the slot back (at exit) and tells those who wait. Safe when unregistered. */
 void vg_registry_leave(struct vg_registration *registration);

@@ -133,6 +133,24 @@ int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void 
     return error;
 }
 
+int vg_shared_identify(const char *name, const struct vg_shared_layout *layout,
+                       uint64_t *out_device_number, uint64_t *out_inode)
+{
+    char file_name[128];
+    struct stat status;
+    const int directory = vg_shared_directory();
+    if (directory < 0)
+        return directory;
+    vg_shared_file_name(name, layout, file_name, sizeof file_name);
+    const int error = fstatat(directory, file_name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+    close(directory);
+    if (error)
+        return error;
+    *out_device_number = status.st_dev;
+    *out_inode = status.st_ino;
+    return 0;
+}
+
 const char *vg_shared_reason(int error)
 {
     if (error == -EPROTO)

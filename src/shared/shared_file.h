@@ -43,6 +43,11 @@ void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout
  * caller's. */
 int vg_shared_map(const char *name, const struct vg_shared_layout *layout, void **out);
 
+/* Which file lies at `name` of the directory now? Returns 0 or -errno; the directory is made when
+ * there is none. */
+int vg_shared_identify(const char *name, const struct vg_shared_layout *layout,
+                       uint64_t *out_device_number, uint64_t *out_inode);
+
 /* What an error of the above means to the user. Static. */
 const char *vg_shared_reason(int error);
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cancellation.h"
@@ -273,6 +274,17 @@ static bool sleep_among_threads(const struct vg_queue_wait *line, _Atomic uint32
     return true;
 }
 
+/* Is this the process's only thread? glibc's flag says no for good once there was another, and a
+ * thread of ours asks NVML; the kernel counts them in the links of this folder (fs/proc/base.c,
+ * proc_task_getattr). */
+static bool is_alone(void)
+{
+    enum { LINKS_OF_ONE = 3 };
+    struct stat status;
+    return __libc_single_threaded ||
+           (stat("/proc/self/task", &status) == 0 && status.st_nlink == LINKS_OF_ONE);
+}
+
 static enum vg_queue_wait_event sleep_a_while(struct vg_queue_wait *line, bool is_head,
                                               uint32_t freed, uint32_t turns, uint64_t now_ns)
 {
@@ -285,7 +297,7 @@ static enum vg_queue_wait_event sleep_a_while(struct vg_queue_wait *line, bool i
     if (is_head && freed != line->freed_seen && now_ns + NEWS_SPACING_MS * VG_MS_NS < until_ns &&
         now_ns - line->last_try_ns < NEWS_SPACING_MS * VG_MS_NS)
         until_ns = now_ns + NEWS_SPACING_MS * VG_MS_NS;
-    sleep_function *const sleep = __libc_single_threaded ? sleep_alone : sleep_among_threads;
+    sleep_function *const sleep = is_alone() ? sleep_alone : sleep_among_threads;
     /* Handlers of the program run here for the most part: should one not come back, the thread is
      * as it was. */
     vg_cancellation_lend();

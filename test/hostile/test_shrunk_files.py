@@ -43,6 +43,27 @@ def test_registry_is_cut_short(hostile):
     assert len(lost_lines(result)) == 1
 
 
+def test_registry_is_deleted(hostile):
+    """Who fails afterwards is found again by those who have come."""
+    process = hostile.start(
+        hostile.program("fill", 10, 0, "wait", "fail", "wait"), True, stdin=subprocess.PIPE
+    )
+    assert process.stdout.readline() == "waiting\n"
+    registry = hostile.registry_file()
+    registry.unlink()
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "waiting\n"
+    assert str(process.pid) in owners(registry)
+    assert hostile.stop(process).code == 0
+
+
+def owners(registry):
+    """The pids that a registry file names: the upper half of each slot's first word."""
+    words = memoryview(registry.read_bytes()[64 : 64 + 64 * 1023]).cast("Q")
+    return {str(words[i] >> 32) for i in range(0, len(words), 8) if words[i]}
+
+
 def test_a_limit_stays(hostile):
     """What is no longer known stays charged."""
     limit = {"VRAMGUARD_LIMIT": "1MiB"}
