@@ -6,6 +6,11 @@ build-torch: all simgpu-driver $(BUILD)/test/torch/census_probe.so $(BUILD)/test
 check-torch: build-torch
 	@BUILD=$(BUILD) test/torch/run
 
+# With another PyTorch (scripts/install-torch VERSION): what needs nothing beside it.
+TORCH_ALONE := test_names.py test_blocks.py test_giving_up.py
+check-torch-%: build-torch
+	@BUILD=$(BUILD) TORCH_VERSION=$* test/torch/run $(TORCH_ALONE)
+
 # The census alone, for tests that load it into a program with ctypes.
 $(BUILD)/test/torch/census_probe.so: test/torch/census_probe.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)

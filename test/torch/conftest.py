@@ -48,7 +48,8 @@ class Machine(end_to_end.Machine):
     """A machine with one GPU and PyTorch."""
 
     def environment(self, guarded, extra):
-        preload = [] if REAL_GPU else [self.simgpu / "libcudart.so.13"]
+        # PyTorch takes the one of its own major version.
+        preload = [] if REAL_GPU else [self.simgpu / ("libcudart.so.%d" % n) for n in (13, 12)]
         values = super().environment(False, {})
         values.update(
             SIMGPU_DEVICES=DEVICE,
@@ -95,6 +96,19 @@ class Machine(end_to_end.Machine):
     def close(self):
         super().close()
         Path("/dev/shm/simgpu-torch-" + self.folder.name).unlink(missing_ok=True)
+
+
+def torch_library(name):
+    """A library of the PyTorch under test."""
+    folder = Path(TORCH_PYTHON).parents[1]
+    (found,) = folder.glob("lib/python3*/site-packages/torch/lib/" + name)
+    return found
+
+
+def embeds_its_runtime():
+    """NVIDIA's runtime is in this PyTorch's allocator, and refuses a simulated GPU (1.13)."""
+    text = subprocess.run(["readelf", "-d", torch_library("libc10_cuda.so")], check=True, capture_output=True)
+    return b"libcudart" not in text.stdout
 
 
 def plain(text):

@@ -4,7 +4,11 @@ by itself, and its own limits are among the reasons."""
 import re
 
 import pytest
+from conftest import REAL_GPU, embeds_its_runtime
 
+pytestmark = pytest.mark.skipif(
+    not REAL_GPU and embeds_its_runtime(), reason="NVIDIA's runtime is in this PyTorch's allocator"
+)
 FAILURES = 12
 EXPANDABLE = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
 SETTINGS = {

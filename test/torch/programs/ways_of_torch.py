@@ -17,7 +17,10 @@ def profiler():
         del KEPT[:5]
     rows = collections.Counter()
     for event in profile.events():
-        rows[(event.name, event.self_device_memory_usage, event.self_cpu_memory_usage)] += 1
+        on_device = getattr(event, "self_device_memory_usage", None)
+        if on_device is None:  # before 2.4
+            on_device = event.self_cuda_memory_usage
+        rows[(event.name, on_device, event.self_cpu_memory_usage)] += 1
     for (name, on_device, on_cpu), count in sorted(rows.items()):
         if on_device or on_cpu:
             print(name, on_device, on_cpu, count)
