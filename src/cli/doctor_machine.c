@@ -183,8 +183,8 @@ static void check_state_folder(struct vg_doctor *doctor)
                       vg_size_format(amount, room_bytes));
         vg_doctor_advise("free some of it, or set VRAMGUARD_LOG or a smaller VRAMGUARD_KEEP");
     } else if (vg_runs_scan(&runs, NULL, why, sizeof why) == 0) {
-        vg_doctor_say(doctor, VG_FINDING_OK, "records", "%s: %zu runs, %s free", path, runs.count,
-                      vg_size_format(amount, room_bytes));
+        vg_doctor_say(doctor, VG_FINDING_OK, "records", "%s: %zu run%s, %s free", path, runs.count,
+                      runs.count == 1 ? "" : "s", vg_size_format(amount, room_bytes));
         vg_runs_free(&runs);
     } else {
         vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s", why);

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import REAL_GPU, TORCH_PYTHON, guard_lines, plain
+from conftest import REAL_GPU, TORCH_PYTHON, end_to_end, guard_lines, plain
 
 ALLOCATORS = {
     "native": {},
@@ -130,3 +130,23 @@ def test_run_simulates_without_more(machine):
     assert result.code == 0, result.stderr
     assert result.stdout == "torch.Size([5]) %d\n" % (2 << 30)
     assert len(machine.records()) == 1
+
+
+@pytest.mark.skipif(REAL_GPU, reason="simulates a GPU")
+@pytest.mark.parametrize("inside", [False, True])
+def test_torchrun_records_each_rank(machine, inside):
+    """In front of torchrun, or of each of its ranks."""
+    program = machine.folder / "rank.py"
+    program.write_text("import torch; print(torch.ones(5, device='cuda').shape)\n")
+    simulate = ["run", "--simulate", "4GiB", "--"]
+    torchrun = [TORCH_PYTHON, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    tool = str(end_to_end.BUILD / "vramguard")
+    if inside:
+        command = [*torchrun, "--no-python", tool, *simulate, TORCH_PYTHON, str(program)]
+    else:
+        command = [tool, *simulate, *torchrun, str(program)]
+    result = machine.run(command, LD_PRELOAD=None, LD_LIBRARY_PATH=None, SIMGPU_DEVICES=None)
+    assert result.code == 0, result.stderr
+    assert result.stdout.count("torch.Size([5])") == 2
+    assert len(machine.records()) == 2
+    assert "nothing is recorded" not in result.stderr
