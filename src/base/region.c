@@ -63,7 +63,7 @@ void *vg_region_alloc(struct vg_region *region, size_t size_bytes)
     void *const piece = region->next;
     region->next += size_bytes;
     /* Mappings are zeroed; the caller's memory may have been used before. */
-    if ((char *)piece >= region->first && (char *)piece < region->first + region->first_bytes)
+    if ((uintptr_t)piece - (uintptr_t)region->first < region->first_bytes)
         memset(piece, 0, size_bytes);
     return piece;
 }
