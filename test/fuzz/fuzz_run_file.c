@@ -1,8 +1,7 @@
-/* Run files, through the reader to every view of the tool. The input is a list of edits to a real
- * file
- * ($FUZZ_BASES, a folder; the first byte chooses one): where (3 bytes), how many (1 byte, 1 to 32),
- * and the bytes; the place 0xffffff cuts the file to as many sixteenths of its size as the next
- * byte says. */
+/* Run files, through the reader to every view of the tool. The first byte chooses a real file
+ * ($FUZZ_BASES, a folder) and a view, or all of them; the rest is a list of edits to it: where (3
+ * bytes), how many (1 byte, 1 to 32), and the bytes. The place 0xffffff cuts the file to as many
+ * sixteenths of its size as the next byte says. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -81,9 +80,8 @@ static void set_up(void)
     stderr = fopen("/dev/null", "w");
 }
 
-static void write_file(struct fuzz_input *input)
+static void write_file(const struct base *base, struct fuzz_input *input)
 {
-    const struct base *const base = &bases[fuzz_take(input, 1) % base_count];
     size_t size = base->size;
     unsigned char *const bytes = malloc(size);
     memcpy(bytes, base->bytes, size);
@@ -115,10 +113,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = { .at = data, .left = size };
     if (base_count == 0)
         set_up();
-    write_file(&input);
-    run_command(&vg_command_report, path, NULL, NULL);
-    run_command(&vg_command_report, (char[]){ "--all" }, (char[]){ "--all-frames" }, path);
-    run_command(&vg_command_list, NULL, NULL, NULL);
-    run_command(&vg_command_list, (char[]){ "--json" }, NULL, NULL);
+    const uint64_t choice = fuzz_take(&input, 1), view = choice / BASES_MAX % 5;
+    write_file(&bases[choice % BASES_MAX % base_count], &input);
+    if (view == 0 || view == 1)
+        run_command(&vg_command_report, path, NULL, NULL);
+    if (view == 0 || view == 2)
+        run_command(&vg_command_report, (char[]){ "--all" }, (char[]){ "--all-frames" }, path);
+    if (view == 0 || view == 3)
+        run_command(&vg_command_list, NULL, NULL, NULL);
+    if (view == 0 || view == 4)
+        run_command(&vg_command_list, (char[]){ "--json" }, NULL, NULL);
     return 0;
 }
