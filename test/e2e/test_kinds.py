@@ -26,6 +26,7 @@ array-end 0 0 B
 context 3 6.00 MiB
 context-destroyed 0 0 B
 primary 1 2.00 MiB
+primary-released-once 1 2.00 MiB
 primary-reset 0 0 B
 """
 
