@@ -202,6 +202,8 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     struct vg_run_gpu gpu;
     vg_process_source_init(&report_source, failure->tables.recorder, failure->tables.track,
                            failure->tables.blocks, &report_names, region);
+    if (failure->monotonic_ns > 0) /* PyTorch takes its time until it gives up */
+        report_source.source.now_ns = failure->monotonic_ns;
     vg_stack_names_init(&names, &report_source.source, region);
     vg_run_describe_process(&report_source.source, region, process);
     collect_rank(process);

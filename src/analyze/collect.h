@@ -47,6 +47,7 @@ struct vg_failure {
     uint32_t stack_truncated;
     uint64_t realtime_ns;       /* CLOCK_REALTIME; 0: it has just happened. If not, free_bytes and
                                    total_bytes are those of then, and all else is as of now */
+    uint64_t monotonic_ns;      /* CLOCK_MONOTONIC when the call failed; 0: just now */
     bool survived;              /* told late, and the program has gone on: one line is enough */
     uint64_t torch_limit_bytes; /* PyTorch's own limit (set_per_process_memory_fraction), 0 none
                                    or unknown */

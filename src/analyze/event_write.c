@@ -183,7 +183,9 @@ static struct vg_part_stack part_of_stack(const struct vg_stack_sum *sum, uint32
                                   .allocation_count = sum->allocation_count,
                                   .free_count = sum->free_count,
                                   .peak_bytes = sum->peak_bytes,
-                                  .peak_count = sum->peak_count };
+                                  .peak_count = sum->peak_count,
+                                  .oldest_count = sum->oldest_count,
+                                  .newest_count = sum->newest_count };
     memcpy(part.made, sum->made, sizeof part.made);
     return part;
 }

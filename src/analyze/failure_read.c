@@ -199,7 +199,13 @@ static struct vg_stack_sum sum_of_part(const struct vg_part_stack *part)
                                 .peak_bytes = part->peak_bytes,
                                 .peak_count = part->peak_count,
                                 .stack_id = part->stack_id,
-                                .owner = part->owner };
+                                .owner = part->owner,
+                                .oldest_count = VG_COUNT_UNKNOWN,
+                                .newest_count = VG_COUNT_UNKNOWN };
+    if (part->oldest_count > 0 || part->newest_count > 0) {
+        sum.oldest_count = part->oldest_count;
+        sum.newest_count = part->newest_count;
+    }
     memcpy(sum.made, part->made, sizeof sum.made);
     return sum;
 }

@@ -38,6 +38,7 @@ static int visit_block_slot(const struct vg_block_slot *slot, void *argument)
                                       .bytes = slot->bytes,
                                       .monotonic_ns = slot->monotonic_ns,
                                       .number = slot->number,
+                                      .device_number = slot->device_number,
                                       .stack_id = slot->stack_id,
                                       .device = slot->device,
                                       .kind = VG_KIND_NONE };

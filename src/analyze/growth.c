@@ -14,9 +14,12 @@ static bool is_even(const struct vg_run_site *site)
     return true;
 }
 
-/* Has nothing come for a quarter of the time since the oldest? */
+/* Has nothing come for a quarter of what the device has given out since the oldest or, where that
+ * is not counted, of the time? A program may run out of memory within one tick of the clock. */
 static bool has_stopped(const struct vg_run_site *site)
 {
+    if (site->oldest_count != VG_COUNT_UNKNOWN)
+        return site->newest_count > site->oldest_count / 4;
     return site->newest_ns > site->oldest_ns / 4;
 }
 

@@ -110,6 +110,21 @@ const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_fail
     return best;
 }
 
+uint64_t vg_holder_activation_bytes(const struct vg_run_failure *failure)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    if (!census)
+        return 0;
+    /* What such a variable reaches through graphs may be of either kind: no more than both. */
+    const uint64_t most_bytes =
+        census->kinds[VG_CENSUS_GRAPH].bytes + census->kinds[VG_CENSUS_OTHER].bytes;
+    uint64_t bytes = census->kinds[VG_CENSUS_GRAPH].bytes;
+    for (uint32_t i = 0; i < census->variable_count; i++)
+        if (is_inside_module_call(failure, &census->variables[i]))
+            bytes += vg_holder_kept_bytes(&census->variables[i]);
+    return bytes < most_bytes ? bytes : most_bytes;
+}
+
 static bool is_outermost(const struct vg_census_module *module)
 {
     return module->depth == 0 && module->amount[VG_CENSUS_PARAMETER].bytes > 0;

@@ -40,6 +40,10 @@ const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_fail
 /* Two models of the same class that hold as much: the second one's entry, NULL for none. */
 const struct vg_census_module *vg_holder_model_twice(const struct vg_run_failure *failure);
 
+/* What the forward and backward passes under way hold: what autograd graphs keep, and what the
+ * variables of functions inside of a module's call hold. 0 without a census. */
+uint64_t vg_holder_activation_bytes(const struct vg_run_failure *failure);
+
 /* The kind that has most of the blocks' bytes, VG_CENSUS_KINDS without a census. */
 enum vg_census_kind vg_holder_largest_kind(const struct vg_run_failure *failure);
 

@@ -29,6 +29,7 @@ static void visit_block(const struct vg_block *block, void *argument)
                                       .bytes = block->bytes,
                                       .monotonic_ns = block->monotonic_ns,
                                       .number = block->number,
+                                      .device_number = block->device_number,
                                       .stack_id = block->stack_id,
                                       .device = block->device,
                                       .kind = VG_KIND_NONE };

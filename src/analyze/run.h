@@ -99,6 +99,8 @@ struct vg_run_site {
     uint64_t made[VG_RUN_EIGHTHS]; /* survivors by the eighth of their stack's allocations in which
                                       they came; where these are not counted, of the time since the
                                       oldest */
+    uint64_t oldest_count, newest_count; /* ages of the survivors once more, in what the device has
+                                            given out since; VG_COUNT_UNKNOWN: not counted */
     struct vg_run_growth growth;
     uint32_t stack_count;
     uint32_t stack_id;         /* of the one that holds most; 0: no stack was recorded */

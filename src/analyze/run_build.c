@@ -126,6 +126,24 @@ static void add_owner(struct device_sums *d, const struct vg_run_live *live,
     d->torch->count[backend]++;
 }
 
+/* Ages in allocations: what the device has given out since. */
+static void add_count_age(const struct device_sums *d, const struct vg_run_live *live,
+                          struct vg_stack_sum *sum)
+{
+    const uint64_t given = d->source->header->blocks[d->device].allocations;
+    const uint64_t age = live->device_number > 0 && live->device_number <= given
+                             ? given - live->device_number
+                             : VG_COUNT_UNKNOWN;
+    if (sum->count == 0) {
+        sum->oldest_count = sum->newest_count = age;
+    } else if (age == VG_COUNT_UNKNOWN || sum->oldest_count == VG_COUNT_UNKNOWN) {
+        sum->oldest_count = sum->newest_count = VG_COUNT_UNKNOWN;
+    } else {
+        sum->oldest_count = age > sum->oldest_count ? age : sum->oldest_count;
+        sum->newest_count = age < sum->newest_count ? age : sum->newest_count;
+    }
+}
+
 static void add_to_sum(struct device_sums *d, const struct vg_run_live *live)
 {
     struct vg_stack_sum *const sum = sum_of_stack(d, live->stack_id);
@@ -136,6 +154,7 @@ static void add_to_sum(struct device_sums *d, const struct vg_run_live *live)
         sum->newest_ns = age_ns;
     if (age_ns > sum->oldest_ns)
         sum->oldest_ns = age_ns;
+    add_count_age(d, live, sum);
     sum->bytes += live->bytes;
     sum->count++;
 }

@@ -16,10 +16,11 @@ struct vg_run_live {
     uint64_t mapped_address; /* of virtual memory: where it was mapped last; 0 nowhere */
     uint64_t bytes;
     uint64_t monotonic_ns;
-    uint64_t number;   /* which of its stack's it was, from 1; 0 not counted */
-    uint32_t stack_id; /* 0 none */
-    uint16_t device;   /* index into the header's devices */
-    uint16_t kind;     /* enum vg_kind; VG_KIND_NONE for a block */
+    uint64_t number;        /* which of its stack's it was, from 1; 0 not counted */
+    uint64_t device_number; /* and which of its device's */
+    uint32_t stack_id;      /* 0 none */
+    uint16_t device;        /* index into the header's devices */
+    uint16_t kind;          /* enum vg_kind; VG_KIND_NONE for a block */
 };
 
 /* What one stack has allocated on one device, all the run long. */

@@ -55,6 +55,11 @@ static void merge_sites(struct vg_run_site *site, const struct vg_run_site *othe
         site->oldest_ns = other->oldest_ns;
     if (other->newest_ns < site->newest_ns)
         site->newest_ns = other->newest_ns;
+    if (site->oldest_count == VG_COUNT_UNKNOWN ||
+        (other->oldest_count != VG_COUNT_UNKNOWN && other->oldest_count > site->oldest_count))
+        site->oldest_count = other->oldest_count;
+    if (other->newest_count < site->newest_count)
+        site->newest_count = other->newest_count;
     for (int i = 0; i < VG_RUN_EIGHTHS; i++)
         site->made[i] += other->made[i];
     if (!same_span && site->growth.kind != other->growth.kind)

@@ -56,6 +56,8 @@ static void start_site(struct vg_run_site *site, const struct vg_stack_sum *sum)
 {
     *site = (struct vg_run_site){ .stack_id = sum->stack_id,
                                   .newest_ns = UINT64_MAX,
+                                  .oldest_count = VG_COUNT_UNKNOWN,
+                                  .newest_count = VG_COUNT_UNKNOWN,
                                   .owner = sum->owner,
                                   .own = vg_run_line_none(),
                                   .caller = vg_run_line_none(),
@@ -82,6 +84,12 @@ static void add_to_site(struct vg_run_site *site, const struct vg_stack_sum *sum
         site->oldest_ns = sum->oldest_ns;
     if (sum->count > 0 && sum->newest_ns < site->newest_ns)
         site->newest_ns = sum->newest_ns;
+    if (sum->count > 0 && sum->oldest_count != VG_COUNT_UNKNOWN) {
+        if (site->oldest_count == VG_COUNT_UNKNOWN || sum->oldest_count > site->oldest_count)
+            site->oldest_count = sum->oldest_count;
+        if (sum->newest_count < site->newest_count)
+            site->newest_count = sum->newest_count;
+    }
     if (site->owner != sum->owner)
         site->owner = VG_OWNER_UNKNOWN;
     for (int i = 0; i < VG_RUN_EIGHTHS; i++)

@@ -11,6 +11,7 @@
 struct vg_stack_sum {
     uint64_t bytes, count;
     uint64_t oldest_ns, newest_ns;         /* ages */
+    uint64_t oldest_count, newest_count;   /* the same in allocations; VG_COUNT_UNKNOWN */
     uint64_t allocation_count, free_count; /* VG_COUNT_UNKNOWN without counters */
     uint64_t peak_bytes, peak_count;
     uint32_t stack_id;

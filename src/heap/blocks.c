@@ -102,7 +102,7 @@ static void count_locked(struct vg_blocks *blocks, struct vg_block_slot *slot)
                                   memory_order_relaxed);
         slot->number = 0;
     }
-    totals->allocations++;
+    slot->device_number = ++totals->allocations;
     totals->allocated_bytes += slot->bytes;
     if (totals->allocated_bytes > totals->peak_bytes) {
         totals->peak_bytes = totals->allocated_bytes;
@@ -267,6 +267,7 @@ static bool read_slot(const struct vg_block_slot *slot, struct vg_block *out)
         .device = slot->device,
         .site = slot->site,
         .number = slot->number,
+        .device_number = slot->device_number,
     };
     atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&slot->address, memory_order_relaxed) == address;

@@ -57,7 +57,8 @@ struct vg_block {
     uint32_t thread_id;
     uint16_t device;
     uint32_t site;
-    uint64_t number; /* which of its site's allocations it is, from 1 */
+    uint64_t number;        /* which of its site's allocations it is, from 1 */
+    uint64_t device_number; /* and which of its device's */
 };
 
 /* What PyTorch says of a device's allocator with each block. */

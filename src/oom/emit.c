@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/signal_block.h"
 #include "base/size.h"
+#include "view/advice.h"
 #include "view/first_screen.h"
 
 enum { TOLD_A_WINDOW = 8 }; /* failures told in any form within one window */
@@ -31,6 +32,8 @@ static _Atomic uint64_t window_start_ns, window_count, silent_count;
 
 /* Start of the window that a report was made in full for; only who makes a report touches it. */
 static uint64_t whole_window_ns;
+static const struct vg_advice_row
+    *whole_cause; /* and its cause: another one is told in full, too */
 
 /* A forked child inherits what its parent has told, and perhaps a report that a thread of the
  * parent was making: it starts anew. */
@@ -102,10 +105,14 @@ void vg_report_failure(const struct vg_failure *failure)
         vg_collect(failure, &region, &report_process, &report);
         vg_failure_record_append(failure->tables.recorder, &report, report_record);
         const uint64_t window = window_start_ns;
-        const bool whole = whole_window_ns != window && !failure->survived;
+        const struct vg_advice_row *const cause = vg_advice_find(&report);
+        const bool whole =
+            !failure->survived && (whole_window_ns != window || cause != whole_cause);
         write_report(whole);
-        if (whole)
+        if (whole) {
             whole_window_ns = window;
+            whole_cause = cause;
+        }
         vg_region_release(&region);
         atomic_flag_clear_explicit(&making, memory_order_release);
     }

@@ -77,6 +77,7 @@ struct vg_part_stack {
     uint64_t bytes, count, oldest_ns, newest_ns;
     uint64_t allocation_count, free_count, peak_bytes, peak_count;
     uint32_t made[8];
+    uint64_t oldest_count, newest_count; /* both 0: not counted */
 };
 
 struct vg_part_stack_rest {

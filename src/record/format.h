@@ -204,10 +204,10 @@ struct vg_block_slot {
     uint32_t thread_id;
     uint16_t device; /* index into header.devices and header.blocks */
     uint16_t reserved;
-    uint32_t site;      /* 1 + index of its slot in the area of sites, 0 none */
-    uint64_t number;    /* which of its site's allocations it was, from 1 */
-    uint64_t next_free; /* of a slot that is not in use: the writer's own */
-    uint64_t reserved2;
+    uint32_t site;          /* 1 + index of its slot in the area of sites, 0 none */
+    uint64_t number;        /* which of its site's allocations it was, from 1 */
+    uint64_t next_free;     /* of a slot that is not in use: the writer's own */
+    uint64_t device_number; /* which of its device's blocks it was, from 1; 0 unknown */
 };
 
 _Static_assert(sizeof(struct vg_block_slot) == 64, "one cache line");

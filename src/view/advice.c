@@ -131,31 +131,6 @@ static void impossible_advice(const struct vg_run_failure *s, struct vg_text *ou
         vg_text_add(out, "ask for less at once, or split the data over several GPUs");
 }
 
-/* ---- PyTorch's own limit ---- */
-
-static bool torch_limit_applies(const struct vg_run_failure *s)
-{
-    return s->refused_by == VG_REFUSED_BY_PYTORCH;
-}
-
-static void torch_limit_cause(const struct vg_run_failure *s, struct vg_text *out)
-{
-    vg_text_add(out,
-                "PyTorch's allocator refused it by itself and did not ask the driver: a limit of "
-                "its own, as torch.cuda.set_per_process_memory_fraction sets");
-    if (vg_amount_known(s->device.gpu.free_bytes))
-        vg_text_addf(out, "; the GPU itself has %s free", VG_AMOUNT(s->device.gpu.free_bytes));
-    vg_text_add(out, ".");
-}
-
-static void torch_limit_advice(const struct vg_run_failure *s, struct vg_text *out)
-{
-    (void)s;
-    vg_text_add(out,
-                "a larger fraction; or, to fit into it, hold less: the lines that hold most "
-                "are listed below");
-}
-
 /* ---- there was enough ---- */
 
 static bool other_limit_applies(const struct vg_run_failure *s)
@@ -430,8 +405,6 @@ static const struct vg_advice_row limit = { "limit", vg_report_is_limited, limit
                                             limit_advice };
 static const struct vg_advice_row impossible = { "impossible", impossible_applies, impossible_cause,
                                                  impossible_advice };
-static const struct vg_advice_row torch_limit = { "torch-limit", torch_limit_applies,
-                                                  torch_limit_cause, torch_limit_advice };
 static const struct vg_advice_row other_limit = { "other-limit", other_limit_applies,
                                                   other_limit_cause, other_limit_advice };
 static const struct vg_advice_row load_race = { "load-race", load_race_applies, load_race_cause,
@@ -457,12 +430,12 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_address_space,
     &vg_advice_interposer,
     &impossible,
-    &torch_limit,
     &other_limit,
     &vg_advice_model_size,
     &vg_advice_idle_pool,
     &vg_advice_traceback,
     &vg_advice_kept_graphs,
+    &vg_advice_holes,
     &vg_advice_kept_results,
     &vg_advice_own_program,
     &vg_advice_idle_neighbour,
@@ -476,9 +449,9 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_other_arena,
     &vg_advice_model_twice,
     &vg_advice_optimizer,
-    &vg_advice_holes,
     &vg_advice_growing_line,
     &vg_advice_activations,
+    &vg_advice_held_data,
     &vg_advice_beside_torch,
     &vg_advice_parameters,
     &vg_advice_growing_site,

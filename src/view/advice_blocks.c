@@ -142,18 +142,17 @@ static void optimizer_advice(const struct vg_run_failure *f, struct vg_text *out
 
 static bool activations_applies(const struct vg_run_failure *f)
 {
-    return vg_advice_blocks_hold_missing(f) && vg_holder_largest_kind(f) == VG_CENSUS_GRAPH &&
-           vg_advice_kind_bytes(f, VG_CENSUS_GRAPH) >= vg_advice_missing_bytes(f) &&
-           is_most_of_tensors(f, vg_advice_kind_bytes(f, VG_CENSUS_GRAPH));
+    const uint64_t bytes = vg_holder_activation_bytes(f);
+    return vg_advice_blocks_hold_missing(f) && bytes >= vg_advice_missing_bytes(f) &&
+           is_most_of_tensors(f, bytes);
 }
 
 static void activations_why(const struct vg_run_failure *f, struct vg_text *out)
 {
     vg_text_addf(out,
-                 "activations: autograd keeps %s of PyTorch's %s for the backward pass, the "
-                 "parameters take %s",
-                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_GRAPH)),
-                 VG_AMOUNT(f->torch.allocated_bytes),
+                 "activations: what the forward pass makes and what is kept for the backward pass "
+                 "take %s of PyTorch's %s, the parameters %s",
+                 VG_AMOUNT(vg_holder_activation_bytes(f)), VG_AMOUNT(f->torch.allocated_bytes),
                  VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)));
     vg_advice_add_origin(f, out);
     vg_text_add(out, ".");

@@ -8,6 +8,7 @@
 
 extern const struct vg_advice_row vg_advice_kept_graphs;    /* results keep their graphs */
 extern const struct vg_advice_row vg_advice_kept_results;   /* results pile up on the GPU */
+extern const struct vg_advice_row vg_advice_held_data;      /* a variable holds them, as ever */
 extern const struct vg_advice_row vg_advice_traceback;      /* an exception keeps tensors */
 extern const struct vg_advice_row vg_advice_growing_line;   /* a line keeps more and more */
 extern const struct vg_advice_row vg_advice_model_twice;    /* two models of one class */

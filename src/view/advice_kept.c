@@ -49,12 +49,12 @@ static const struct vg_census_variable *results_of(const struct vg_run_failure *
                                             : NULL;
 }
 
-/* Has the line that made most of them stopped to keep more? Then they are data, or a cache that is
- * full, and no leak. */
+/* Does the line that made most of them keep some of each round, still? If not they are data, or a
+ * cache that is full, and no leak. */
 static bool is_growing(const struct vg_run_failure *f)
 {
     const struct vg_run_site *const site = vg_holder_largest_site(f);
-    return !site || (site->growth.kind != VG_GROWTH_STOPPED && site->growth.kind != VG_GROWTH_NONE);
+    return site && site->growth.kind == VG_GROWTH_STEADY;
 }
 
 static bool kept_graphs_applies(const struct vg_run_failure *f)
@@ -87,7 +87,7 @@ static void kept_graphs_advice(const struct vg_run_failure *f, struct vg_text *o
 static bool kept_results_applies(const struct vg_run_failure *f)
 {
     const struct vg_census_variable *const variable = results_of(f);
-    return variable && !vg_holder_keeps_graphs(variable) &&
+    return variable && !vg_holder_keeps_graphs(variable) && is_growing(f) &&
            vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
 }
 
@@ -95,8 +95,7 @@ static void kept_results_why(const struct vg_run_failure *f, struct vg_text *out
 {
     const struct vg_census_variable *const variable = results_of(f);
     vg_line_add_variable(out, variable);
-    vg_text_addf(out, " %s %s of tensors on the GPU",
-                 is_growing(f) ? "keeps more and more, by now" : "holds",
+    vg_text_addf(out, " keeps more and more, by now %s of tensors on the GPU",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)));
     vg_advice_add_origin(f, out);
     vg_text_add(out, ".");
@@ -111,6 +110,33 @@ static void kept_results_advice(const struct vg_run_failure *f, struct vg_text *
     vg_text_add(out, ", or put x.cpu() into it instead of x");
     if (vg_holder_stack_is_in(f, "/transformers/trainer"))
         vg_text_add(out, " (Trainer: eval_accumulation_steps)");
+}
+
+/* ---- data that a variable holds ---- */
+
+static bool held_data_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census_variable *const variable = results_of(f);
+    return variable && !vg_holder_keeps_graphs(variable);
+}
+
+static void held_data_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_variable *const variable = results_of(f);
+    vg_line_add_variable(out, variable);
+    vg_text_addf(out, " holds %s of tensors on the GPU, of PyTorch's %s",
+                 VG_AMOUNT(vg_holder_kept_bytes(variable)), VG_AMOUNT(f->torch.allocated_bytes));
+    vg_advice_add_origin(f, out);
+    vg_text_add(out, ".");
+}
+
+static void held_data_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_text_add(out, "keep in ");
+    vg_line_add_variable_name(out, results_of(f));
+    vg_text_add(out,
+                " only what the GPU needs now, and the rest on the host: x.cpu(), and x.cuda() "
+                "when it is needed");
 }
 
 /* ---- a line that keeps more and more, holder unknown ---- */
@@ -172,5 +198,7 @@ const struct vg_advice_row vg_advice_kept_graphs = { "kept-graphs", kept_graphs_
                                                      kept_graphs_why, kept_graphs_advice };
 const struct vg_advice_row vg_advice_kept_results = { "kept-results", kept_results_applies,
                                                       kept_results_why, kept_results_advice };
+const struct vg_advice_row vg_advice_held_data = { "held-data", held_data_applies, held_data_why,
+                                                   held_data_advice };
 const struct vg_advice_row vg_advice_growing_line = { "growing-line", growing_line_applies,
                                                       growing_line_why, growing_line_advice };

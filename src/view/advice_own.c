@@ -46,12 +46,16 @@ static void idle_pool_advice(const struct vg_run_failure *s, struct vg_text *out
 
 /* ---- this process itself ---- */
 
+/* What one context and its libraries may take is no cause that anybody could remove. */
+#define CONTEXT_USUAL_BYTES (512 * VG_MIB)
+
 static bool context_applies(const struct vg_run_failure *s)
 {
     const struct vg_report_account a = vg_advice_account(s);
     uint64_t deficit;
     return vg_advice_lacks_memory(s, &deficit) && vg_amount_known(a.context_bytes) &&
            a.context_bytes >= deficit && a.context_bytes > vg_advice_or_zero(a.tracked_bytes) &&
+           a.context_bytes >= CONTEXT_USUAL_BYTES &&
            a.managed_most_bytes < deficit; /* or it may be that */
 }
 

@@ -15,6 +15,7 @@ enum {
     GAP = 3,
     LABEL_MIN = 12,
     LABEL_MAX = 44,
+    HOLDERS_SHARE = 20, /* less than a twentieth of all is not shown */
 };
 
 /* One row, still without its place on the line. */
@@ -31,7 +32,7 @@ struct block_table {
 };
 
 /* Too large for a thread's stack; one report is made at a time (oom/emit.c). */
-static struct block_table kinds_table, lines_table;
+static struct block_table kinds_table, lines_table, holders_table;
 
 bool vg_block_tables_are_known(const struct vg_run_failure *failure)
 {
@@ -122,6 +123,8 @@ static void fill_lines(struct block_table *table, const struct vg_run_failure *f
              (unsigned long long)f->torch.block_count);
     for (uint32_t i = 0; i < sites->count && table->count < rows; i++) {
         const struct vg_run_site *const site = &sites->entries[i];
+        if (site->live_count == 0)
+            break;
         struct block_row *const row = next_row(table, site->live_bytes, site->live_count);
         if (!row)
             break;
@@ -134,13 +137,38 @@ static void fill_lines(struct block_table *table, const struct vg_run_failure *f
         bytes += site->live_bytes;
         count += site->live_count;
     }
-    const size_t more = sites->count - table->count;
+    size_t more = 0;
+    for (uint32_t i = (uint32_t)table->count; i < sites->count; i++)
+        more += sites->entries[i].live_count > 0;
     if (f->torch.block_count > count) {
         char label[64];
         snprintf(label, sizeof label, "(%zu more line%s)", more, more == 1 ? "" : "s");
         add_row(table, remainder_of(f->torch.allocated_bytes, bytes), f->torch.block_count - count,
                 more > 0 ? label : "(line not recorded)");
     }
+}
+
+/* The variables that hold most; what is part of a model is told as that. */
+static void fill_holders(struct block_table *table, const struct vg_run_failure *f, size_t rows)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    table->count = 0;
+    snprintf(table->title, sizeof table->title, "Which variables hold them");
+    for (uint32_t i = 0; census && i < census->variable_count && table->count < rows; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        const uint64_t bytes = variable->direct.bytes + variable->graph.bytes;
+        if (bytes < census->total.bytes / HOLDERS_SHARE)
+            continue;
+        struct block_row *const row =
+            next_row(table, bytes, variable->direct.blocks + variable->graph.blocks);
+        if (!row)
+            break;
+        struct vg_text label = vg_text_over(row->label, sizeof row->label);
+        vg_line_add_variable(&label, variable);
+        if (variable->graph.bytes > bytes / 2)
+            vg_text_add(&label, ", most of it in autograd graphs");
+    }
+    sort_rows(table);
 }
 
 /* ---- laying out ---- */
@@ -224,12 +252,14 @@ void vg_block_tables_add(struct vg_text *out, const struct vg_run_failure *failu
     if (!vg_block_tables_are_known(failure))
         return;
     fill_kinds(&kinds_table, failure);
+    fill_holders(&holders_table, failure, rows / 2);
     fill_lines(&lines_table, failure, rows < ROWS_MAX ? rows : ROWS_MAX - 1);
     const uint64_t whole_bytes = failure->torch.allocated_bytes;
     if (kinds_table.count > 0 && lines_table.count > 0 && columns >= SIDE_BY_SIDE_MIN) {
         add_side_by_side(out, columns, whole_bytes);
-        return;
+    } else {
+        add_stacked(out, &lines_table, columns, whole_bytes);
+        add_stacked(out, &kinds_table, columns, whole_bytes);
     }
-    add_stacked(out, &lines_table, columns, whole_bytes);
-    add_stacked(out, &kinds_table, columns, whole_bytes);
+    add_stacked(out, &holders_table, columns, whole_bytes);
 }

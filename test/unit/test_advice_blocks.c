@@ -128,7 +128,9 @@ static void what_has_stopped_to_grow_is_held_and_no_leak(void **state)
     (void)state;
     add_history(900 * MIB, 0);
     sites[0].growth.kind = VG_GROWTH_STOPPED;
-    assert_non_null(strstr(why_of(&vg_advice_kept_results), " holds 900 MiB"));
+    assert_false(vg_advice_kept_results.applies(&failure));
+    assert_true(vg_advice_held_data.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_held_data), " holds 900 MiB"));
     assert_null(strstr(text_data, "more and more"));
 }
 

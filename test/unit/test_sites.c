@@ -270,7 +270,9 @@ static void without_blocks_their_level_is_unknown(void **state)
 
 static uint32_t kind_of(const uint64_t *made, uint64_t newest_ns)
 {
-    struct vg_run_site site = { .oldest_ns = 8000, .newest_ns = newest_ns };
+    struct vg_run_site site = { .oldest_ns = 8000,
+                                .newest_ns = newest_ns,
+                                .oldest_count = VG_COUNT_UNKNOWN };
     memcpy(site.made, made, sizeof site.made);
     for (int i = 0; i < VG_RUN_EIGHTHS; i++)
         site.live_count += made[i];
@@ -296,6 +298,22 @@ static void growth_is_told_from_working_sets(void **state)
     /* A cache: by its rounds it is even, but none has come lately; by the time it ends early. */
     assert_int_equal(kind_of((uint64_t[8]){ 2, 2, 2, 2, 2, 2, 2, 2 }, 4000), VG_GROWTH_STOPPED);
     assert_int_equal(kind_of((uint64_t[8]){ 9, 9, 9, 9, 9, 9, 0, 0 }, 2100), VG_GROWTH_STOPPED);
+}
+
+/* Within one tick of the clock only the device's own count tells. */
+static void allocations_tell_what_the_clock_does_not(void **state)
+{
+    (void)state;
+    struct vg_run_site site = { .live_count = 16,
+                                .live_bytes = 1600,
+                                .made = { 2, 2, 2, 2, 2, 2, 2, 2 },
+                                .oldest_count = 400,
+                                .newest_count = 20 };
+    vg_growth_judge(&site);
+    assert_int_equal(site.growth.kind, VG_GROWTH_STEADY);
+    site.newest_count = 200;
+    vg_growth_judge(&site);
+    assert_int_equal(site.growth.kind, VG_GROWTH_STOPPED);
 }
 
 /* Rounds are the stack's own allocations: a ring buffer keeps the last of them only, a leak some of
@@ -382,6 +400,7 @@ int main(void)
                                         close_tables),
         cmocka_unit_test_setup_teardown(the_file_tells_the_same, open_tables, close_tables),
         cmocka_unit_test(growth_is_told_from_working_sets),
+        cmocka_unit_test(allocations_tell_what_the_clock_does_not),
         cmocka_unit_test_setup_teardown(rounds_need_no_time, open_tables, close_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

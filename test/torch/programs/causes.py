@@ -131,7 +131,7 @@ def activations():
 
 def optimizer():
     """Weights and gradients fit, Adam's two states do not."""
-    net = Net(layers=6, width=5000).cuda()
+    net = Net(layers=4, width=5000).cuda()
     adam = torch.optim.Adam(net.parameters(), foreach=False)
     for parameter in net.parameters():
         parameter.grad = torch.empty_like(parameter)

@@ -1,0 +1,52 @@
+"""Each cause that the report names, shown by a program that has it, beside one that looks like it and
+has another."""
+
+import re
+
+import pytest
+from conftest import REAL_GPU
+
+pytestmark = pytest.mark.skipif(REAL_GPU, reason="needs a GPU of a known size")
+
+# What `why` and `do` of each program's last report begin with or contain.
+CAUSES = {
+    "kept_graphs": (
+        r"a leak: `history` \(list of \d+, causes\.py:\d+ kept_graphs\) keeps .* graphs behind them",
+        r"x\.detach\(\)",
+    ),
+    "hidden_states": (r"activations: ", r"smaller batch"),
+    "kept_results": (
+        r"`outputs` \(list of \d+, causes\.py:\d+ kept_results\) keeps more and more",
+        r"x\.cpu\(\)",
+    ),
+    "data_on_gpu": (r"`dataset` \(list of 60, causes\.py:\d+ data_on_gpu\) holds ", r"x\.cpu\(\)"),
+    "ring_buffer": (r"(?!.*leak)(?!.*more and more)this process itself", r"keep less"),
+    "traceback": (r"an earlier exception keeps the frames .*`kept` \(OutOfMemoryError", r"del kept"),
+    "handled": (r"(?!.*exception)this process itself: tensors made at causes\.py:50 batch", r""),
+    "activations": (r"activations: ", r"smaller batch"),
+    "optimizer": (r"the optimizer's state does not fit beside the model", r"8-bit"),
+    "parameters": (r"the model itself: parameters take ", r"bfloat16"),
+    "model_twice": (r"there are two models of class Net ", r"delete the variable"),
+    "two_models": (r"the model itself", r""),
+    "holes": (r"fragmentation: ", r"expandable_segments:True"),
+    "no_holes": (r"`kept` \(list of 11, causes\.py:\d+ no_holes\) holds 440 MiB", r"x\.cpu\(\)"),
+    "fraction": (r"PyTorch's own limit: set_per_process_memory_fraction", r"larger fraction"),
+}
+
+
+def last_answer(result):
+    """`why` and `do` of the last report that is told in full."""
+    found = re.findall(r"^  (why|do) +(\S.*(?:\n {11}\S.*)*)", result.guard_text, re.M)
+    return {key: " ".join(text.split()) for key, text in found}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_the_cause_is_the_programs(machine, name):
+    result = machine.run(
+        machine.program("causes", name), True, VRAMGUARD_POLICY="off", SIMGPU_DEVICES="1400MiB"
+    )
+    assert result.code == 1, result.stderr
+    found = last_answer(result)
+    why, do = CAUSES[name]
+    assert re.match(why, found["why"]), found["why"]
+    assert re.search(do, found["do"]), found["do"]
