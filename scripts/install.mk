@@ -7,8 +7,9 @@ SHARE   := $(DESTDIR)$(PREFIX)/share
 LIBS    := $(DESTDIR)$(LIBDIR)
 SIMGPU  := libcuda.so.1 libnvidia-ml.so.1 libcudart.so.12 libcudart.so.13 libsimgpu_device_files.so
 
-# The tool says what stands in them: man pages and completions.
-$(DOCS)/made: $(BUILD)/vramguard scripts/make-docs
+# The tool says what stands in them: man pages and completions. It looks at the library beside it, which
+# must not be in the making then.
+$(DOCS)/made: $(BUILD)/vramguard scripts/make-docs | $(BUILD)/libvramguard.so
 	scripts/make-docs $(BUILD)/vramguard $(DOCS)
 	@touch $@
 
