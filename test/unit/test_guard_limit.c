@@ -299,6 +299,27 @@ static void what_takes_no_memory_is_not_charged(void **state)
     in_child(is_graph_node_child);
 }
 
+/* What there was no memory to record cannot be given back when it is freed: it is not charged. */
+static void unrecorded_child(void *argument)
+{
+    struct vg_process_state *const state = vg_process_start();
+    CUdeviceptr address;
+    uint64_t taken = 1;
+    (void)argument;
+    CHECK(take(&address, 1) == CUDA_SUCCESS);
+    state->recorder.live.reserved_bytes = state->recorder.live.usable_bytes; /* it cannot grow */
+    for (; taken < 100000 && state->track.lost_count == 0; taken++)
+        CHECK(take(&address, 1) == CUDA_SUCCESS);
+    CHECK(state->track.lost_count == 1);
+    CHECK(left_on(0) == LIMIT - (taken - 1));
+}
+
+static void what_is_not_recorded_is_not_charged(void **state)
+{
+    (void)state;
+    in_child(unrecorded_child);
+}
+
 static void devices_child(void *argument)
 {
     CUdeviceptr address;
@@ -579,6 +600,7 @@ int main(void)
         BOTH_TEST(the_amount_may_be_known_afterwards),
         BOTH_TEST(ends_that_are_not_seen_give_back),
         BOTH_TEST(what_takes_no_memory_is_not_charged),
+        BOTH_TEST(what_is_not_recorded_is_not_charged),
         BOTH_TEST(devices_have_accounts_of_their_own),
         BOTH_TEST(before_the_driver_is_ready_there_is_no_limit),
         BOTH_TEST(a_share_of_an_unknown_total_is_told),
