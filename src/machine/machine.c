@@ -171,8 +171,10 @@ static void complete_gpu(const struct vg_machine_question *question,
     }
     out->processes =
         vg_region_array(region, answer->process_count + member_count, sizeof *out->processes);
-    if (!out->processes)
+    if (!out->processes) {
+        out->known = out->known && answer->process_count + member_count == 0;
         return; /* nobody, or no memory to tell of them */
+    }
     take_processes(answer, out);
     add_members(members, member_count, out);
     identify_processes(question, out);

@@ -118,8 +118,10 @@ static int copy_answer(const struct question *question, struct vg_region *region
     *out = question->answer;
     out->processes = vg_region_array(region, out->process_count, sizeof *out->processes);
     out->devices = vg_region_array(region, out->device_count, sizeof *out->devices);
-    if ((out->process_count && !out->processes) || (out->device_count && !out->devices))
+    if ((out->process_count && !out->processes) || (out->device_count && !out->devices)) {
+        *out = (struct vg_nvml_answer){ .own = -ENOENT };
         return -ENOMEM;
+    }
     if (out->process_count)
         vg_plain_copy(out->processes, question->answer.processes,
                       out->process_count * sizeof *out->processes);
