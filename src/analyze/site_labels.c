@@ -7,6 +7,8 @@
 #include "analyze/source_line.h"
 #include "base/text.h"
 
+enum { LOOKED_AT_TIMES = 16 }; /* so many times as many sites as are wanted with a label */
+
 static void label_site(struct vg_stack_names *names, struct vg_run_site *site)
 {
     char label[VG_LABEL_CAP];
@@ -68,13 +70,10 @@ static void merge_sites(struct vg_run_site *site, const struct vg_run_site *othe
         site->owner = VG_OWNER_UNKNOWN;
 }
 
-/* Takes site `at` out of the list and adds it to the one at `into`, which moves up to its place. */
-static void fold_site(struct vg_run_sites *sites, uint32_t into, uint32_t at)
+/* Adds `site` to the one at `into`, which moves up to its place. */
+static void fold_site(struct vg_run_sites *sites, uint32_t into, const struct vg_run_site *site)
 {
-    merge_sites(&sites->entries[into], &sites->entries[at]);
-    memmove(&sites->entries[at], &sites->entries[at + 1],
-            (sites->count - at - 1) * sizeof *sites->entries);
-    sites->count--;
+    merge_sites(&sites->entries[into], site);
     for (; into > 0 && sites->entries[into].live_bytes > sites->entries[into - 1].live_bytes;
          into--) {
         const struct vg_run_site larger = sites->entries[into];
@@ -100,19 +99,29 @@ static void prefix_label(struct vg_stack_names *names, struct vg_run_site *site)
 
 void vg_sites_label(struct vg_stack_names *names, struct vg_run_sites *sites, uint32_t count)
 {
+    /* Of a recursion's thousands of stacks all may have one label, and each costs a look-up of its
+     * frames: a program waits for this. */
+    const uint64_t looked_at_max = (uint64_t)LOOKED_AT_TIMES * count;
+    uint32_t kept = 0, next = 0;
     for (uint32_t i = 0; i < count && i < sites->count; i++)
         vg_stack_names_note(names, sites->entries[i].stack_id);
-    for (uint32_t i = 0; i < count && i < sites->count;) {
-        struct vg_run_site *const site = &sites->entries[i];
+    for (; kept < count && next < sites->count && next < looked_at_max; next++) {
+        struct vg_run_site *const site = &sites->entries[next];
         if (!site->is_labelled)
             label_site(names, site);
-        const uint32_t same = find_label(sites, i, site->label);
-        if (same < i && !has_line(site) && !has_line(&sites->entries[same])) {
-            fold_site(sites, same, i);
+        const uint32_t same = find_label(sites, kept, site->label);
+        if (same < kept && !has_line(site) && !has_line(&sites->entries[same])) {
+            fold_site(sites, same, site);
             continue;
         }
-        if (same < i)
+        if (same < kept)
             prefix_label(names, site);
-        i++;
+        if (kept < next)
+            sites->entries[kept] = *site;
+        kept++;
     }
+    if (kept < next)
+        memmove(&sites->entries[kept], &sites->entries[next],
+                (sites->count - next) * sizeof *sites->entries);
+    sites->count -= next - kept;
 }

@@ -186,6 +186,29 @@ static void native_places_with_one_name_are_one(void **state)
     assert_non_null(strstr(sites->entries[1].label, "qsort"));
 }
 
+/* A recursion has thousands of stacks of one label: a failing call does not wait for all of them.
+ */
+static void only_so_many_are_looked_at_for_their_labels(void **state)
+{
+    (void)state;
+    enum { SIDE = 60, LOOKED_AT = 16 * VG_RUN_LABELLED };
+    for (uint32_t i = 0; i < SIDE * SIDE; i++) {
+        const uint64_t frames[] = { (uintptr_t)abort + 1 + i % SIDE,
+                                    (uintptr_t)abort + 1 + i / SIDE };
+        allocate(vg_recorder_stack(recorder, frames, 2, false), 512);
+    }
+    const struct vg_run_sites *const sites = build(VG_LEVEL_ALLOCATIONS);
+    uint64_t bytes = 0, stacks = 0;
+    for (uint32_t i = 0; i < sites->count; i++) {
+        bytes += sites->entries[i].live_bytes;
+        stacks += sites->entries[i].stack_count;
+    }
+    assert_int_equal(bytes, SIDE * SIDE * 512);
+    assert_int_equal(stacks, SIDE * SIDE);
+    assert_int_equal(sites->entries[0].stack_count, LOOKED_AT);
+    assert_int_equal(sites->count, SIDE * SIDE - LOOKED_AT + 1);
+}
+
 static void nothing_is_cut(void **state)
 {
     (void)state;
@@ -392,6 +415,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_of_the_same_name_are_told_apart, open_tables,
                                         close_tables),
         cmocka_unit_test_setup_teardown(native_places_with_one_name_are_one, open_tables,
+                                        close_tables),
+        cmocka_unit_test_setup_teardown(only_so_many_are_looked_at_for_their_labels, open_tables,
                                         close_tables),
         cmocka_unit_test_setup_teardown(nothing_is_cut, open_tables, close_tables),
         cmocka_unit_test_setup_teardown(the_line_is_read_from_its_file, open_tables, close_tables),
