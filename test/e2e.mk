@@ -36,6 +36,13 @@ $(E2E_OUT)/actor: test/e2e/actor.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -pthread -o $@
 
+# With line tables: the tool names what was inlined.
+$(E2E_OUT)/inlined: test/e2e/inlined.c $(BUILD)/simgpu/libcuda.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itest -O2 -g $< -L$(BUILD)/simgpu -lcuda -o $@
+
+build-e2e: $(E2E_OUT)/inlined
+
 # PyTorch's two functions, of whose names hook/torch_table.h has the list, under other file names.
 E2E_NAMES := $(addprefix $(E2E_OUT)/torch_names/,program librenamed.so libcaller.so)
 

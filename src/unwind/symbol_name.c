@@ -156,6 +156,21 @@ static void add_readable(struct vg_text *out, const char *name)
     }
 }
 
+/* The length of a name without its symbol version, "@@GLIBC_2.34", and without what GCC appends to
+ * the name of a function that it has changed or cut in parts: "load.constprop.0.isra.0". */
+static size_t plain_length(const char *name)
+{
+    static const char *const clones[] = { ".constprop.", ".isra.", ".part.", ".cold",
+                                          ".lto_priv." };
+    size_t length = strcspn(name, "@");
+    for (size_t i = 0; i < sizeof clones / sizeof clones[0]; i++) {
+        const char *const found = strstr(name, clones[i]);
+        if (found && found > name && (size_t)(found - name) < length)
+            length = (size_t)(found - name);
+    }
+    return length;
+}
+
 void vg_symbol_name(char *out, size_t cap, const char *name)
 {
     struct vg_text text = vg_text_over(out, cap);
@@ -163,6 +178,6 @@ void vg_symbol_name(char *out, size_t cap, const char *name)
         add_mangled(&text, name + 2);
     else if (strlen(name) > LONG_NAME && strpbrk(name, "(<"))
         add_readable(&text, name);
-    if (text.length == 0) /* without a symbol version, "@@GLIBC_2.34" */
-        vg_text_add_bytes(&text, name, strcspn(name, "@"));
+    if (text.length == 0)
+        vg_text_add_bytes(&text, name, plain_length(name));
 }

@@ -9,7 +9,8 @@
  *   and template arguments: "_ZN2at6native10empty_cudaEv" is "at::native::empty_cuda"; as far as it
  *   can be read, and unchanged when it cannot be read at all;
  * - a readable C++ name longer than 40 characters without parameters and template arguments;
- * - every other name as it is, but for a version ("memcpy@@GLIBC_2.14"). */
+ * - every other name as it is, but for a version ("memcpy@@GLIBC_2.14") and what GCC appends to
+ *   changed copies ("load.constprop.0"). */
 void vg_symbol_name(char *out, size_t cap, const char *name);
 
 #endif
