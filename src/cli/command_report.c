@@ -18,6 +18,7 @@
 #include "cli/unseen_note.h"
 #include "view/event_text.h"
 #include "view/memory_read_text.h"
+#include "view/peak_table.h"
 #include "view/render.h"
 #include "view/wrap.h"
 
@@ -303,11 +304,37 @@ static void add_host_title(struct vg_text *title, const struct vg_run_device *de
         vg_text_addf(title, ", %s of it in place of GPU memory (spilled),", VG_AMOUNT(spilled));
 }
 
-static void print_device(const struct report_arguments *arguments,
+enum { PEAK_ROWS = 8 };
+
+/* Is what lives at the end what the last failure has told? Then it is not told once more. */
+static bool is_told(const struct vg_run *run, const struct vg_run_device *device)
+{
+    const struct vg_run_device *const last =
+        run->failure_count > 0 ? &run->failures[run->failure_count - 1].device : NULL;
+    return last && !device->is_host && last->gpu.ordinal == device->gpu.ordinal &&
+           last->live_bytes == device->live_bytes && last->live_count == device->live_count;
+}
+
+static void print_peak(const struct report_arguments *arguments, const struct vg_run_device *device)
+{
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    if (!device->is_host)
+        vg_peak_table_add(&text, device, PEAK_ROWS, vg_report_columns(arguments->style));
+    if (text.length > 0)
+        printf("\n%s", text_data);
+}
+
+static void print_device(const struct report_arguments *arguments, const struct vg_run *run,
                          const struct vg_run_device *device, const char *moment)
 {
     char title[160];
     struct vg_text text = vg_text_over(title, sizeof title);
+    if (!arguments->failure && is_told(run, device)) {
+        printf("\n  %s on GPU %d %s: the %llu live allocation%s of the failure above\n",
+               VG_AMOUNT(device->live_bytes), device->gpu.ordinal, moment,
+               (unsigned long long)device->live_count, device->live_count == 1 ? "" : "s");
+        return;
+    }
     vg_text_add(&text, VG_AMOUNT(device->live_bytes));
     if (device->is_host)
         add_host_title(&text, device);
@@ -328,7 +355,9 @@ static void print_live(const struct report_arguments *arguments, const struct vg
                                            [VG_RUN_GONE] = "when it was killed",
                                            [VG_RUN_ELSEWHERE] = "at the end of the record" };
     for (uint32_t i = 0; i < run->device_count; i++)
-        print_device(arguments, &run->devices[i], moments[run->process.state]);
+        print_device(arguments, run, &run->devices[i], moments[run->process.state]);
+    for (uint32_t i = 0; i < run->device_count; i++)
+        print_peak(arguments, &run->devices[i]);
     if (run->device_count == 0)
         printf("\n  It used no GPU memory.\n");
 }

@@ -373,7 +373,8 @@ void vg_report_render(const struct vg_run_failure *s, struct vg_report_style sty
     vg_report_add_headline(out, s, style);
     vg_report_add_cause(out, s, columns);
     add_where(out, s, columns);
-    add_run(out, s, columns);
+    if (style.is_live || s->thread_id != (uint32_t)s->process->pid)
+        add_run(out, s, columns);
     vg_text_add(out, "\n");
     add_color(out, style, dim);
     vg_render_device(out, s, columns);

@@ -1,0 +1,21 @@
+"""What PyTorch's tensors held at the peak, of a run that ended well."""
+
+import re
+
+UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def amount(text):
+    number, unit = text.split()
+    return float(number) * UNITS[unit]
+
+
+def test_the_peak_by_line_is_pytorchs_own(machine):
+    result = machine.run(machine.program("peak"), True)
+    assert result.code == 0 and result.guard_lines == [], result.stderr
+    report = machine.vramguard("report").stdout
+    title = re.search(r"The peak of GPU 0: (\S+ \w+) of PyTorch tensors, by line\n", report)
+    rows = re.findall(r"^ +(\S+ \w+) +(\d+)x  peak\.py:(\d+) step", report[title.end() :], re.M)
+    assert sum(amount(size) for size, _, _ in rows) == int(result.stdout) == amount(title.group(1))
+    # z of the step before, and x, y and z of this one.
+    assert [(line, count) for _, count, line in rows] == [("9", "2"), ("7", "1"), ("8", "1")]
