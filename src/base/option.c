@@ -211,16 +211,22 @@ void vg_option_read_environment(struct vg_options *out)
     errno = saved_errno;
 }
 
+bool vg_option_given(enum vg_option_id id, char *out, size_t cap)
+{
+    char buffer[VG_OPTION_TEXT_CAP];
+    struct vg_option_file file;
+    vg_option_file_open(&file, config_path());
+    const char *const text = given_text(&rows[id], &file, buffer, sizeof buffer);
+    const bool given = text && *text && (size_t)snprintf(out, cap, "%s", text) < cap;
+    vg_option_file_close(&file);
+    return given;
+}
+
 bool vg_option_is_switched_off(void)
 {
     static struct vg_option_value value;
-    const struct vg_option_row *const row = &rows[VG_OPTION_ID_enabled];
-    char why[64], buffer[64];
-    struct vg_option_file file;
-    vg_option_file_open(&file, config_path());
-    const char *const text = given_text(row, &file, buffer, sizeof buffer);
-    const bool off = text && *text && vg_option_parse(row, text, &value, why, sizeof why) == 0 &&
-                     value.number == VG_ENABLED_OFF;
-    vg_option_file_close(&file);
-    return off;
+    char why[64], text[64];
+    return vg_option_given(VG_OPTION_ID_enabled, text, sizeof text) &&
+           vg_option_parse(&rows[VG_OPTION_ID_enabled], text, &value, why, sizeof why) == 0 &&
+           value.number == VG_ENABLED_OFF;
 }

@@ -75,6 +75,11 @@ int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg
  * default that is used instead. */
 void vg_option_read_environment(struct vg_options *out);
 
+/* Copies the text that is set for the option, in the environment or else in the file of
+ * option_file.h, to `out` (`cap` bytes), right or wrong as it is. Returns false when neither has
+ * one that fits. For the tool. */
+bool vg_option_given(enum vg_option_id id, char *out, size_t cap);
+
 /* Will the library do nothing in a program with this environment? For `vramguard run`. One thread
  * at a time. */
 bool vg_option_is_switched_off(void);

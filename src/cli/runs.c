@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/option.h"
 #include "base/text.h"
 #include "record/run_file.h"
 
@@ -20,6 +23,13 @@ static void note_unreadable(struct vg_runs *runs, const char *name, const char *
     vg_text_repair(runs->unreadable, sizeof runs->unreadable);
 }
 
+/* In a folder for all users the others' files are private. */
+static bool is_of_others(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_uid != geteuid();
+}
+
 static int add_run(struct vg_runs *runs, const char *name)
 {
     struct vg_reader reader;
@@ -28,8 +38,10 @@ static int add_run(struct vg_runs *runs, const char *name)
         return -ENOMEM;
     const int error = vg_reader_open(&reader, path, why, sizeof why);
     if (error) {
+        const bool expected = error == -EAGAIN || error == -ENOENT || /* just made, just removed */
+                              (error == -EACCES && is_of_others(path));
         free(path);
-        if (error != -EAGAIN && error != -ENOENT) /* just made, just removed */
+        if (!expected)
             note_unreadable(runs, name, why);
         return error == -ENOMEM ? error : 0;
     }
@@ -56,10 +68,20 @@ static int newest_first(const void *a, const void *b)
     return strcmp(y->path, x->path);
 }
 
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Without one given, where the library puts them: VRAMGUARD_LOG if that is a folder. */
 static int name_directory(struct vg_runs *out, const char *given, char *why, size_t why_cap)
 {
     const size_t cap = sizeof out->directory;
     int error = 0;
+    if (!given && vg_option_given(VG_OPTION_ID_log_path, out->directory, cap) &&
+        is_directory(out->directory))
+        return 0;
     if (!given)
         error = vg_run_file_directory(out->directory, cap);
     else if ((size_t)snprintf(out->directory, cap, "%s", given) >= cap)

@@ -90,6 +90,10 @@ def test_records_of_all_in_one_folder(machine):
     assert listed.stdout.count("allocate.py") == 2
     assert len(json.loads(machine.vramguard("list", "--json", str(folder)).stdout)) == 2
     assert "allocate.py" in machine.vramguard("report", str(folder)).stdout
+    # Without a folder named, where the settings put them.
+    path = settings(machine, "VRAMGUARD_LOG=%s\n" % folder)
+    assert machine.vramguard("list", VRAMGUARD_CONFIG=path).stdout == listed.stdout
+    assert "allocate.py" in machine.vramguard("report", VRAMGUARD_CONFIG=path).stdout
     missing = machine.vramguard("list", str(folder / "none"))
     assert missing.code == 1 and "none" in missing.stderr
 
@@ -114,6 +118,10 @@ def test_another_users_records_in_one_folder(machine):
     (record,) = folder.glob("*.vgr")
     assert record.stat().st_uid == 65534 and record.stat().st_mode & 0o077 == 0
     assert "allocate.py" in machine.vramguard("list", str(folder)).stdout
+    other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", machine.folder / "vramguard"]
+    shutil.copy(BUILD / "vramguard", machine.folder)
+    listed = machine.run([*other, "list", str(folder)])
+    assert (listed.code, listed.stderr) == (0, "") and "allocate.py" not in listed.stdout
 
 
 @pytest.mark.skipif(not can_mount(), reason="needs root and a mount namespace")
