@@ -20,10 +20,11 @@ def profiler():
         on_device = getattr(event, "self_device_memory_usage", None)
         if on_device is None:  # before 2.4
             on_device = event.self_cuda_memory_usage
-        rows[(event.name, on_device, event.self_cpu_memory_usage)] += 1
-    for (name, on_device, on_cpu), count in sorted(rows.items()):
+        rows[(on_device, event.self_cpu_memory_usage)] += 1
+    # Older ones give an amount now to the operator, now to nobody: by the time.
+    for (on_device, on_cpu), count in sorted(rows.items()):
         if on_device or on_cpu:
-            print(name, on_device, on_cpu, count)
+            print(on_device, on_cpu, count)
 
 
 def profiler_out_of_memory():
