@@ -195,6 +195,19 @@ static void collect_rank(struct vg_run_process *out)
     out->world_size = world_size;
 }
 
+/* cudaMallocAsync and allocators plugged into PyTorch keep no blocks of its own: there each tensor
+ * is an allocation that is known. */
+static enum vg_torch_silence torch_silence(const struct vg_blocks *blocks,
+                                           const struct vg_run_torch *torch)
+{
+    if (torch->tells_blocks ||
+        torch->count[VG_TORCH_NATIVE] + torch->count[VG_TORCH_EXPANDABLE] == 0)
+        return VG_TORCH_TELLS;
+    if (!blocks)
+        return VG_TORCH_UNHEARD;
+    return vg_blocks_seen(blocks) ? VG_TORCH_TELLS : VG_TORCH_SILENT;
+}
+
 static void collect_own(const struct vg_failure *failure, struct vg_region *region,
                         struct vg_run_process *process, struct vg_run_failure *out)
 {
@@ -218,6 +231,7 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     else
         out->device = (struct vg_run_device){ .self_bytes = VG_BYTES_UNKNOWN,
                                               .others_bytes = VG_BYTES_UNKNOWN };
+    out->torch.silence = torch_silence(failure->tables.blocks, &out->torch);
     out->device.gpu = gpu;
     out->device.untracked_bytes = failure->tables.track->lost_bytes;
     out->device.limit_bytes = failure->limit_bytes;

@@ -252,6 +252,7 @@ static void write_torch(struct vg_part_writer *w, const struct vg_run_torch *t)
         .loaded = t->loaded,
         .unjudged = t->unjudged,
         .tells_blocks = t->tells_blocks,
+        .silence = t->silence,
         .settings_text = vg_part_text(w, t->settings),
     };
     _Static_assert(sizeof part.bytes == sizeof t->bytes, "one for each way to allocate");

@@ -242,6 +242,7 @@ static void read_torch(struct vg_event_reader *r, struct vg_run_torch *out)
                                   .unjudged = part.unjudged != 0,
                                   .settings = vg_event_text(r, part.settings_text),
                                   .tells_blocks = part.tells_blocks != 0,
+                                  .silence = part.silence,
                                   .allocated_bytes = vg_event_amount(part.allocated_bytes),
                                   .reserved_bytes = vg_event_amount(part.reserved_bytes),
                                   .block_count = part.block_count,

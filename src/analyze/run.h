@@ -198,11 +198,19 @@ enum vg_run_torch_backend {
     VG_TORCH_BACKENDS
 };
 
+/* Why nothing is known of PyTorch's blocks. Written to files: never renumber. */
+enum vg_torch_silence {
+    VG_TORCH_TELLS,   /* it tells of them, or there is nothing to tell */
+    VG_TORCH_UNHEARD, /* VRAMGUARD_TENSORS=off */
+    VG_TORCH_SILENT,  /* it has told of none, though it holds memory of its own allocator */
+};
+
 struct vg_run_torch {
     bool loaded;   /* PyTorch's allocator is loaded */
     bool unjudged; /* there are allocations, but no native stacks to tell whose they are */
     uint64_t bytes[VG_TORCH_BACKENDS], count[VG_TORCH_BACKENDS]; /* reserved, by the stacks */
     const char *settings; /* "PYTORCH_CUDA_ALLOC_CONF=..."; "" when not set */
+    uint32_t silence;     /* enum vg_torch_silence: why it does not tell of its blocks */
     bool tells_blocks;    /* the following come from its own calls, to the byte */
     uint64_t allocated_bytes, reserved_bytes, block_count;
     uint64_t allocation_count, free_count;   /* of blocks, all the run long */

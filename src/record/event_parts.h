@@ -99,6 +99,7 @@ struct vg_part_torch {
     uint64_t hole_count, largest_hole_bytes, empty_bytes, empty_count, fraction_bytes;
     uint32_t loaded, unjudged, tells_blocks, settings_text;
     uint64_t allocation_count, free_count;
+    uint32_t silence, reserved;
 };
 
 struct vg_part_checkpoint {

@@ -53,6 +53,12 @@ static void add_cached(struct vg_text *out, const struct vg_run_failure *s)
                          VG_AMOUNT(t->largest_hole_bytes));
         return;
     }
+    if (t->silence == VG_TORCH_UNHEARD)
+        vg_text_add(out, "; its tensors are not recorded: VRAMGUARD_TENSORS=off");
+    if (t->silence == VG_TORCH_SILENT)
+        vg_text_add(out,
+                    "; it has told of none of its tensors: its cache is switched off, or this "
+                    "version names its functions in a way that vramguard does not know");
     if (!vg_torch_flushed(s, &flushed_bytes)) {
         if (s->torch.count[VG_TORCH_NATIVE] + s->torch.count[VG_TORCH_EXPANDABLE] > 0)
             vg_text_add(out, "; how much of it is cached and unused is unknown");

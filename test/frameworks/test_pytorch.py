@@ -245,3 +245,11 @@ def test_an_injected_failure_is_answered_with_a_second_try(frameworks, rule, end
         frameworks.command("native=a:20"), guarded=True, VRAMGUARD_INJECT=rule
     )
     assert ends in result.stdout, result.stdout + result.stderr
+
+
+def test_a_pytorch_that_tells_of_no_block(machine):
+    """As one does whose names vramguard does not know: segments, and one line that says why."""
+    result = machine.run([PROGRAM, "native=a:20", "native=b:300"], True, VRAMGUARD_POLICY="off")
+    assert "b out of memory" in result.stdout or "= 2" in result.stdout, result.stdout
+    text = " ".join(machine.vramguard("report").stdout.split())
+    assert "it has told of none of its tensors" in text

@@ -89,3 +89,24 @@ def test_a_program_that_ends_with_it(machine):
     result = machine.run(machine.code(code), True, VRAMGUARD_POLICY="off")
     assert len(headlines(result)) == 1
     assert result.stderr.index("vramguard: ") < result.stderr.index("OutOfMemoryError")
+
+
+@pytest.mark.parametrize(
+    "extra, says",
+    [
+        ({}, "allocated 1000 MiB in 5 blocks, unused 0 B"),
+        ({"VRAMGUARD_TENSORS": "off"}, "its tensors are not recorded: VRAMGUARD_TENSORS=off"),
+        ({"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}, "allocated 1000 MiB in 5 pieces (cudaMallocAsync"),
+    ],
+    ids=["told", "off", "async"],
+)
+def test_what_is_known_of_pytorchs_memory(machine, extra, says):
+    code = (
+        "import torch\n"
+        "kept = [torch.empty(200 << 20, dtype=torch.int8, device='cuda') for _ in range(5)]\n"
+        "torch.empty(900 << 20, dtype=torch.int8, device='cuda')\n"
+    )
+    path = machine.folder / "own.vgr"
+    extra = {"VRAMGUARD_LOG": str(path), "VRAMGUARD_POLICY": "off", "SIMGPU_DEVICES": "2GiB", **extra}
+    assert machine.run(machine.code(code), True, **extra).code == 1
+    assert says in " ".join(machine.vramguard("report", str(path)).stdout.split())
