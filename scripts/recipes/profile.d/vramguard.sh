@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # /etc/profile.d/vramguard.sh: watches the GPU programs of everybody who logs in. Settings stand in
 # /etc/vramguard.conf. For services too, put the library's path into /etc/ld.so.preload instead.
 case ":${LD_PRELOAD:-}:" in

@@ -72,7 +72,7 @@ static int ask(int folder, const char *path, struct stat *out, int flags)
 {
     const int saved_errno = errno;
     const long result = syscall(SYS_newfstatat, folder, path, out, flags);
-    const int minor_number = result != 0 && errno == ENOENT && path ? simulated_minor(path) : -1;
+    const int minor_number = result != 0 && errno == ENOENT ? simulated_minor(path) : -1;
     if (minor_number < 0)
         return (int)result;
     memset(out, 0, sizeof *out);
@@ -136,7 +136,7 @@ int statx(int folder, const char *restrict path, int flags, unsigned mask,
 {
     const int saved_errno = errno;
     const long result = syscall(SYS_statx, folder, path, flags, mask, out);
-    const int minor_number = result != 0 && errno == ENOENT && path ? simulated_minor(path) : -1;
+    const int minor_number = result != 0 && errno == ENOENT ? simulated_minor(path) : -1;
     if (minor_number < 0)
         return (int)result;
     memset(out, 0, sizeof *out);
@@ -154,7 +154,7 @@ int access(const char *path, int mode)
 {
     const int saved_errno = errno;
     const long result = syscall(SYS_faccessat, AT_FDCWD, path, mode);
-    if (result == 0 || errno != ENOENT || !path || simulated_minor(path) < 0)
+    if (result == 0 || errno != ENOENT || simulated_minor(path) < 0)
         return (int)result;
     if (mode & X_OK) {
         errno = EACCES;
