@@ -157,7 +157,11 @@ static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
     if (!info->dlpi_name || map->count == sizeof map->ranges / sizeof map->ranges[0])
         return 0;
     const char *const name = vg_text_base_name(info->dlpi_name);
-    const bool pytorch = caller_of(name) == VG_CALLER_PYTORCH, between = is_between(name);
+    const bool pytorch = caller_of(name) == VG_CALLER_PYTORCH;
+    struct vg_elf_object object;
+    const bool between =
+        !pytorch && name[0] &&
+        (is_between(name) || (vg_elf_describe(info, &object) && is_interposer(&object)));
     if (!pytorch && !between)
         return 0;
     uint64_t start = UINT64_MAX, end = 0;

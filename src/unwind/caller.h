@@ -41,7 +41,8 @@ bool vg_caller_searches_batch_size(struct vg_recorder *recorder, uint32_t stack_
 struct vg_caller_map {
     struct {
         uint64_t start, end; /* end exclusive */
-        bool between;        /* the CUDA runtime or driver, or vramguard; else it is PyTorch's */
+        bool between; /* the CUDA runtime or driver, vramguard, or a library that has put itself
+                         before them; else it is PyTorch's */
     } ranges[24];
     uint32_t count;
     bool pytorch; /* PyTorch's allocator is loaded */
