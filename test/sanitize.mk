@@ -4,7 +4,7 @@
 
 SANITIZE_OUT     := $(BUILD)/sanitize
 SANITIZE_ADDRESS := advice advice_torch checkpoint elf_address elf_symbol elf_symtab guard guard_concurrency guard_limit \
-                    guard_python_code guard_spill guard_spill_free inject shared_quota limit lock mark native_names \
+                    guard_python_code guard_spill guard_spill_free inject shared_quota limit lock event_records sites region native_names \
                     option policy process recorder recorder_disk registry run_file signal_block size spilled text \
                     live_index trim
 SANITIZE_THREAD  := guard guard_concurrency guard_limit guard_spill guard_spill_free shared_quota lock recorder \
