@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,4 +116,13 @@ bool vg_log_wants_color(void)
     const bool wants = isatty(STDERR_FILENO) && (!no_color || !*no_color);
     errno = saved_errno;
     return wants;
+}
+
+unsigned vg_log_columns(void)
+{
+    struct winsize size;
+    const int saved_errno = errno;
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+    errno = saved_errno;
+    return known ? size.ws_col : 0;
 }

@@ -44,4 +44,8 @@ void vg_warn_once(enum vg_fault fault, const char *format, ...)
 /* True when standard error is a terminal and NO_COLOR is unset or empty (https://no-color.org). */
 bool vg_log_wants_color(void);
 
+/* Columns of the terminal that standard error is, 0 when it is none or does not tell. errno is
+ * preserved. */
+unsigned vg_log_columns(void);
+
 #endif

@@ -62,7 +62,7 @@ static uint64_t place_in_window(void)
 
 static struct vg_report_style style_of_stderr(void)
 {
-    return (struct vg_report_style){ .columns = VG_REPORT_COLUMNS,
+    return (struct vg_report_style){ .columns = vg_log_columns(), /* 0: as usual */
                                      .is_live = true,
                                      .color = vg_log_wants_color() };
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "analyze/account.h"
+#include "analyze/outcome.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/block_tables.h"
@@ -154,6 +155,28 @@ static void add_where(struct vg_text *out, const struct vg_run_failure *f, size_
     vg_wrap_add_keyed(out, "where", data, ANSWER_INDENT, columns, VG_WRAP_LABEL);
 }
 
+/* Has it brought nothing, as whoever sees the rest of the screen would expect? `vramguard report`
+ * tells of it all the same. */
+static bool is_plain(const struct vg_oom_action *action)
+{
+    if (strcmp(action->name, "flush") == 0)
+        return true;
+    if (strcmp(action->name, "wait") == 0)
+        return action->outcome_count == 1 && action->outcomes[0].code == VG_OUTCOME_SKIPPED_ALONE;
+    return strcmp(action->name, "trim") == 0 && action->recovered_bytes == 0;
+}
+
+static void add_actions(struct vg_text *out, const struct vg_run_failure *f, size_t columns)
+{
+    const char *key = "tried";
+    for (uint32_t i = 0; i < f->action_count; i++) {
+        if (vg_block_tables_are_known(f) && is_plain(&f->actions[i]))
+            continue;
+        vg_report_add_action(out, &f->actions[i], key, ANSWER_INDENT, columns);
+        key = "";
+    }
+}
+
 /* PyTorch's tensors, or the largest sites of the driver's allocations. */
 static void add_tables(struct vg_text *out, const struct vg_run_failure *f, size_t columns)
 {
@@ -175,7 +198,7 @@ void vg_first_screen_render(const struct vg_run_failure *f, struct vg_report_sty
     add_where(out, f, columns);
     add_tables(out, f, columns);
     add_gpu_line(out, f, columns);
-    vg_report_add_actions(out, f, "tried", ANSWER_INDENT, columns);
+    add_actions(out, f, columns);
     vg_report_add_command(out, f, "more", ANSWER_INDENT, columns);
     vg_report_end_text(out, style);
 }

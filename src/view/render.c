@@ -312,26 +312,23 @@ static void add_host(struct vg_text *out, const struct vg_run_failure *s, size_t
     vg_wrap_add_keyed(out, "Host", data, EVIDENCE_INDENT, columns, VG_WRAP_WORDS);
 }
 
-void vg_report_add_actions(struct vg_text *out, const struct vg_run_failure *s, const char *key,
-                           size_t indent, size_t columns)
+void vg_report_add_action(struct vg_text *out, const struct vg_oom_action *action, const char *key,
+                          size_t indent, size_t columns)
 {
     char data[1024];
-    for (uint32_t i = 0; i < s->action_count; i++) {
-        const struct vg_oom_action *const action = &s->actions[i];
-        struct vg_text text = vg_text_over(data, sizeof data);
-        vg_text_addf(&text, "%s: ", action->name);
-        vg_outcome_text_all(&text, action);
-        if (action->outcome_count == 0 || action->recovered_bytes > 0) {
-            vg_text_add(&text, action->outcome_count > 0 ? ", " : "");
-            if (vg_amount_known(action->recovered_bytes))
-                vg_text_addf(&text, "+%s", VG_AMOUNT(action->recovered_bytes));
-            else
-                vg_text_add(&text, "recovered unknown");
-        }
-        vg_text_add(&text, " in ");
-        vg_amount_add_duration(&text, action->duration_ns);
-        vg_wrap_add_keyed(out, i == 0 ? key : "", data, indent, columns, VG_WRAP_WORDS);
+    struct vg_text text = vg_text_over(data, sizeof data);
+    vg_text_addf(&text, "%s: ", action->name);
+    vg_outcome_text_all(&text, action);
+    if (action->outcome_count == 0 || action->recovered_bytes > 0) {
+        vg_text_add(&text, action->outcome_count > 0 ? ", " : "");
+        if (vg_amount_known(action->recovered_bytes))
+            vg_text_addf(&text, "+%s", VG_AMOUNT(action->recovered_bytes));
+        else
+            vg_text_add(&text, "recovered unknown");
     }
+    vg_text_add(&text, " in ");
+    vg_amount_add_duration(&text, action->duration_ns);
+    vg_wrap_add_keyed(out, key, data, indent, columns, VG_WRAP_WORDS);
 }
 
 /* Runs in the state directory ("vramguard/NAME.vgr") are found by their pid, others by their path.
@@ -388,7 +385,8 @@ void vg_report_render(const struct vg_run_failure *s, struct vg_report_style sty
     vg_render_torch(out, s, EVIDENCE_INDENT, columns);
     vg_text_add(out, "\n");
     add_host(out, s, columns);
-    vg_report_add_actions(out, s, "Tried", EVIDENCE_INDENT, columns);
+    for (uint32_t i = 0; i < s->action_count; i++)
+        vg_report_add_action(out, &s->actions[i], i == 0 ? "Tried" : "", EVIDENCE_INDENT, columns);
     if (style.is_live)
         vg_report_add_command(out, s, "Recorded", EVIDENCE_INDENT, columns);
     add_color(out, style, plain);

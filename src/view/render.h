@@ -39,8 +39,8 @@ void vg_report_add_headline(struct vg_text *out, const struct vg_run_failure *fa
                             struct vg_report_style style);
 void vg_report_add_cause(struct vg_text *out, const struct vg_run_failure *failure, size_t columns);
 void vg_report_add_sites(struct vg_text *out, const struct vg_run_failure *failure, size_t columns);
-void vg_report_add_actions(struct vg_text *out, const struct vg_run_failure *failure,
-                           const char *key, size_t indent, size_t columns);
+void vg_report_add_action(struct vg_text *out, const struct vg_oom_action *action, const char *key,
+                          size_t indent, size_t columns);
 void vg_report_add_command(struct vg_text *out, const struct vg_run_failure *failure,
                            const char *key, size_t indent, size_t columns);
 
