@@ -30,6 +30,7 @@ struct question {
     _Atomic uint32_t stage; /* enum question_stage; a futex */
     char uuid[96], pci_bus_id[32];
     bool all;
+    _Atomic int thread; /* that asks; 0: it has not begun */
     int error;
     struct vg_region region; /* of the answer */
     struct vg_nvml_answer answer;
@@ -85,6 +86,7 @@ static void *ask_nvml(void *argument)
 {
     struct question *const question = argument;
     struct vg_nvml nvml;
+    atomic_store(&question->thread, gettid());
     const int error =
         vg_machine_open_nvml(&nvml, question->answer.why, sizeof question->answer.why);
     question->error = error;
@@ -110,6 +112,18 @@ static bool await_answer(struct question *question)
     }
     uint32_t stage = QUESTION_ASKED;
     return !atomic_compare_exchange_strong(&question->stage, &stage, QUESTION_ABANDONED);
+}
+
+/* The thread has told its answer and is about to end: a program that counts its threads, or forks,
+ * is not to see it. It may still be closing NVML, so it is not waited for long. */
+static void await_end(int thread)
+{
+    enum { LOOKS = 100 };
+    const struct timespec pause = { .tv_nsec = 100000 };
+    if (thread == gettid())
+        return;
+    for (int i = 0; i < LOOKS && syscall(SYS_tgkill, getpid(), thread, 0) == 0; i++)
+        syscall(SYS_nanosleep, &pause, NULL);
 }
 
 static int copy_answer(const struct question *question, struct vg_region *region,
@@ -170,8 +184,10 @@ int vg_nvml_ask(const char *uuid, const char *pci_bus_id, bool all, struct vg_re
         ask_nvml(question);
     int error = -ETIMEDOUT;
     if (await_answer(question)) {
+        const int thread = atomic_load(&question->thread);
         error = copy_answer(question, region, out);
         free_question(question);
+        await_end(thread);
     } else {
         atomic_store(&slow_until_ns, vg_clock_monotonic_ns() + VG_MACHINE_NVML_PAUSE_MS * VG_MS_NS);
     }
