@@ -104,16 +104,38 @@ static bool is_nameless(const struct vg_run_frame *frames, size_t count)
     return true;
 }
 
+static bool is_torch_allocator(const struct vg_run_frame *frame)
+{
+    return vg_text_starts_with(frame->module, "libc10_cuda.so");
+}
+
+/* Native frames below the innermost Python frame that end in PyTorch's allocator tell nothing but
+ * that: of those before `*out_end` the one at the returned index stands for all. `count` when there
+ * are none. */
+static size_t find_torch_allocator(const struct vg_run_frame *frames, size_t count, size_t *out_end)
+{
+    size_t python = 0;
+    while (python < count && !vg_frame_is_python(&frames[python]))
+        python++;
+    *out_end = python;
+    for (size_t i = python < count ? python : 0; i-- > 0;)
+        if (is_torch_allocator(&frames[i]))
+            return i;
+    return count;
+}
+
 /* Folds frames (innermost first) into parts (outermost first), as indices. Returns their number. */
 static size_t fold_frames(const struct vg_run_frame *frames, size_t count, bool nameless,
                           unsigned char *parts)
 {
     const bool python = has_python(frames, count);
-    size_t used = 0;
+    size_t used = 0, native_end;
+    const size_t allocator = find_torch_allocator(frames, count, &native_end);
     bool joinable = false; /* the last part stands for a run that may go on */
     for (size_t i = count; i-- > 0;) {
         const struct vg_run_frame *const frame = &frames[i];
-        if (is_dropped(frame) || (python && vg_frame_is_interpreter(frame)))
+        if (is_dropped(frame) || (python && vg_frame_is_interpreter(frame)) ||
+            (allocator < count && i < native_end && i != allocator))
             continue;
         if (vg_frame_is_python(frame) || has_own_part(frame)) {
             parts[used++] = (unsigned char)i;
@@ -184,6 +206,8 @@ static void add_part(struct vg_text *out, const struct vg_run_frame *frame, bool
     if (vg_frame_is_python(frame))
         vg_text_addf(&part, "%s %s", vg_frame_location(location, frame),
                      vg_frame_short_name(frame->function));
+    else if (!nameless && is_torch_allocator(frame))
+        vg_text_add(&part, VG_LABEL_TORCH);
     else if (has_own_part(frame))
         vg_text_addf(&part, "%s (%s)", function, vg_frame_location(location, frame));
     else if (function[0] != '\0' && frame->module[0] != '\0')

@@ -8,6 +8,7 @@
 #include "analyze/run.h"
 
 #define VG_LABEL_SEPARATOR " > "
+#define VG_LABEL_TORCH "PyTorch's allocator"
 
 enum { VG_LABEL_CAP = 384, VG_LABEL_FRAMES = 256 /* of a stack; further ones are left out */ };
 
@@ -16,9 +17,10 @@ enum { VG_LABEL_CAP = 384, VG_LABEL_FRAMES = 256 /* of a stack; further ones are
  * frames and vramguard's. Consecutive frames of one module become one, the innermost with a name
  * (of the CUDA runtime: the function the program called); frames with a source location are all
  * kept, but for those of the Python interpreter; frames of Python code, "train.py:12 main", too,
- * and then the interpreter's own frames are left out. Without any named function of the program all
- * its frames are kept as "app+0x1a2b". A label that does not fit is cut in its middle. "" when
- * nothing is left. */
+ * and then the interpreter's own frames are left out. What native code does below Python until it
+ * is in PyTorch's allocator, and all in there, is "PyTorch's allocator". Without any named function
+ * of the program all its frames are kept as "app+0x1a2b". A label that does not fit is cut in its
+ * middle. "" when nothing is left. */
 void vg_label_from_frames(const struct vg_run_frame *frames, size_t count, char *out, size_t cap);
 
 /* Writes `label` to `out` (`cap` >= 1 bytes), shortened to at most `width` bytes: whole functions

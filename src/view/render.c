@@ -120,7 +120,8 @@ static void add_where(struct vg_text *out, const struct vg_run_failure *s, size_
 {
     char data[VG_LABEL_CAP + 64];
     struct vg_text where = vg_text_over(data, sizeof data);
-    if (strstr(s->where, "libcudart.so") || (s->where[0] && !s->api[0]))
+    if (strstr(s->where, "libcudart.so") || vg_text_ends_with(s->where, VG_LABEL_TORCH) ||
+        (s->where[0] && !s->api[0]))
         vg_text_add(&where, s->where);
     else if (s->where[0]) /* the program, or a runtime inside it, called the driver itself */
         vg_text_addf(&where, "%s" VG_LABEL_SEPARATOR "%s", s->where, s->api);

@@ -185,7 +185,7 @@ static void keeps_the_programs_own_functions(void **state)
     (void)state;
     const struct frame frames[] = {
         FRAME("libcudart.so.13", "cudaMalloc"),
-        FRAME("libc10_cuda.so", ""),
+        FRAME("libpool_gpu.so", ""),
         FRAME("libtorch_cpu.so", "at::detail::empty_strided_generic"),
         FRAME("libtorch_cuda.so", "at::detail::empty_strided_cuda"),
         FRAME("libtorch_cpu.so", "at::_ops::empty_strided::redispatch_with_a_long_name"),
@@ -204,14 +204,14 @@ static void keeps_the_programs_own_functions(void **state)
     assert_string_equal(label,
                         "run_model.py:70 <module> > run_model.py:57 main > run_model.py:29 load "
                         "> modeling_utils.py:3789 to > ... > module.py:1374 convert > ... "
-                        "> libtorch_cpu.so at::detail::empty_strided_generic > libc10_cuda.so "
+                        "> libtorch_cpu.so at::detail::empty_strided_generic > libpool_gpu.so "
                         "> libcudart.so.13 cudaMalloc");
     /* Shortened, these are what stays; one ellipsis stands for all that went. */
     char out[VG_LABEL_CAP];
     vg_label_fit(out, sizeof out, label, 160);
     assert_string_equal(out,
                         "run_model.py:70 <module> > run_model.py:57 main > run_model.py:29 load "
-                        "> modeling_utils.py:3789 to > ... > libc10_cuda.so "
+                        "> modeling_utils.py:3789 to > ... > libpool_gpu.so "
                         "> libcudart.so.13 cudaMalloc");
     vg_label_fit(out, sizeof out, label, 90);
     assert_string_equal(out,
@@ -219,6 +219,25 @@ static void keeps_the_programs_own_functions(void **state)
                         "> libcudart.so.13 cudaMalloc");
     vg_label_fit(out, sizeof out, label, 227);
     assert_null(strstr(out, "... > ..."));
+}
+
+/* What PyTorch does below the last line of Python is one word. */
+static void the_allocator_of_pytorch_is_one_word(void **state)
+{
+    (void)state;
+    assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("libc10_cuda.so", ""),
+                              FRAME("libc10_cuda.so", "c10::cuda::malloc"),
+                              FRAME("libtorch_cpu.so", "at::empty"),
+                              PYTHON("Net.forward", "net.py:7"), FRAME("python3.11", ""),
+                              PYTHON("main", "train.py:14")),
+                        "train.py:14 main > net.py:7 forward > PyTorch's allocator");
+    /* Another library below Python is told as it is. */
+    assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("core.so", "alloc"),
+                              PYTHON("main", "train.py:14")),
+                        "train.py:14 main > core.so alloc > libcudart.so.13 cudaMalloc");
+    assert_string_equal(LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("libc10_cuda.so", ""),
+                              FRAME("serve", "predict")),
+                        "serve predict > PyTorch's allocator > libcudart.so.13 cudaMalloc");
 }
 
 /* Of many functions of the program the outermost and the innermost stay. */
@@ -351,6 +370,7 @@ int main(void)
         cmocka_unit_test(nothing_left_is_empty),
         cmocka_unit_test(deep_stacks_keep_both_ends),
         cmocka_unit_test(keeps_the_programs_own_functions),
+        cmocka_unit_test(the_allocator_of_pytorch_is_one_word),
         cmocka_unit_test(keeps_both_ends_of_the_programs_functions),
         cmocka_unit_test(folds_recursion),
         cmocka_unit_test(fit_cuts_whole_functions_in_the_middle),
