@@ -65,9 +65,11 @@ static int setup(void **state)
 static enum vg_turn turn_of(struct vg_queue *line, const struct vg_queue_slot *place,
                             uint64_t free_bytes, uint64_t now_ns)
 {
-    for (int i = 0; i < VG_QUEUE_WAITERS; i++)
-        if (line->waiters[i].owner && !is_quiet[line->waiters[i].owner])
-            line->waiters[i].seen_ns = now_ns;
+    for (int i = 0; i < VG_QUEUE_WAITERS; i++) {
+        const uint64_t owner = atomic_load(&line->waiters[i].owner);
+        if (owner != 0 && !atomic_load(&is_quiet[owner]))
+            atomic_store(&line->waiters[i].seen_ns, now_ns);
+    }
     return vg_queue_turn(line, place, free_bytes, now_ns);
 }
 #define vg_queue_turn turn_of
