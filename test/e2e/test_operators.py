@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import BUILD, ROOT
@@ -64,7 +65,7 @@ def test_the_file_in_etc(machine):
         result = machine.run([*NAMESPACE, script, path, *ALLOCATE], guarded=True)
     finally:
         if not there:
-            os.unlink("/etc/vramguard.conf")
+            Path("/etc/vramguard.conf").unlink(missing_ok=True)
     assert result.code == 1 and "VRAMGUARD_LIMIT" in result.stderr
 
 
@@ -118,7 +119,13 @@ def test_another_users_records_in_one_folder(machine):
     (record,) = folder.glob("*.vgr")
     assert record.stat().st_uid == 65534 and record.stat().st_mode & 0o077 == 0
     assert "allocate.py" in machine.vramguard("list", str(folder)).stdout
-    other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", machine.folder / "vramguard"]
+    other = [
+        "setpriv",
+        "--reuid=65533",
+        "--regid=65533",
+        "--clear-groups",
+        machine.folder / "vramguard",
+    ]
     shutil.copy(BUILD / "vramguard", machine.folder)
     listed = machine.run([*other, "list", str(folder)])
     assert (listed.code, listed.stderr) == (0, "") and "allocate.py" not in listed.stdout
@@ -135,7 +142,7 @@ def test_preloaded_for_everybody_by_the_loader(machine):
         result = machine.run([*NAMESPACE, script, path, *ALLOCATE])
     finally:
         if not there:
-            os.unlink("/etc/ld.so.preload")
+            Path("/etc/ld.so.preload").unlink(missing_ok=True)
     assert (result.code, result.stderr) == (0, "") and len(machine.records()) == 1
 
 

@@ -81,7 +81,9 @@ print(driver.cuInit(0), [driver.cuGetExportTable(ctypes.byref(table), bytes(16))
     run = ["run", "--simulate", "256MiB", "--", sys.executable, "-c", program]
     result = machine.vramguard(*run)
     assert result.stdout == "0 [801, 801]\n"
-    assert result.own_stderr.startswith("simgpu: this program brings a part of NVIDIA's CUDA runtime")
+    assert result.own_stderr.startswith(
+        "simgpu: this program brings a part of NVIDIA's CUDA runtime"
+    )
     assert len(result.own_stderr.splitlines()) == 1
     assert machine.vramguard(*run, SIMGPU_QUIET="1").own_stderr == ""
 

@@ -135,7 +135,9 @@ print(sorted(set(os.environ) - {"VRAMGUARD_RUN", "LD_PRELOAD"}), os.getcwd())
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_kills_the_program_itself(machine, number):
-    process = machine.start([BUILD / "vramguard", "run", "--", "sh", "-c", "echo up; exec sleep 60"])
+    process = machine.start(
+        [BUILD / "vramguard", "run", "--", "sh", "-c", "echo up; exec sleep 60"]
+    )
     assert process.stdout.readline() == "up\n"
     os.kill(process.pid, number)
     result = machine.finish(process)
