@@ -69,6 +69,26 @@ uint64_t vg_site_epoch(const struct vg_file_header *header, const struct vg_site
                : atomic_load_explicit(&header->devices[device].peak_epoch, memory_order_relaxed);
 }
 
+#define READ_FIELD(slot, field) __atomic_load_n(&(slot)->field, __ATOMIC_RELAXED)
+
+static struct vg_site_slot copy_slot(const struct vg_site_slot *slot)
+{
+    /* First: what was held at that peak was stored before it. */
+    const uint64_t peak_epoch = __atomic_load_n(&slot->peak_epoch, __ATOMIC_ACQUIRE);
+    return (struct vg_site_slot){
+        .allocations = READ_FIELD(slot, allocations),
+        .frees = READ_FIELD(slot, frees),
+        .live_bytes = READ_FIELD(slot, live_bytes),
+        .allocated_bytes = READ_FIELD(slot, allocated_bytes),
+        .peak_epoch = peak_epoch,
+        .peak_bytes = READ_FIELD(slot, peak_bytes),
+        .peak_count = READ_FIELD(slot, peak_count),
+        .stack_id = slot->stack_id, /* as the device, it never changes */
+        .device = slot->device,
+        .level = atomic_load_explicit(&slot->level, memory_order_relaxed),
+    };
+}
+
 void vg_site_counters_each(const struct vg_recorder *recorder,
                            void (*visit)(const struct vg_site_slot *slot, uint64_t epoch,
                                          void *argument),
@@ -79,7 +99,9 @@ void vg_site_counters_each(const struct vg_recorder *recorder,
     count = count < usable ? count : usable;
     for (uint64_t i = 0; i < count; i++) {
         const struct vg_site_slot *const slot = &recorder->sites[i];
-        if (atomic_load_explicit(&slot->level, memory_order_acquire) != VG_SITE_NONE)
-            visit(slot, vg_site_epoch(recorder->header, slot), argument);
+        if (atomic_load_explicit(&slot->level, memory_order_acquire) == VG_SITE_NONE)
+            continue;
+        const struct vg_site_slot copy = copy_slot(slot);
+        visit(&copy, vg_site_epoch(recorder->header, &copy), argument);
     }
 }

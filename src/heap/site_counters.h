@@ -40,14 +40,17 @@ static inline struct vg_site_slot *vg_site_at(struct vg_recorder *recorder, uint
     return site ? &recorder->sites[site - 1] : NULL;
 }
 
+/* The owner's lock is held, but reports read without it. */
+#define VG_SITE_SET(slot, field, value) __atomic_store_n(&(slot)->field, value, __ATOMIC_RELAXED)
+
 /* Notes what the site held at the last peak, before it changes. The order of the stores is what a
  * reader of a killed process's file relies on. */
 static inline void vg_site_sync(struct vg_site_slot *slot, uint64_t epoch)
 {
     if (slot->peak_epoch == epoch)
         return;
-    slot->peak_bytes = slot->live_bytes;
-    slot->peak_count = slot->allocations - slot->frees;
+    VG_SITE_SET(slot, peak_bytes, slot->live_bytes);
+    VG_SITE_SET(slot, peak_count, slot->allocations - slot->frees);
     __atomic_store_n(&slot->peak_epoch, epoch, __ATOMIC_RELEASE);
 }
 
@@ -56,25 +59,25 @@ static inline void vg_site_sync(struct vg_site_slot *slot, uint64_t epoch)
 static inline void vg_site_count(struct vg_site_slot *slot, uint64_t bytes, uint64_t epoch)
 {
     vg_site_sync(slot, epoch);
-    slot->allocations++;
-    slot->live_bytes += bytes;
-    slot->allocated_bytes += bytes;
+    VG_SITE_SET(slot, allocations, slot->allocations + 1);
+    VG_SITE_SET(slot, live_bytes, slot->live_bytes + bytes);
+    VG_SITE_SET(slot, allocated_bytes, slot->allocated_bytes + bytes);
 }
 
 /* Counts a free likewise. */
 static inline void vg_site_uncount(struct vg_site_slot *slot, uint64_t bytes, uint64_t epoch)
 {
     vg_site_sync(slot, epoch);
-    slot->frees++;
-    slot->live_bytes -= bytes;
+    VG_SITE_SET(slot, frees, slot->frees + 1);
+    VG_SITE_SET(slot, live_bytes, slot->live_bytes - bytes);
 }
 
 /* Takes a counted free back: the driver has refused it. */
 static inline void vg_site_undo_free(struct vg_site_slot *slot, uint64_t bytes, uint64_t epoch)
 {
     vg_site_sync(slot, epoch);
-    slot->frees--;
-    slot->live_bytes += bytes;
+    VG_SITE_SET(slot, frees, slot->frees - 1);
+    VG_SITE_SET(slot, live_bytes, slot->live_bytes + bytes);
 }
 
 /* What the site held at its device's peak, whose epoch is `epoch`. Pure; for readers of any kind.
@@ -88,7 +91,8 @@ static inline void vg_site_at_peak(const struct vg_site_slot *slot, uint64_t epo
 }
 
 /* Calls `visit` for every slot in use, with the epoch of its level and device. Several slots may
- * have the same key. Takes no lock: a slot that changes meanwhile may be seen half changed. */
+ * have the same key. Takes no lock: what is visited is a copy, which may be of a slot half
+ * changed. */
 void vg_site_counters_each(const struct vg_recorder *recorder,
                            void (*visit)(const struct vg_site_slot *slot, uint64_t epoch,
                                          void *argument),
