@@ -229,7 +229,7 @@ static void failures_are_read_again(void **state)
     assert_string_equal(f->stack.frames[0].module, "libc10_cuda.so");
     assert_string_equal(f->stack.frames[1].file, "/p/net.py");
     assert_int_equal(f->stack.frames[1].flags, VG_FRAME_PYTHON);
-    assert_string_equal(f->where, "net.py:11 forward > libc10_cuda.so alloc");
+    assert_string_equal(f->where, "net.py:11 forward > PyTorch's allocator");
     assert_string_equal(f->device.gpu.name, "Tesla K80");
     assert_int_equal(f->device.gpu.free_bytes, VG_GIB);
     assert_int_equal(f->device.live_bytes, 7 * VG_GIB);
