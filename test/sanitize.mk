@@ -14,6 +14,10 @@ SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_FLAGS_thread  := -fsanitize=thread
 
+# Who holds what, and whether to wait for it.
+SANITIZE_ADDRESS += nvml machine family wait_reason outcome pools
+SANITIZE_THREAD  += machine pools
+
 # Waiting in line.
 SANITIZE_ADDRESS += admission wait_graph queue_wait queue
 
