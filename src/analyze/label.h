@@ -8,7 +8,7 @@
 #include "analyze/run.h"
 
 #define VG_LABEL_SEPARATOR " > "
-#define VG_LABEL_TORCH "PyTorch's allocator"
+#define VG_LABEL_TORCH     "PyTorch's allocator"
 
 enum { VG_LABEL_CAP = 384, VG_LABEL_FRAMES = 256 /* of a stack; further ones are left out */ };
 

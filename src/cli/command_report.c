@@ -330,9 +330,12 @@ static void print_device(const struct report_arguments *arguments, const struct 
     char title[160];
     struct vg_text text = vg_text_over(title, sizeof title);
     if (!arguments->failure && is_told(run, device)) {
-        printf("\n  %s on GPU %d %s: the %llu live allocation%s of the failure above\n",
-               VG_AMOUNT(device->live_bytes), device->gpu.ordinal, moment,
-               (unsigned long long)device->live_count, device->live_count == 1 ? "" : "s");
+        vg_text_addf(&text, "  %s on GPU %d %s: the %llu live allocation%s of the failure above",
+                     VG_AMOUNT(device->live_bytes), device->gpu.ordinal, moment,
+                     (unsigned long long)device->live_count, device->live_count == 1 ? "" : "s");
+        text = vg_text_over(text_data, sizeof text_data);
+        vg_wrap_add(&text, title, 4, vg_report_columns(arguments->style), VG_WRAP_WORDS);
+        printf("\n%s", text_data);
         return;
     }
     vg_text_add(&text, VG_AMOUNT(device->live_bytes));
