@@ -400,7 +400,7 @@ def test_post_mortem_names_functions_and_lines(machine, program, killed):
     places = "main (program.c:24) > load_weights (program.c:18) > grab (program.c:9)"
     site = re.search(r"\n +48\.0 MiB +6x +(.*\n(?: {20,}.*\n)*)", text)
     assert places in re.sub(r"\s+", " ", site.group(1)), text
-    where = re.search(r"\n  where +(.*?)\n  run", text, re.DOTALL).group(1)
+    where = re.search(r"\n  where +(.*?)\n(?:\n|  \w)", text, re.DOTALL).group(1)
     assert "main (program.c:26) > grab (program.c:9)" in re.sub(r"\s+", " ", where)
     assert re.search(r"#\d+ +program main \(program\.c:26\)\n", text)
 
