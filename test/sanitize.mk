@@ -3,10 +3,8 @@
 # threads on the simulator, all of them built to look for data races.
 
 SANITIZE_OUT     := $(BUILD)/sanitize
-SANITIZE_ADDRESS := advice advice_torch checkpoint elf_address elf_symbol elf_symtab guard guard_concurrency guard_limit \
-                    guard_python_code guard_spill guard_spill_free inject shared_quota limit lock event_records sites region native_names \
-                    option policy process recorder recorder_disk registry run_file signal_block size spilled text \
-                    live_index trim
+# The model does for long what the tests of the queue do.
+SANITIZE_ADDRESS := $(filter-out queue_model,$(patsubst test/unit/test_%.c,%,$(wildcard test/unit/test_*.c)))
 SANITIZE_THREAD  := guard guard_concurrency guard_limit guard_spill guard_spill_free shared_quota lock recorder \
                     recorder_disk registry run_file spilled live_index trim queue_wait queue
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
@@ -14,18 +12,11 @@ SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_FLAGS_thread  := -fsanitize=thread
 
-# Who holds what, and whether to wait for it.
-SANITIZE_ADDRESS += nvml machine family wait_reason outcome pools
+# Who holds what.
 SANITIZE_THREAD  += machine pools
 
-# Waiting in line.
-SANITIZE_ADDRESS += admission wait_graph queue_wait queue
-
-# What reads much that others have written.
-SANITIZE_ADDRESS += account blocks machine nvml option_file outcome
 # A test that has been renamed or split is missed here, and said so.
-sanitize_missed  := $(filter-out $(patsubst test/unit/test_%.c,%,$(wildcard test/unit/test_*.c)),\
-                      $(SANITIZE_ADDRESS) $(SANITIZE_THREAD))
+sanitize_missed  := $(filter-out $(SANITIZE_ADDRESS),$(SANITIZE_THREAD))
 $(if $(sanitize_missed),$(info test/sanitize.mk names tests that do not exist: $(sort $(sanitize_missed))))
 sanitize_programs = $(patsubst %,$(SANITIZE_OUT)/$1/test_%,$(filter-out $(sanitize_missed),$2))
 sanitize_objects  = $(patsubst src/%.c,$(SANITIZE_OUT)/$1/obj/%.o,$2)
