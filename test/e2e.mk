@@ -52,7 +52,7 @@ $(E2E_OUT)/torch_names/librenamed.so: test/e2e/torch_names.c src/hook/torch_tabl
 
 $(E2E_OUT)/torch_names/libcaller.so: test/e2e/torch_names.c $(E2E_OUT)/torch_names/librenamed.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DCALLS -fvisibility=default -fPIC -shared $^ -o $@
+	$(CC) $(ALL_CFLAGS) -DCALLS -fvisibility=default -fPIC -shared $(filter %.c %.so,$^) -o $@
 
 $(E2E_OUT)/torch_names/program: test/e2e/torch_names.c $(E2E_OUT)/torch_names/libcaller.so
 	@mkdir -p $(@D)

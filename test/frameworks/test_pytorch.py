@@ -156,11 +156,16 @@ def pytorch_of(machine, result):
     return " ".join(found.group(1).split()) if found else ""
 
 
+# The stand-in tells of no block.
+SILENT = (
+    "it has told of none of its tensors: its cache is switched off, or this version names its functions in a "
+    "way that vramguard does not know; "
+)
 HELD = {
     "native": "reserved 40.0 MiB in 2 segments (native allocator; expandable_segments off; "
-    "PYTORCH_CUDA_ALLOC_CONF not set); its flush gave back 20.0 MiB",
+    "PYTORCH_CUDA_ALLOC_CONF not set); " + SILENT + "its flush gave back 20.0 MiB",
     "expandable": "reserved 220 MiB in 11 pieces (expandable segments; "
-    "PYTORCH_CUDA_ALLOC_CONF not set); what its flush gave back is unknown",
+    "PYTORCH_CUDA_ALLOC_CONF not set); " + SILENT + "what its flush gave back is unknown",
     "async": "allocated 40.0 MiB in 2 pieces (cudaMallocAsync; PYTORCH_CUDA_ALLOC_CONF not set)",
 }
 

@@ -11,10 +11,10 @@ ALLOCATORS = {
     "cudaMallocAsync": {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"},
 }
 
-# What it asks the driver for to get a PiB, each time that it gives up. cudaMallocAsync: twice in a row.
+# What it wants when it gives up on a PiB. cudaMallocAsync does not say so, and asks the driver twice.
 ASKED = {
     "native": ["1048576.00 GiB"],
-    "expandable_segments": ["20.0 MiB"],
+    "expandable_segments": ["1048576.00 GiB"],
     "cudaMallocAsync": ["1048576.00 GiB"] * 2,
 }
 
