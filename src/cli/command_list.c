@@ -7,6 +7,7 @@
 #include "base/command_name.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/run_view.h"
@@ -123,8 +124,8 @@ static void show_runs(const struct vg_runs *runs, size_t count, bool json)
 static void tell_unreadable(const struct vg_runs *runs)
 {
     if (runs->unreadable_count > 0)
-        fprintf(stderr, "vramguard: %zu file%s in %s cannot be read; %s\n", runs->unreadable_count,
-                runs->unreadable_count == 1 ? "" : "s", runs->directory, runs->unreadable);
+        vg_complain("vramguard", "%zu file%s in %s cannot be read; %s", runs->unreadable_count,
+                    runs->unreadable_count == 1 ? "" : "s", runs->directory, runs->unreadable);
 }
 
 static int run_list_command(int argc, char **argv)
@@ -154,7 +155,7 @@ static int run_list_command(int argc, char **argv)
     if (arguments.waiting)
         return vg_waiting_show(arguments.json);
     if (vg_runs_scan(&runs, arguments.directory, why, sizeof why) != 0) {
-        fprintf(stderr, "vramguard list: %s\n", why);
+        vg_complain("vramguard list", "%s", why);
         return VG_EXIT_FAILED;
     }
     const size_t shown =

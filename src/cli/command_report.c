@@ -11,6 +11,7 @@
 #include "base/amount.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "cli/console.h"
 #include "cli/run_view.h"
 #include "cli/runs.h"
@@ -223,8 +224,8 @@ static int print_failures(const struct report_arguments *arguments, const struct
     const size_t count = run->failure_count;
     const uint32_t failed = run->failure_total;
     if (arguments->failure > count) {
-        fprintf(stderr, "vramguard report: there is no failure %llu; %zu are recorded\n",
-                (unsigned long long)arguments->failure, count);
+        vg_complain("vramguard report", "there is no failure %llu; %zu are recorded",
+                    (unsigned long long)arguments->failure, count);
         return VG_EXIT_FAILED;
     }
     if (failed > count)
@@ -416,7 +417,7 @@ static int find_run(const char *target, char *out, size_t cap)
         return 0;
     }
     if (vg_runs_scan(&runs, directory, why, sizeof why) != 0) {
-        fprintf(stderr, "vramguard report: %s\n", why);
+        vg_complain("vramguard report", "%s", why);
         return VG_EXIT_FAILED;
     }
     size_t i = 0;
@@ -430,10 +431,10 @@ static int find_run(const char *target, char *out, size_t cap)
     else if (target && vg_unseen_note_find((int32_t)strtoull(target, NULL, 10), &note))
         vg_unseen_note_tell(&note);
     else if (target)
-        fprintf(stderr, "vramguard report: no run of pid %s is recorded in %s\n", target,
-                runs.directory);
+        vg_complain("vramguard report", "no run of pid %s is recorded in %s", target,
+                    runs.directory);
     else
-        fprintf(stderr, "vramguard report: no runs are recorded in %s\n", runs.directory);
+        vg_complain("vramguard report", "no runs are recorded in %s", runs.directory);
     vg_runs_free(&runs);
     return found ? 0 : VG_EXIT_FAILED;
 }
@@ -450,7 +451,7 @@ static int print_report(const struct report_arguments *arguments, struct vg_run_
         print_live(arguments, run);
     fflush(stdout);
     if (code == 0 && vg_reader_describe_damage(&view->reader, damage, sizeof damage))
-        fprintf(stderr, "vramguard: the recorder file is incomplete: %s\n", damage);
+        vg_complain("vramguard", "the recorder file is incomplete: %s", damage);
     return code;
 }
 
@@ -490,7 +491,7 @@ static int run_report_command(int argc, char **argv)
     if (find_run(arguments.target, path, sizeof path) != 0)
         return VG_EXIT_FAILED;
     if (vg_run_view_open(&view, path, true, why, sizeof why) != 0) {
-        fprintf(stderr, "vramguard report: cannot read %s: %s\n", path, why);
+        vg_complain("vramguard report", "cannot read %s: %s", path, why);
         return VG_EXIT_FAILED;
     }
     const int code = print_report(&arguments, &view);

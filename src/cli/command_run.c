@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "cli/gpu_select.h"
 #include "cli/install_paths.h"
 #include "cli/reach.h"
@@ -143,8 +144,8 @@ static int prepend_variable(const char *variable, const char *first, const char 
     char *joined;
     const char *const separator = strpbrk(first, separators);
     if (separator) {
-        fprintf(stderr, "vramguard run: %s cannot name \"%s\": it contains a '%c'\n", variable,
-                first, *separator);
+        vg_complain("vramguard run", "%s cannot name \"%s\": it contains a '%c'", variable, first,
+                    *separator);
         return EXIT_OURS;
     }
     if (asprintf(&joined, "%s%s%s", first, before && *before ? ":" : "", before ? before : "") < 0)
@@ -216,7 +217,7 @@ static int exec_command(char **command, const char *note)
     const int error = errno;
     if (note[0])
         unlink(note); /* it never ran */
-    fprintf(stderr, "vramguard run: cannot run \"%s\": %s\n", command[0], strerror(error));
+    vg_complain("vramguard run", "cannot run \"%s\": %s", command[0], strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "driver/driver.h"
 #include "machine/machine.h"
 #include "os/process.h"
@@ -194,15 +195,15 @@ static void reserve_memory(const struct gpu *gpu, uint64_t need_bytes)
 static void log_choice(const struct gpus *gpus, const struct gpu *gpu, uint64_t need_bytes)
 {
     char amount[VG_SIZE_TEXT_CAP], need[VG_SIZE_TEXT_CAP];
-    fprintf(stderr, "vramguard: GPU %d of %u (%s, %s) %s %s; CUDA_VISIBLE_DEVICES=%s\n",
-            (int)(gpu - gpus->list), gpus->count, gpu->name, gpu->uuid,
-            gpu->free_bytes == VG_BYTES_UNKNOWN ? "has, as far as is known, the most memory:"
-                                                : "has the most free memory:",
-            vg_size_format(amount, available_bytes(gpu)), gpu->uuid);
+    vg_complain("vramguard", "GPU %d of %u (%s, %s) %s %s; CUDA_VISIBLE_DEVICES=%s",
+                (int)(gpu - gpus->list), gpus->count, gpu->name, gpu->uuid,
+                gpu->free_bytes == VG_BYTES_UNKNOWN ? "has, as far as is known, the most memory:"
+                                                    : "has the most free memory:",
+                vg_size_format(amount, available_bytes(gpu)), gpu->uuid);
     if (need_bytes > available_bytes(gpu))
-        fprintf(stderr,
-                "vramguard: no GPU has %s free now (VRAMGUARD_NEED): the program waits for it\n",
-                vg_size_format(need, need_bytes));
+        vg_complain("vramguard",
+                    "no GPU has %s free now (VRAMGUARD_NEED): the program waits for it",
+                    vg_size_format(need, need_bytes));
 }
 
 int vg_gpu_select(const char *driver_folder, uint64_t need_bytes)
@@ -210,9 +211,9 @@ int vg_gpu_select(const char *driver_folder, uint64_t need_bytes)
     static struct gpus gpus;
     const int decision = lock_decision();
     if (!ask_child(driver_folder, &gpus) || gpus.count == 0) {
-        fprintf(stderr,
-                "vramguard run: --gpu auto: CUDA shows no GPU here (driver not loaded, or "
-                "CUDA_VISIBLE_DEVICES is empty)\n");
+        vg_complain("vramguard run",
+                    "--gpu auto: CUDA shows no GPU here (driver not loaded, or "
+                    "CUDA_VISIBLE_DEVICES is empty)");
         if (decision >= 0)
             close(decision);
         return VG_EXIT_FAILED;

@@ -9,6 +9,7 @@
 #include "base/spelling.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "cli/install_paths.h"
 #include "cli/library_version.h"
 #include "oom/policy.h"
@@ -56,10 +57,9 @@ static int unknown_command(const char *name)
         }
     }
     if (best)
-        fprintf(stderr, "vramguard: unknown command \"%s\"; did you mean \"%s\"?\n", name,
-                best->name);
+        vg_complain("vramguard", "unknown command \"%s\"; did you mean \"%s\"?", name, best->name);
     else
-        fprintf(stderr, "vramguard: unknown command \"%s\"; see vramguard --help\n", name);
+        vg_complain("vramguard", "unknown command \"%s\"; see vramguard --help", name);
     return VG_EXIT_USAGE;
 }
 
@@ -70,7 +70,7 @@ static int run_command(const struct vg_command *command, int argc, char **argv)
     argv[0] = name; /* what messages and help begin with */
     const int code = command->run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "vramguard: cannot write the output\n");
+        vg_complain("vramguard", "cannot write the output");
         return code ? code : VG_EXIT_FAILED;
     }
     return code;
@@ -88,7 +88,7 @@ static int print_version(void)
     vg_library_version(path, version, sizeof version);
     if (strcmp(version, VG_VERSION_TEXT) == 0)
         return 0;
-    fprintf(stderr, "vramguard: %s is of another version: %s\n", path, version);
+    vg_complain("vramguard", "%s is of another version: %s", path, version);
     return VG_EXIT_FAILED;
 }
 
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     argp_err_exit_status = VG_EXIT_USAGE;
     vg_policy_check_options();
     if (argc < 2) {
-        fprintf(stderr, "vramguard: no command given; see vramguard --help\n");
+        vg_complain("vramguard", "no command given; see vramguard --help");
         return VG_EXIT_USAGE;
     }
     const char *const word = argv[1];

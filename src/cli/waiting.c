@@ -8,6 +8,7 @@
 #include "base/command_name.h"
 #include "base/size.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/table.h"
@@ -145,8 +146,8 @@ int vg_waiting_show(bool json)
     if (json)
         puts("\n]");
     if (error) {
-        fprintf(stderr, "vramguard list: cannot read the registry of guarded processes: %s\n",
-                strerror(-error));
+        vg_complain("vramguard list", "cannot read the registry of guarded processes: %s",
+                    strerror(-error));
         return VG_EXIT_FAILED;
     }
     if (!json && listing.count == 0)

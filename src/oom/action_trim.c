@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "driver/driver.h"
 #include "oom/callback_thread.h"
+#include "oom/census_observer.h"
 #include "oom/policy.h"
 #include "oom/python_trim.h"
 #include "oom/trim_command.h"
@@ -137,6 +138,7 @@ static void log_waiting(void *argument)
 
 static bool claim_callback_thread(struct trim *t, uint64_t until_ns)
 {
+    vg_census_await_attachment();
     if (vg_callback_thread_claim(until_ns) == 0)
         return true;
     note_state(t, VG_OUTCOME_STILL_RUNS);

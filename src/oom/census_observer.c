@@ -149,6 +149,17 @@ enum vg_census_attachment vg_census_attachment(void)
     return atomic_load(&attachment);
 }
 
+void vg_census_await_attachment(void)
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    const struct vg_python_api *const api = vg_python_api_find();
+    const uint64_t until_ns = vg_clock_monotonic_ns() + VG_CENSUS_GIL_MS * VG_MS_NS;
+    if (atomic_load(&attachment) != VG_CENSUS_ATTACHING || !api || api->holds_gil())
+        return;
+    while (atomic_load(&attachment) == VG_CENSUS_ATTACHING && vg_clock_monotonic_ns() < until_ns)
+        nanosleep(&pause, NULL);
+}
+
 /* ---- on request ---- */
 
 enum request_stage { WAITING, TAKING, TAKEN, GIVEN_UP };

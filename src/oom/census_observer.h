@@ -49,6 +49,11 @@ void vg_census_request_attach(const struct vg_census_client *client);
 
 enum vg_census_attachment vg_census_attachment(void);
 
+/* While the observer is being attached, which takes the thread of callbacks: waits for its end,
+ * half a second at the most. Not where the calling thread holds the GIL, which that thread waits
+ * for. No lock of ours may be held. */
+void vg_census_await_attachment(void);
+
 /* Takes a census now, for a failure that PyTorch has not observed or without one: in the calling
  * thread when it holds the GIL, else in a thread of ours, for which it waits: for the GIL up to
  * VG_CENSUS_GIL_MS, then for the census, which ends after VG_CENSUS_BUDGET_MS. Returns 0 with the

@@ -27,6 +27,16 @@ static const struct vg_run_site *site_beside(const struct vg_run_failure *f)
     return NULL;
 }
 
+/* With its caller: what allocates is often a helper of the program's. */
+static void add_place(struct vg_text *out, const struct vg_run_site *site)
+{
+    if (site->own.file[0] && site->caller.file[0]) {
+        vg_line_add(out, &site->caller);
+        vg_text_add(out, " > ");
+    }
+    vg_line_add_site(out, site);
+}
+
 /* ---- another framework's pool in the same process ---- */
 
 static const struct vg_framework *other_framework(const struct vg_run_failure *f)
@@ -48,7 +58,7 @@ static void other_arena_why(const struct vg_run_failure *f, struct vg_text *out)
                  VG_AMOUNT(site->live_bytes));
     if (site->own.file[0]) {
         vg_text_add(out, ", taken at ");
-        vg_line_add(out, &site->own);
+        add_place(out, site);
     }
     vg_text_add(out, ".");
 }
@@ -68,7 +78,7 @@ static bool beside_torch_applies(const struct vg_run_failure *f)
 static void beside_torch_why(const struct vg_run_failure *f, struct vg_text *out)
 {
     const struct vg_run_site *const site = site_beside(f);
-    vg_line_add_site(out, site);
+    add_place(out, site);
     vg_text_addf(out, " holds %s of this GPU that is not PyTorch's", VG_AMOUNT(site->live_bytes));
     if (f->torch.reserved_bytes > 0 && vg_amount_known(f->torch.reserved_bytes))
         vg_text_addf(out, "; PyTorch has reserved %s", VG_AMOUNT(f->torch.reserved_bytes));

@@ -614,3 +614,26 @@ def test_run_in_another_pid_namespace(machine):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert "killed" in machine.vramguard("list", "--all").stdout
+
+
+ESCAPE = "\x1b[31m\x07"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "/no" + ESCAPE + "where"],
+        ["report", "/no\nvramguard: all is well"],
+        ["list", "/no" + ESCAPE + "where"],
+        ["run", "/no" + ESCAPE + "where"],
+        [ESCAPE + "list"],
+        ["lis" + ESCAPE[0]],
+    ],
+)
+def test_arguments_control_no_terminal(arguments):
+    said = subprocess.run([BUILD / "vramguard", *arguments], capture_output=True)
+    assert said.returncode != 0
+    assert said.stdout == b""
+    lines = said.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(b"vramguard"), said.stderr
+    assert not re.search(rb"[\x00-\x1f\x7f]", lines[0])
