@@ -32,8 +32,8 @@ static _Atomic uint64_t window_start_ns, window_count, silent_count;
 
 /* Start of the window that a report was made in full for; only who makes a report touches it. */
 static uint64_t whole_window_ns;
-static const struct vg_advice_row
-    *whole_cause; /* and its cause: another one is told in full, too */
+/* And its cause: another one is told in full, too. */
+static const struct vg_advice_row *whole_cause;
 
 /* A forked child inherits what its parent has told, and perhaps a report that a thread of the
  * parent was making: it starts anew. */
