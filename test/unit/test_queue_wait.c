@@ -444,7 +444,9 @@ static void hardly_a_signal_is_missed(void **state)
     }
     print_message("%d of 60 signals missed, %d where there is only one thread\n", missed,
                   missed_alone);
+#ifndef __SANITIZE_THREAD__ /* which takes all signals itself and hands them on later */
     assert_int_equal(missed_alone, 0);
+#endif
     if (timing_is_tested())
         assert_true(missed <= 5);
 }
