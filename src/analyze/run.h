@@ -105,7 +105,8 @@ struct vg_run_site {
     uint32_t stack_count;
     uint32_t stack_id;         /* of the one that holds most; 0: no stack was recorded */
     struct vg_run_line own;    /* the program's innermost line */
-    struct vg_run_line caller; /* the next line of the program outwards */
+    struct vg_run_line caller; /* the next line of the program outwards in another file; without
+                                  one, the next line */
     const char *called; /* the function of a library that `own` called, by its qualified name, in
                            the stack that holds most; "" none */
     uint32_t owner;     /* enum vg_run_owner */

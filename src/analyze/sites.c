@@ -113,7 +113,7 @@ static struct line_key key_of_stack(struct vg_stack_names *names, enum vg_run_le
     const struct vg_own_frame own = vg_stack_names_own(names, stack, 0);
     struct line_key key = { .own = own.key };
     if (own.key && level == VG_LEVEL_ALLOCATIONS)
-        key.caller = vg_stack_names_own(names, stack, own.index + 1).key;
+        key.caller = vg_stack_names_caller(names, stack, own).key;
     return key;
 }
 
@@ -199,7 +199,7 @@ static void find_lines(struct vg_stack_names *names, struct vg_run_site *site)
     site->own = vg_stack_names_line(names, stack, own.index);
     if (own.index > 0)
         site->called = vg_stack_names_line(names, stack, own.index - 1).function;
-    const struct vg_own_frame caller = vg_stack_names_own(names, stack, own.index + 1);
+    const struct vg_own_frame caller = vg_stack_names_caller(names, stack, own);
     if (caller.key)
         site->caller = vg_stack_names_line(names, stack, caller.index);
 }

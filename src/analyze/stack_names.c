@@ -90,6 +90,22 @@ struct vg_own_frame vg_stack_names_own(struct vg_stack_names *names,
     return (struct vg_own_frame){ .key = 0 };
 }
 
+static bool is_of_the_same_file(struct vg_own_frame a, struct vg_own_frame b)
+{
+    return a.key >> 32 == b.key >> 32;
+}
+
+struct vg_own_frame vg_stack_names_caller(struct vg_stack_names *names,
+                                          const struct vg_journal_stack *stack,
+                                          struct vg_own_frame own)
+{
+    const struct vg_own_frame next = vg_stack_names_own(names, stack, own.index + 1);
+    struct vg_own_frame other = next;
+    while (other.key && is_of_the_same_file(other, own))
+        other = vg_stack_names_own(names, stack, other.index + 1);
+    return other.key ? other : next;
+}
+
 struct vg_run_line vg_run_line_none(void)
 {
     return (struct vg_run_line){ .path = "", .file = "", .function = "", .text = "" };

@@ -32,6 +32,12 @@ struct vg_own_frame {
 struct vg_own_frame vg_stack_names_own(struct vg_stack_names *names,
                                        const struct vg_journal_stack *stack, uint32_t from);
 
+/* Where the program called `own` from: its next line outwards that is in another file, for what
+ * allocates is often a file of helpers; else its next line. */
+struct vg_own_frame vg_stack_names_caller(struct vg_stack_names *names,
+                                          const struct vg_journal_stack *stack,
+                                          struct vg_own_frame own);
+
 /* What Python frame `index` of `stack` shows, without its text. */
 struct vg_run_line vg_stack_names_line(struct vg_stack_names *names,
                                        const struct vg_journal_stack *stack, uint32_t index);

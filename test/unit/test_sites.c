@@ -155,6 +155,21 @@ static void callers_tell_driver_calls_apart(void **state)
         assert_string_not_equal(sites->entries[i].label, sites->entries[i - 1].label);
 }
 
+/* A file of helpers is passed over; a program of one file has no other. */
+static void callers_are_of_another_file(void **state)
+{
+    (void)state;
+    allocate(STACK({ "/p/pool.py", "take", 5 }, { "/p/pool.py", "alloc", 9 },
+                   { "/p/train.py", "main", 1 }),
+             2 * MIB);
+    allocate(STACK({ "/p/alone.py", "take", 5 }, { "/p/alone.py", "main", 9 }), MIB);
+    const struct vg_run_sites *const sites = build(VG_LEVEL_ALLOCATIONS);
+    assert_int_equal(sites->count, 2);
+    assert_string_equal(sites->entries[0].caller.file, "train.py");
+    assert_string_equal(sites->entries[1].caller.file, "alone.py");
+    assert_int_equal(sites->entries[1].caller.line, 9);
+}
+
 static void files_of_the_same_name_are_told_apart(void **state)
 {
     (void)state;
@@ -412,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_line_is_one_site, open_tables, close_tables),
         cmocka_unit_test_setup_teardown(callers_tell_driver_calls_apart, open_tables, close_tables),
+        cmocka_unit_test_setup_teardown(callers_are_of_another_file, open_tables, close_tables),
         cmocka_unit_test_setup_teardown(files_of_the_same_name_are_told_apart, open_tables,
                                         close_tables),
         cmocka_unit_test_setup_teardown(native_places_with_one_name_are_one, open_tables,
