@@ -14,9 +14,28 @@ static const struct vg_census_variable *traceback_of(const struct vg_run_failure
                                             : NULL;
 }
 
+static bool is_pythons_last(const struct vg_census_variable *variable)
+{
+    return variable->place == VG_CENSUS_LIBRARY && strcmp(variable->function, "sys") == 0 &&
+           strncmp(variable->path, "last_", 5) == 0;
+}
+
+/* Where Python code of a thread of its own fails after the main thread has ended with a traceback,
+ * that exception is of the same failure, and no earlier one. (The threads of PyTorch's autograd
+ * have no Python frames.) */
+static bool runs_in_a_python_thread(const struct vg_run_failure *f)
+{
+    bool has_python = false;
+    for (uint32_t i = 0; i < f->stack.frame_count && !has_python; i++)
+        has_python = f->stack.frames[i].flags & VG_FRAME_PYTHON;
+    return has_python && f->thread_id != 0 && f->thread_id != (uint32_t)f->process->pid;
+}
+
 static bool traceback_applies(const struct vg_run_failure *f)
 {
     const struct vg_census_variable *const variable = traceback_of(f);
+    if (variable && is_pythons_last(variable) && runs_in_a_python_thread(f))
+        return false;
     return variable && variable->traceback.bytes >= f->torch.allocated_bytes / 4 &&
            vg_advice_outweighs_others(f, variable->traceback.bytes);
 }
@@ -34,8 +53,9 @@ static void traceback_why(const struct vg_run_failure *f, struct vg_text *out)
 static void traceback_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
     const struct vg_census_variable *const variable = traceback_of(f);
-    vg_text_addf(out, "delete the exception: del %s", variable->path);
-    if (strncmp(variable->path, "sys.last_", 9) == 0)
+    vg_text_add(out, "delete the exception: del ");
+    vg_line_add_variable_path(out, variable);
+    if (is_pythons_last(variable))
         vg_text_add(out, " (and sys.last_traceback, sys.last_exc); or restart the kernel");
     else
         vg_text_add(out, "; or call what may fail again outside of the `except` block");

@@ -29,9 +29,18 @@ void vg_line_add_site(struct vg_text *out, const struct vg_run_site *site)
         vg_text_addf(out, " (%s)", site->called);
 }
 
+void vg_line_add_variable_path(struct vg_text *out, const struct vg_census_variable *variable)
+{
+    if (variable->place == VG_CENSUS_LIBRARY && variable->function[0])
+        vg_text_addf(out, "%s.", variable->function);
+    vg_text_add(out, variable->path);
+}
+
 void vg_line_add_variable_name(struct vg_text *out, const struct vg_census_variable *variable)
 {
-    vg_text_addf(out, "`%s`", variable->path);
+    vg_text_add(out, "`");
+    vg_line_add_variable_path(out, variable);
+    vg_text_add(out, "`");
 }
 
 void vg_line_add_variable(struct vg_text *out, const struct vg_census_variable *variable)

@@ -16,6 +16,9 @@ void vg_line_add_site(struct vg_text *out, const struct vg_run_site *site);
 /* "`history` (list of 70, in main at train.py:24)". */
 void vg_line_add_variable(struct vg_text *out, const struct vg_census_variable *variable);
 
+/* How the program names it: "history"; of a library's module with that: "sys.last_value". */
+void vg_line_add_variable_path(struct vg_text *out, const struct vg_census_variable *variable);
+
 /* "`history`": the variable alone. */
 void vg_line_add_variable_name(struct vg_text *out, const struct vg_census_variable *variable);
 

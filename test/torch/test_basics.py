@@ -114,10 +114,13 @@ except torch.cuda.OutOfMemoryError as error:
 
 
 def test_limit_of_pytorch_itself(machine):
-    """It fails without asking the driver: nothing for the guard."""
+    """It fails without asking the driver."""
     bare, guarded = machine.both(machine.code(FRACTION))
     assert "MiB allowed" in bare.stdout or "GiB allowed" in bare.stdout, bare.stderr
-    assert bare.own == guarded.own and guarded.guard_lines == []
+    assert bare.own == guarded.own
+    text = " ".join(guarded.guard_text.split())
+    assert text.count("out of memory: ") == 1
+    assert "why PyTorch's own limit: set_per_process_memory_fraction" in text
 
 
 @pytest.mark.skipif(REAL_GPU, reason="simulates a GPU")

@@ -24,7 +24,7 @@ def error_of(result):
 
 def where_of(result):
     """The report's account of where the failing call was made."""
-    text = " ".join(result.guard_text.split("\n  where ")[1].split("\n  why ")[0].split())
+    text = " ".join(result.guard_text.split("\n  where ")[1].split("\n\n")[0].split())
     return text.split(" > ")
 
 
@@ -54,14 +54,12 @@ def test_same_error_and_a_report(machine, bert_large, way, policy):
     assert plain(bare.own_stderr) == plain(guarded.own_stderr) and bare.stdout == guarded.stdout
 
     where = where_of(guarded)
-    assert where[0].startswith("run_bert.py:") and where[0].endswith(" <module>")
+    assert where[0].startswith("run_bert.py:")
     if way == "to":
-        own, called = line_of("run_bert.py", 'return model.to("cuda")'), r"modeling_utils.py:\d+ to"
+        own, called = line_of("run_bert.py", 'return model.to("cuda")'), "PreTrainedModel.to"
     else:
-        own, called = line_of("run_bert.py", "return AutoModel"), r"\S+.py:\d+ from_pretrained"
-    assert own + " load" in where, where
-    assert re.fullmatch(called, where[where.index(own + " load") + 1]), where
-    assert where[-1].endswith("cudaMalloc"), where
+        own, called = line_of("run_bert.py", "return AutoModel"), "_BaseAutoModelClass.from_pretrained"
+    assert where[-1].startswith("%s load (%s)" % (own, called)), where
     assert len(guard_lines(guarded, " out of memory: ")) == 1
     why = guarded.guard_text.split("\n  why ")[1].split("\n  do ")[0]
     if not (REAL_GPU and "not visible here" in why):  # in a container
@@ -79,7 +77,8 @@ def test_other_allocators(machine, bert_large, allocator):
     assert plain(bare.own_stderr) == plain(guarded.own_stderr)
     assert "out of memory" in error_of(bare)
     assert len(guard_lines(guarded, "gave up waiting")) == 1, guarded.stderr
-    assert line_of("run_bert.py", 'return model.to("cuda")') + " load" in where_of(guarded)
+    own = line_of("run_bert.py", 'return model.to("cuda")')
+    assert where_of(guarded)[-1].startswith(own + " load "), guarded.stderr
 
 
 @pytest.mark.parametrize("allocator", ALLOCATORS)
@@ -155,12 +154,6 @@ def test_device_map_auto_splits_by_what_is_free(machine, bert_large):
     assert bare.stdout == guarded.stdout and guarded.guard_lines == []
 
 
-needs_limit = pytest.mark.skipif(
-    not (ROOT / "src" / "policy" / "limit.c").exists(), reason="VRAMGUARD_LIMIT is not implemented"
-)
-
-
-@needs_limit
 def test_device_map_auto_splits_by_the_limit(machine, bert_large):
     command = machine.program("run_bert", bert_large, "--device-map", "auto")
     whole = machine.run(command, True)
@@ -173,12 +166,12 @@ def test_device_map_auto_splits_by_the_limit(machine, bert_large):
     assert limited.guard_lines == []
 
 
-@needs_limit
 def test_a_limit_is_an_out_of_memory_error_of_pytorch(machine, bert_large):
     result = machine.run(machine.program("run_bert", bert_large), True, VRAMGUARD_LIMIT="700MiB")
     assert result.code == 1 and ERROR.search(result.own_stderr), result.stderr
     assert "GPU 0 has a total capacity of 700.00 MiB" in error_of(result)
-    assert line_of("run_bert.py", 'return model.to("cuda")') + " load" in where_of(result)
+    own = line_of("run_bert.py", 'return model.to("cuda")')
+    assert where_of(result)[-1].startswith(own + " load "), result.stderr
 
 
 def test_search_for_a_batch_size_runs_at_full_speed(machine):

@@ -149,13 +149,37 @@ static void an_exception_that_is_kept(void **state)
 {
     (void)state;
     struct vg_census_variable *const last = add_history(600 * MIB, 0);
-    snprintf(last->path, sizeof last->path, "sys.last_value");
-    last->place = VG_CENSUS_GLOBAL;
+    snprintf(last->path, sizeof last->path, "last_value");
+    snprintf(last->function, sizeof last->function, "sys");
+    last->place = VG_CENSUS_LIBRARY;
     last->traceback.bytes = 590 * MIB;
     assert_true(vg_advice_traceback.applies(&failure));
-    assert_non_null(strstr(advice_of(&vg_advice_traceback), "del sys.last_value"));
+    assert_non_null(strstr(why_of(&vg_advice_traceback), "`sys.last_value`"));
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "del sys.last_value (and "));
     last->traceback.bytes = 100 * MIB; /* less than a quarter of all */
     assert_false(vg_advice_traceback.applies(&failure));
+}
+
+/* The main thread has printed the traceback of the failure; then the next thread fails, too. */
+static void an_exception_of_the_same_failure(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const last = add_history(600 * MIB, 0);
+    const struct vg_run_frame frame = { .flags = VG_FRAME_PYTHON };
+    const struct vg_run_process owner = { .pid = 100 };
+    failure.process = &owner;
+    snprintf(last->path, sizeof last->path, "last_value");
+    snprintf(last->function, sizeof last->function, "sys");
+    last->place = VG_CENSUS_LIBRARY;
+    last->traceback.bytes = 590 * MIB;
+    failure.thread_id = 101;
+    failure.stack.frame_count = 0;
+    assert_true(vg_advice_traceback.applies(&failure)); /* in a thread of autograd */
+    failure.stack.frames = &frame;
+    failure.stack.frame_count = 1;
+    assert_false(vg_advice_traceback.applies(&failure));
+    failure.thread_id = 100;
+    assert_true(vg_advice_traceback.applies(&failure));
 }
 
 static void activations_are_most(void **state)
@@ -252,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup(what_has_stopped_to_grow_is_held_and_no_leak, prepare),
         cmocka_unit_test_setup(without_pytorchs_blocks_nothing_is_said_of_them, prepare),
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
+        cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(activations_are_most, prepare),
         cmocka_unit_test_setup(the_optimizer_is_known_by_its_state_or_its_file, prepare),
         cmocka_unit_test_setup(holes_are_fragmentation_only_where_they_would_do, prepare),
