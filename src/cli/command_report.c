@@ -148,7 +148,8 @@ static void print_frame(uint32_t number, const struct vg_run_frame *f, bool all_
         printf(" %s", f->function);
     else
         printf("+0x%llx", (unsigned long long)f->module_offset);
-    printf(location[0] ? " (%s)" : "", location);
+    if (location[0])
+        printf(" (%s)", location);
     puts(f->flags & VG_FRAME_INLINED ? " (inlined)" : "");
 }
 

@@ -19,7 +19,9 @@ static _Atomic unsigned interposer_count;
 
 static void set_next(enum vg_function_id id, void *address)
 {
-    __atomic_store_n((void **)&vg_next + id, address, __ATOMIC_RELAXED);
+    void **const place = (void **)&vg_next + id;
+    if (__atomic_load_n(place, __ATOMIC_RELAXED) != address) /* another thread may have been here */
+        __atomic_store_n(place, address, __ATOMIC_RELAXED);
 }
 
 /* What is known while the objects behind us are looked through. */

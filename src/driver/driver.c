@@ -36,6 +36,12 @@ bool vg_driver_owns(const void *address)
     return (uintptr_t)address >= driver_start && (uintptr_t)address < driver_end;
 }
 
+static void store_once(void **place, void *address)
+{
+    if (!__atomic_load_n(place, __ATOMIC_RELAXED))
+        __atomic_store_n(place, address, __ATOMIC_RELEASE);
+}
+
 bool vg_driver_bind(void)
 {
     if (atomic_load_explicit(&bound, memory_order_acquire))
@@ -47,13 +53,14 @@ bool vg_driver_bind(void)
     void *const handle = dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     if (!handle)
         return false;
-    /* Several threads may come here at once; all of them store the same values. */
+    /* Several threads may come here at once. Who comes late stores nothing: others already call
+     * through these, and what stands between this library and the driver may be found by now. */
     driver_start = object.start;
     driver_end = object.end;
     for (int id = 0; id < VG_FN_COUNT; id++) {
         void *const found = vg_elf_symbol(&object, vg_functions[id].symbol);
-        __atomic_store_n((void **)&vg_next + id, found, __ATOMIC_RELAXED);
-        __atomic_store_n((void **)&vg_driver + id, found, __ATOMIC_RELEASE);
+        store_once((void **)&vg_next + id, found);
+        store_once((void **)&vg_driver + id, found);
     }
     vg_chain_resolve(&object);
     atomic_store_explicit(&bound, true, memory_order_release);

@@ -32,7 +32,8 @@ static inline bool vg_census_is_tensor(enum vg_census_class class)
     return class == VG_CLASS_TENSOR || class == VG_CLASS_EXACT_TENSOR;
 }
 
-enum { VG_CENSUS_NO_MODULE = UINT32_MAX, VG_CENSUS_NO_ROW = 0 };
+#define VG_CENSUS_NO_MODULE UINT32_MAX
+#define VG_CENSUS_NO_ROW    0
 
 /* A live block that a tensor lies in: counted once however many tensors share it. */
 struct vg_census_storage {

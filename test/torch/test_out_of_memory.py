@@ -113,7 +113,8 @@ def test_control_c_ends_the_wait(machine):
     machine.neighbour("--leave", TOO_LITTLE)
     program = machine.start(machine.code(AMONG_THREADS), True)
     assert program.stdout.readline() == "waiting\n"
-    time.sleep(1.5)
+    next(line for line in program.stderr if " waiting up to " in line)
+    time.sleep(1)  # among threads a handler that runs before the first sleep may go unnoticed
     start = time.monotonic()
     program.send_signal(signal.SIGINT)
     result = machine.finish(program)
