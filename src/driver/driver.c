@@ -28,7 +28,7 @@ const struct vg_function vg_functions[VG_FN_COUNT] = {
 
 _Static_assert(sizeof vg_driver == VG_FN_COUNT * sizeof(void *), "one pointer a row");
 
-static uintptr_t driver_start, driver_end;
+static _Atomic uintptr_t driver_start, driver_end; /* the same, whoever stores them */
 static atomic_bool bound;
 
 bool vg_driver_owns(const void *address)
