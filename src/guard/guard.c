@@ -32,7 +32,7 @@ int vg_guard_device(const struct vg_call *call)
 static void tell_freed(const struct vg_process_state *state, int device)
 {
     struct vg_queue *const queue =
-        __atomic_load_n(&state->registrations[device].queue, __ATOMIC_RELAXED);
+        __atomic_load_n(&state->registrations[device].queue, __ATOMIC_ACQUIRE);
     if (__builtin_expect(vg_queue_is_waited_for(queue), 0))
         vg_queue_tell_freed(queue);
 }
@@ -42,7 +42,7 @@ static void tell_freed(const struct vg_process_state *state, int device)
 static void publish_held(struct vg_process_state *state, int device)
 {
     _Atomic uint64_t *const held =
-        __atomic_load_n(&state->registrations[device].held_bytes, __ATOMIC_RELAXED);
+        __atomic_load_n(&state->registrations[device].held_bytes, __ATOMIC_ACQUIRE);
     const uint64_t live = atomic_load_explicit(&state->recorder.header->devices[device].live_bytes,
                                                memory_order_relaxed);
     const uint64_t told = atomic_load_explicit(held, memory_order_relaxed);

@@ -14,6 +14,7 @@ spec.loader.exec_module(e2e)
 
 built_tree = e2e.built_tree
 THREAD = e2e.BUILD / "sanitize" / "thread"
+SUPPRESSIONS = ROOT / "test/sanitize/tsan_suppressions"
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def racing(machine):
         return machine.run(
             [THREAD / "many_threads", count, rounds],
             guarded,
-            TSAN_OPTIONS="exitcode=66 intercept_tls_get_addr=0",
+            TSAN_OPTIONS="exitcode=66 intercept_tls_get_addr=0 suppressions=%s" % SUPPRESSIONS,
             **extra,
         )
 
