@@ -3,8 +3,7 @@
 #include <stddef.h>
 
 #include "base/hashing.h"
-
-enum { SLOTS_AT_ONCE = 64 };
+#include "heap/free_slots.h"
 
 _Static_assert(sizeof(struct vg_block_slot) == VG_ADDRESS_SLOT_BYTES &&
                    offsetof(struct vg_block_slot, address) == 0,
@@ -96,13 +95,13 @@ static void count_locked(struct vg_blocks *blocks, struct vg_block_slot *slot)
     struct vg_site_slot *const site = vg_site_at(blocks->recorder, slot->site);
     if (site) {
         vg_site_count(site, slot->bytes, totals->peak_epoch);
-        slot->number = site->allocations;
+        VG_WRITE_FIELD(slot, number, site->allocations);
     } else {
         atomic_fetch_add_explicit(&blocks->recorder->header->site_overflow_count, 1,
                                   memory_order_relaxed);
-        slot->number = 0;
+        VG_WRITE_FIELD(slot, number, 0);
     }
-    slot->device_number = ++totals->allocations;
+    VG_WRITE_FIELD(slot, device_number, ++totals->allocations);
     totals->allocated_bytes += slot->bytes;
     if (totals->allocated_bytes > totals->peak_bytes) {
         totals->peak_bytes = totals->allocated_bytes;
@@ -123,29 +122,10 @@ static void uncount_locked(struct vg_blocks *blocks, const struct vg_block_slot 
 
 /* ---- blocks ---- */
 
-/* Slots come in batches. Returns 1 + the number of a free one, 0 when there is no memory. */
-static uint32_t take_slot(struct vg_blocks *blocks, struct vg_block_shard *shard)
-{
-    struct vg_block_slot *const slots = blocks->recorder->blocks;
-    if (shard->free_list == 0) {
-        uint64_t first;
-        if (vg_recorder_take_blocks(blocks->recorder, SLOTS_AT_ONCE, &first) != 0)
-            return 0;
-        for (uint64_t i = 0; i < SLOTS_AT_ONCE; i++)
-            slots[first + i].next_free = i + 1 < SLOTS_AT_ONCE ? first + i + 2 : 0;
-        shard->free_list = (uint32_t)first + 1;
-    }
-    const uint32_t taken = shard->free_list;
-    shard->free_list = (uint32_t)slots[taken - 1].next_free;
-    return taken;
-}
-
 static void give_slot(struct vg_blocks *blocks, struct vg_block_shard *shard, uint32_t number)
 {
-    struct vg_block_slot *const slot = &blocks->recorder->blocks[number];
-    atomic_store_explicit(&slot->address, 0, memory_order_release);
-    slot->next_free = shard->free_list;
-    shard->free_list = number + 1;
+    vg_free_slots_give(&shard->free_list, blocks->recorder->blocks,
+                       offsetof(struct vg_block_slot, next_free), number);
 }
 
 static bool make_ready(struct vg_block_shard *shard)
@@ -173,7 +153,9 @@ static bool take_locked(struct vg_blocks *blocks, struct vg_block_shard *shard, 
 static bool put_locked(struct vg_blocks *blocks, struct vg_block_shard *shard, uint64_t hash,
                        const struct vg_block *block)
 {
-    const uint32_t taken = take_slot(blocks, shard);
+    const uint32_t taken = vg_free_slots_take(&shard->free_list, blocks->recorder->blocks,
+                                              offsetof(struct vg_block_slot, next_free),
+                                              blocks->recorder, vg_recorder_take_blocks);
     if (taken == 0)
         return false;
     if (vg_address_index_add(&shard->index, &shard->arena, hash, taken - 1) != 0) {
@@ -181,12 +163,12 @@ static bool put_locked(struct vg_blocks *blocks, struct vg_block_shard *shard, u
         return false;
     }
     struct vg_block_slot *const slot = &blocks->recorder->blocks[taken - 1];
-    slot->bytes = block->bytes;
-    slot->monotonic_ns = block->monotonic_ns;
-    slot->stack_id = block->stack_id;
-    slot->thread_id = block->thread_id;
-    slot->device = block->device;
-    slot->site = block->site;
+    VG_WRITE_FIELD(slot, bytes, block->bytes);
+    VG_WRITE_FIELD(slot, monotonic_ns, block->monotonic_ns);
+    VG_WRITE_FIELD(slot, stack_id, block->stack_id);
+    VG_WRITE_FIELD(slot, thread_id, block->thread_id);
+    VG_WRITE_FIELD(slot, device, block->device);
+    VG_WRITE_FIELD(slot, site, block->site);
     count_locked(blocks, slot);
     atomic_store_explicit(&slot->address, block->address, memory_order_release);
     return true;
@@ -252,25 +234,29 @@ bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
     return entry != VG_ADDRESS_NONE;
 }
 
-/* Reads a slot that may change meanwhile. Returns false when it is not in use, or no longer. */
+/* Reads a slot that may change meanwhile. Returns false when it is not in use, or was given to
+ * another block: PyTorch gives out the same address again and again, so the block's number tells.
+ */
 static bool read_slot(const struct vg_block_slot *slot, struct vg_block *out)
 {
     const uint64_t address = atomic_load_explicit(&slot->address, memory_order_acquire);
+    const uint64_t device_number = __atomic_load_n(&slot->device_number, __ATOMIC_ACQUIRE);
     if (address == 0)
         return false;
     *out = (struct vg_block){
         .address = address,
-        .bytes = slot->bytes,
-        .monotonic_ns = slot->monotonic_ns,
-        .stack_id = slot->stack_id,
-        .thread_id = slot->thread_id,
-        .device = slot->device,
-        .site = slot->site,
-        .number = slot->number,
-        .device_number = slot->device_number,
+        .bytes = VG_READ_FIELD(slot, bytes),
+        .monotonic_ns = VG_READ_FIELD(slot, monotonic_ns),
+        .stack_id = VG_READ_FIELD(slot, stack_id),
+        .thread_id = VG_READ_FIELD(slot, thread_id),
+        .device = VG_READ_FIELD(slot, device),
+        .site = VG_READ_FIELD(slot, site),
+        .number = VG_READ_FIELD(slot, number),
+        .device_number = device_number,
     };
     atomic_thread_fence(memory_order_acquire);
-    return atomic_load_explicit(&slot->address, memory_order_relaxed) == address;
+    return atomic_load_explicit(&slot->address, memory_order_relaxed) == address &&
+           VG_READ_FIELD(slot, device_number) == device_number;
 }
 
 void vg_blocks_each(const struct vg_blocks *blocks,

@@ -5,8 +5,7 @@
 
 #include "base/clock.h"
 #include "base/hashing.h"
-
-enum { SLOTS_AT_ONCE = 64 };
+#include "heap/free_slots.h"
 
 _Static_assert(sizeof(struct vg_live_slot) == VG_ADDRESS_SLOT_BYTES &&
                    offsetof(struct vg_live_slot, address) == 0,
@@ -87,34 +86,11 @@ uint64_t vg_live_index_take_dropped(struct vg_live_index *track, uint16_t device
     return atomic_exchange_explicit(dropped, 0, memory_order_relaxed);
 }
 
-/* 1 + the number of a free slot of the shard, taken in batches; 0 when there is no memory. */
-static uint32_t take_slot(struct vg_live_index *track, struct vg_live_shard *shard)
-{
-    struct vg_live_slot *const slots = track->recorder->slots;
-    if (shard->free_list == 0) {
-        uint64_t first;
-        if (vg_recorder_take_slots(track->recorder, SLOTS_AT_ONCE, &first) != 0)
-            return 0;
-        for (uint64_t i = 0; i < SLOTS_AT_ONCE; i++)
-            slots[first + i].next_free = i + 1 < SLOTS_AT_ONCE ? first + i + 2 : 0;
-        shard->free_list = (uint32_t)first + 1;
-    }
-    const uint32_t taken = shard->free_list;
-    shard->free_list = (uint32_t)slots[taken - 1].next_free;
-    return taken;
-}
-
 static void give_slot(struct vg_live_index *track, struct vg_live_shard *shard, uint32_t number)
 {
-    struct vg_live_slot *const slot = &track->recorder->slots[number];
-    atomic_store_explicit(&slot->address, 0, memory_order_release);
-    slot->next_free = shard->free_list;
-    shard->free_list = number + 1;
+    vg_free_slots_give(&shard->free_list, track->recorder->slots,
+                       offsetof(struct vg_live_slot, next_free), number);
 }
-
-/* Reports walk the slots without a lock while others empty and fill them. */
-#define READ_FIELD(slot, field)         __atomic_load_n(&(slot)->field, __ATOMIC_RELAXED)
-#define WRITE_FIELD(slot, field, value) __atomic_store_n(&(slot)->field, value, __ATOMIC_RELAXED)
 
 /* Returns false when the slot is empty, or was given to another allocation meanwhile: what was read
  * may be of both. */
@@ -125,29 +101,29 @@ static bool read_slot(const struct vg_live_slot *slot, struct vg_allocation *out
     *out = (struct vg_allocation){
         .address = address,
         .monotonic_ns = monotonic_ns,
-        .bytes = READ_FIELD(slot, bytes),
-        .stack_id = READ_FIELD(slot, stack_id),
-        .thread_id = READ_FIELD(slot, thread_id),
-        .device = READ_FIELD(slot, device),
-        .kind = READ_FIELD(slot, kind),
-        .context = READ_FIELD(slot, context),
-        .mapped_address = READ_FIELD(slot, mapped_address),
+        .bytes = VG_READ_FIELD(slot, bytes),
+        .stack_id = VG_READ_FIELD(slot, stack_id),
+        .thread_id = VG_READ_FIELD(slot, thread_id),
+        .device = VG_READ_FIELD(slot, device),
+        .kind = VG_READ_FIELD(slot, kind),
+        .context = VG_READ_FIELD(slot, context),
+        .mapped_address = VG_READ_FIELD(slot, mapped_address),
     };
     atomic_thread_fence(memory_order_acquire);
     return address != 0 && atomic_load_explicit(&slot->address, memory_order_relaxed) == address &&
-           READ_FIELD(slot, monotonic_ns) == monotonic_ns;
+           VG_READ_FIELD(slot, monotonic_ns) == monotonic_ns;
 }
 
 static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *allocation)
 {
-    WRITE_FIELD(slot, bytes, allocation->bytes);
-    WRITE_FIELD(slot, monotonic_ns, allocation->monotonic_ns);
-    WRITE_FIELD(slot, stack_id, allocation->stack_id);
-    WRITE_FIELD(slot, thread_id, allocation->thread_id);
-    WRITE_FIELD(slot, device, allocation->device);
-    WRITE_FIELD(slot, kind, allocation->kind);
-    WRITE_FIELD(slot, context, allocation->context);
-    WRITE_FIELD(slot, mapped_address, 0);
+    VG_WRITE_FIELD(slot, bytes, allocation->bytes);
+    VG_WRITE_FIELD(slot, monotonic_ns, allocation->monotonic_ns);
+    VG_WRITE_FIELD(slot, stack_id, allocation->stack_id);
+    VG_WRITE_FIELD(slot, thread_id, allocation->thread_id);
+    VG_WRITE_FIELD(slot, device, allocation->device);
+    VG_WRITE_FIELD(slot, kind, allocation->kind);
+    VG_WRITE_FIELD(slot, context, allocation->context);
+    VG_WRITE_FIELD(slot, mapped_address, 0);
     atomic_store_explicit(&slot->address, allocation->address, memory_order_release);
 }
 
@@ -184,7 +160,9 @@ static void count_one(uint64_t *count)
 static bool add_locked(struct vg_live_index *track, struct vg_live_shard *shard,
                        const struct vg_allocation *allocation, uint64_t hash)
 {
-    const uint32_t taken = take_slot(track, shard);
+    const uint32_t taken = vg_free_slots_take(&shard->free_list, track->recorder->slots,
+                                              offsetof(struct vg_live_slot, next_free),
+                                              track->recorder, vg_recorder_take_slots);
     if (taken == 0)
         return false;
     if (vg_address_index_add(&shard->index, &shard->arena, hash, taken - 1) != 0) {
@@ -287,8 +265,8 @@ void vg_live_index_note_mapped(struct vg_live_index *track, uint64_t key, uint64
     vg_lock_take(&shard->lock);
     const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, key);
     if (entry != VG_ADDRESS_NONE)
-        WRITE_FIELD(&slots[vg_address_index_slot(&shard->index, entry)], mapped_address,
-                    mapped_address);
+        VG_WRITE_FIELD(&slots[vg_address_index_slot(&shard->index, entry)], mapped_address,
+                       mapped_address);
     vg_lock_release(&shard->lock);
 }
 

@@ -1,6 +1,7 @@
 """Asks for a census from a thread without the GIL while another one keeps it, then when it is free."""
 
 import ctypes
+import os
 import threading
 import time
 
@@ -9,7 +10,7 @@ import torch
 
 x = torch.ones(100)
 census_probe.take([census_probe.storage_of(x)])
-without_gil = ctypes.CDLL(census_probe.library._name)
+without_gil = ctypes.CDLL(os.environ["CENSUS_PROBE"])
 holding_gil = ctypes.PyDLL(None)
 answers = []
 
