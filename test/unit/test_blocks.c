@@ -310,6 +310,53 @@ static void threads_on_the_same_devices(void **state)
 
 /* ---- after a SIGKILL ---- */
 
+/* ---- the same address, again and again ---- */
+
+static atomic_bool is_done;
+
+static void *reuse(void *argument)
+{
+    (void)argument;
+    for (uint64_t i = 1; i <= 300000; i++) {
+        put(0, 4096, i % STACKS + 1, (uint32_t)(i % STACKS)); /* its bytes are its stack + 1 */
+        take(0, 4096);
+    }
+    atomic_store(&is_done, true);
+    return NULL;
+}
+
+static void check_whole(const struct vg_block *block, void *argument)
+{
+    int *const torn = argument;
+    *torn += block->bytes != block->stack_id + 1u;
+}
+
+static void *read_again_and_again(void *argument)
+{
+    while (!atomic_load(&is_done))
+        vg_blocks_each(&blocks, check_whole, argument);
+    return NULL;
+}
+
+/* More readers than processors: they are interrupted in the middle of a slot. */
+static void no_block_is_half_of_the_next(void **state)
+{
+    (void)state;
+    enum { READERS = 8 };
+    pthread_t writer, readers[READERS];
+    int torn[READERS] = { 0 };
+    atomic_store(&is_done, false);
+    put(0, 4096, 1, 0);
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_again_and_again, &torn[i]), 0);
+    assert_int_equal(pthread_create(&writer, NULL, reuse, NULL), 0);
+    pthread_join(writer, NULL);
+    for (int i = 0; i < READERS; i++)
+        pthread_join(readers[i], NULL);
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(torn[i], 0);
+}
+
 static void die(void *argument)
 {
     (void)argument;
@@ -380,6 +427,7 @@ int main(void)
                                         remove_scratch),
         cmocka_unit_test_setup_teardown(sites_that_do_not_fit_are_counted, setup, remove_scratch),
         cmocka_unit_test_setup_teardown(more_stacks_than_the_cache_holds, setup, remove_scratch),
+        cmocka_unit_test_setup_teardown(no_block_is_half_of_the_next, setup, remove_scratch),
         cmocka_unit_test_setup_teardown(threads_on_the_same_devices, setup, remove_scratch),
         cmocka_unit_test_setup_teardown(all_of_it_is_there_after_a_kill, make_scratch,
                                         remove_scratch),
