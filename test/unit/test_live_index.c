@@ -57,12 +57,6 @@ static bool take_and_forget(uint64_t address)
     return true;
 }
 
-static uint32_t next_random(uint32_t *seed)
-{
-    *seed = *seed * 1664525u + 1013904223u;
-    return *seed >> 8;
-}
-
 /* What vg_live_index_each shows. */
 struct seen {
     uint64_t count, bytes;
@@ -528,119 +522,16 @@ static void looking_while_others_work(void **state)
 
 #define TRACK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
 
-/* ---- sites ---- */
-
-enum { SITES = 9, SITE_ADDRESSES = 300 };
-
-static struct site_model {
-    uint64_t allocations, frees, live_bytes, allocated_bytes, peak_bytes, peak_count;
-} site_models[SITES], site_sums[SITES];
-
-static uint64_t model_live_bytes, model_peak_bytes;
-static uint64_t site_bytes[SITE_ADDRESSES]; /* 0: not live */
-
-static void model_peak(void)
-{
-    if (model_live_bytes <= model_peak_bytes)
-        return;
-    model_peak_bytes = model_live_bytes;
-    for (int i = 0; i < SITES; i++) {
-        site_models[i].peak_bytes = site_models[i].live_bytes;
-        site_models[i].peak_count = site_models[i].allocations - site_models[i].frees;
-    }
-}
-
-static void site_put(int at, uint64_t bytes)
-{
-    struct site_model *const model = &site_models[at % SITES];
-    const struct vg_allocation one = { .address = 0x10000 + (uint64_t)at * 512,
-                                       .bytes = bytes,
-                                       .stack_id = (uint32_t)(at % SITES),
-                                       .device = 2,
-                                       .kind = VG_KIND_DEVICE };
-    assert_int_equal(vg_live_index_put(&track, &one), 0);
-    site_bytes[at] = bytes;
-    model->allocations++;
-    model->live_bytes += bytes;
-    model->allocated_bytes += bytes;
-    model_live_bytes += bytes;
-    model_peak();
-}
-
-/* `refused`: by the driver, so that it stays. */
-static void site_take(int at, bool refused)
-{
-    struct site_model *const model = &site_models[at % SITES];
-    struct vg_pending_free taken;
-    assert_true(vg_live_index_begin_free(&track, 0x10000 + (uint64_t)at * 512, &taken));
-    if (refused) {
-        vg_live_index_abort_free(&track, &taken);
-        return;
-    }
-    vg_live_index_commit_free(&track, &taken);
-    model->frees++;
-    model->live_bytes -= site_bytes[at];
-    model_live_bytes -= site_bytes[at];
-    site_bytes[at] = 0;
-}
-
-static void sum_site(const struct vg_site_slot *slot, uint64_t epoch, void *argument)
-{
-    (void)argument;
-    uint64_t bytes, count;
-    struct site_model *const sum = &site_sums[slot->stack_id];
-    assert_int_equal(slot->level, VG_SITE_ALLOCATION);
-    assert_int_equal(slot->device, 2);
-    vg_site_at_peak(slot, epoch, &bytes, &count);
-    sum->allocations += slot->allocations;
-    sum->frees += slot->frees;
-    sum->live_bytes += slot->live_bytes;
-    sum->allocated_bytes += slot->allocated_bytes;
-    sum->peak_bytes += bytes;
-    sum->peak_count += count;
-}
-
-/* Of amounts that are added to the device's total at once, so that the peak is exact. */
-static void sites_are_counted_and_what_they_held_at_the_peak(void **state)
-{
-    (void)state;
-    uint32_t seed = 3;
-    for (int round = 0; round < 40000; round++) {
-        const int at = (int)(next_random(&seed) % SITE_ADDRESSES);
-        const bool filling = round / 3000 % 2 == 0;
-        if (!site_bytes[at] && (filling || next_random(&seed) % 8 == 0))
-            site_put(at, VG_LIVE_INDEX_PENDING_BYTES * (1 + next_random(&seed) % 9));
-        else if (site_bytes[at])
-            site_take(at, filling && next_random(&seed) % 4 != 0);
-        if (round % 1000 != 0)
-            continue;
-        memset(site_sums, 0, sizeof site_sums);
-        vg_site_counters_each(&recorder, sum_site, NULL);
-        assert_memory_equal(site_sums, site_models, sizeof site_sums);
-        assert_int_equal(peak_bytes(2), model_peak_bytes);
-    }
-    assert_true(model_live_bytes < model_peak_bytes);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TRACK_TEST(sites_are_counted_and_what_they_held_at_the_peak),
-        TRACK_TEST(put_is_seen_with_all_it_said),
-        TRACK_TEST(take_then_forget_ends_it),
-        TRACK_TEST(unknown_address_is_not_taken),
-        TRACK_TEST(refused_free_puts_back),
-        TRACK_TEST(peak_is_the_highest_total),
-        TRACK_TEST(stale_record_is_replaced),
-        TRACK_TEST(address_reused_before_forget),
-        TRACK_TEST(small_ones_are_told_in_sums),
-        TRACK_TEST(a_context_ends_with_all_in_it),
-        TRACK_TEST(slots_are_used_again),
-        TRACK_TEST(bytes_that_end_unseen_are_told),
-        TRACK_TEST(slots_are_used_again),
-        TRACK_TEST(same_as_a_plain_array),
-        TRACK_TEST(file_holds_the_live_ones),
-        TRACK_TEST(more_than_there_is_room_for),
+        TRACK_TEST(put_is_seen_with_all_it_said),   TRACK_TEST(take_then_forget_ends_it),
+        TRACK_TEST(unknown_address_is_not_taken),   TRACK_TEST(refused_free_puts_back),
+        TRACK_TEST(peak_is_the_highest_total),      TRACK_TEST(stale_record_is_replaced),
+        TRACK_TEST(address_reused_before_forget),   TRACK_TEST(small_ones_are_told_in_sums),
+        TRACK_TEST(a_context_ends_with_all_in_it),  TRACK_TEST(slots_are_used_again),
+        TRACK_TEST(bytes_that_end_unseen_are_told), TRACK_TEST(same_as_a_plain_array),
+        TRACK_TEST(file_holds_the_live_ones),       TRACK_TEST(more_than_there_is_room_for),
         TRACK_TEST(many_threads_many_live),
 #ifndef __SANITIZE_THREAD__
         TRACK_TEST(looking_while_others_work),
