@@ -2,13 +2,13 @@
 
 #include <errno.h>
 
+#include "analyze/counter_visit.h"
 #include "analyze/event_records.h"
 #include "analyze/frame.h"
 #include "analyze/run_build.h"
 #include "base/amount.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "heap/site_counters.h"
 
 /* ---- the source ---- */
 
@@ -58,27 +58,15 @@ static int visit_live(void *context, enum vg_run_level level, vg_run_live_visit 
     return vg_reader_each_block(s->reader, visit_block_slot, &each);
 }
 
-struct counter_visit {
+struct file_counter_visit {
+    struct vg_counter_visit counters;
     const struct vg_file_header *header;
-    vg_run_counter_visit *visit;
-    void *argument;
-    enum vg_site_level level;
-    uint64_t visited;
 };
 
 static int visit_site_slot(const struct vg_site_slot *slot, void *argument)
 {
-    struct counter_visit *const visit = argument;
-    struct vg_run_counter counter = { .allocation_count = slot->allocations,
-                                      .free_count = slot->frees,
-                                      .stack_id = slot->stack_id,
-                                      .device = slot->device };
-    if (slot->level != visit->level)
-        return 0;
-    vg_site_at_peak(slot, vg_site_epoch(visit->header, slot), &counter.peak_bytes,
-                    &counter.peak_count);
-    visit->visited++;
-    visit->visit(&counter, visit->argument);
+    struct file_counter_visit *const visit = argument;
+    vg_counter_visit_slot(&visit->counters, slot, vg_site_epoch(visit->header, slot));
     return 0;
 }
 
@@ -86,15 +74,14 @@ static int visit_counters(void *context, enum vg_run_level level, vg_run_counter
                           void *argument)
 {
     const struct vg_file_source *const s = context;
-    struct counter_visit each = { .header = s->reader->header,
-                                  .visit = visit,
-                                  .argument = argument,
-                                  .level = level == VG_LEVEL_BLOCKS ? VG_SITE_BLOCK
-                                                                    : VG_SITE_ALLOCATION };
+    struct file_counter_visit each = {
+        .counters = { .visit = visit, .argument = argument, .level = level },
+        .header = s->reader->header,
+    };
     if (s->reader->header->site_slots == 0)
         return -ENOTSUP;
     const int error = vg_reader_each_site(s->reader, visit_site_slot, &each);
-    return error ? error : each.visited > 0 ? 0 : -ENOTSUP;
+    return error ? error : each.counters.visited > 0 ? 0 : -ENOTSUP;
 }
 
 static const struct vg_journal_stack *find_stack(void *context, uint32_t id)

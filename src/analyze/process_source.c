@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "analyze/counter_visit.h"
 #include "base/clock.h"
 
 struct live_visit {
@@ -50,35 +51,16 @@ static int visit_live(void *context, enum vg_run_level level, vg_run_live_visit 
     return 0;
 }
 
-struct counter_visit {
-    vg_run_counter_visit *visit;
-    void *argument;
-    enum vg_site_level level;
-    uint64_t visited;
-};
-
 static void visit_site(const struct vg_site_slot *slot, uint64_t epoch, void *argument)
 {
-    struct counter_visit *const visit = argument;
-    struct vg_run_counter counter = { .allocation_count = slot->allocations,
-                                      .free_count = slot->frees,
-                                      .stack_id = slot->stack_id,
-                                      .device = slot->device };
-    if (slot->level != visit->level)
-        return;
-    vg_site_at_peak(slot, epoch, &counter.peak_bytes, &counter.peak_count);
-    visit->visited++;
-    visit->visit(&counter, visit->argument);
+    vg_counter_visit_slot(argument, slot, epoch);
 }
 
 static int visit_counters(void *context, enum vg_run_level level, vg_run_counter_visit *visit,
                           void *argument)
 {
     const struct vg_process_source *const s = context;
-    struct counter_visit each = { .visit = visit,
-                                  .argument = argument,
-                                  .level = level == VG_LEVEL_BLOCKS ? VG_SITE_BLOCK
-                                                                    : VG_SITE_ALLOCATION };
+    struct vg_counter_visit each = { .visit = visit, .argument = argument, .level = level };
     vg_site_counters_each(s->recorder, visit_site, &each);
     return each.visited > 0 ? 0 : -ENOTSUP;
 }

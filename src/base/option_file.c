@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/option.h"
 #include "base/option_names.h"
+#include "base/read_fully.h"
 #include "base/text.h"
 
 enum { FILE_BYTES = 64 * 1024, LINES_MAX = 3 };
@@ -22,22 +23,6 @@ struct setting {
 };
 
 /* ---- reading ---- */
-
-static ssize_t read_whole(int fd, char *out, size_t cap)
-{
-    size_t length = 0;
-    while (length < cap) {
-        const ssize_t got = read(fd, out + length, cap - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            break;
-        length += (size_t)got;
-    }
-    return (ssize_t)length;
-}
 
 static int open_regular(const char *path)
 {
@@ -60,7 +45,7 @@ static int load(struct vg_option_file *out, const char *path)
     const size_t size_bytes = FILE_BYTES + 4096;
     void *const memory =
         mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    const ssize_t length = memory == MAP_FAILED ? -ENOMEM : read_whole(fd, memory, FILE_BYTES);
+    const ssize_t length = memory == MAP_FAILED ? -ENOMEM : vg_read_fully(fd, memory, FILE_BYTES);
     close(fd);
     if (memory != MAP_FAILED && length > 0)
         *out = (struct vg_option_file){ .text = memory, .mapped_bytes = size_bytes };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/read_fully.h"
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/complain.h"
@@ -91,20 +92,6 @@ static void list_gpus(const char *driver_folder, struct gpus *out)
         measure_free(out);
 }
 
-static bool read_all(int fd, void *out, size_t size)
-{
-    size_t length = 0;
-    while (length < size) {
-        const ssize_t got = read(fd, (char *)out + length, size - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        length += (size_t)got;
-    }
-    return true;
-}
-
 static bool ask_child(const char *driver_folder, struct gpus *out)
 {
     int ends[2];
@@ -119,7 +106,8 @@ static bool ask_child(const char *driver_folder, struct gpus *out)
         _exit(write(ends[1], &found, sizeof found) == (ssize_t)sizeof found ? 0 : 1);
     }
     close(ends[1]);
-    const bool answered = child > 0 && read_all(ends[0], out, sizeof *out);
+    const bool answered =
+        child > 0 && vg_read_fully(ends[0], out, sizeof *out) == (ssize_t)sizeof *out;
     close(ends[0]);
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
         ;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/read_fully.h"
+
 enum { CHUNK_SYMBOLS = 128, SYMBOL_BYTES_MAX = 64 * 1024 * 1024, SECTIONS_MAX = 4096 };
 
 /* What is known of the file while it is read. */
@@ -18,17 +20,8 @@ struct symbol_file {
 
 static int read_exactly(int fd, void *out, size_t size_bytes, uint64_t offset)
 {
-    size_t done = 0;
-    while (done < size_bytes) {
-        const ssize_t got =
-            pread(fd, (char *)out + done, size_bytes - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return -EIO;
-        done += (size_t)got;
-    }
-    return 0;
+    const ssize_t got = vg_read_fully_at(fd, out, size_bytes, offset);
+    return got == (ssize_t)size_bytes ? 0 : -EIO;
 }
 
 static int check_header(const ElfW(Ehdr) * header)

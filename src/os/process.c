@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cancellation.h"
+#include "base/read_fully.h"
 #include "base/size.h"
 #include "base/text.h"
 
@@ -24,23 +25,10 @@ static ssize_t read_file(const char *path, char *out, size_t cap)
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return -errno;
-    size_t length = 0;
-    while (length < cap - 1) {
-        const ssize_t got = read(fd, out + length, cap - 1 - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            const int error = errno;
-            close(fd);
-            return -error;
-        }
-        if (got == 0)
-            break;
-        length += (size_t)got;
-    }
+    const ssize_t length = vg_read_fully(fd, out, cap - 1);
     close(fd);
-    out[length] = '\0';
-    return (ssize_t)length;
+    out[length > 0 ? length : 0] = '\0';
+    return length;
 }
 
 ssize_t vg_process_read_file(const char *path, char *out, size_t cap)

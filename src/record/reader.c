@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/read_fully.h"
 #include "base/text.h"
 #include "record/reader_journal.h"
 
@@ -21,23 +22,6 @@ static const uint64_t largest_area_bytes[VG_AREA_COUNT] = {
 static const uint64_t largest_extent_bytes = UINT64_C(64) << 20;
 
 enum { SLOTS_A_READ = 1024 };
-
-/* Reads up to `length` bytes. Returns how many there were before the end of the file, or -errno. */
-static ssize_t read_at(int fd, void *out, size_t length, uint64_t offset)
-{
-    size_t done = 0;
-    while (done < length) {
-        const ssize_t got = pread(fd, (char *)out + done, length - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            break;
-        done += (size_t)got;
-    }
-    return (ssize_t)done;
-}
 
 /* ---- header ---- */
 
@@ -140,7 +124,7 @@ int vg_reader_open(struct vg_reader *reader, const char *path, char *why, size_t
         close(reader->fd);
         return refuse_file(-ENOMEM, why, why_cap, strerror(ENOMEM));
     }
-    const ssize_t got = read_at(reader->fd, reader->header, sizeof *reader->header, 0);
+    const ssize_t got = vg_read_fully_at(reader->fd, reader->header, sizeof *reader->header, 0);
     if (got < 0)
         error = refuse_file((int)got, why, why_cap, strerror((int)-got));
     else
@@ -177,7 +161,7 @@ int vg_reader_load(struct vg_reader *reader)
         if (!chunk)
             return -ENOMEM;
         reader->chunks[reader->chunk_count++] = chunk;
-        const ssize_t got = read_at(reader->fd, chunk, e->size_bytes, e->offset_bytes);
+        const ssize_t got = vg_read_fully_at(reader->fd, chunk, e->size_bytes, e->offset_bytes);
         if (got < 0)
             return -EIO;
         const int error =
@@ -301,7 +285,8 @@ static int visit_extent(const struct vg_reader *reader, const struct slot_area *
     int result = 0;
     while (count > 0 && result == 0) {
         const size_t wanted = count < SLOTS_A_READ ? (size_t)count : SLOTS_A_READ;
-        const ssize_t got = read_at(reader->fd, buffer, wanted * sizeof *buffer, offset_bytes);
+        const ssize_t got =
+            vg_read_fully_at(reader->fd, buffer, wanted * sizeof *buffer, offset_bytes);
         if (got <= 0)
             break;
         result = visit_slots(area, buffer, (size_t)got / sizeof *buffer);
