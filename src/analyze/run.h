@@ -297,7 +297,6 @@ struct vg_run_failure {
     uint64_t alloc_count, free_count; /* of the process, up to then */
     const char *driver_version;       /* "580.159.04" */
     int32_t cuda_version;             /* 13000 = 13.0; 0 unknown */
-    uint32_t cause;                   /* of view/cause_table.h, as told then; 0 unknown */
     uint32_t census_format;           /* VG_CENSUS_FORMAT of who made it; 0: there is none */
     uint32_t census_bytes;
     const void *census; /* oom/census.h: tensors by what they are and who holds them */

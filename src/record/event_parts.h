@@ -27,7 +27,6 @@ enum vg_event_tag {
     VG_PART_MARK = 17,         /* struct vg_part_mark */
     VG_PART_MARK_DEVICES = 18, /* array of struct vg_run_mark_device */
     VG_PART_OUTER = 19,        /* struct vg_outer_limits of analyze/outer_limits.h */
-    VG_PART_FIRST_UNKNOWN
 };
 
 enum vg_part_call_flag { VG_CALL_TRUNCATED = 1, VG_CALL_SURVIVED = 2 };
@@ -39,7 +38,7 @@ struct vg_part_call {
     uint32_t refused_by, thread_id, stack_id, flags;
     uint32_t api_text, thread_name_text, injected_rule_text, driver_version_text;
     int32_t cuda_version;
-    uint32_t cause;
+    uint32_t reserved;
     int32_t rank_plus_one, world_size_plus_one; /* 0 unknown */
 };
 

@@ -169,12 +169,3 @@ const char *vg_part_text_at(const struct vg_part_reader *reader, uint32_t offset
         return "";
     return reader->texts + offset;
 }
-
-unsigned vg_part_count_unknown(const struct vg_part_reader *reader, uint16_t first_unknown)
-{
-    unsigned count = 0;
-    size_t offset = 0;
-    for (const struct vg_part *part; (part = part_at(reader, offset, &offset));)
-        count += part->tag >= first_unknown;
-    return count;
-}

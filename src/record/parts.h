@@ -83,7 +83,4 @@ void vg_part_get_entry(const struct vg_part_reader *reader, uint16_t tag, uint32
 /* The text at `offset`: "" when there is none, or it does not end. Its bytes may be any. */
 const char *vg_part_text_at(const struct vg_part_reader *reader, uint32_t offset);
 
-/* Parts whose tag is `first_unknown` or higher. */
-unsigned vg_part_count_unknown(const struct vg_part_reader *reader, uint16_t first_unknown);
-
 #endif

@@ -72,7 +72,10 @@ static void add_own_frames(struct vg_text *out, const struct vg_run_stack *stack
     }
 }
 
-void vg_first_screen_add_where(struct vg_text *out, const struct vg_run_failure *f)
+/* Where the failing call was made: "train.py:28 main > net.py:17 Net.forward > net.py:10
+ * Block.forward (torch.sigmoid)", the program's own lines, or the label of the whole stack where it
+ * has none. */
+static void add_call_place(struct vg_text *out, const struct vg_run_failure *f)
 {
     const struct vg_run_stack *const stack = &f->stack;
     uint32_t own_count = 0, innermost = stack->frame_count;
@@ -151,7 +154,7 @@ static void add_where(struct vg_text *out, const struct vg_run_failure *f, size_
 {
     char data[1024];
     struct vg_text text = vg_text_over(data, sizeof data);
-    vg_first_screen_add_where(&text, f);
+    add_call_place(&text, f);
     vg_wrap_add_keyed(out, "where", data, ANSWER_INDENT, columns, VG_WRAP_LABEL);
 }
 

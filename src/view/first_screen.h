@@ -13,9 +13,4 @@
 void vg_first_screen_render(const struct vg_run_failure *failure, struct vg_report_style style,
                             struct vg_text *out);
 
-/* Where the failing call was made: "train.py:28 main > net.py:17 Net.forward > net.py:10
- * Block.forward (torch.sigmoid)", the program's own lines, or the label of the whole stack where it
- * has none. */
-void vg_first_screen_add_where(struct vg_text *out, const struct vg_run_failure *failure);
-
 #endif

@@ -170,7 +170,6 @@ static void sample_everything(void)
     s.injected_rule = "nth=9";
     s.alloc_count = 100;
     s.free_count = 60;
-    s.cause = 5;
     process.rank = 3;
     process.world_size = 8;
     s.stack = (struct vg_run_stack){ .frames = named, .frame_count = 2, .truncated = true };
@@ -221,7 +220,6 @@ static void failures_are_read_again(void **state)
     assert_string_equal(f->driver_version, "580.159.04");
     assert_int_equal(f->cuda_version, 13000);
     assert_int_equal(f->alloc_count, 100);
-    assert_int_equal(f->cause, 5);
     assert_int_equal(run.process.rank, 3);
     assert_int_equal(run.process.world_size, 8);
     assert_true(f->stack.truncated);
