@@ -19,16 +19,18 @@ enum {
 };
 
 /* What was found, written before `stage` says so. */
-static struct {
+struct interpreter {
     const struct vg_python_layout *layout;
     const struct vg_python_walk *walk;
     void *(*current_thread)(void); /* PyGILState_GetThisThreadState: reads thread-local storage */
     int (*is_finalizing)(void);    /* reads one word */
     uintptr_t code_type, str_type, bytes_type;
     uintptr_t loop_start, loop_end; /* _PyEval_EvalFrameDefault */
-} python;
+};
 
-enum stage { LOOKING, BUSY, FOUND, READY, UNUSABLE };
+static struct interpreter python;
+
+enum stage { LOOKING, FOUND, READY, UNUSABLE };
 static _Atomic uint32_t stage;
 static _Atomic uint64_t looked_generation;
 
@@ -70,47 +72,61 @@ static bool tell_unusable(const char *why)
     return false;
 }
 
-static bool take_interpreter(const struct vg_elf_object *object)
+static bool take_interpreter(const struct vg_elf_object *object, struct interpreter *out)
 {
     const unsigned minor = minor_version(object);
-    python.layout = vg_python_layout_of(minor);
-    python.walk = vg_python_walk_of(minor);
-    if (!python.layout)
+    out->layout = vg_python_layout_of(minor);
+    out->walk = vg_python_walk_of(minor);
+    if (!out->layout)
         return tell_unusable("this version of Python is not known");
     if (is_free_threaded(object))
         return tell_unusable("this is a free-threaded build of Python");
-    *(void **)&python.current_thread = vg_elf_symbol(object, "PyGILState_GetThisThreadState");
-    *(void **)&python.is_finalizing = vg_elf_symbol(object, "_Py_IsFinalizing");
-    if (!python.is_finalizing)
-        *(void **)&python.is_finalizing = vg_elf_symbol(object, "Py_IsFinalizing");
-    python.code_type = (uintptr_t)vg_elf_symbol(object, "PyCode_Type");
-    python.str_type = (uintptr_t)vg_elf_symbol(object, "PyUnicode_Type");
-    python.bytes_type = (uintptr_t)vg_elf_symbol(object, "PyBytes_Type");
-    python.loop_start = (uintptr_t)vg_elf_symbol(object, "_PyEval_EvalFrameDefault");
-    python.loop_end = python.loop_start + vg_elf_symbol_bytes(object, "_PyEval_EvalFrameDefault");
-    if (!python.current_thread || !python.is_finalizing || !python.code_type || !python.str_type ||
-        !python.bytes_type)
+    *(void **)&out->current_thread = vg_elf_symbol(object, "PyGILState_GetThisThreadState");
+    *(void **)&out->is_finalizing = vg_elf_symbol(object, "_Py_IsFinalizing");
+    if (!out->is_finalizing)
+        *(void **)&out->is_finalizing = vg_elf_symbol(object, "Py_IsFinalizing");
+    out->code_type = (uintptr_t)vg_elf_symbol(object, "PyCode_Type");
+    out->str_type = (uintptr_t)vg_elf_symbol(object, "PyUnicode_Type");
+    out->bytes_type = (uintptr_t)vg_elf_symbol(object, "PyBytes_Type");
+    out->loop_start = (uintptr_t)vg_elf_symbol(object, "_PyEval_EvalFrameDefault");
+    out->loop_end = out->loop_start + vg_elf_symbol_bytes(object, "_PyEval_EvalFrameDefault");
+    if (!out->current_thread || !out->is_finalizing || !out->code_type || !out->str_type ||
+        !out->bytes_type)
         return tell_unusable("this build of Python lacks symbols");
     return true;
 }
 
-bool vg_python_look(void)
+/* Threads that come first look at the same time, and none waits: it may hold what the others need,
+ * and be forked away. They find the same, and who comes late stores nothing. */
+static void publish(const struct interpreter *found)
+{
+    enum { WORDS = sizeof *found / sizeof(uintptr_t) };
+    _Static_assert(sizeof *found == WORDS * sizeof(uintptr_t), "all members are words");
+    uintptr_t words[WORDS];
+    memcpy(words, found, sizeof words);
+    for (size_t i = 0; i < WORDS; i++) {
+        void **const place = (void **)&python + i;
+        if (__atomic_load_n(place, __ATOMIC_RELAXED) != (void *)words[i])
+            __atomic_store_n(place, (void *)words[i], __ATOMIC_RELAXED);
+    }
+}
+
+void vg_python_look(void)
 {
     struct vg_elf_object object;
-    uint32_t expected = LOOKING;
+    struct interpreter found = { 0 };
+    uint32_t expected = LOOKING, next = LOOKING;
     if (atomic_load_explicit(&stage, memory_order_relaxed) != LOOKING)
-        return false;
+        return;
     const uint64_t generation = vg_elf_generation();
-    if (atomic_load_explicit(&looked_generation, memory_order_relaxed) == generation)
-        return false;
-    if (!atomic_compare_exchange_strong(&stage, &expected, BUSY))
-        return false;
-    uint32_t next = LOOKING;
+    if (atomic_load_explicit(&looked_generation, memory_order_acquire) == generation)
+        return; /* whoever has found it by then has said so */
     if (vg_elf_find_definition("PyGILState_GetThisThreadState", &object) == 0)
-        next = take_interpreter(&object) ? FOUND : UNUSABLE;
-    atomic_store_explicit(&looked_generation, generation, memory_order_relaxed);
-    atomic_store_explicit(&stage, next, memory_order_release);
-    return next == FOUND;
+        next = take_interpreter(&object, &found) ? FOUND : UNUSABLE;
+    if (next == FOUND)
+        publish(&found);
+    atomic_compare_exchange_strong(&stage, &expected, next); /* unless others are further */
+    atomic_store_explicit(&looked_generation, generation, memory_order_release);
 }
 
 /* ---- the first frame: is the layout right? ---- */

@@ -26,9 +26,9 @@ struct vg_python_stack {
 
 /* Looks for a CPython interpreter in the process, if none was found yet and objects were loaded
  * since the last time. An interpreter that cannot be read is reported in one line. Takes the
- * loader's object-list lock: no lock of ours may be held. Returns true when it has just found one.
- */
-bool vg_python_look(void);
+ * loader's object-list lock: no lock of ours may be held. Threads may do so at the same time; when
+ * it returns, vg_python_capture knows what was there when it was called. */
+void vg_python_look(void);
 
 /* Is there an interpreter whose frames are read? */
 bool vg_python_is_found(void);

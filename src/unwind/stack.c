@@ -126,8 +126,8 @@ static __attribute__((noinline)) uint32_t record_with_python(struct vg_stack *st
         const uint32_t known = stack->depth ? vg_recorder_find_stack(recorder, hash) : 0;
         if (known)
             return known;
-        if (vg_python_look())
-            vg_python_capture(&python);
+        vg_python_look();
+        vg_python_capture(&python); /* another thread may have found it since */
         if (python.depth == 0)
             return record_native(stack, recorder);
     }

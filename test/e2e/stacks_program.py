@@ -3,7 +3,7 @@ about the stack: lines of JSON [address, [[file, line, function], ...]], innermo
 
     stacks_program.py FOLDER MODE
 
-MODE: once, threads, collected, fork, fork_threads, deep, exit. Runs on every Python from 3.6 on.
+MODE: once, threads, first, collected, fork, fork_threads, deep, exit. Runs on every Python from 3.6 on.
 """
 
 import asyncio
@@ -285,6 +285,23 @@ def in_threads(rounds=ROUNDS):
         thread.join()
 
 
+def first_at_once():
+    """The process's very first allocations, in many threads at the same time."""
+    sys.setswitchinterval(1e-5)
+    gate = threading.Barrier(8)
+
+    def work():
+        gate.wait()
+        for _ in range(10):
+            take()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def collected_in_threads():
     """What one thread has left behind another one collects."""
     sys.setswitchinterval(1e-5)
@@ -350,6 +367,7 @@ def at_exit():
 MODES = {
     "once": everything,
     "threads": in_threads,
+    "first": first_at_once,
     "collected": collected_in_threads,
     "fork": with_child,
     "fork_threads": with_child_of_threads,

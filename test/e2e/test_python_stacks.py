@@ -136,6 +136,15 @@ def test_threads(machine, python):
 
 
 @each(READABLE)
+def test_first_calls_of_many_threads(machine, python):
+    """None comes too early to have its frames: each waits for nobody, and finds the interpreter itself."""
+    for _ in range(5):
+        runs = Runs(machine, python, "first")
+    for pid in runs.pids():
+        assert compare(runs, pid) == 80
+
+
+@each(READABLE)
 def test_collector(machine, python):
     """Finalisers that the collector calls, in any thread and in the midst of anything."""
     runs = Runs(machine, python, "collected")
