@@ -222,14 +222,23 @@ static void victim_tries_once_more_and_gives_way(void **state)
 
 /* ---- tries and deadlines ---- */
 
+/* That tries are at least so far apart. A try is noted some time after it was decided, which on a
+ * busy machine may be long and makes the one gap longer and the next shorter; from the start on,
+ * each can only be late. */
+static void assert_tries_apart(uint64_t least_ns)
+{
+    for (int i = 1; i < shared->try_count; i++)
+        assert_true(shared->tries_ns[i] - shared->start_ns >= (uint64_t)i * least_ns);
+}
+
 static void assert_spacing(uint64_t least_ms, uint64_t most_ms)
 {
+    assert_tries_apart(least_ms * MS_NS);
+    if (!timing_is_tested())
+        return;
     assert_true(shared->try_count >= 3);
-    for (int i = 1; i < shared->try_count; i++) {
-        const uint64_t ns = shared->tries_ns[i] - shared->tries_ns[i - 1];
-        /* What is measured here is a little after what was decided there. */
-        assert_took_between(ns + MS_NS, least_ms * MS_NS, (most_ms + LATE_MS + 1) * MS_NS);
-    }
+    for (int i = 1; i < shared->try_count; i++)
+        assert_true(shared->tries_ns[i] - shared->tries_ns[i - 1] <= (most_ms + LATE_MS) * MS_NS);
 }
 
 static void without_news_it_polls_ever_more_slowly(void **state)
@@ -243,6 +252,7 @@ static void without_news_it_polls_ever_more_slowly(void **state)
     assert_spacing(50, 1000);
     const uint64_t *const tries = shared->tries_ns;
     const int last = shared->try_count - 1;
+    assert_true(last >= 1);
     print_message("%d tries in 4 s; spaced %.0f ms at first, %.0f ms at last\n", last + 1,
                   (double)(tries[1] - tries[0]) / 1e6,
                   (double)(tries[last] - tries[last - 1]) / 1e6);
@@ -264,8 +274,7 @@ static void a_stream_of_news_does_not_make_a_stream_of_tries(void **state)
     await_end(pid);
     assert_int_equal(shared->end, VG_QUEUE_WAIT_TIMEOUT);
     assert_took(shared->start_ns, shared->end_ns, 300, LATE_MS);
-    for (int i = 1; i < shared->try_count; i++)
-        assert_true(shared->tries_ns[i] - shared->tries_ns[i - 1] >= MS_NS * 9 / 10);
+    assert_tries_apart(MS_NS);
     if (timing_is_tested())
         assert_true(shared->try_count > 20);
 }
