@@ -5,11 +5,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 
+/* getopt_long(3), under argp, writes what was typed to stderr as it is, line ends and control
+ * characters included. So that goes into memory first: stderr is a variable (glibc manual,
+ * "Standard Streams"). Parsing writes one line at most. */
 int vg_arguments_parse(const struct argp *argp, int argc, char **argv, unsigned flags, void *input)
 {
-    return argp_parse(argp, argc, argv, flags, NULL, input) == 0 ? 0 : VG_EXIT_USAGE;
+    char *said = NULL;
+    size_t length = 0;
+    FILE *const terminal = stderr, *const memory = open_memstream(&said, &length);
+    if (memory)
+        stderr = memory;
+    const int error = argp_parse(argp, argc, argv, flags, NULL, input);
+    stderr = terminal;
+    if (memory && fclose(memory) == 0 && length > 0) {
+        if (said[length - 1] == '\n')
+            said[length - 1] = '\0';
+        vg_text_repair(said, length + 1);
+        fprintf(stderr, "%s\n", said);
+    }
+    free(said);
+    return error == 0 ? 0 : VG_EXIT_USAGE;
 }
 
 void vg_arguments_init(struct argp_state *state)
@@ -21,9 +40,7 @@ error_t vg_arguments_wrong(const struct argp_state *state, const char *format, .
 {
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "%s: ", state->argv[0]);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vg_complainv(state->argv[0], format, arguments);
     va_end(arguments);
     return EINVAL;
 }

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* Parses with argp_parse. `argp`'s parser calls vg_arguments_init for ARGP_KEY_INIT. Returns 0, or
- * VG_EXIT_USAGE after one line on stderr. --help does not return. */
+ * VG_EXIT_USAGE after one line on stderr, in which control characters and broken UTF-8 of the
+ * arguments are replaced by '?'. --help does not return. One thread. */
 int vg_arguments_parse(const struct argp *argp, int argc, char **argv, unsigned flags, void *input);
 
 /* For ARGP_KEY_INIT: keeps argp from adding a second line to getopt's error message. */

@@ -24,6 +24,7 @@ static void print_paragraph(const char *key, const char *format, va_list argumen
     struct vg_text text = vg_text_over(said, sizeof said);
     const unsigned columns = vg_console_columns();
     vg_text_addv(&text, format, arguments);
+    vg_text_repair(said, sizeof said); /* variables and commands are the user's */
     text = vg_text_over(lines, sizeof lines);
     vg_wrap_add_keyed(&text, key, said, INDENT, columns ? columns : COLUMNS, VG_WRAP_WORDS);
     fputs(lines, stdout);

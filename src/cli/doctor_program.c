@@ -34,18 +34,27 @@ static bool is_python(const char *command)
     return strncmp(name, "python", 6) == 0 && strspn(name + 6, "0123456789.td") == strlen(name + 6);
 }
 
-static void say_reach(struct vg_doctor *doctor, const char *command)
+/* Returns whether there is such a command. */
+static bool say_reach(struct vg_doctor *doctor, const char *command)
 {
     struct vg_reach reach;
+    if (!vg_reach_find(command)) {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "command", "there is no program %s", command);
+        vg_doctor_advise("%s", strchr(command, '/')
+                                   ? "correct the path"
+                                   : "correct the name, or add its folder to PATH");
+        return false;
+    }
     vg_reach_inspect(command, &reach);
     if (!reach.why_not[0]) {
         vg_doctor_say(doctor, VG_FINDING_OK, "command", "%s can be watched", command);
-        return;
+        return true;
     }
     vg_doctor_say(doctor, VG_FINDING_PROBLEM, "command", "%s cannot be watched: %s", command,
                   reach.why_not);
     vg_doctor_advise(
         "what it starts can be watched, if that is an ordinary program of this machine");
+    return true;
 }
 
 /* Which Python lines the reports can name. */
@@ -86,8 +95,8 @@ void vg_doctor_program(struct vg_doctor *doctor, char *const *command)
     static char python3[] = "python3", option[] = "-c";
     char *const program = command ? command[0] : python3;
     const char *const nothing[] = { NULL };
-    if (command)
-        say_reach(doctor, program);
+    if (command && !say_reach(doctor, program))
+        return;
     if (!is_python(program))
         return;
     char *const argv[] = { program, option, question, NULL };

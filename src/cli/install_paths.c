@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/complain.h"
+
 /* Debian's name of this machine, under which its packages keep libraries. */
 #if defined __x86_64__
 #define TRIPLET "x86_64-linux-gnu"
@@ -67,6 +69,6 @@ void vg_install_report_missing(const char *who, const char *name)
 {
     char folder[VG_PATH_CAP];
     const int error = own_folder(folder, sizeof folder);
-    fprintf(stderr, "%s: cannot find %s beside this program (%s)\n", who, name,
-            error ? "/proc is not mounted" : folder);
+    vg_complain(who, "cannot find %s beside this program (%s)", name,
+                error ? "/proc is not mounted" : folder);
 }

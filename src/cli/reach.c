@@ -43,6 +43,12 @@ static bool find_program(const char *command, char *out, size_t cap)
     }
 }
 
+bool vg_reach_find(const char *command)
+{
+    char path[PATH_CAP];
+    return find_program(command, path, sizeof path) && access(path, F_OK) == 0;
+}
+
 /* The interpreter of a script's first line; false when it is no script. */
 static bool read_script(int fd, char *out, size_t cap)
 {

@@ -11,6 +11,9 @@ struct vg_reach {
     bool must_not_preload; /* its loader would refuse to start it with our library */
 };
 
+/* Would execvp(3) find a program for `command`? */
+bool vg_reach_find(const char *command);
+
 /* Looks at the program that execvp(3) would start for `command`, behind #! lines too. What cannot
  * be found or read has no reason against it: exec will tell. */
 void vg_reach_inspect(const char *command, struct vg_reach *out);

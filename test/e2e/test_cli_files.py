@@ -628,6 +628,14 @@ ESCAPE = "\x1b[31m\x07"
         ["run", "/no" + ESCAPE + "where"],
         [ESCAPE + "list"],
         ["lis" + ESCAPE[0]],
+        ["run", "--no" + ESCAPE],
+        ["run", "--no=" + ESCAPE + "\nvramguard: all is well"],
+        ["run", "--t=" + ESCAPE],  # ambiguous
+        ["run", "-" + ESCAPE],
+        ["run", "--simulate=" + ESCAPE],
+        ["run", "--gpu", ESCAPE],
+        ["list", "-n", ESCAPE],
+        ["options", ESCAPE],
     ],
 )
 def test_arguments_control_no_terminal(arguments):
@@ -637,3 +645,11 @@ def test_arguments_control_no_terminal(arguments):
     lines = said.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith(b"vramguard"), said.stderr
     assert not re.search(rb"[\x00-\x1f\x7f]", lines[0])
+
+
+def test_the_doctor_controls_no_terminal(machine):
+    """Its findings repeat variables and the command."""
+    said = machine.vramguard("doctor", "--", "/no" + ESCAPE, VRAMGUARD_POLICY=ESCAPE,
+                             VRAMGUARD_LOG="/tmp/%s\x9b" % ESCAPE)  # fmt: skip
+    assert "/tmp/?[31m??" in said.stdout and "/no?[31m?" in said.stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", said.stdout + said.stderr)
