@@ -52,8 +52,12 @@ $(BUILD)/libvramguard.so: $(call object,$(PRELOAD_SOURCES)) $(BUILD)/libvramguar
 	  -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,lazy -Wl,-z,noseparate-code -Wl,-O1 -Wl,-z,nodelete -Wl,--gc-sections -Wl,--as-needed \
 	  $(filter %.o %.a,$^) -o $@
 
+# Packages must run where jansson is not installed, so it is linked in; CLI_LIBS=-ljansson where the
+# distribution has no static one.
+CLI_LIBS ?= -Wl,-Bstatic -ljansson -Wl,-Bdynamic
+
 $(BUILD)/vramguard: $(call object,$(CLI_SOURCES)) $(BUILD)/libvramguard_core.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $^ -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $^ $(CLI_LIBS) -o $@
 
 include $(wildcard src/simgpu/*/*.mk) $(wildcard test/*.mk) scripts/install.mk
 

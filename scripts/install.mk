@@ -5,6 +5,8 @@ VERSION := $(shell sed -n 's/^\#define VG_VERSION_TEXT *"\(.*\)"/\1/p' src/base/
 DOCS    := $(BUILD)/doc
 SHARE   := $(DESTDIR)$(PREFIX)/share
 LIBS    := $(DESTDIR)$(LIBDIR)
+# Of what is linked into the tool, as Debian's package tells it.
+JANSSON_LICENSE := /usr/share/doc/libjansson-dev/copyright
 SIMGPU  := libcuda.so.1 libnvidia-ml.so.1 libcudart.so.12 libcudart.so.13 libsimgpu_device_files.so
 
 # The tool says what stands in them: man pages and completions. It looks at the library beside it, which
@@ -34,6 +36,7 @@ install: all
 	install -d $(SHARE)/doc/vramguard
 	rm -rf $(SHARE)/doc/vramguard/recipes
 	cp -r scripts/recipes $(SHARE)/doc/vramguard/
+	[ ! -e $(JANSSON_LICENSE) ] || install -m 644 $(JANSSON_LICENSE) $(SHARE)/doc/vramguard/jansson.license
 	sed 's|@VERSION@|$(VERSION)|; s|@PREFIX@|$(PREFIX)|' scripts/vramguard.pc.in > $(LIBS)/pkgconfig/vramguard.pc
 	@[ -n "$(DESTDIR)" ] || scripts/after-install "$(LIBDIR)"
 
@@ -43,7 +46,7 @@ uninstall:
 	  $(LIBS)/libvramguard.so $(LIBS)/pkgconfig/vramguard.pc $(SHARE)/man/man1/vramguard.1 \
 	  $(SHARE)/man/man1/vramguard-*.1 $(SHARE)/bash-completion/completions/vramguard \
 	  $(SHARE)/zsh/site-functions/_vramguard
-	rm -rf $(LIBS)/vramguard $(SHARE)/doc/vramguard/recipes
+	rm -rf $(LIBS)/vramguard $(SHARE)/doc/vramguard/recipes $(SHARE)/doc/vramguard/jansson.license
 	@[ -n "$(DESTDIR)" ] || scripts/after-install --removed
 
 # What is packaged: as installed, without debug information.

@@ -9,7 +9,7 @@
 #include "cli/command.h"
 #include "cli/complain.h"
 #include "cli/console.h"
-#include "cli/json.h"
+#include "cli/json_run.h"
 #include "cli/run_view.h"
 #include "cli/runs.h"
 #include "cli/table.h"
@@ -43,33 +43,20 @@ static void fill_row(struct vg_table_row *row, const struct vg_run *run, uint64_
 
 /* ---- JSON ---- */
 
-static void print_json(const struct vg_run *run, const char *path, bool first)
+static json_t *list_entry(const struct vg_run *run, const char *path)
 {
-    static const char *const states[] = { [VG_RUN_ALIVE] = "running",
-                                          [VG_RUN_EXITED] = "exited",
-                                          [VG_RUN_GONE] = "killed",
-                                          [VG_RUN_ELSEWHERE] = "unknown" };
-    const struct vg_run_process *const process = &run->process;
-    char gpus[VG_TABLE_CELL_CAP];
-    struct vg_text text = vg_text_over(gpus, sizeof gpus);
-    vg_run_add_devices(&text, run);
-    printf("%s\n  {\"pid\": %d, \"start_ns\": %llu, \"command\": ", first ? "" : ",", process->pid,
-           (unsigned long long)process->start_realtime_ns);
-    vg_json_print_string(process->command);
-    printf(
-        ", \"gpus\": [%s], \"peak_bytes\": %llu, \"live_bytes\": %llu, \"failures\": %u, "
-        "\"rescues\": %u, "
-        "\"state\": \"%s\", \"exit_status\": ",
-        strcmp(gpus, "-") == 0 ? "" : gpus, (unsigned long long)vg_run_peak_bytes(run),
-        (unsigned long long)vg_run_live_bytes(run), run->failure_total, run->rescue_total,
-        states[process->state]);
-    if (process->state == VG_RUN_EXITED)
-        printf("%d", process->exit_status);
-    else
-        printf("null");
-    printf(", \"file\": ");
-    vg_json_print_string(path);
-    printf("}");
+    json_t *const entry = vg_json_process(&run->process);
+    json_t *const gpus = vg_json_array();
+    for (uint32_t i = 0; i < run->device_count; i++)
+        if (!run->devices[i].is_host)
+            vg_json_append(gpus, json_integer(run->devices[i].gpu.ordinal));
+    vg_json_set(entry, "gpus", gpus);
+    vg_json_set_amount(entry, "peak_bytes", vg_run_peak_bytes(run));
+    vg_json_set_amount(entry, "live_bytes", vg_run_live_bytes(run));
+    vg_json_set_amount(entry, "failures", run->failure_total);
+    vg_json_set_amount(entry, "rescues", run->rescue_total);
+    vg_json_set_text(entry, "file", path);
+    return entry;
 }
 
 /* ---- the command ---- */
@@ -97,26 +84,22 @@ static void show_runs(const struct vg_runs *runs, size_t count, bool json)
 {
     static const char *const titles[COLUMNS] = { "PID", "WHEN", "COMMAND", "GPU", "PEAK", "END" };
     const uint64_t now_ns = vg_time_now_ns();
-    struct vg_table table = { .row_count = 0 };
-    size_t used = 0;
-    if (json)
-        printf("[");
-    else
-        vg_table_start(&table, titles, COLUMNS, COMMAND);
+    struct vg_table table;
+    json_t *const list = vg_json_array();
+    vg_table_start(&table, titles, COLUMNS, COMMAND);
     for (size_t i = 0; i < count; i++) {
         static struct vg_run_view view;
         char why[160];
         if (vg_run_view_open(&view, runs->entries[i].path, false, why, sizeof why) != 0)
             continue;
-        used++;
         if (json)
-            print_json(&view.run, runs->entries[i].path, used == 1);
+            vg_json_append(list, list_entry(&view.run, runs->entries[i].path));
         else
             fill_row(vg_table_add(&table), &view.run, now_ns);
         vg_run_view_close(&view);
     }
     if (json)
-        puts("\n]");
+        vg_json_print(list);
     else
         vg_table_print(&table, vg_console_columns());
 }

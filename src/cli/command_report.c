@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/complain.h"
 #include "cli/console.h"
+#include "cli/json_run.h"
 #include "cli/run_view.h"
 #include "cli/runs.h"
 #include "cli/time_format.h"
@@ -23,7 +24,7 @@
 #include "view/render.h"
 #include "view/wrap.h"
 
-enum { KEY_WIDTH = 256, KEY_NO_COLOR, KEY_FAILURE, KEY_ALL, KEY_ALL_FRAMES };
+enum { KEY_WIDTH = 256, KEY_NO_COLOR, KEY_FAILURE, KEY_ALL, KEY_ALL_FRAMES, KEY_JSON };
 enum { INDENT = 11, LINE_CAP = 4608 };
 
 struct report_arguments {
@@ -31,6 +32,7 @@ struct report_arguments {
     uint64_t failure;   /* the one to print in full, from 1; 0 for the last */
     bool all;           /* all of them in full */
     bool all_frames;    /* the interpreter's own, too */
+    bool json;
     struct vg_report_style style;
 };
 
@@ -218,17 +220,21 @@ static void print_no_failure(const struct vg_report_style *style,
     }
 }
 
-/* Returns 0, or VG_EXIT_FAILED when the wanted failure is not there. */
-static int print_failures(const struct report_arguments *arguments, const struct vg_run_view *view)
+/* Complains where it is not. */
+static bool has_wanted_failure(const struct report_arguments *arguments, const struct vg_run *run)
+{
+    if (arguments->failure <= run->failure_count)
+        return true;
+    vg_complain("vramguard report", "there is no failure %llu; %u are recorded",
+                (unsigned long long)arguments->failure, run->failure_count);
+    return false;
+}
+
+static void print_failures(const struct report_arguments *arguments, const struct vg_run_view *view)
 {
     const struct vg_run *const run = &view->run;
     const size_t count = run->failure_count;
     const uint32_t failed = run->failure_total;
-    if (arguments->failure > count) {
-        vg_complain("vramguard report", "there is no failure %llu; %zu are recorded",
-                    (unsigned long long)arguments->failure, count);
-        return VG_EXIT_FAILED;
-    }
     if (failed > count)
         printf("\n  %u allocation%s failed, %zu of them recorded\n", failed, failed == 1 ? "" : "s",
                count);
@@ -245,7 +251,6 @@ static int print_failures(const struct report_arguments *arguments, const struct
             print_failure_line(&run->failures[i]);
         }
     }
-    return 0;
 }
 
 /* ---- rescues ---- */
@@ -387,6 +392,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
                                    &arguments->failure);
     case KEY_ALL: arguments->all = true; return 0;
     case KEY_ALL_FRAMES: arguments->all_frames = true; return 0;
+    case KEY_JSON: arguments->json = true; return 0;
     case ARGP_KEY_ARG:
         if (arguments->target)
             return vg_arguments_wrong(state, "unexpected argument \"%s\"", argument);
@@ -440,20 +446,29 @@ static int find_run(const char *target, char *out, size_t cap)
     return found ? 0 : VG_EXIT_FAILED;
 }
 
+static void print_text(const struct report_arguments *arguments, const struct vg_run_view *view)
+{
+    const struct vg_run *const run = &view->run;
+    print_run(&arguments->style, &run->process);
+    print_failures(arguments, view);
+    print_rescues(arguments, run);
+    print_marks(arguments, run);
+    print_live(arguments, run);
+}
+
 static int print_report(const struct report_arguments *arguments, struct vg_run_view *view)
 {
     char damage[256];
-    const struct vg_run *const run = &view->run;
-    print_run(&arguments->style, &run->process);
-    const int code = print_failures(arguments, view);
-    print_rescues(arguments, run);
-    print_marks(arguments, run);
-    if (code == 0)
-        print_live(arguments, run);
+    if (!has_wanted_failure(arguments, &view->run))
+        return VG_EXIT_FAILED;
+    if (arguments->json)
+        vg_json_print(vg_json_run(&view->run, arguments->failure));
+    else
+        print_text(arguments, view);
     fflush(stdout);
-    if (code == 0 && vg_reader_describe_damage(&view->reader, damage, sizeof damage))
+    if (vg_reader_describe_damage(&view->reader, damage, sizeof damage))
         vg_complain("vramguard", "the recorder file is incomplete: %s", damage);
-    return code;
+    return 0;
 }
 
 static int run_report_command(int argc, char **argv)
@@ -468,6 +483,10 @@ static int run_report_command(int argc, char **argv)
         { "all", KEY_ALL, NULL, 0, "All recorded failures in full", 0 },
         { "all-frames", KEY_ALL_FRAMES, NULL, 0,
           "Stacks with the Python interpreter's own frames, which Python frames stand for", 0 },
+        { "json", KEY_JSON, NULL, 0,
+          "All that is recorded as JSON, for programs; with --failure, of the failures only that "
+          "one",
+          0 },
         { 0 }
     };
     static const struct argp argp = {

@@ -28,7 +28,7 @@ struct entry {
 
 struct listing {
     struct vg_table table;
-    bool json;
+    json_t *json; /* NULL: the table is wanted */
     size_t count;
     uint64_t now_ns;
 };
@@ -100,20 +100,22 @@ static void add_row(struct listing *listing, const char *uuid, size_t place,
     vg_size_format(row->cells[HOLDS], entry->held_bytes);
 }
 
-static void print_json(const struct listing *listing, const char *uuid, size_t place,
-                       const struct entry *entry, const char *command)
+static json_t *waiting_object(const struct listing *listing, const char *uuid, size_t place,
+                              const struct entry *entry, const char *command)
 {
-    printf("%s\n  {\"gpu\": ", listing->count == 0 ? "" : ",");
-    vg_json_print_string(uuid);
-    printf(", \"place\": %zu, \"stopped\": %s, \"pid\": %d, \"command\": ", place,
-           entry->stopped ? "true" : "false", vg_process_owner_pid(entry->owner));
-    vg_json_print_string(command);
-    printf(", \"wanted_bytes\": %llu, \"for\": ", (unsigned long long)entry->wanted_bytes);
-    vg_json_print_string(kind_text(entry->kind));
-    printf(", \"priority\": %u, \"waited_ms\": %llu, \"left_ms\": %llu, \"held_bytes\": %llu}",
-           entry->priority, (unsigned long long)ms_between(entry->since_ns, listing->now_ns),
-           (unsigned long long)ms_between(listing->now_ns, entry->deadline_ns),
-           (unsigned long long)entry->held_bytes);
+    json_t *const object = vg_json_object();
+    vg_json_set_text(object, "gpu", uuid);
+    vg_json_set_amount(object, "place", place);
+    vg_json_set_flag(object, "stopped", entry->stopped);
+    vg_json_set_number(object, "pid", vg_process_owner_pid(entry->owner));
+    vg_json_set_text(object, "command", command);
+    vg_json_set_amount(object, "wanted_bytes", entry->wanted_bytes);
+    vg_json_set_text(object, "for", kind_text(entry->kind));
+    vg_json_set_amount(object, "priority", entry->priority);
+    vg_json_set_amount(object, "waited_ms", ms_between(entry->since_ns, listing->now_ns));
+    vg_json_set_amount(object, "left_ms", ms_between(listing->now_ns, entry->deadline_ns));
+    vg_json_set_amount(object, "held_bytes", entry->held_bytes);
+    return object;
 }
 
 static void show_gpu(const char *uuid, struct vg_registry_file *file, void *argument)
@@ -127,7 +129,8 @@ static void show_gpu(const char *uuid, struct vg_registry_file *file, void *argu
             0)
             continue; /* it has just ended */
         if (listing->json)
-            print_json(listing, uuid, i + 1, &entries[i], command);
+            vg_json_append(listing->json,
+                           waiting_object(listing, uuid, i + 1, &entries[i], command));
         else
             add_row(listing, uuid, i + 1, &entries[i], command);
         listing->count++;
@@ -138,21 +141,20 @@ int vg_waiting_show(bool json)
 {
     static const char *const titles[COLUMNS] = { "GPU", "PLACE", "PID",  "COMMAND", "WANTS",
                                                  "FOR", "SINCE", "LEFT", "HOLDS" };
-    struct listing listing = { .json = json, .now_ns = vg_clock_monotonic_ns() };
+    struct listing listing = { .json = json ? vg_json_array() : NULL,
+                               .now_ns = vg_clock_monotonic_ns() };
     vg_table_start(&listing.table, titles, COLUMNS, COMMAND);
-    if (json)
-        printf("[");
     const int error = vg_registry_each(show_gpu, &listing);
-    if (json)
-        puts("\n]");
     if (error) {
         vg_complain("vramguard list", "cannot read the registry of guarded processes: %s",
                     strerror(-error));
         return VG_EXIT_FAILED;
     }
-    if (!json && listing.count == 0)
+    if (json)
+        vg_json_print(listing.json);
+    else if (listing.count == 0)
         puts("No guarded program of yours waits for GPU memory.");
-    else if (!json)
+    else
         vg_table_print(&listing.table, vg_console_columns());
     return 0;
 }

@@ -113,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = { .at = data, .left = size };
     if (base_count == 0)
         set_up();
-    const uint64_t choice = fuzz_take(&input, 1), view = choice / BASES_MAX % 5;
+    const uint64_t choice = fuzz_take(&input, 1), view = choice / BASES_MAX % 6;
     write_file(&bases[choice % BASES_MAX % base_count], &input);
     if (view == 0 || view == 1)
         run_command(&vg_command_report, path, NULL, NULL);
@@ -123,5 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         run_command(&vg_command_list, NULL, NULL, NULL);
     if (view == 0 || view == 4)
         run_command(&vg_command_list, (char[]){ "--json" }, NULL, NULL);
+    if (view == 0 || view == 5)
+        run_command(&vg_command_report, (char[]){ "--json" }, path, NULL);
     return 0;
 }

@@ -1,0 +1,94 @@
+#include "cli/json_census.h"
+
+static const char *const kind_names[VG_CENSUS_KINDS] = {
+    [VG_CENSUS_PARAMETER] = "parameters", [VG_CENSUS_GRADIENT] = "gradients",
+    [VG_CENSUS_OPTIMIZER] = "optimizer",  [VG_CENSUS_BUFFER] = "buffers",
+    [VG_CENSUS_OTHER] = "other",          [VG_CENSUS_GRAPH] = "graph",
+};
+
+static void set_census_amount(json_t *object, const char *key,
+                              const struct vg_census_amount *amount)
+{
+    json_t *const both = vg_json_object();
+    vg_json_set_amount(both, "bytes", amount->bytes);
+    vg_json_set_amount(both, "blocks", amount->blocks);
+    vg_json_set(object, key, both);
+}
+
+static json_t *modules_array(const struct vg_census *census)
+{
+    json_t *const array = vg_json_array();
+    for (uint32_t i = 0; i < census->module_count; i++) {
+        const struct vg_census_module *const module = &census->modules[i];
+        json_t *const object = vg_json_object();
+        vg_json_set_text(object, "path", module->path);
+        vg_json_set_amount(object, "depth", module->depth);
+        for (int kind = 0; kind < VG_CENSUS_MODEL_KINDS; kind++)
+            set_census_amount(object, kind_names[kind], &module->amount[kind]);
+        vg_json_append(array, object);
+    }
+    return array;
+}
+
+static json_t *shapes_array(const struct vg_census *census)
+{
+    json_t *const array = vg_json_array();
+    for (uint32_t i = 0; i < census->shape_count; i++) {
+        const struct vg_census_shape *const shape = &census->shapes[i];
+        json_t *const object = vg_json_object();
+        json_t *const sizes = vg_json_array();
+        for (uint32_t k = 0; k < shape->rank && k < VG_CENSUS_RANK; k++)
+            vg_json_append(sizes, json_integer(shape->sizes[k]));
+        vg_json_set(object, "shape", sizes);
+        vg_json_set_text(object, "dtype", shape->dtype);
+        set_census_amount(object, "amount", &shape->amount);
+        vg_json_append(array, object);
+    }
+    return array;
+}
+
+static json_t *variables_array(const struct vg_census *census)
+{
+    static const char *const places[] = { [VG_CENSUS_LOCAL] = "local",
+                                          [VG_CENSUS_GLOBAL] = "global",
+                                          [VG_CENSUS_LIBRARY] = "library" };
+    json_t *const array = vg_json_array();
+    for (uint32_t i = 0; i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        json_t *const object = vg_json_object();
+        vg_json_set_text(object, "variable", variable->path);
+        VG_JSON_SET_NAME(object, "place", places, variable->place);
+        vg_json_set_text(object, "type", variable->type);
+        vg_json_set(object, "length",
+                    variable->length >= 0 ? json_integer(variable->length) : json_null());
+        vg_json_set_text(object, "function", variable->function);
+        vg_json_set_text(object, "file", variable->file);
+        vg_json_set_number(object, "line", variable->line);
+        vg_json_set_amount(object, "thread", variable->thread);
+        set_census_amount(object, "direct", &variable->direct);
+        set_census_amount(object, "graph", &variable->graph);
+        set_census_amount(object, "model", &variable->model);
+        set_census_amount(object, "traceback", &variable->traceback);
+        vg_json_append(array, object);
+    }
+    return array;
+}
+
+json_t *vg_json_census(const struct vg_census *census)
+{
+    if (!census)
+        return json_null();
+    json_t *const object = vg_json_object();
+    /* What was found before it had to stop is a lower bound. */
+    vg_json_set_flag(object, "complete", census->state == VG_CENSUS_COMPLETE);
+    vg_json_set_amount(object, "elapsed_ns", census->elapsed_ns);
+    vg_json_set_amount(object, "tensor_count", census->tensors);
+    for (int kind = 0; kind < VG_CENSUS_KINDS; kind++)
+        set_census_amount(object, kind_names[kind], &census->kinds[kind]);
+    set_census_amount(object, "unnamed", &census->unnamed);
+    set_census_amount(object, "total", &census->total);
+    vg_json_set(object, "modules", modules_array(census));
+    vg_json_set(object, "shapes", shapes_array(census));
+    vg_json_set(object, "variables", variables_array(census));
+    return object;
+}

@@ -1,0 +1,12 @@
+/* The census of a failure (analyze/census.h) as JSON: what the tensors are, and which variables
+ * hold them. */
+#ifndef VRAMGUARD_CLI_JSON_CENSUS_H
+#define VRAMGUARD_CLI_JSON_CENSUS_H
+
+#include "analyze/census.h"
+#include "cli/json.h"
+
+/* The census; JSON's null for NULL. The caller's. */
+json_t *vg_json_census(const struct vg_census *census);
+
+#endif
