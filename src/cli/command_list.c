@@ -28,13 +28,15 @@ enum column { PID, WHEN, COMMAND, GPU, PEAK, END, COLUMNS };
 
 /* ---- text ---- */
 
-static void fill_row(struct vg_table_row *row, const struct vg_run *run, uint64_t now_ns)
+static void add_row(void *table, const struct vg_run *run, const char *path)
 {
+    struct vg_table_row *const row = vg_table_add(table);
     struct vg_text cells[COLUMNS];
+    (void)path;
     for (int i = 0; i < COLUMNS; i++)
         cells[i] = vg_text_over(row->cells[i], VG_TABLE_CELL_CAP);
     vg_text_addf(&cells[PID], "%d", run->process.pid);
-    vg_time_add_day(&cells[WHEN], run->process.start_realtime_ns, now_ns);
+    vg_time_add_day(&cells[WHEN], run->process.start_realtime_ns, vg_time_now_ns());
     vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, run->process.command);
     vg_run_add_devices(&cells[GPU], run);
     vg_text_add(&cells[PEAK], VG_AMOUNT(vg_run_peak_bytes(run)));
@@ -43,7 +45,7 @@ static void fill_row(struct vg_table_row *row, const struct vg_run *run, uint64_
 
 /* ---- JSON ---- */
 
-static json_t *list_entry(const struct vg_run *run, const char *path)
+static void add_entry(void *list, const struct vg_run *run, const char *path)
 {
     json_t *const entry = vg_json_process(&run->process);
     json_t *const gpus = vg_json_array();
@@ -56,7 +58,7 @@ static json_t *list_entry(const struct vg_run *run, const char *path)
     vg_json_set_amount(entry, "failures", run->failure_total);
     vg_json_set_amount(entry, "rescues", run->rescue_total);
     vg_json_set_text(entry, "file", path);
-    return entry;
+    vg_json_append(list, entry);
 }
 
 /* ---- the command ---- */
@@ -79,29 +81,35 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* Shows the first `count` of the runs. A run that vanished meanwhile is left out. */
-static void show_runs(const struct vg_runs *runs, size_t count, bool json)
+/* Calls `visit` for the first `count` of the runs. One that vanished meanwhile is left out. */
+static void visit_runs(const struct vg_runs *runs, size_t count,
+                       void (*visit)(void *argument, const struct vg_run *run, const char *path),
+                       void *argument)
 {
-    static const char *const titles[COLUMNS] = { "PID", "WHEN", "COMMAND", "GPU", "PEAK", "END" };
-    const uint64_t now_ns = vg_time_now_ns();
-    struct vg_table table;
-    json_t *const list = vg_json_array();
-    vg_table_start(&table, titles, COLUMNS, COMMAND);
     for (size_t i = 0; i < count; i++) {
         static struct vg_run_view view;
         char why[160];
         if (vg_run_view_open(&view, runs->entries[i].path, false, why, sizeof why) != 0)
             continue;
-        if (json)
-            vg_json_append(list, list_entry(&view.run, runs->entries[i].path));
-        else
-            fill_row(vg_table_add(&table), &view.run, now_ns);
+        visit(argument, &view.run, runs->entries[i].path);
         vg_run_view_close(&view);
     }
-    if (json)
-        vg_json_print(list);
-    else
-        vg_table_print(&table, vg_console_columns());
+}
+
+static void show_table(const struct vg_runs *runs, size_t count)
+{
+    static const char *const titles[COLUMNS] = { "PID", "WHEN", "COMMAND", "GPU", "PEAK", "END" };
+    struct vg_table table;
+    vg_table_start(&table, titles, COLUMNS, COMMAND);
+    visit_runs(runs, count, add_row, &table);
+    vg_table_print(&table, vg_console_columns());
+}
+
+static void show_json(const struct vg_runs *runs, size_t count)
+{
+    json_t *const list = vg_json_array();
+    visit_runs(runs, count, add_entry, list);
+    vg_json_print(list);
 }
 
 static void tell_unreadable(const struct vg_runs *runs)
@@ -143,8 +151,10 @@ static int run_list_command(int argc, char **argv)
     }
     const size_t shown =
         arguments.count == 0 || runs.count < arguments.count ? runs.count : arguments.count;
-    if (runs.count > 0 || arguments.json)
-        show_runs(&runs, shown, arguments.json);
+    if (arguments.json)
+        show_json(&runs, shown);
+    else if (runs.count > 0)
+        show_table(&runs, shown);
     else
         printf("No runs are recorded in %s yet; start one with: vramguard run -- COMMAND\n",
                runs.directory);

@@ -143,7 +143,8 @@ int vg_waiting_show(bool json)
                                                  "FOR", "SINCE", "LEFT", "HOLDS" };
     struct listing listing = { .json = json ? vg_json_array() : NULL,
                                .now_ns = vg_clock_monotonic_ns() };
-    vg_table_start(&listing.table, titles, COLUMNS, COMMAND);
+    if (!json)
+        vg_table_start(&listing.table, titles, COLUMNS, COMMAND);
     const int error = vg_registry_each(show_gpu, &listing);
     if (error) {
         vg_complain("vramguard list", "cannot read the registry of guarded processes: %s",
