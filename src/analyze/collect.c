@@ -115,6 +115,40 @@ static void collect_reserves(const struct vg_failure *failure, struct vg_run_dev
                                            &out->graph_used_bytes);
 }
 
+/* ---- CUDA graphs ---- */
+
+enum { CAPTURES_TOLD_APART = 4096 };
+
+struct graph_memory {
+    int device;
+    uint64_t bytes;
+    uint32_t capture_count;
+    uint8_t seen[CAPTURES_TOLD_APART / 8]; /* of the captures, by their number */
+};
+
+static void add_graph_memory(const struct vg_allocation *allocation, void *argument)
+{
+    struct graph_memory *const memory = argument;
+    const uint64_t place = allocation->capture % CAPTURES_TOLD_APART;
+    const uint8_t bit = (uint8_t)(1 << place % 8);
+    if (allocation->capture == 0 || allocation->device != memory->device)
+        return;
+    memory->bytes += allocation->bytes;
+    memory->capture_count += !(memory->seen[place / 8] & bit);
+    memory->seen[place / 8] |= bit;
+}
+
+static void collect_graph_pools(const struct vg_failure *failure, struct vg_run_torch *out)
+{
+    struct graph_memory memory = { .device = failure->device };
+    if (!failure->tables.graph_pools || failure->tables.graph_pools->capture == 0)
+        return;
+    vg_live_index_each(failure->tables.track, add_graph_memory, &memory);
+    out->graph_bytes = memory.bytes;
+    out->graph_count = memory.capture_count;
+    out->graph_reuser_count = failure->tables.graph_pools->reuser_count;
+}
+
 /* ---- the host ---- */
 
 static void add_host_memory(const struct vg_allocation *allocation, void *argument)
@@ -225,12 +259,14 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     out->torch.loaded = report_source.callers.pytorch;
     out->torch.settings = vg_region_string(region, failure->tables.torch_settings);
     out->torch.fraction_bytes = failure->torch_limit_bytes;
+    out->torch.is_caller = failure->caller == VG_CALLER_PYTORCH;
     if (failure->device >= 0)
         vg_run_build_device(&names, (uint32_t)failure->device % VG_FILE_DEVICES, &out->device,
                             &out->torch);
     else
         out->device = (struct vg_run_device){ .self_bytes = VG_BYTES_UNKNOWN,
                                               .others_bytes = VG_BYTES_UNKNOWN };
+    collect_graph_pools(failure, &out->torch);
     out->torch.silence = torch_silence(failure->tables.blocks, &out->torch);
     out->device.gpu = gpu;
     out->device.untracked_bytes = failure->tables.track->lost_bytes;

@@ -12,6 +12,7 @@
 #include "base/region.h"
 #include "driver/cuda_abi.h"
 #include "heap/blocks.h"
+#include "heap/graph_pools.h"
 #include "heap/live_index.h"
 #include "heap/pools.h"
 #include "heap/spilled.h"
@@ -23,7 +24,8 @@
 struct vg_tables {
     struct vg_recorder *recorder;
     const struct vg_live_index *track;
-    const struct vg_blocks *blocks; /* of PyTorch's allocator; NULL: not watched */
+    const struct vg_blocks *blocks;           /* of PyTorch's allocator; NULL: not watched */
+    const struct vg_graph_pools *graph_pools; /* NULL: not watched */
     struct vg_pools *pools;
     struct vg_spilled *spilled;
     const struct vg_registration *registrations; /* [device ordinal] */

@@ -252,6 +252,10 @@ static void write_torch(struct vg_part_writer *w, const struct vg_run_torch *t)
         .unjudged = t->unjudged,
         .tells_blocks = t->tells_blocks,
         .silence = t->silence,
+        .is_caller = t->is_caller,
+        .graph_bytes = t->graph_bytes,
+        .graph_count = t->graph_count,
+        .graph_reuser_count = t->graph_reuser_count,
         .settings_text = vg_part_text(w, t->settings),
     };
     _Static_assert(sizeof part.bytes == sizeof t->bytes, "one for each way to allocate");

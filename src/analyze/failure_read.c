@@ -252,7 +252,11 @@ static void read_torch(struct vg_event_reader *r, struct vg_run_torch *out)
                                   .largest_hole_bytes = vg_event_amount(part.largest_hole_bytes),
                                   .empty_bytes = vg_event_amount(part.empty_bytes),
                                   .empty_count = part.empty_count,
-                                  .fraction_bytes = vg_event_amount(part.fraction_bytes) };
+                                  .fraction_bytes = vg_event_amount(part.fraction_bytes),
+                                  .is_caller = part.is_caller != 0,
+                                  .graph_bytes = vg_event_amount(part.graph_bytes),
+                                  .graph_count = part.graph_count,
+                                  .graph_reuser_count = part.graph_reuser_count };
     for (int i = 0; i < VG_TORCH_BACKENDS; i++) {
         out->bytes[i] = vg_event_amount(part.bytes[i]);
         out->count[i] = part.count[i];

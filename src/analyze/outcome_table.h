@@ -98,4 +98,5 @@ VG_OUTCOME(600, FLUSHED, "flushed", "PyTorch emptied its cache and asked again")
 VG_OUTCOME(601, ENOUGH_FREE, "enough_free", "enough is free, so the call was repeated")
 VG_OUTCOME(602, NOT_ASKED_AGAIN, "not_asked_again", "the caller did not ask again after its first failure; what is held was looked at later")
 VG_OUTCOME(603, FLUSHED_OTHER, "flushed_other", "{text} emptied its cache and asked again")
+VG_OUTCOME(604, CAPTURING, "capturing", "a CUDA graph is being captured, so nothing may be freed or waited for")
 /* clang-format on */

@@ -219,6 +219,10 @@ struct vg_run_torch {
     uint64_t hole_count, largest_hole_bytes; /* of the gaps in segments that are partly used */
     uint64_t empty_bytes, empty_count;       /* segments without any block: its cache */
     uint64_t fraction_bytes;                 /* set_per_process_memory_fraction; 0 none */
+    uint64_t graph_bytes;        /* of segments that were taken while a CUDA graph was captured */
+    uint32_t graph_count;        /* captures that took them, and */
+    uint32_t graph_reuser_count; /* how many captures have used memory of an earlier one */
+    bool is_caller;              /* the failing call is its own */
 };
 
 /* ---- the process ---- */

@@ -1,13 +1,22 @@
 #include "driver/captures.h"
 
-#include <stdatomic.h>
+_Atomic int vg_captures_count;
 
-static _Atomic int live;
+static _Atomic uint32_t begun_count; /* of all the process's life */
+
+static _Thread_local struct {
+    uint32_t capture; /* that this thread has begun last, and */
+    uint32_t open;    /* how many of its captures have not ended */
+    bool relaxed;
+} of_thread;
 
 void vg_captures_begun(CUresult result)
 {
-    if (result == CUDA_SUCCESS)
-        atomic_fetch_add(&live, 1);
+    if (result != CUDA_SUCCESS)
+        return;
+    atomic_fetch_add(&vg_captures_count, 1);
+    of_thread.capture = atomic_fetch_add(&begun_count, 1) + 1;
+    of_thread.open++;
 }
 
 /* An end that fails because the capture was invalidated or has unjoined streams ends it all the
@@ -21,13 +30,24 @@ static bool ends_it(CUresult result)
 
 void vg_captures_ended(CUresult result)
 {
-    int before = atomic_load(&live);
-    while (ends_it(result) && before > 0 &&
-           !atomic_compare_exchange_weak(&live, &before, before - 1))
+    int before = atomic_load(&vg_captures_count);
+    if (!ends_it(result))
+        return;
+    of_thread.open -= of_thread.open > 0;
+    while (before > 0 && !atomic_compare_exchange_weak(&vg_captures_count, &before, before - 1))
         ;
 }
 
-bool vg_captures_live(void)
+void vg_captures_mode_set(CUstreamCaptureMode mode)
 {
-    return atomic_load_explicit(&live, memory_order_relaxed) > 0;
+    of_thread.relaxed = mode == CU_STREAM_CAPTURE_MODE_RELAXED;
+}
+
+uint32_t vg_captures_allocating(void)
+{
+    if (!vg_captures_live())
+        return 0;
+    if (of_thread.open > 0)
+        return of_thread.capture;
+    return of_thread.relaxed ? atomic_load(&begun_count) : 0;
 }

@@ -81,7 +81,7 @@ VG_CUDA(cuMemPoolGetAttribute, cuMemPoolGetAttribute, 11020, 0, CALL, (CUmemoryP
 VG_CUDA(cuMemPoolTrimTo, cuMemPoolTrimTo, 11020, 0, CALL, (CUmemoryPool pool, size_t keep_bytes), (pool, keep_bytes))
 VG_CUDA(cuStreamIsCapturing, cuStreamIsCapturing, 10000, 0, CALL, (CUstream stream, CUstreamCaptureStatus *status), (stream, status))
 VG_CUDA(cuStreamIsCapturing_ptsz, cuStreamIsCapturing, 10000, 2, CALL, (CUstream stream, CUstreamCaptureStatus *status), (stream, status))
-VG_CUDA(cuThreadExchangeStreamCaptureMode, cuThreadExchangeStreamCaptureMode, 10010, 0, CALL, (CUstreamCaptureMode *mode), (mode))
+VG_CUDA(cuThreadExchangeStreamCaptureMode, cuThreadExchangeStreamCaptureMode, 10010, 0, HOOK, (CUstreamCaptureMode *mode), (mode))
 VG_CUDA(cuStreamBeginCapture, cuStreamBeginCapture, 10000, 0, HOOK, (CUstream stream), (stream))
 VG_CUDA(cuStreamBeginCapture_ptsz, cuStreamBeginCapture, 10000, 2, HOOK, (CUstream stream), (stream))
 VG_CUDA(cuStreamBeginCapture_v2, cuStreamBeginCapture, 10010, 0, HOOK, (CUstream stream, CUstreamCaptureMode mode), (stream, mode))

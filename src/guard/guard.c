@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "driver/captures.h"
 #include "guard/oom_call.h"
 #include "guard/reclaim_server.h"
 
@@ -153,7 +154,10 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? vg_driver_context() : 0,
         .stack_id = vg_guard_take_stack(state, &call->stack),
+        .capture = vg_captures_allocating(),
     };
+    if (__builtin_expect(allocation.capture != 0, 0))
+        vg_graph_pools_add_segment(&state->graph_pools, allocation.capture, bytes);
     if (__builtin_expect(state->gates & VG_GATE_LIMIT, 0) && device != VG_FILE_HOST)
         put_charged(call, &allocation);
     else

@@ -331,6 +331,17 @@ static bool will_torch_tell(const struct vg_process_state *state, const struct v
            failure->refused_by != VG_REFUSED_BY_INJECT;
 }
 
+/* Nothing was tried, where the user may expect it. */
+static void note_capture(struct vg_failure *failure)
+{
+    if (!failure->capturing || failure->refused_by != VG_REFUSED_BY_DRIVER ||
+        failure->action_count > 0)
+        return;
+    struct vg_oom_action *const nothing = &failure->actions[failure->action_count++];
+    *nothing = (struct vg_oom_action){ .name = "nothing", .recovered_bytes = 0 };
+    vg_outcome_add(nothing, (struct vg_outcome){ .code = VG_OUTCOME_CAPTURING }, NULL);
+}
+
 /* The failure goes to the caller. */
 static void give_up(struct vg_call *call)
 {
@@ -351,6 +362,7 @@ static void give_up(struct vg_call *call)
     if (failure->retry)
         vg_thread.last_failure.passed = 0;
     vg_thread.torch_told = is_of_torch(failure);
+    note_capture(failure);
     tell_failure(state, failure);
 }
 

@@ -65,6 +65,7 @@ struct vg_tables vg_process_tables(struct vg_process_state *state)
     return (struct vg_tables){ .recorder = &state->recorder,
                                .track = &state->track,
                                .blocks = state->wants_blocks ? &state->blocks : NULL,
+                               .graph_pools = &state->graph_pools,
                                .pools = &state->pools,
                                .spilled = &state->spilled,
                                .registrations = state->registrations,

@@ -9,6 +9,7 @@
 #include "base/option.h"
 #include "guard/left_call.h"
 #include "heap/blocks.h"
+#include "heap/graph_pools.h"
 #include "heap/live_index.h"
 #include "heap/pools.h"
 #include "heap/spilled.h"
@@ -42,6 +43,7 @@ struct vg_process_state {
     struct vg_recorder recorder;
     struct vg_live_index track;
     struct vg_blocks blocks;
+    struct vg_graph_pools graph_pools;
     bool wants_blocks; /* VRAMGUARD_TENSORS */
     bool wants_census; /* and PyTorch's observer has not been settled yet */
     struct vg_vmm virtual;

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "driver/captures.h"
 #include "guard/oom_call.h"
 #include "guard/process_state.h"
 #include "guard/torch_observer.h"
@@ -62,6 +63,9 @@ static void give_out(struct vg_process_state *state, uint64_t address, uint64_t 
         .device = device,
     };
     vg_blocks_put(&state->blocks, &block, told);
+    const uint32_t capture = vg_captures_allocating();
+    if (__builtin_expect(capture != 0, 0))
+        vg_graph_pools_add_block(&state->graph_pools, capture, bytes, told->allocated_bytes);
     if (__builtin_expect(vg_thread.passed_place | vg_thread.torch_refused | vg_thread.torch_told,
                          0))
         vg_oom_call_torch_served(state);

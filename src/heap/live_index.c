@@ -108,6 +108,7 @@ static bool read_slot(const struct vg_live_slot *slot, struct vg_allocation *out
         .kind = VG_READ_FIELD(slot, kind),
         .context = VG_READ_FIELD(slot, context),
         .mapped_address = VG_READ_FIELD(slot, mapped_address),
+        .capture = VG_READ_FIELD(slot, next_free),
     };
     atomic_thread_fence(memory_order_acquire);
     return address != 0 && atomic_load_explicit(&slot->address, memory_order_relaxed) == address &&
@@ -124,6 +125,7 @@ static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *al
     VG_WRITE_FIELD(slot, kind, allocation->kind);
     VG_WRITE_FIELD(slot, context, allocation->context);
     VG_WRITE_FIELD(slot, mapped_address, 0);
+    VG_WRITE_FIELD(slot, next_free, allocation->capture);
     atomic_store_explicit(&slot->address, allocation->address, memory_order_release);
 }
 

@@ -53,6 +53,7 @@ struct vg_allocation {
     uint16_t kind;           /* enum vg_kind */
     uint64_t context;        /* 0: does not end with a context */
     uint64_t mapped_address; /* set by vg_live_index_note_mapped; 0 */
+    uint64_t capture;        /* made for this capture (vg_captures_allocating), 0 for none */
 };
 
 /* Sets up `track` (zeroed memory at a fixed address) over an opened recorder. Returns 0 or

@@ -1,4 +1,4 @@
-/* Wrappers that count the captures under way. */
+/* Wrappers that tell of the captures under way (driver/captures.h). */
 #include "driver/captures.h"
 #include "hook/wrappers.h"
 
@@ -29,3 +29,16 @@ DEFINE_COUNTED(cuStreamEndCapture, (CUstream stream, CUgraph *graph), (stream, g
                vg_captures_ended)
 DEFINE_COUNTED(cuStreamEndCapture_ptsz, (CUstream stream, CUgraph *graph), (stream, graph),
                vg_captures_ended)
+
+/* What the program has set is asked for, and not read from its pointer: that may be any, as far as
+ * the driver has not looked at it, and holds the mode before by now. */
+CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
+{
+    const CUresult result = VG_PASS(cuThreadExchangeStreamCaptureMode, (mode));
+    CUstreamCaptureMode now;
+    if (result == CUDA_SUCCESS && vg_captures_live() && vg_driver_relax(&now) == 0) {
+        vg_driver_restore(now);
+        vg_captures_mode_set(now);
+    }
+    return result;
+}

@@ -98,7 +98,9 @@ struct vg_part_torch {
     uint64_t hole_count, largest_hole_bytes, empty_bytes, empty_count, fraction_bytes;
     uint32_t loaded, unjudged, tells_blocks, settings_text;
     uint64_t allocation_count, free_count;
-    uint32_t silence, reserved;
+    uint32_t silence, is_caller;
+    uint64_t graph_bytes;
+    uint32_t graph_count, graph_reuser_count;
 };
 
 struct vg_part_checkpoint {

@@ -188,7 +188,8 @@ struct vg_live_slot {
     uint32_t site;           /* 1 + index of its slot in the area of sites, 0 none */
     uint64_t context;        /* the CUcontext of kinds with VG_TRAIT_OF_CONTEXT, else 0 */
     uint64_t mapped_address; /* of virtual memory: where it was mapped last; 0 nowhere yet */
-    uint64_t next_free;      /* of a slot that is not in use: the writer's own */
+    uint64_t next_free;      /* the writer's own: of a slot that is not in use the link, else for
+                                which capture it was made (driver/captures.h), 0 none */
 };
 
 _Static_assert(sizeof(struct vg_live_slot) == 64, "one cache line");

@@ -8,6 +8,7 @@
 #include "base/amount.h"
 #include "view/advice_beside.h"
 #include "view/advice_blocks.h"
+#include "view/advice_graphs.h"
 #include "view/advice_outer.h"
 #include "view/advice_own.h"
 #include "view/advice_program.h"
@@ -435,6 +436,8 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_idle_pool,
     &vg_advice_traceback,
     &vg_advice_kept_graphs,
+    &vg_advice_graph_pools,
+    &vg_advice_graph_memory,
     &vg_advice_holes,
     &vg_advice_kept_results,
     &vg_advice_own_program,

@@ -242,7 +242,7 @@ static void holes_advice(const struct vg_run_failure *f, struct vg_text *out)
 
 static bool cache_in_way_applies(const struct vg_run_failure *f)
 {
-    return f->torch.tells_blocks && f->refused_by == VG_REFUSED_BY_DRIVER &&
+    return f->torch.tells_blocks && !f->torch.is_caller && f->refused_by == VG_REFUSED_BY_DRIVER &&
            vg_advice_missing_bytes(f) > 0 && vg_amount_known(f->torch.empty_bytes) &&
            f->torch.empty_bytes >= vg_advice_missing_bytes(f);
 }

@@ -327,8 +327,10 @@ void vg_report_add_action(struct vg_text *out, const struct vg_oom_action *actio
         else
             vg_text_add(&text, "recovered unknown");
     }
-    vg_text_add(&text, " in ");
-    vg_amount_add_duration(&text, action->duration_ns);
+    if (action->duration_ns > 0) { /* not of what was never begun */
+        vg_text_add(&text, " in ");
+        vg_amount_add_duration(&text, action->duration_ns);
+    }
     vg_wrap_add_keyed(out, key, data, indent, columns, VG_WRAP_WORDS);
 }
 

@@ -30,6 +30,12 @@ CAUSES = {
     "two_models": (r"the model itself", r""),
     "holes": (r"fragmentation: ", r"expandable_segments:True"),
     "no_holes": (r"`kept` \(list of 11, causes\.py:\d+ no_holes\) holds 440 MiB", r"x\.cpu\(\)"),
+    "graph_pools": (
+        r"the private pools of CUDA graphs hold \S+ GiB of PyTorch's \S+ GiB: \d captures took it",
+        r"one pool for graphs .* pool=first\.pool\(\)",
+    ),
+    "graph_pool_shared": (r"the private pools of CUDA graphs hold ", r"^capture the largest first"),
+    "graph_beside_tensors": (r"(?!.*private pools)", r""),
     "fraction": (r"PyTorch's own limit: set_per_process_memory_fraction", r"larger fraction"),
 }
 

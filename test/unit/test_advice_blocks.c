@@ -11,6 +11,7 @@
 
 #include "analyze/census.h"
 #include "view/advice_blocks.h"
+#include "view/advice_graphs.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -259,6 +260,51 @@ static void pytorchs_own_limit_is_told_as_such(void **state)
     assert_non_null(strstr(why_of(&vg_advice_torch_fraction), "allows this process 275 MiB"));
 }
 
+static void graph_pools_are_named_only_where_they_hold_most(void **state)
+{
+    (void)state;
+    assert_false(vg_advice_graph_pools.applies(&failure));
+    failure.torch.graph_bytes = 900 * MIB;
+    failure.torch.graph_count = 3;
+    assert_true(vg_advice_graph_pools.applies(&failure));
+    assert_string_equal(why_of(&vg_advice_graph_pools),
+                        "the private pools of CUDA graphs hold 900 MiB of PyTorch's 1020 MiB: 3 "
+                        "captures took it, and it stays until the graphs are deleted.");
+    assert_non_null(strstr(advice_of(&vg_advice_graph_pools), "one pool for graphs"));
+    failure.torch.graph_reuser_count = 2; /* that is done already */
+    assert_null(strstr(advice_of(&vg_advice_graph_pools), "one pool"));
+    assert_non_null(strstr(advice_of(&vg_advice_graph_pools), "the largest first"));
+    failure.torch.graph_reuser_count = 0;
+    failure.torch.graph_count = 1;
+    assert_null(strstr(advice_of(&vg_advice_graph_pools), "one pool"));
+    failure.torch.graph_bytes = 400 * MIB; /* tensors hold more */
+    assert_false(vg_advice_graph_pools.applies(&failure));
+    failure.torch.graph_bytes = 900 * MIB;
+    failure.device.others_bytes = 950 * MIB;
+    assert_false(vg_advice_graph_pools.applies(&failure));
+}
+
+static void memory_that_graphs_allocate_is_named(void **state)
+{
+    (void)state;
+    failure.device.graph_used_bytes = 900 * MIB;
+    assert_false(vg_advice_graph_memory.applies(&failure)); /* the rest holds more */
+    failure.device.live_bytes = 120 * MIB;
+    assert_true(vg_advice_graph_memory.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_graph_memory), "hold 900 MiB"));
+    failure.device.graph_used_bytes = VG_BYTES_UNKNOWN;
+    assert_false(vg_advice_graph_memory.applies(&failure));
+}
+
+static void a_cache_is_in_the_way_of_others_alone(void **state)
+{
+    (void)state;
+    failure.torch.empty_bytes = 500 * MIB;
+    assert_true(vg_advice_cache_in_way.applies(&failure));
+    failure.torch.is_caller = true; /* PyTorch empties it by itself, unless a graph needs it */
+    assert_false(vg_advice_cache_in_way.applies(&failure));
+}
+
 static void the_largest_line_is_the_last_resort(void **state)
 {
     (void)state;
@@ -282,6 +328,9 @@ int main(void)
         cmocka_unit_test_setup(holes_are_fragmentation_only_where_they_would_do, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),
         cmocka_unit_test_setup(pytorchs_own_limit_is_told_as_such, prepare),
+        cmocka_unit_test_setup(graph_pools_are_named_only_where_they_hold_most, prepare),
+        cmocka_unit_test_setup(memory_that_graphs_allocate_is_named, prepare),
+        cmocka_unit_test_setup(a_cache_is_in_the_way_of_others_alone, prepare),
         cmocka_unit_test_setup(the_largest_line_is_the_last_resort, prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,7 +293,10 @@ static void every_number_comes_back(void **state)
     (void)state;
     sample_everything();
     fill_numbers(NUMBERS(s.torch, bytes[0], count[VG_TORCH_BACKENDS - 1]));
-    fill_numbers(NUMBERS(s.torch, allocated_bytes, fraction_bytes));
+    fill_numbers(NUMBERS(s.torch, allocated_bytes, graph_bytes));
+    s.torch.graph_count = 7;
+    s.torch.graph_reuser_count = 5;
+    s.torch.is_caller = true;
     fill_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes));
     fill_numbers(NUMBERS(s.device, pool_reserved_bytes, limit_left_bytes));
     fill_numbers(NUMBERS(s.checkpoint, f32_bytes, other_bytes));
@@ -303,8 +306,11 @@ static void every_number_comes_back(void **state)
     struct vg_run_failure *const f = &run.failures[0];
     same_numbers(NUMBERS(s.torch, bytes[0], count[VG_TORCH_BACKENDS - 1]),
                  NUMBERS(f->torch, bytes[0], count[VG_TORCH_BACKENDS - 1]));
-    same_numbers(NUMBERS(s.torch, allocated_bytes, fraction_bytes),
-                 NUMBERS(f->torch, allocated_bytes, fraction_bytes));
+    same_numbers(NUMBERS(s.torch, allocated_bytes, graph_bytes),
+                 NUMBERS(f->torch, allocated_bytes, graph_bytes));
+    assert_int_equal(f->torch.graph_count, 7);
+    assert_int_equal(f->torch.graph_reuser_count, 5);
+    assert_true(f->torch.is_caller);
     same_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes),
                  NUMBERS(f->host, total_bytes, spill_cap_bytes));
     same_numbers(NUMBERS(s.device, pool_reserved_bytes, limit_left_bytes),

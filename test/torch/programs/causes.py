@@ -171,6 +171,34 @@ def no_holes():
     torch.empty(1000 * MIB, dtype=torch.uint8, device="cuda")
 
 
+def capture(mib, pool=None):
+    """A graph of tensors of one size, which are gone when it has been captured."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=pool):
+        tensors = [torch.empty(mib * MIB, dtype=torch.uint8, device="cuda") for _ in range(4)]
+        del tensors
+    return graph
+
+
+def graph_pools():
+    """Each CUDA graph has a private pool, which keeps what the capture has taken; the memory ends
+    within a capture."""
+    return [capture(size) for size in range(30, 200, 5)]
+
+
+def graph_pool_shared():
+    """The graphs have one pool, and the largest comes last."""
+    first = capture(60)
+    graphs = [first] + [capture(size, first.pool()) for size in (60, 30, 90, 120)]
+    return graphs, torch.empty(500 * MIB, dtype=torch.uint8, device="cuda")
+
+
+def graph_beside_tensors():
+    """Looks alike: there is a graph, but tensors outside of it hold the memory."""
+    graph = capture(30)
+    return graph, [batch(50000) for _ in range(40)]
+
+
 def fraction():
     """PyTorch's own limit; the GPU has enough."""
     torch.cuda.set_per_process_memory_fraction(0.25)

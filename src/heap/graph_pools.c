@@ -1,0 +1,36 @@
+#include "heap/graph_pools.h"
+
+#include <stdatomic.h>
+
+#include "base/size.h"
+
+static void follow(struct vg_graph_pools *pools, uint64_t capture)
+{
+    if (atomic_load(&pools->capture) == (uint32_t)capture)
+        return;
+    atomic_store(&pools->segment_bytes, 0);
+    atomic_store(&pools->before_bytes, VG_BYTES_UNKNOWN);
+    atomic_store(&pools->capture, (uint32_t)capture);
+}
+
+void vg_graph_pools_add_segment(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes)
+{
+    follow(pools, capture);
+    atomic_fetch_add(&pools->segment_bytes, bytes);
+}
+
+void vg_graph_pools_add_block(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes,
+                              uint64_t allocated_bytes)
+{
+    follow(pools, capture);
+    uint64_t before_bytes = atomic_load(&pools->before_bytes);
+    if (before_bytes == VG_BYTES_UNKNOWN) {
+        before_bytes = allocated_bytes > bytes ? allocated_bytes - bytes : 0;
+        atomic_store(&pools->before_bytes, before_bytes);
+    }
+    if (allocated_bytes <= before_bytes ||
+        allocated_bytes - before_bytes <= atomic_load(&pools->segment_bytes) ||
+        atomic_exchange(&pools->last_reuser, (uint32_t)capture) == (uint32_t)capture)
+        return;
+    atomic_fetch_add(&pools->reuser_count, 1);
+}
