@@ -334,7 +334,7 @@ static void end_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt, bo
         attempt,
         (struct vg_outcome){ .code = succeeded ? VG_OUTCOME_GOT_IT : VG_OUTCOME_OTHER_ERROR },
         NULL);
-    if (rescue->logged || waiting->asking.asked)
+    if (rescue->logged || ms >= 1000 || waiting->asking.asked)
         note_holder(rescue, attempt, false);
     if (attempt->outcome_count > 1)
         vg_outcome_text(&holder, &attempt->outcomes[1],

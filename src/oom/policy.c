@@ -220,10 +220,15 @@ static void log_device_line(const struct vg_rescue *rescue, const char *format, 
         vg_log_line("%s", line);
 }
 
+static bool is_noticeable(const struct vg_rescue *rescue)
+{
+    return vg_clock_monotonic_ns() >= rescue->start_ns + 1000 * VG_MS_NS;
+}
+
 void vg_policy_log(struct vg_rescue *rescue, const char *format, ...)
 {
     va_list arguments;
-    if (rescue->logged || vg_clock_monotonic_ns() - rescue->start_ns < 1000000000)
+    if (rescue->logged || !is_noticeable(rescue))
         return;
     rescue->logged = true;
     va_start(arguments, format);
@@ -234,7 +239,7 @@ void vg_policy_log(struct vg_rescue *rescue, const char *format, ...)
 void vg_policy_log_end(struct vg_rescue *rescue, const char *format, ...)
 {
     va_list arguments;
-    if (!rescue->logged)
+    if (!rescue->logged && !is_noticeable(rescue))
         return;
     va_start(arguments, format);
     log_device_line(rescue, format, arguments);

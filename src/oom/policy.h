@@ -109,7 +109,8 @@ void vg_policy_abandon(struct vg_rescue *rescue);
 void vg_policy_log(struct vg_rescue *rescue, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The closing line of a step that has printed its first one. */
+/* The closing line of a step that has printed its first one, or that has taken longer than a second
+ * and had no chance to. */
 void vg_policy_log_end(struct vg_rescue *rescue, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

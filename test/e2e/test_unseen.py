@@ -100,7 +100,7 @@ def test_another_c_library(machine):
 
 
 def test_an_emptied_environment(machine):
-    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1)"]
+    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(4)"]
     result = guarded(machine, "env", "-i", *sleep)
     assert result.stderr.count("\n") == 1
     assert result.stderr.endswith("LD_PRELOAD was taken out of its environment\n")

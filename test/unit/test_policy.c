@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/size.h"
 #include "oom/action_spill.h"
 #include "oom/oom_classify.h"
@@ -232,6 +234,48 @@ static void waiting_for_the_own_limit_is_futile(void **state)
     assert_false(why_not_to_wait(VG_REFUSED_BY_DRIVER, false));
 }
 
+/* What is written to standard error meanwhile goes to a file. */
+static int divert_stderr(FILE *to)
+{
+    const int kept = dup(2);
+    dup2(fileno(to), 2);
+    return kept;
+}
+
+static void read_diverted(FILE *from, int kept, char *out, size_t cap)
+{
+    dup2(kept, 2);
+    close(kept);
+    rewind(from);
+    out[fread(out, 1, cap - 1, from)] = '\0';
+    fclose(from);
+}
+
+/* A busy machine may let a step come to its end before it can say that it is under way. */
+static void a_long_step_says_how_it_ended(void **state)
+{
+    (void)state;
+    struct vg_failure failure = { .device = 3 };
+    const uint64_t now_ns = vg_clock_monotonic_ns();
+    /* It begins only when this test is long over. */
+    struct vg_rescue quick = { .failure = &failure, .start_ns = now_ns + 1000000 * VG_MS_NS };
+    struct vg_rescue slow = { .failure = &failure, .start_ns = now_ns - 1001 * VG_MS_NS };
+    struct vg_rescue told = { .failure = &failure, .start_ns = quick.start_ns, .logged = true };
+    char text[256];
+    FILE *const file = tmpfile();
+    const int kept = divert_stderr(file);
+    vg_policy_log(&quick, "quick");
+    vg_policy_log_end(&quick, "quick");
+    vg_policy_log_end(&slow, "slow");
+    vg_policy_log_end(&told, "told");
+    vg_policy_log(&slow, "under way");
+    vg_policy_log(&slow, "under way once more");
+    read_diverted(file, kept, text, sizeof text);
+    assert_string_equal(text,
+                        "vramguard: GPU 3: slow\nvramguard: GPU 3: told\n"
+                        "vramguard: GPU 3: under way\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +287,7 @@ int main(void)
         cmocka_unit_test(every_action_has_name_and_help),
         cmocka_unit_test(caps_of_spilling),
         cmocka_unit_test(waiting_for_the_own_limit_is_futile),
+        cmocka_unit_test(a_long_step_says_how_it_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
