@@ -216,17 +216,20 @@ static void collect_stack(struct vg_stack_names *names, const struct vg_failure 
 /* Read once: a process does not change its job. */
 static void collect_rank(struct vg_run_process *out)
 {
-    static int32_t pid; /* that the other two are of; one report is made at a time */
+    static int32_t pid; /* that the others are of; one report is made at a time */
     static int32_t rank, world_size;
+    static uint64_t job_hash;
     if (pid != out->pid) {
         struct vg_family family;
         vg_family_read_self(&family);
         rank = family.rank;
         world_size = family.world_size;
+        job_hash = family.job_hash;
         pid = out->pid;
     }
     out->rank = rank;
     out->world_size = world_size;
+    out->job_hash = job_hash;
 }
 
 /* cudaMallocAsync and allocators plugged into PyTorch keep no blocks of its own: there each tensor

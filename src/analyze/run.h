@@ -241,6 +241,7 @@ struct vg_run_process {
     uint32_t state;                              /* enum vg_run_state */
     int32_t exit_status;                         /* with VG_RUN_EXITED */
     int32_t rank, world_size;                    /* of a distributed job; -1 unknown */
+    uint64_t job_hash; /* the same for all ranks of a job, of a live process; 0: unknown, none */
     const char *command, *exe, *host;
     const char *path; /* of its run file; "" when it is not recorded */
 };

@@ -158,6 +158,22 @@ static void read_torch_settings(struct vg_options *out)
     }
 }
 
+/* One of several processes of a job? */
+static bool is_distributed(void)
+{
+    static const char *const sizes[] = {
+#define VG_LAUNCHER(rank, size) #size,
+#include "base/launcher_table.h"
+#undef VG_LAUNCHER
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const char *const size = secure_getenv(sizes[i]);
+        if (size && strtol(size, NULL, 10) > 1)
+            return true;
+    }
+    return false;
+}
+
 static bool is_jax_without_pool(void)
 {
     const char *const allocator = secure_getenv("XLA_PYTHON_CLIENT_ALLOCATOR");
@@ -204,8 +220,7 @@ void vg_option_read_environment(struct vg_options *out)
     if (out->enabled.number != VG_ENABLED_OFF)
         vg_option_file_report_wrong(&file, config_path());
     vg_option_file_close(&file);
-    const char *const world_size = secure_getenv("WORLD_SIZE");
-    out->distributed = world_size && strtol(world_size, NULL, 10) > 1;
+    out->distributed = is_distributed();
     read_torch_settings(out);
     out->jax_asks_once = is_jax_without_pool();
     errno = saved_errno;

@@ -35,8 +35,8 @@ struct vg_options {
 #define VG_OPTION(field, ...) struct vg_option_value field;
 #include "base/option_table.h"
 #undef VG_OPTION
-    bool distributed; /* WORLD_SIZE, by which torchrun and others tell a process that it is one of
-                         several of a job, is more than 1 */
+    bool distributed; /* a launcher says that it is one of several processes of a job
+                         (launcher_table.h) */
     /* What the user has told PyTorch's allocator, "NAME=VALUE" with the name that PyTorch reads
      * first, safe to print and cut where it is long; "" when neither is set. */
     char torch_settings[VG_TORCH_SETTINGS_CAP];

@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "analyze/event_records.h"
 #include "base/clock.h"
+#include "base/hashing.h"
 #include "base/log.h"
 #include "base/signal_block.h"
 #include "base/size.h"
+#include "os/process.h"
+#include "shared/job_reports.h"
 #include "view/advice.h"
 #include "view/first_screen.h"
 
@@ -67,15 +71,34 @@ static struct vg_report_style style_of_stderr(void)
                                      .color = vg_log_wants_color() };
 }
 
-static void write_report(bool whole)
+/* The rank of this job that has told of a failure with this cause in full; -1: none has. */
+static int32_t rank_that_told(const struct vg_advice_row *cause)
+{
+    struct vg_process_id id;
+    int32_t teller = -1;
+    if (report_process.job_hash == 0 || vg_process_identify(0, &id) != 0)
+        return -1;
+    const struct vg_job_rank self = { .job_hash = report_process.job_hash,
+                                      .rank = report_process.rank,
+                                      .start_ticks = id.start_ticks };
+    if (vg_job_reports_claim(&self, vg_hash_fnv1a(cause->name, strlen(cause->name)),
+                             vg_job_reports_now_ticks(), &teller))
+        return -1;
+    return teller;
+}
+
+/* `teller`: the rank of this job that has told of the like in full, -1 none. */
+static void write_report(bool whole, int32_t teller)
 {
     struct vg_text text = vg_text_over(report_text, sizeof report_text);
     const uint64_t silent = atomic_exchange(&silent_count, 0);
     if (silent)
         vg_text_addf(&text, "vramguard: %llu more failures were counted since the last report\n",
                      (unsigned long long)silent);
-    if (whole)
+    if (whole && teller < 0)
         vg_first_screen_render(&report, style_of_stderr(), &text);
+    else if (whole)
+        vg_report_render_rank_line(&report, teller, &text);
     else
         vg_report_render_first_line(&report, &text);
     vg_log_write(text.data, text.length);
@@ -108,7 +131,7 @@ void vg_report_failure(const struct vg_failure *failure)
         const struct vg_advice_row *const cause = vg_advice_find(&report);
         const bool whole =
             !failure->survived && (whole_window_ns != window || cause != whole_cause);
-        write_report(whole);
+        write_report(whole, whole ? rank_that_told(cause) : -1);
         if (whole) {
             whole_window_ns = window;
             whole_cause = cause;

@@ -15,15 +15,22 @@ enum { FIELD_PARENT = 4, FIELD_GROUP = 5, ENVIRONMENT_BYTES = 1 << 20 };
 
 /* ---- the environment ---- */
 
-/* Those that launchers set alike for all ranks of one job: torchrun and its peers (PyTorch,
- * "Environment variables" of torchrun), Slurm (srun(1), OUTPUT ENVIRONMENT VARIABLES), Open MPI and
- * other users of PMIx. A step of Slurm is one job; an allocation may run several. */
+/* Those that launchers set alike for all ranks of one job (base/launcher_table.h says which). A
+ * step of Slurm is one job; an allocation may run several. */
 static const char *const shared_names[] = {
     "MASTER_ADDR",   "MASTER_PORT",    "TORCHELASTIC_RUN_ID",    "SLURM_JOB_ID",
     "SLURM_STEP_ID", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"
 };
-static const char *const rank_names[] = { "RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID" };
-static const char *const size_names[] = { "WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS" };
+static const char *const rank_names[] = {
+#define VG_LAUNCHER(rank, size) #rank,
+#include "base/launcher_table.h"
+#undef VG_LAUNCHER
+};
+static const char *const size_names[] = {
+#define VG_LAUNCHER(rank, size) #size,
+#include "base/launcher_table.h"
+#undef VG_LAUNCHER
+};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 

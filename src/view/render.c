@@ -72,8 +72,10 @@ static void add_request(struct vg_text *out, const struct vg_run_failure *s)
     if (!vg_amount_known(s->asked_bytes))
         return;
     vg_command_program(program, sizeof program, s->process->command);
-    vg_text_addf(out, "%s asked %s; ", program[0] ? program : "the program",
-                 VG_AMOUNT(s->asked_bytes));
+    vg_text_add(out, program[0] ? program : "the program");
+    if (s->process->rank >= 0)
+        vg_text_addf(out, " (rank %d of %d)", s->process->rank, s->process->world_size);
+    vg_text_addf(out, " asked %s; ", VG_AMOUNT(s->asked_bytes));
 }
 
 static void add_headline(struct vg_text *out, const struct vg_run_failure *s)
@@ -112,6 +114,12 @@ void vg_report_render_first_line(const struct vg_run_failure *s, struct vg_text 
 {
     add_headline(out, s);
     vg_text_add(out, "\n");
+}
+
+void vg_report_render_rank_line(const struct vg_run_failure *s, int32_t teller, struct vg_text *out)
+{
+    add_headline(out, s);
+    vg_text_addf(out, "; the report of rank %d says why\n", teller);
 }
 
 /* ---- answer: where, why, do, run ---- */

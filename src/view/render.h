@@ -29,6 +29,11 @@ void vg_report_render(const struct vg_run_failure *report, struct vg_report_styl
  * 11.17 GiB\n". Not wrapped, no colour. */
 void vg_report_render_first_line(const struct vg_run_failure *report, struct vg_text *out);
 
+/* The same of a rank of a distributed job, where the rank `teller` has told in full of a failure
+ * with the same cause. */
+void vg_report_render_rank_line(const struct vg_run_failure *report, int32_t teller,
+                                struct vg_text *out);
+
 /* Columns to use for a style. */
 size_t vg_report_columns(struct vg_report_style style);
 

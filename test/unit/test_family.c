@@ -124,16 +124,18 @@ static void ranks_of_one_job_are_told(void **state)
                                    "RANK=3|WORLD_SIZE=4|MASTER_PORT=29500|", "a.out --rank=3",
                                    &rank),
                      VG_RELATION_JOB);
-    assert_int_equal(rank_relation("SLURM_NTASKS=2|SLURM_PROCID=0|SLURM_JOB_ID=7|SLURM_STEP_ID=0|",
-                                   command,
-                                   "SLURM_NTASKS=2|SLURM_PROCID=1|SLURM_JOB_ID=7|SLURM_STEP_ID=0|",
-                                   command, &rank),
-                     VG_RELATION_JOB);
-    assert_int_equal(rank_relation("SLURM_NTASKS=2|SLURM_PROCID=0|SLURM_JOB_ID=7|SLURM_STEP_ID=0|",
-                                   command,
-                                   "SLURM_NTASKS=2|SLURM_PROCID=1|SLURM_JOB_ID=7|SLURM_STEP_ID=1|",
-                                   command, &rank),
-                     VG_RELATION_NONE);
+    assert_int_equal(
+        rank_relation("SLURM_STEP_NUM_TASKS=2|SLURM_PROCID=0|SLURM_JOB_ID=7|SLURM_STEP_ID=0|",
+                      command,
+                      "SLURM_STEP_NUM_TASKS=2|SLURM_PROCID=1|SLURM_JOB_ID=7|SLURM_STEP_ID=0|",
+                      command, &rank),
+        VG_RELATION_JOB);
+    assert_int_equal(
+        rank_relation("SLURM_STEP_NUM_TASKS=2|SLURM_PROCID=0|SLURM_JOB_ID=7|SLURM_STEP_ID=0|",
+                      command,
+                      "SLURM_STEP_NUM_TASKS=2|SLURM_PROCID=1|SLURM_JOB_ID=7|SLURM_STEP_ID=1|",
+                      command, &rank),
+        VG_RELATION_NONE);
 }
 
 static enum vg_relation sibling_relation(const char *own, const char *sibling)

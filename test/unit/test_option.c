@@ -247,6 +247,19 @@ static void torch_child(void *argument)
     setenv("WORLD_SIZE", "2", 1);
     vg_option_read_environment(&options);
     CHECK(options.distributed);
+    unsetenv("WORLD_SIZE");
+    static const char *const sizes[] = { "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS",
+                                         "PMI_SIZE" };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        setenv(sizes[i], "8", 1);
+        vg_option_read_environment(&options);
+        CHECK(options.distributed);
+        unsetenv(sizes[i]);
+    }
+    setenv("SLURM_NTASKS", "8", 1); /* also set in a batch script, outside any step */
+    vg_option_read_environment(&options);
+    CHECK(!options.distributed);
+    unsetenv("SLURM_NTASKS");
 }
 
 static void pytorchs_settings_are_read(void **state)
