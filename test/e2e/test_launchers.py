@@ -7,6 +7,7 @@ import pwd
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -173,7 +174,12 @@ def slurm(machine):
         wait_for(lambda: machine.run(["sinfo", "-h", "-o", "%T"], **where).stdout == "idle\n")
         return where
 
-    return start
+    yield start
+    # What slurmd starts for a job outlives it, when a test fails in the middle of one.
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == machine.folder and (link.parent / "comm").read_text() == "slurmstepd\n":
+                os.kill(int(link.parent.name), signal.SIGKILL)
 
 
 def wait_for(condition):
