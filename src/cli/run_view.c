@@ -6,6 +6,7 @@
 
 #include "analyze/account.h"
 #include "base/amount.h"
+#include "view/render.h"
 
 int vg_run_view_open(struct vg_run_view *view, const char *path, bool names, char *why,
                      size_t why_cap)
@@ -68,10 +69,11 @@ void vg_run_add_devices(struct vg_text *out, const struct vg_run *run)
 
 static void add_out_of_memory(struct vg_text *out, const struct vg_run *run)
 {
-    vg_text_add(out, "out of memory");
-    if (run->failure_count == 0)
+    const struct vg_run_failure *const last =
+        run->failure_count > 0 ? &run->failures[run->failure_count - 1] : NULL;
+    vg_text_add(out, vg_report_kind(last ? last->refused_by : VG_REFUSED_BY_DRIVER));
+    if (!last)
         return;
-    const struct vg_run_failure *const last = &run->failures[run->failure_count - 1];
     if (vg_amount_known(last->asked_bytes))
         vg_text_addf(out, ": asked %s", VG_AMOUNT(last->asked_bytes));
     else

@@ -16,6 +16,7 @@
 #include "shared/job_reports.h"
 #include "view/advice.h"
 #include "view/first_screen.h"
+#include "view/render.h"
 
 enum { TOLD_A_WINDOW = 8 }; /* failures told in any form within one window */
 
@@ -109,9 +110,8 @@ static void write_brief(const struct vg_failure *failure)
 {
     char asked[VG_SIZE_TEXT_CAP];
     vg_log_line(
-        "GPU %d out of memory: %s of thread %u asked %s (while another thread's failure "
-        "was being reported)",
-        failure->device, failure->api, failure->thread_id,
+        "GPU %d %s: %s of thread %u asked %s (while another thread's failure was being reported)",
+        failure->device, vg_report_kind(failure->refused_by), failure->api, failure->thread_id,
         vg_size_format(asked, failure->asked_bytes));
 }
 

@@ -78,6 +78,11 @@ static void add_request(struct vg_text *out, const struct vg_run_failure *s)
     vg_text_addf(out, " asked %s; ", VG_AMOUNT(s->asked_bytes));
 }
 
+const char *vg_report_kind(uint32_t refused_by)
+{
+    return refused_by == VG_REFUSED_BY_PYTORCH ? "refused by PyTorch's own limit" : "out of memory";
+}
+
 static void add_headline(struct vg_text *out, const struct vg_run_failure *s)
 {
     const bool asked = vg_amount_known(s->asked_bytes);
@@ -90,7 +95,7 @@ static void add_headline(struct vg_text *out, const struct vg_run_failure *s)
     } else if (s->refused_by == VG_REFUSED_BY_DRIVER && asked && vg_report_deficit(s) == 0) {
         vg_text_addf(out, " refused %s, though ", VG_AMOUNT(s->asked_bytes));
     } else {
-        vg_text_add(out, " out of memory");
+        vg_text_addf(out, " %s", vg_report_kind(s->refused_by));
         if (!asked)
             vg_text_addf(out, " in %s", s->api[0] ? s->api : "an unknown call");
         vg_text_add(out, ": ");

@@ -34,6 +34,10 @@ void vg_report_render_first_line(const struct vg_run_failure *report, struct vg_
 void vg_report_render_rank_line(const struct vg_run_failure *report, int32_t teller,
                                 struct vg_text *out);
 
+/* What a failure that `refused_by` (enum vg_refusal) made is called: "out of memory", unless it is
+ * known not to be. Static. */
+const char *vg_report_kind(uint32_t refused_by);
+
 /* Columns to use for a style. */
 size_t vg_report_columns(struct vg_report_style style);
 

@@ -104,12 +104,14 @@ def test_graph(machine):
 
 
 FRACTION = """
+import sys
 import torch
 torch.cuda.set_per_process_memory_fraction(0.01)
 try:
     torch.empty(2 << 30, dtype=torch.uint8, device="cuda")
 except torch.cuda.OutOfMemoryError as error:
     print(error)
+    sys.exit(3)
 """
 
 
@@ -119,7 +121,11 @@ def test_limit_of_pytorch_itself(machine):
     assert "MiB allowed" in bare.stdout or "GiB allowed" in bare.stdout, bare.stderr
     assert bare.own == guarded.own
     text = " ".join(guarded.guard_text.split())
-    assert text.count("out of memory: ") == 1
+    headline = next(line for line in guarded.guard_lines if "asked" in line)
+    assert headline.startswith("vramguard: GPU 0 refused by PyTorch's own limit: "), headline
+    assert "out of memory" not in text
+    assert headline in machine.vramguard("report").stdout
+    assert "refused by PyTorch's own limit: asked 2.00 GiB" in machine.vramguard("list").stdout
     assert "why PyTorch's own limit: set_per_process_memory_fraction" in text
 
 
