@@ -67,6 +67,7 @@ struct vg_failure {
     bool capturing;              /* a stream of the process is being captured into a graph */
     const char *flusher;         /* vg_caller_flusher; NULL for all but VG_CALLER_FLUSHING */
     bool twice;                  /* the caller makes this call a second time when it fails */
+    bool pool_call;              /* of a pool: PyTorch may make it a second time */
     bool retry;                  /* and this is the second time */
     bool survived_before;        /* the program has gone on after an earlier failure */
     const char *lacks_elsewhere; /* what it lacks is no memory of the GPU, but this; else NULL */

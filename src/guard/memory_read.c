@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/region.h"
 #include "driver/driver.h"
+#include "guard/oom_call.h"
 #include "guard/process_state.h"
 #include "heap/managed.h"
 #include "machine/machine.h"
@@ -106,6 +107,8 @@ void vg_memory_read_note(uint64_t free_bytes, uint64_t total_bytes)
     struct vg_process_state *const state = vg_guard_enter(&frame, sizeof frame);
     if (!state)
         return;
+    if (__builtin_expect(vg_thread.last_failure.tried, 0))
+        vg_oom_call_memory_read(state);
     if (vg_driver.cuCtxGetDevice && vg_driver.cuCtxGetDevice(&device) == CUDA_SUCCESS &&
         device >= 0 && device < VG_FILE_HOST && free_bytes <= total_bytes) {
         vg_process_use_device(state, device);

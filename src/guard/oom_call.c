@@ -52,6 +52,14 @@ static bool is_device_memory(enum vg_function_id function)
     }
 }
 
+/* Of PyTorch's cudaMallocAsync backend. */
+static bool is_pool_call(enum vg_function_id function)
+{
+    return function == VG_FN_cuMemAllocAsync || function == VG_FN_cuMemAllocAsync_ptsz ||
+           function == VG_FN_cuMemAllocFromPoolAsync ||
+           function == VG_FN_cuMemAllocFromPoolAsync_ptsz;
+}
+
 /* What these calls lack when they fail is nothing that another process could free on the GPU; NULL
  * for all others. */
 static const char *lacks_elsewhere(enum vg_function_id function)
@@ -73,6 +81,7 @@ static void classify_stack(const struct vg_call *call, struct vg_failure *failur
     struct vg_process_state *const state = call->state;
     failure->caller = vg_caller_classify(stack->frames, stack->depth);
     failure->twice = is_made_twice(call->function);
+    failure->pool_call = is_pool_call(call->function);
     if (failure->caller == VG_CALLER_XLA)
         failure->caller = state->options->jax_asks_once ? VG_CALLER_OTHER : VG_CALLER_ARENA;
     if (failure->caller == VG_CALLER_OTHER)
@@ -173,6 +182,21 @@ void vg_oom_call_succeed_after_pass(const struct vg_call *call)
         vg_oom_note_success(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
     if (end != VG_DEFERRED_OPEN)
         end_passed(call->state, end == VG_DEFERRED_CURED);
+}
+
+void vg_oom_call_memory_read(struct vg_process_state *state)
+{
+    struct vg_deferred_failure noted;
+    const uint16_t place = vg_thread.passed_place;
+    if (place == 0 || !vg_thread.last_failure.tried)
+        return;
+    vg_thread.last_failure.tried = 0;
+    vg_thread.passed_place = 0;
+    if (!vg_deferred_oom_take(&state->passed, place, &noted))
+        return;
+    vg_thread.last_failure.returned = 1;
+    vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
+    vg_deferred_oom_report(&noted, false);
 }
 
 void vg_guard_note_mapped(struct vg_process_state *state)
@@ -342,6 +366,13 @@ static void note_capture(struct vg_failure *failure)
     vg_outcome_add(nothing, (struct vg_outcome){ .code = VG_OUTCOME_CAPTURING }, NULL);
 }
 
+/* Is it the first of two calls, or the only one, after which PyTorch looks how much is free? */
+static bool may_ask_again(const struct vg_failure *failure)
+{
+    return failure->caller == VG_CALLER_PYTORCH && failure->pool_call && !failure->retry &&
+           failure->refused_by != VG_REFUSED_BY_INJECT;
+}
+
 /* The failure goes to the caller. */
 static void give_up(struct vg_call *call)
 {
@@ -354,7 +385,7 @@ static void give_up(struct vg_call *call)
         failure->refused_by = call->refused_by; /* of the last try */
         vg_oom_call_measure_limit(state, failure);
     }
-    if (will_torch_tell(state, failure)) {
+    if (will_torch_tell(state, failure) || may_ask_again(failure)) {
         vg_thread.passed_place = vg_deferred_oom_note(&state->passed, VG_DEFERRED_TRIED, failure);
         if (vg_thread.passed_place != 0)
             return;

@@ -39,6 +39,10 @@ void vg_oom_call_measure_limit(struct vg_process_state *state, struct vg_failure
 /* A success of a thread whose last failure was passed on untouched. */
 void vg_oom_call_succeed_after_pass(const struct vg_call *call);
 
+/* This thread has asked how much memory is free: tells the failure of PyTorch's cudaMallocAsync
+ * backend that is noted for it. errno is preserved by the caller. Locks as vg_oom_call_answer. */
+void vg_oom_call_memory_read(struct vg_process_state *state);
+
 /* What PyTorch's allocator says in this thread of an allocation that lacked memory, or may have:
  * that it has got a block after all, */
 void vg_oom_call_torch_served(struct vg_process_state *state);

@@ -14,7 +14,9 @@ enum { VG_DEFERRED_OOM_MAX = 32 };
 
 enum vg_deferred_stage {
     VG_DEFERRED_FIRST,    /* PyTorch is to empty its cache and to ask again */
-    VG_DEFERRED_TRIED,    /* all was tried: PyTorch is to say that it gives up */
+    VG_DEFERRED_TRIED,    /* all was tried: PyTorch is to say that it gives up, or its
+                             cudaMallocAsync backend to empty its pool and to ask again, or to look
+                             how much is free, which comes before its error */
     VG_DEFERRED_GIVEN_UP, /* it has said so, and is to call its observers */
 };
 

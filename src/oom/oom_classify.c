@@ -135,9 +135,15 @@ enum vg_oom_decision vg_oom_classify(struct vg_failure *failure, uint16_t functi
         last->passed = 1;
         return VG_DECISION_DEFER;
     }
-    /* Since 2.14 the cudaMallocAsync backend asks twice, too; before, the first call was the last,
-     * so it is the first that is acted on (c10/cuda/CUDAMallocAsyncAllocator.cpp, mallocAsync). */
-    if (failure->caller == VG_CALLER_PYTORCH && !failure->twice) {
+    /* Since 2.14 the cudaMallocAsync backend asks twice, too, with nothing but emptying its pool in
+     * between; before, the first call was the last, so it is the first that is acted on
+     * (c10/cuda/CUDAMallocAsyncAllocator.cpp, mallocAsync). */
+    if (failure->caller == VG_CALLER_PYTORCH && failure->pool_call) {
+        last->tried = !tried;
+        failure->retry = tried;
+        if (tried)
+            return VG_DECISION_REPORT;
+    } else if (failure->caller == VG_CALLER_PYTORCH && !failure->twice) {
         last->tried = !tried;
         if (tried && !failure->why_no_wait)
             failure->why_no_wait = VG_OUTCOME_SKIPPED_REPEATED;
@@ -190,7 +196,8 @@ void vg_oom_note_returned(struct vg_oom_state *history, uint64_t now_ns)
 enum vg_deferred_end vg_oom_note_success(struct vg_last_failure *last, uint16_t function,
                                          uint64_t asked_bytes)
 {
-    const bool same = is_retry(last, function, asked_bytes);
+    const bool same = is_retry(last, function, asked_bytes) ||
+                      (last->tried && is_same(last, function, asked_bytes));
     last->tried = 0;
     if (same && function == VG_FN_cuMemCreate)
         return VG_DEFERRED_OPEN;

@@ -35,7 +35,7 @@ struct vg_last_failure {
     uint16_t passed;    /* it went through untouched, as the first of two, and the program has not
                            come to an end with it yet */
     uint16_t tried;     /* it was returned after everything was tried, to a caller that may ask for
-                           the same once more */
+                           the same once more, and has not looked how much is free since */
     uint16_t shrinking; /* failures in a row of which each asked for a little less */
     uint16_t returned;  /* 1: a failure has been returned to the program in this thread */
 };

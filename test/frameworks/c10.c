@@ -171,18 +171,42 @@ static struct block *malloc_cached(enum c10_backend backend, size_t bytes)
     return block;
 }
 
-/* One attempt, by the runtime's own means. */
+static CUresult alloc_async(CUdeviceptr *address, size_t bytes)
+{
+    const uint64_t start_ns = trace_now_ns();
+    const CUresult result = cuMemAllocAsync(address, bytes, CU_STREAM_LEGACY);
+    return trace("cuMemAllocAsync", bytes, start_ns, result);
+}
+
+/* Since 2.14: empties the pool at a failure, and asks again. */
+static CUresult alloc_async_twice(CUdeviceptr *address, size_t bytes)
+{
+    CUmemoryPool pool;
+    const CUresult result = alloc_async(address, bytes);
+    if (result != CUDA_ERROR_OUT_OF_MEMORY)
+        return result;
+    if (cuDeviceGetDefaultMemPool(&pool, 0) != CUDA_SUCCESS ||
+        cuMemPoolTrimTo(pool, 0) != CUDA_SUCCESS)
+        abort();
+    return alloc_async(address, bytes);
+}
+
+static CUresult alloc_elsewhere(enum c10_backend backend, CUdeviceptr *address, size_t bytes)
+{
+    switch (backend) {
+    case C10_ASYNC: return alloc_async(address, bytes);
+    case C10_ASYNC_TWICE: return alloc_async_twice(address, bytes);
+    case C10_PLUGGED: return plugged_malloc(address, bytes);
+    default: return traced_alloc(address, bytes);
+    }
+}
+
+/* By the runtime's own means, without a cache. */
 static struct block *malloc_elsewhere(enum c10_backend backend, size_t bytes)
 {
     struct block *const block = find_unused();
     *block = (struct block){ .bytes = bytes, .backend = backend, .in_use = true };
-    const uint64_t start_ns = trace_now_ns();
-    const CUresult result = backend == C10_ASYNC
-                                ? trace("cuMemAllocAsync", bytes, start_ns,
-                                        cuMemAllocAsync(&block->address, bytes, CU_STREAM_LEGACY))
-                            : backend == C10_PLUGGED ? plugged_malloc(&block->address, bytes)
-                                                     : traced_alloc(&block->address, bytes);
-    if (result == CUDA_SUCCESS)
+    if (alloc_elsewhere(backend, &block->address, bytes) == CUDA_SUCCESS)
         return block;
     traced_info();
     block->bytes = 0;
@@ -205,7 +229,7 @@ EXPORT void c10_free(void *pointer)
     pthread_mutex_lock(&mutex);
     block->in_use = false;
     if (block->backend != C10_NATIVE && block->backend != C10_EXPANDABLE) {
-        if (block->backend == C10_ASYNC)
+        if (block->backend == C10_ASYNC || block->backend == C10_ASYNC_TWICE)
             cuMemFreeAsync(block->address, CU_STREAM_LEGACY);
         else if (block->backend == C10_PLUGGED)
             plugged_free(block->address);

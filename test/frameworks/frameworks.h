@@ -9,7 +9,14 @@
 #include "driver/cuda_abi.h"
 
 /* PyTorch (libc10_cuda.so). `c10_malloc` returns NULL where PyTorch throws OutOfMemoryError. */
-enum c10_backend { C10_NATIVE, C10_EXPANDABLE, C10_ASYNC, C10_UNCACHED, C10_PLUGGED };
+enum c10_backend {
+    C10_NATIVE,
+    C10_EXPANDABLE,
+    C10_ASYNC,       /* before 2.14 */
+    C10_ASYNC_TWICE, /* since */
+    C10_UNCACHED,
+    C10_PLUGGED
+};
 
 void *c10_malloc(enum c10_backend backend, size_t bytes);
 void c10_free(void *block);

@@ -1,6 +1,6 @@
 /* program STEP...: a program that uses the emulated frameworks. Sizes are in MiB.
- *   native=NAME:SIZE expandable=... async=... uncached=... plugged=...   allocates with PyTorch, as
- * NAME free=NAME                gives it back to PyTorch own=SIZE                 takes and frees
+ *   native=NAME:SIZE expandable=... async=... async-twice=... uncached=... plugged=...   allocates
+ * with PyTorch, as NAME free=NAME                gives it back to PyTorch own=SIZE takes and frees
  * through the driver: this program's own code keep=SIZE                takes and keeps: likewise
  *   xla=WANTED:NEEDED onnxruntime=NEEDED rmm=WANTED:NEEDED ggml=SIZE
  *   cudnn=SIZE,SIZE,...      searches
@@ -119,6 +119,8 @@ static void step(const char *text)
         torch(C10_EXPANDABLE, value);
     else if (IS("async"))
         torch(C10_ASYNC, value);
+    else if (IS("async-twice"))
+        torch(C10_ASYNC_TWICE, value);
     else if (IS("uncached"))
         torch(C10_UNCACHED, value);
     else if (IS("plugged"))

@@ -80,7 +80,7 @@ def test_failure_after_a_mapped_loop_is_a_first_one_again(crowded):
     assert guarded.guard_lines == []
 
 
-@pytest.mark.parametrize("backend", ["native", "expandable", "async"])
+@pytest.mark.parametrize("backend", ["native", "expandable", "async", "async-twice"])
 def test_in_vain_is_as_bare(crowded, backend):
     steps = [backend + "=a:20", "free=a", backend + "=b:160", backend + "=c:2"]
     bare = crowded.run(crowded.command(*steps))
@@ -89,6 +89,8 @@ def test_in_vain_is_as_bare(crowded, backend):
     assert guarded.own == bare.own
     report = " ".join(e2e.report_of(guarded).split())
     assert re.search(r"wait: .*pid %d .*still holds" % crowded.holder.pid, report), report
+    assert bare.stdout.count("OutOfMemoryError") == 1
+    assert len(list(filter(e2e.FIRST_LINE.fullmatch, guarded.guard_lines))) == 1, guarded.stderr
     if backend != "async":
         assert "flush: PyTorch emptied its cache and asked again" in report
 

@@ -2,6 +2,7 @@
 by itself, and its own limits are among the reasons."""
 
 import re
+from pathlib import Path
 
 import pytest
 from conftest import REAL_GPU, embeds_its_runtime
@@ -21,8 +22,18 @@ SETTINGS = {
 
 
 def run(machine, *arguments, **extra):
+    return run_command(machine, machine.program("giving_up", *arguments), **extra)
+
+
+def run_code(machine, code, **extra):
+    """`code` finds the modules beside the programs."""
+    path = "import sys; sys.path.insert(0, %r)\n" % str(Path(__file__).parent / "programs")
+    return run_command(machine, machine.code(path + code), **extra)
+
+
+def run_command(machine, command, **extra):
     return machine.run(
-        machine.program("giving_up", *arguments),
+        command,
         True,
         VRAMGUARD_LOG=str(machine.folder / "own.vgr"),
         VRAMGUARD_POLICY="trim",
@@ -66,6 +77,26 @@ def test_a_failure_that_pytorch_survives_is_none(machine):
     )
     result = machine.run(machine.code(code), True, SIMGPU_DEVICES="2GiB")
     assert (result.stdout, result.guard_lines) == ("1\n", [])
+
+
+def test_a_third_attempt_is_the_same_failure(machine):
+    """With max_split_size_mb PyTorch first frees blocks that are large enough and asks again, then all that it has
+    cached, and asks once more. What is tried at the second attempt is not tried at the third."""
+    code = (
+        "import torch, run_file\n"
+        "a = torch.empty(200 << 20, dtype=torch.int8, device='cuda'); del a\n"
+        "b = torch.empty(5, device='cuda')\n"
+        "try: torch.empty(150 << 20, dtype=torch.int8, device='cuda')\n"
+        "except torch.cuda.OutOfMemoryError: print('gave up')\n"
+        "file = run_file.own()\n"
+        "print(file.start.failure_count, file.devices[0].failed_count)\n"
+    )
+    result = run_code(machine, code, SIMGPU_FAIL="cuMemAlloc:3+", **SETTINGS["split"])
+    assert result.stdout == "gave up\n1 3\n", result.stdout + result.stderr
+    assert len(headlines(result)) == 1
+    report = " ".join(machine.vramguard("report", str(machine.folder / "own.vgr")).stdout.split())
+    assert report.count("enough is free, so the call was repeated") == 1, report
+    assert report.count("PyTorch emptied its cache and asked again") == 2, report
 
 
 @pytest.mark.parametrize("settings", ["segments", "expandable"])

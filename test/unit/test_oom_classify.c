@@ -75,6 +75,31 @@ static void cure_ends_the_pass(void **state)
     assert_false(last.passed);
 }
 
+static void the_pool_backend_may_ask_twice(void **state)
+{
+    (void)state;
+    struct vg_failure failure = { .asked_bytes = 20 * VG_MIB,
+                                  .free_bytes = VG_MIB,
+                                  .caller = VG_CALLER_PYTORCH,
+                                  .pool_call = true };
+    const uint16_t function = VG_FN_cuMemAllocFromPoolAsync;
+    assert_int_equal(vg_oom_classify(&failure, function, &history, &last, now_ns),
+                     VG_DECISION_POLICY);
+    assert_false(failure.retry);
+    assert_int_equal(vg_oom_classify(&failure, function, &history, &last, now_ns),
+                     VG_DECISION_REPORT);
+    assert_true(failure.retry);
+    /* A third one is a failure of its own, like one after the program has looked what is free. */
+    assert_int_equal(vg_oom_classify(&failure, function, &history, &last, now_ns),
+                     VG_DECISION_POLICY);
+    last.tried = 0;
+    assert_int_equal(vg_oom_classify(&failure, function, &history, &last, now_ns),
+                     VG_DECISION_POLICY);
+    assert_false(failure.retry);
+    assert_int_equal(vg_oom_note_success(&last, function, 20 * VG_MIB), VG_DEFERRED_CURED);
+    assert_int_equal(vg_oom_note_success(&last, function, 20 * VG_MIB), VG_DEFERRED_UNANSWERED);
+}
+
 static void second_loop_of_expandable_segments(void **state)
 {
     (void)state;
@@ -298,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(first_failure_of_pytorch_is_passed_and_the_second_is_not, setup),
         cmocka_unit_test_setup(cure_ends_the_pass, setup),
+        cmocka_unit_test_setup(the_pool_backend_may_ask_twice, setup),
         cmocka_unit_test_setup(second_loop_of_expandable_segments, setup),
         cmocka_unit_test_setup(those_who_ask_for_less_are_recognised, setup),
         cmocka_unit_test_setup(whoever_survives_three_is_probing, setup),
