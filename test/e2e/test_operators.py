@@ -173,6 +173,19 @@ def test_kubernetes_recipe(machine):
     assert variables["VRAMGUARD_LOG"] in mounts
 
 
+def test_kubernetes_recipe_is_valid(machine):
+    """By the schemas that Kubernetes publishes."""
+    validator = BUILD / "clients-venv/tools/bin/kubernetes-validate"
+    if not validator.exists():
+        pytest.skip("no kubernetes-validate: scripts/install-clients installs it")
+    recipe = RECIPES / "kubernetes" / "pod.yaml"
+    result = machine.run([validator, "--strict", recipe])
+    assert result.code == 0, result.stdout + result.stderr
+    wrong = machine.folder / "wrong.yaml"
+    wrong.write_text(recipe.read_text().replace("mountPath", "mountpath", 1))
+    assert machine.run([validator, "--strict", wrong]).code != 0
+
+
 def test_settings_recipe_is_right(machine):
     result = machine.run(ALLOCATE, guarded=True, VRAMGUARD_CONFIG=str(RECIPES / "vramguard.conf"),
                          VRAMGUARD_LOG=str(machine.folder))  # fmt: skip
