@@ -9,6 +9,7 @@
 #include "analyze/label.h"
 #include "analyze/process_source.h"
 #include "analyze/run_build.h"
+#include "analyze/source_line.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "base/clock.h"
@@ -211,6 +212,7 @@ static void collect_stack(struct vg_stack_names *names, const struct vg_failure 
     vg_label_from_frames(out->stack.frames, out->stack.frame_count, label, sizeof label);
     out->where = vg_region_string(names->region, label);
     out->own = own.key ? vg_stack_names_line(names, stack, own.index) : vg_run_line_none();
+    vg_source_line_read(names->region, source->header, &out->own);
 }
 
 /* Read once: a process does not change its job. */

@@ -5,6 +5,7 @@
 #include "analyze/event_records.h"
 #include "analyze/frame.h"
 #include "analyze/label.h"
+#include "analyze/source_line.h"
 #include "analyze/version3.h"
 
 /* ---- the call's stack, with the best names there are ---- */
@@ -43,8 +44,10 @@ static void name_call_stack(struct vg_stack_names *names, struct vg_run_failure 
     if (label[0])
         failure->where = vg_region_string(names->region, label);
     const struct vg_own_frame own = vg_stack_names_own(names, stack, 0);
-    if (own.key)
-        failure->own = vg_stack_names_line(names, stack, own.index);
+    if (!own.key)
+        return;
+    failure->own = vg_stack_names_line(names, stack, own.index);
+    vg_source_line_read(names->region, names->source->header, &failure->own);
 }
 
 /* ---- records ---- */

@@ -19,7 +19,7 @@ static void label_site(struct vg_stack_names *names, struct vg_run_site *site)
     else if (!site->label[0]) /* of an older record it may be known */
         site->label = stack.frame_count > 0 ? "(stack without names)" : "(no stack was recorded)";
     site->is_labelled = true;
-    vg_source_line_read(names->region, names->source->header->start_realtime_ns, &site->own);
+    vg_source_line_read(names->region, names->source->header, &site->own);
 }
 
 /* The first of the `count` labelled sites with this label, `count` when it is new. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,14 +62,27 @@ static const char *trim_line(const char *text, size_t length, size_t *out_length
     return text;
 }
 
-void vg_source_line_read(struct vg_region *region, uint64_t changed_before_ns,
+/* The path from the root on; NULL when it is too long, or starts in a folder that is not known. */
+static const char *absolute_path(const struct vg_file_header *header, const char *path, char *out,
+                                 size_t cap)
+{
+    if (path[0] == '/')
+        return path;
+    if (!path[0] || !header->folder[0])
+        return NULL;
+    const int length = snprintf(out, cap, "%s/%s", header->folder, path);
+    return length > 0 && (size_t)length < cap ? out : NULL;
+}
+
+void vg_source_line_read(struct vg_region *region, const struct vg_file_header *header,
                          struct vg_run_line *line)
 {
+    char joined[2 * sizeof header->folder];
     char text[4 * TEXT_BYTES];
     size_t length;
     const int saved_errno = errno;
-    const int fd =
-        line->path[0] == '/' && line->line > 0 ? open_source(line->path, changed_before_ns) : -1;
+    const char *const path = absolute_path(header, line->path, joined, sizeof joined);
+    const int fd = path && line->line > 0 ? open_source(path, header->start_realtime_ns) : -1;
     if (fd >= 0) {
         const off_t offset = find_line(fd, line->line);
         const ssize_t got = offset >= 0 ? pread(fd, text, sizeof text - 1, offset) : 0;

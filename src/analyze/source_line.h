@@ -4,12 +4,13 @@
 
 #include "analyze/run.h"
 #include "base/region.h"
+#include "record/format.h"
 
-/* Fills line->text, without its indent and cut to 120 bytes, when line->path is the absolute path
- * of a regular file that can be read, at most 4 MiB before that line, and was last changed before
- * `changed_before_ns` (CLOCK_REALTIME); else leaves it. Opens and reads the file. No malloc; errno
- * is preserved. */
-void vg_source_line_read(struct vg_region *region, uint64_t changed_before_ns,
+/* Fills line->text, without its indent and cut to 120 bytes, when line->path names a regular file
+ * that can be read, has at most 4 MiB before that line, and was not changed since the process that
+ * `header` tells of began; else leaves it. A relative path starts where that process did. Opens and
+ * reads the file. No malloc; errno is preserved. */
+void vg_source_line_read(struct vg_region *region, const struct vg_file_header *header,
                          struct vg_run_line *line);
 
 #endif

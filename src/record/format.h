@@ -170,6 +170,8 @@ struct vg_file_header {
     struct vg_file_memory_read memory_reads[VG_FILE_DEVICES];
     uint64_t pid_namespace;         /* in which `pid` is one: vg_process_pid_namespace; 0 unknown */
     _Atomic uint64_t dropped_count; /* records that the journal had no room for, mostly stacks */
+    char folder[1024];              /* the current one when the record began: Python's relative
+                                       file names start there; "" unknown */
 };
 
 _Static_assert(sizeof(struct vg_file_header) <= VG_FILE_HEADER_BYTES, "the header must fit");

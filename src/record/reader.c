@@ -59,7 +59,8 @@ static int check_header(struct vg_file_header *h, size_t length, char *why, size
     }
     if (h->header_bytes != VG_FILE_HEADER_BYTES || h->slot_bytes != sizeof(struct vg_live_slot) ||
         h->pid <= 0 || !clean_text(h->host, sizeof h->host) || !clean_text(h->exe, sizeof h->exe) ||
-        !clean_text(h->command, sizeof h->command) || !clean_text(h->boot_id, sizeof h->boot_id))
+        !clean_text(h->command, sizeof h->command) || !clean_text(h->boot_id, sizeof h->boot_id) ||
+        !clean_text(h->folder, sizeof h->folder))
         return refuse_file(-EBADMSG, why, why_cap, "its header is damaged");
     for (int i = 0; i < VG_FILE_DEVICES; i++)
         if (!clean_text(h->devices[i].uuid, sizeof h->devices[i].uuid) ||

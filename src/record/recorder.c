@@ -130,6 +130,8 @@ static void fill_header(struct vg_file_header *header, uint64_t start_realtime_n
     gethostname(header->host, sizeof header->host - 1);
     vg_process_exe_name(header->exe, sizeof header->exe);
     vg_process_command(0, header->command, sizeof header->command);
+    if (!getcwd(header->folder, sizeof header->folder) || header->folder[0] != '/')
+        header->folder[0] = '\0';
     const ssize_t length = vg_process_read_file("/proc/sys/kernel/random/boot_id", header->boot_id,
                                                 sizeof header->boot_id);
     if (length > 0)
