@@ -5,7 +5,7 @@ HOSTILE_PROGRAMS := $(addprefix $(HOSTILE_OUT)/,fill moments threads lookup stat
                       show_record libmoments.so liblookup.so libtwin.so interposed \
                       interposed_linked libinterposer_linked.so libinterposer_looked_up.so \
                       libinterposer_hidden.so)
-HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,descriptors left)
+HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,descriptors left forks)
 HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,libinterposer_searching.so bypass libbypass_looks_up.so libbypass_linked.so \
                       libbypass_harmless.so)
 HOSTILE_COMPILE = $(CC) $(ALL_CFLAGS) -Itest/hostile $< -o $@

@@ -7,6 +7,7 @@
 #include "analyze/frame.h"
 #include "base/text.h"
 #include "os/elf_symtab.h"
+#include "os/loader.h"
 #include "os/process.h"
 #include "unwind/symbol_name.h"
 
@@ -122,7 +123,8 @@ static void name_from_files(struct filling *filling, uint64_t started_ns)
 static void fill_elsewhere(struct vg_region *region, struct vg_run_frame *out)
 {
     Dl_info info;
-    if (dladdr((const void *)address_inside_call(out->address), &info) != 0 && info.dli_fname)
+    const void *const address = (const void *)address_inside_call(out->address);
+    if (vg_loader_map_at(address, &info) && info.dli_fname)
         fill_frame(region, out, (uintptr_t)info.dli_fbase, info.dli_fname, info.dli_sname);
 }
 

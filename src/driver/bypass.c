@@ -10,6 +10,7 @@
 #include "driver/chain.h"
 #include "driver/driver.h"
 #include "os/elf_imports.h"
+#include "os/loader.h"
 #include "os/startup_order.h"
 
 /* Entries below `noted_count` are constant; those taken and not yet written have an empty name. */
@@ -118,7 +119,7 @@ bool vg_bypass_check(uintptr_t bias, const ElfW(Dyn) * dynamic)
     struct finding f = check.libc;
     vg_elf_each_import(bias, dynamic, look_at_import, &f);
     if (f.calls || f.looks_up)
-        dl_iterate_phdr(check_object, &check);
+        vg_loader_each_object(check_object, &check);
     return vg_bypass_count() > 0;
 }
 
@@ -129,7 +130,7 @@ bool vg_bypass_check_all(bool again)
     if (atomic_exchange(&checked_generation, generation) == generation && !again)
         return vg_bypass_count() > 0;
     struct check check = { .all = true, .libc = nothing_found() };
-    dl_iterate_phdr(check_object, &check);
+    vg_loader_each_object(check_object, &check);
     return vg_bypass_count() > 0;
 }
 

@@ -8,6 +8,8 @@
 
 #include "driver/chain.h"
 #include "os/elf_symbol.h"
+#include "os/fork_gate.h"
+#include "os/loader.h"
 
 struct vg_driver vg_driver, vg_next;
 
@@ -47,10 +49,11 @@ bool vg_driver_bind(void)
     if (atomic_load_explicit(&bound, memory_order_acquire))
         return true;
     struct vg_elf_object object;
+    vg_fork_gate_open();
     if (vg_elf_find_soname("libcuda.so.1", &object) != 0)
         return false;
     /* Known to be loaded, so this cannot fail and leave an error text behind. */
-    void *const handle = dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    void *const handle = vg_loader_open(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
     if (!handle)
         return false;
     /* Several threads may come here at once. Who comes late stores nothing: others already call

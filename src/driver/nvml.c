@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "driver/nvml_abi.h"
 #include "os/elf_symbol.h"
+#include "os/loader.h"
 
 static const struct {
     const char *name;
@@ -33,17 +34,16 @@ static const struct {
 /* The library's own function, not a wrapper of ours, which dlsym might answer. */
 static void *real_function(void *library, const char *name)
 {
-    const struct link_map *map;
+    const struct link_map *const map = vg_loader_map_of(library);
     struct vg_elf_object object;
-    if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 ||
-        vg_elf_find_address((uintptr_t)map->l_ld, &object) != 0)
+    if (!map || vg_elf_find_address((uintptr_t)map->l_ld, &object) != 0)
         return NULL;
     return vg_elf_symbol(&object, name);
 }
 
 int vg_nvml_open(struct vg_nvml *out, char *why, size_t why_cap)
 {
-    out->library = dlopen("libnvidia-ml.so.1", RTLD_LAZY | RTLD_LOCAL);
+    out->library = vg_loader_open("libnvidia-ml.so.1", RTLD_LAZY | RTLD_LOCAL);
     if (!out->library) {
         const char *const text = dlerror();
         snprintf(why, why_cap, "%s", text ? text : "cannot be loaded");
@@ -53,7 +53,7 @@ int vg_nvml_open(struct vg_nvml *out, char *why, size_t why_cap)
         void *const address = real_function(out->library, nvml_symbols[i].name);
         if (!address) {
             snprintf(why, why_cap, "%s is missing in libnvidia-ml.so.1", nvml_symbols[i].name);
-            dlclose(out->library);
+            vg_loader_close(out->library);
             return -ENOENT;
         }
         memcpy((char *)&out->found + nvml_symbols[i].offset, &address, sizeof address);
@@ -62,7 +62,7 @@ int vg_nvml_open(struct vg_nvml *out, char *why, size_t why_cap)
     const int result = out->functions->init();
     if (result != NVML_SUCCESS) {
         snprintf(why, why_cap, "nvmlInit returned %d", result);
-        dlclose(out->library);
+        vg_loader_close(out->library);
         return -EIO;
     }
     return 0;
@@ -72,7 +72,7 @@ void vg_nvml_close(struct vg_nvml *nvml)
 {
     nvml->functions->shutdown();
     if (nvml->library)
-        dlclose(nvml->library);
+        vg_loader_close(nvml->library);
     nvml->library = NULL;
 }
 

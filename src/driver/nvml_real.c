@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "os/elf_symbol.h"
+#include "os/loader.h"
 
 struct vg_nvml_real vg_nvml_real;
 
@@ -31,7 +32,7 @@ bool vg_nvml_bind(void)
     if (vg_elf_find_soname("libnvidia-ml.so.1", &object) != 0)
         return false;
     /* Known to be loaded, so this cannot fail and leave an error text behind. */
-    if (!dlopen(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
+    if (!vg_loader_open(object.path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
         return false;
     /* Several threads may come here at once; all of them store the same values. */
     for (int id = 0; id < VG_NVML_FN_COUNT; id++)

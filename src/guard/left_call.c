@@ -8,6 +8,7 @@
 #include "base/cancellation.h"
 #include "guard/oom_call.h"
 #include "guard/process_state.h"
+#include "os/fork_gate.h"
 #include "os/mapped.h"
 #include "wait/queue_wait.h"
 
@@ -38,6 +39,7 @@ static void clean_up(void)
     struct vg_process_state *const state = atomic_load(&vg_process_current);
     vg_thread.inside = NULL;
     vg_cancellation_reset();
+    vg_fork_gate_reset();
     vg_queue_wait_reset_thread();
     if (!state || state->inert || !vg_fork_mark_intact())
         return;

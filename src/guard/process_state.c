@@ -18,6 +18,7 @@
 #include "guard/exclude.h"
 #include "guard/reclaim_server.h"
 #include "oom/action_spill.h"
+#include "os/fork_gate.h"
 #include "os/fork_mark.h"
 #include "os/shrunk_file.h"
 #include "record/unseen.h"
@@ -97,12 +98,16 @@ bool vg_process_limit_of(int device, uint64_t *out_limit_bytes, uint64_t *out_le
     return limited;
 }
 
+static atomic_bool has_handler; /* at_exit is registered, here or in the parent */
+
 /* Runs at exit() with the status; glibc's on_exit is the only way to learn it from inside. */
-static void at_exit(int status, void *argument)
+static void at_exit(int status, void *unused)
 {
-    struct vg_process_state *const state = argument;
-    if (atomic_load(&vg_process_current) != state || !vg_fork_mark_intact())
-        return;             /* a forked child that inherited the handler */
+    struct vg_process_state *const state = atomic_load(&vg_process_current);
+    (void)unused;
+    atomic_store(&has_handler, false);
+    if (!state || state->inert || !vg_fork_mark_intact())
+        return;             /* a forked child that has no state of its own */
     vg_cancellation_hold(); /* for good: the process ends */
     vg_reclaim_server_close();
     report_passed(state);
@@ -132,6 +137,17 @@ static void watch_file(const struct vg_recorder *recorder)
     vg_shrunk_file_watch(recorder->header, VG_FILE_HEADER_BYTES, vg_fork_mark_break);
     for (size_t i = 0; i < sizeof areas / sizeof areas[0]; i++)
         vg_shrunk_file_watch(areas[i]->base, areas[i]->reserved_bytes, vg_fork_mark_break);
+}
+
+/* Forked children inherit the handler, and need no other: on_exit takes a lock of the C library's
+ * that another thread of the parent's may have held when they were forked. */
+static void hear_of_exit(void)
+{
+    if (atomic_exchange(&has_handler, true))
+        return;
+    vg_fork_gate_enter();
+    on_exit(at_exit, NULL);
+    vg_fork_gate_leave();
 }
 
 static struct vg_process_state *make_state(const struct vg_options *from)
@@ -177,7 +193,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     vg_registry_join("", &state->registrations[0]); /* unregistered, but usable */
     for (int i = 1; i < VG_FILE_DEVICES; i++)
         state->registrations[i] = state->registrations[0];
-    on_exit(at_exit, state);
+    hear_of_exit();
     return state;
 }
 

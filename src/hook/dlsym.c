@@ -11,6 +11,7 @@
 #include "hook/bypass.h"
 #include "hook/nvml.h"
 #include "hook/wrappers.h"
+#include "os/loader.h"
 #include "os/startup_order.h"
 
 typedef void *(*dlsym_function)(void *handle, const char *name);
@@ -71,8 +72,7 @@ static void *look_up_next(void *handle, const struct lookup *lookup)
 static struct link_map *map_of(const void *address)
 {
     Dl_info info;
-    struct link_map *map = NULL;
-    return dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 ? map : NULL;
+    return vg_loader_map_at(address, &info);
 }
 
 /* Does the caller come before this library in the order of the program's start? Libraries that are
@@ -93,11 +93,11 @@ static void *find_near_caller(const struct lookup *lookup, const void *caller)
     const struct link_map *const map = map_of(caller);
     if (!map || map->l_name[0] == '\0') /* the program itself: its tree is the global scope */
         return NULL;
-    void *const handle = dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD);
+    void *const handle = vg_loader_open(map->l_name, RTLD_LAZY | RTLD_NOLOAD);
     if (!handle)
         return NULL;
     void *const found = look_up(handle, lookup);
-    dlclose(handle);
+    vg_loader_close(handle);
     return found;
 }
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "oom/python_api.h"
+#include "os/loader.h"
 
 enum { STUCK_MS = 1000, PYTHON_EXIT_MS = 10000, EXIT_MS = 2000 };
 
@@ -62,7 +63,7 @@ static int is_framework(struct dl_phdr_info *info, size_t size, void *unused)
 
 bool vg_python_trim_is_possible(void)
 {
-    if (!dl_iterate_phdr(is_framework, NULL))
+    if (!vg_loader_each_object(is_framework, NULL))
         return false;
     const struct vg_python_api *const python = vg_python_api_find();
     return python && python->is_initialized() && !python->is_finalizing() && !is_closed();

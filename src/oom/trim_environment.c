@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "base/text.h"
+#include "os/loader.h"
 
 enum { FACTS = 6, FACT_CAP = 96 };
 
@@ -50,7 +51,7 @@ static bool is_own_name(const char *path, size_t length)
     static const char here;
     Dl_info info;
     const char *const name = base_name(path, &length);
-    if (!dladdr(&here, &info) || !info.dli_fname)
+    if (!vg_loader_map_at(&here, &info) || !info.dli_fname)
         return false;
     size_t own_length = strlen(info.dli_fname);
     const char *const own = base_name(info.dli_fname, &own_length);

@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+#include "os/loader.h"
+
 struct lookup {
     struct vg_elf_address *items;
     size_t count;
@@ -121,5 +123,5 @@ void vg_elf_find_addresses(struct vg_elf_address *items, size_t count, vg_elf_fo
     for (size_t i = 0; i < count; i++)
         items[i].symbol = NULL;
     sort_by_address(items, count);
-    dl_iterate_phdr(visit_object, &lookup);
+    vg_loader_each_object(visit_object, &lookup);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "os/elf_symbol.h"
+#include "os/loader.h"
 
 /* Relocations that fill in the address of an imported function: a slot that calls go through, and a
  * slot that the address is loaded from. */
@@ -110,6 +111,6 @@ int vg_elf_replace_import(const void *inside, const char *symbol, void *function
 #if !defined(__x86_64__) && !defined(__aarch64__)
     return -ENOTSUP;
 #endif
-    dl_iterate_phdr(try_object, &wanted);
+    vg_loader_each_object(try_object, &wanted);
     return wanted.result;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/plain_text.h"
+#include "os/loader.h"
 
 const void *vg_elf_dynamic_pointer(uintptr_t bias, uintptr_t value)
 {
@@ -102,25 +103,25 @@ static int match_object(struct dl_phdr_info *info, size_t size, void *argument)
 int vg_elf_find_soname(const char *soname, struct vg_elf_object *out)
 {
     struct search search = { .soname = soname, .out = out };
-    return dl_iterate_phdr(match_object, &search) ? 0 : -ENOENT;
+    return vg_loader_each_object(match_object, &search) ? 0 : -ENOENT;
 }
 
 int vg_elf_find_address(uintptr_t address, struct vg_elf_object *out)
 {
     struct search search = { .address = address, .out = out };
-    return dl_iterate_phdr(match_object, &search) ? 0 : -ENOENT;
+    return vg_loader_each_object(match_object, &search) ? 0 : -ENOENT;
 }
 
 int vg_elf_find_definition(const char *symbol, struct vg_elf_object *out)
 {
     struct search search = { .symbol = symbol, .out = out };
-    return dl_iterate_phdr(match_object, &search) ? 0 : -ENOENT;
+    return vg_loader_each_object(match_object, &search) ? 0 : -ENOENT;
 }
 
 int vg_elf_find_other_definition(const char *symbol, uintptr_t address, struct vg_elf_object *out)
 {
     struct search search = { .symbol = symbol, .address = address, .out = out };
-    return dl_iterate_phdr(match_object, &search) ? 0 : -ENOENT;
+    return vg_loader_each_object(match_object, &search) ? 0 : -ENOENT;
 }
 
 static int read_generation(struct dl_phdr_info *info, size_t size, void *argument)
@@ -133,7 +134,7 @@ static int read_generation(struct dl_phdr_info *info, size_t size, void *argumen
 uint64_t vg_elf_generation(void)
 {
     uint64_t generation = 0;
-    dl_iterate_phdr(read_generation, &generation);
+    vg_loader_each_object(read_generation, &generation);
     return generation;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/plain_text.h"
+#include "os/loader.h"
 
 /* Objects in the list when our constructors ran: all of the start, since they are mapped before any
  * constructor runs. 0 until then, when there are no others. */
@@ -18,7 +19,7 @@ static int count_objects(struct dl_phdr_info *info, size_t size, void *argument)
 __attribute__((constructor)) static void count_at_start(void)
 {
     unsigned count = 0;
-    dl_iterate_phdr(count_objects, &count);
+    vg_loader_each_object(count_objects, &count);
     __atomic_store_n(&startup_count, count, __ATOMIC_RELAXED);
 }
 
@@ -50,7 +51,7 @@ bool vg_startup_each_behind(bool (*visit)(const struct vg_elf_object *object, vo
     struct walk walk = { .visit = visit,
                          .argument = argument,
                          .limit = __atomic_load_n(&startup_count, __ATOMIC_RELAXED) };
-    return dl_iterate_phdr(step, &walk) != 0;
+    return vg_loader_each_object(step, &walk) != 0;
 }
 
 struct function_search {

@@ -6,6 +6,7 @@
 
 #define VG_HASH_ARENA (&modules->arena)
 #include "base/hashing.h"
+#include "os/loader.h"
 #include "record/recorder.h"
 
 struct vg_module_seen {
@@ -116,9 +117,9 @@ static int read_generation(struct dl_phdr_info *info, size_t size, void *argumen
 void vg_modules_record(struct vg_recorder *recorder)
 {
     unsigned long long generation = 0;
-    dl_iterate_phdr(read_generation, &generation);
+    vg_loader_each_object(read_generation, &generation);
     if (generation == recorder->modules.generation)
         return;
     recorder->modules.generation = generation;
-    dl_iterate_phdr(record_module, recorder);
+    vg_loader_each_object(record_module, recorder);
 }

@@ -28,14 +28,23 @@ int vg_run_file_directory(char *out, size_t cap)
     return (size_t)length < cap ? 0 : -ENAMETOOLONG;
 }
 
-/* gmtime_r reads no time zone file and takes no lock, so names are in UTC. */
+/* In UTC, and not by gmtime_r: that takes the C library's lock of time zones, which in a child that
+ * was forked meanwhile is never free again. Years begin with March, so that a leap day ends one;
+ * 400 of them have 146097 days. Proleptic Gregorian calendar, as in gmtime. */
 static void add_time(struct vg_text *text, uint64_t realtime_ns)
 {
-    const time_t seconds = (time_t)(realtime_ns / 1000000000);
-    struct tm tm;
-    if (gmtime_r(&seconds, &tm))
-        vg_text_addf(text, "%04d%02d%02d-%02d%02d%02d", tm.tm_year + 1900, tm.tm_mon + 1,
-                     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    enum { DAYS_BEFORE_1970 = 719468, DAYS_OF_400_YEARS = 146097 }; /* since March 1 of year 0 */
+    const uint64_t seconds = realtime_ns / 1000000000;
+    const unsigned days = (unsigned)(seconds / 86400) + DAYS_BEFORE_1970;
+    const unsigned clock = (unsigned)(seconds % 86400);
+    const unsigned day = days % DAYS_OF_400_YEARS;
+    const unsigned year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    const unsigned day_of_year = day - (365 * year + year / 4 - year / 100);
+    const unsigned month = (5 * day_of_year + 2) / 153; /* 0: March */
+    vg_text_addf(text, "%04u%02u%02u-%02u%02u%02u",
+                 days / DAYS_OF_400_YEARS * 400 + year + (month >= 10),
+                 month < 10 ? month + 3 : month - 9, day_of_year - (153 * month + 2) / 5 + 1,
+                 clock / 3600, clock / 60 % 60, clock % 60);
 }
 
 static void add_file_name_part(struct vg_text *text, const char *part)

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "os/elf_symbol.h"
+#include "os/loader.h"
 
 /* Modules by the beginning of their file name; the first that fits counts. What each does at a
  * failure was read in its source: PyTorch c10/cuda/CUDACachingAllocator.cpp; XLA and TensorFlow
@@ -184,7 +185,7 @@ static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
 void vg_caller_map_modules(struct vg_caller_map *out)
 {
     *out = (struct vg_caller_map){ .count = 0 };
-    dl_iterate_phdr(add_to_map, out);
+    vg_loader_each_object(add_to_map, out);
 }
 
 bool vg_caller_is_pytorch(const struct vg_caller_map *map, const uint64_t *frames, uint32_t count)
@@ -224,7 +225,7 @@ static int look_below(struct dl_phdr_info *info, size_t size, void *argument)
 bool vg_caller_is_below(enum vg_caller caller, const uint64_t *frames, uint32_t count)
 {
     struct below below = { .caller = caller, .frames = frames, .count = count };
-    return dl_iterate_phdr(look_below, &below) != 0;
+    return vg_loader_each_object(look_below, &below) != 0;
 }
 
 /* Ends of the files that hold the loop, and what its function's qualified name begins with: in

@@ -11,7 +11,10 @@
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 
+#include "base/plain_text.h"
 #include "os/elf_import.h"
+#include "os/elf_symbol.h"
+#include "os/fork_gate.h"
 #include "os/mapped.h"
 
 #define STRINGIFY_(x) #x
@@ -102,8 +105,28 @@ static bool keep_from_descriptors(const void *inside)
     return kept;
 }
 
+static bool find_thread_storage(const struct vg_elf_object *object, bool is_own, void *out)
+{
+    (void)is_own;
+    if (vg_plain_starts_with(object->soname, "ld-linux"))
+        *(void **)out = vg_elf_function(object, "__tls_get_addr");
+    return *(void **)out != NULL;
+}
+
+/* TSan and MSan put themselves before the dynamic linker's function, to learn where libraries that
+ * are opened later keep what is each thread's. They guess: at 16 modulo 4096 they take it for a
+ * block of glibc 2.19 with its size before it, and clear that much (sanitizer_tls_get_addr.cpp).
+ * One block in 256 lies there. */
+static void keep_from_sanitizers(const void *inside)
+{
+    void *function = NULL;
+    vg_elf_each_early(find_thread_storage, &function);
+    if (function)
+        vg_elf_replace_import(inside, "__tls_get_addr", function);
+}
+
 /* UNW_OBJ and UNW_ARCH_OBJ are how libunwind.h maps its names to the library's symbols. */
-vg_backtrace_function vg_libunwind_open(const char **out_why)
+static vg_backtrace_function open_library(const char **out_why)
 {
     void *const library = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
     if (!library) {
@@ -124,8 +147,17 @@ vg_backtrace_function vg_libunwind_open(const char **out_why)
         *out_why = "it cannot be kept from using descriptors of its own";
         return NULL;
     }
+    keep_from_sanitizers((const void *)(uintptr_t)capture);
     /* A cache for each thread, some 270 KiB: the shared one is behind a lock that all take. */
     if (set_caching_policy && local_space)
         set_caching_policy(*local_space, UNW_CACHE_PER_THREAD);
+    return capture;
+}
+
+vg_backtrace_function vg_libunwind_open(const char **out_why)
+{
+    vg_fork_gate_enter();
+    const vg_backtrace_function capture = open_library(out_why);
+    vg_fork_gate_leave();
     return capture;
 }

@@ -7,6 +7,7 @@
 #include "base/hashing.h"
 #include "base/log.h"
 #include "os/elf_symbol.h"
+#include "os/fork_gate.h"
 #include "unwind/libunwind.h"
 #include "unwind/python_stack.h"
 
@@ -41,7 +42,9 @@ static void open_unwinder(void)
                      why);
         capture = backtrace;
         void *warm[1];
+        vg_fork_gate_enter();
         backtrace(warm, 1); /* loads libgcc_s now rather than inside an allocation */
+        vg_fork_gate_leave();
     }
     atomic_store_explicit(&unwinder, capture, memory_order_release);
 }
@@ -61,7 +64,9 @@ static __attribute__((noinline)) void capture_native(struct vg_stack *out)
     if (!capture)
         return;
     void *raw[RAW_FRAMES];
+    vg_fork_gate_enter(); /* both have locks of their own, and take the loader's */
     const int captured = capture(raw, RAW_FRAMES);
+    vg_fork_gate_leave();
     const uintptr_t start = __atomic_load_n(&own_start, __ATOMIC_RELAXED);
     const uintptr_t end = __atomic_load_n(&own_end, __ATOMIC_RELAXED);
     int first = 0;
@@ -87,7 +92,9 @@ void vg_stack_capture(struct vg_stack *out)
     }
     /* No stacks are wanted, so libunwind and its cache for each thread are not. */
     void *raw[VG_STACK_FRAMES];
+    vg_fork_gate_enter();
     const int captured = backtrace(raw, VG_STACK_FRAMES);
+    vg_fork_gate_leave();
     out->depth = captured > 0 ? (uint32_t)captured : 0;
     memcpy(out->frames, raw, out->depth * sizeof out->frames[0]);
 }

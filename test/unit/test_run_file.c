@@ -37,6 +37,19 @@ static void placeholders_are_expanded(void **state)
     assert_int_equal(vg_run_file_expand("12345678", 0, small, sizeof small), -ENAMETOOLONG);
 }
 
+static void every_day_has_its_date(void **state)
+{
+    (void)state;
+    for (time_t seconds = 0; seconds < (time_t)73000 * 86400; seconds += 86399) {
+        char out[32], wanted[32];
+        struct tm tm;
+        strftime(wanted, sizeof wanted, "%Y%m%d-%H%M%S", gmtime_r(&seconds, &tm));
+        assert_int_equal(vg_run_file_expand("%t", (uint64_t)seconds * 1000000000, out, sizeof out),
+                         0);
+        assert_string_equal(out, wanted);
+    }
+}
+
 static void taken_names_get_a_number(void **state)
 {
     (void)state;
@@ -351,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         NAME_TEST(placeholders_are_expanded),
+        cmocka_unit_test(every_day_has_its_date),
         NAME_TEST(taken_names_get_a_number),
         NAME_TEST(relative_paths_become_absolute),
         NAME_TEST(state_directory_follows_xdg),
