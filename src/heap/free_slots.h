@@ -22,6 +22,14 @@ static inline uint64_t *vg_free_slot_next(void *slots, uint64_t number, size_t n
     return (void *)((char *)slots + number * VG_ADDRESS_SLOT_BYTES + next_offset);
 }
 
+/* Reports walk slots without a lock, and may be at this one still: they take nothing from it that
+ * was read after its address had become 0. */
+static inline void vg_free_slot_link(void *slots, uint64_t number, size_t next_offset,
+                                     uint64_t link)
+{
+    __atomic_store_n(vg_free_slot_next(slots, number, next_offset), link, __ATOMIC_RELAXED);
+}
+
 /* 1 + the number of a slot that is not in use, which is taken off `*list` (1 + the number of its
  * first; 0 for an empty one); 0 when there is no memory. */
 static inline uint32_t vg_free_slots_take(uint32_t *list, void *slots, size_t next_offset,
@@ -32,8 +40,8 @@ static inline uint32_t vg_free_slots_take(uint32_t *list, void *slots, size_t ne
         if (more(recorder, VG_SLOTS_AT_ONCE, &first) != 0)
             return 0;
         for (uint64_t i = 0; i + 1 < VG_SLOTS_AT_ONCE; i++)
-            *vg_free_slot_next(slots, first + i, next_offset) = first + i + 2;
-        *vg_free_slot_next(slots, first + VG_SLOTS_AT_ONCE - 1, next_offset) = 0;
+            vg_free_slot_link(slots, first + i, next_offset, first + i + 2);
+        vg_free_slot_link(slots, first + VG_SLOTS_AT_ONCE - 1, next_offset, 0);
         *list = (uint32_t)first + 1;
     }
     const uint32_t taken = *list;
@@ -48,7 +56,7 @@ static inline void vg_free_slots_give(uint32_t *list, void *slots, size_t next_o
     _Atomic uint64_t *const address =
         (void *)((char *)slots + (uint64_t)number * VG_ADDRESS_SLOT_BYTES);
     atomic_store_explicit(address, 0, memory_order_release);
-    *vg_free_slot_next(slots, number, next_offset) = *list;
+    vg_free_slot_link(slots, number, next_offset, *list);
     *list = number + 1;
 }
 
