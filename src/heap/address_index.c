@@ -9,11 +9,6 @@ static uint32_t home_of(uint64_t entry, uint32_t mask)
     return (uint32_t)(entry >> 32) & mask;
 }
 
-static uint64_t entry_of(uint64_t hash, uint32_t slot)
-{
-    return hash << 32 | (slot + 1);
-}
-
 /* Enters it at the first place that is free. */
 static void place(uint64_t *entries, uint32_t mask, uint64_t entry)
 {
@@ -45,40 +40,29 @@ int vg_address_index_init(struct vg_address_index *index, struct vg_arena *arena
     return resize(index, arena, FIRST_ENTRIES);
 }
 
+int vg_address_index_grow(struct vg_address_index *index, struct vg_arena *arena)
+{
+    if ((index->mask > UINT32_MAX / 4 || resize(index, arena, (index->mask + 1) * 2) != 0) &&
+        index->count >= index->mask - index->mask / 8)
+        return -ENOMEM; /* an unused entry has to be left, or a search would never end */
+    return 0;
+}
+
 int vg_address_index_add(struct vg_address_index *index, struct vg_arena *arena, uint64_t hash,
                          uint32_t slot)
 {
-    if (index->count * 2 > index->mask &&
-        (index->mask > UINT32_MAX / 4 || resize(index, arena, (index->mask + 1) * 2) != 0) &&
-        index->count >= index->mask - index->mask / 8)
-        return -ENOMEM; /* an unused entry has to be left, or a search would never end */
-    place(index->entries, index->mask, entry_of(hash, slot));
+    if (vg_address_index_reserve(index, arena) != 0)
+        return -ENOMEM;
+    place(index->entries, index->mask, hash << 32 | (slot + 1));
     index->count++;
     return 0;
 }
 
-uint32_t vg_address_index_find(const struct vg_address_index *index, const void *slots,
-                               uint64_t hash, uint64_t address)
-{
-    uint64_t entry;
-    for (uint32_t at = (uint32_t)hash & index->mask; (entry = index->entries[at]) != 0;
-         at = (at + 1) & index->mask) {
-        if ((uint32_t)(entry >> 32) != (uint32_t)hash)
-            continue;
-        const char *const slot =
-            (const char *)slots + (uint64_t)((uint32_t)entry - 1) * VG_ADDRESS_SLOT_BYTES;
-        if (*(const uint64_t *)(const void *)slot == address)
-            return at;
-    }
-    return VG_ADDRESS_NONE;
-}
-
-void vg_address_index_remove(struct vg_address_index *index, uint32_t entry)
+void vg_address_index_fill(struct vg_address_index *index, uint32_t entry)
 {
     uint64_t *const entries = index->entries;
     const uint32_t mask = index->mask;
     uint32_t hole = entry;
-    /* What lies behind moves up, unless that would put it before its home. */
     for (uint32_t at = (hole + 1) & mask; entries[at]; at = (at + 1) & mask) {
         const uint32_t distance = (at - home_of(entries[at], mask)) & mask;
         if (distance >= ((at - hole) & mask)) {
@@ -87,5 +71,4 @@ void vg_address_index_remove(struct vg_address_index *index, uint32_t entry)
         }
     }
     entries[hole] = 0;
-    index->count--;
 }

@@ -7,6 +7,7 @@
 #ifndef VRAMGUARD_HEAP_ADDRESS_INDEX_H
 #define VRAMGUARD_HEAP_ADDRESS_INDEX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -25,16 +26,60 @@ enum { VG_ADDRESS_SLOT_BYTES = 64 };
 /* Makes room for the first entries, in `arena`. Returns 0 or -ENOMEM. */
 int vg_address_index_init(struct vg_address_index *index, struct vg_arena *arena);
 
-/* Enters slot number `slot` for an address with this hash (vg_hash_u64), which is not in the index.
- * Doubles the table when it is half full. Returns 0, or -ENOMEM when it is full and there is no
+/* The rest of vg_address_index_reserve: doubles the table, if there is memory. Returns as that. */
+int vg_address_index_grow(struct vg_address_index *index, struct vg_arena *arena);
+
+/* Makes room for one more entry. Returns 0, or -ENOMEM when the table is full and there is no
  * memory. */
+static inline int vg_address_index_reserve(struct vg_address_index *index, struct vg_arena *arena)
+{
+    return __builtin_expect(index->count * 2 > index->mask, 0) ? vg_address_index_grow(index, arena)
+                                                               : 0;
+}
+
+/* Looks for `address`, whose hash (vg_hash_u64) is `hash`, among slots that begin at `slots`.
+ * Returns whether it is in the index. `*out_entry` is then its entry, else the unused one where it
+ * is to be entered; valid until the index changes. */
+static inline bool vg_address_index_seek(const struct vg_address_index *index, const void *slots,
+                                         uint64_t hash, uint64_t address, uint32_t *out_entry)
+{
+    const uint64_t *const entries = index->entries;
+    const uint32_t mask = index->mask;
+    uint64_t entry;
+    uint32_t at = (uint32_t)hash & mask;
+    for (; (entry = entries[at]) != 0; at = (at + 1) & mask) {
+        if ((uint32_t)(entry >> 32) != (uint32_t)hash)
+            continue;
+        const char *const slot =
+            (const char *)slots + (uint64_t)((uint32_t)entry - 1) * VG_ADDRESS_SLOT_BYTES;
+        if (*(const uint64_t *)(const void *)slot == address)
+            break;
+    }
+    *out_entry = at;
+    return entry != 0;
+}
+
+/* The entry of `address`; VG_ADDRESS_NONE when it is not in the index. Valid until the index
+ * changes. */
+static inline uint32_t vg_address_index_find(const struct vg_address_index *index,
+                                             const void *slots, uint64_t hash, uint64_t address)
+{
+    uint32_t entry;
+    return vg_address_index_seek(index, slots, hash, address, &entry) ? entry : VG_ADDRESS_NONE;
+}
+
+/* Enters slot number `slot` for an address with this hash at `entry`, where vg_address_index_seek
+ * has not found it; there is room for it. */
+static inline void vg_address_index_enter(struct vg_address_index *index, uint32_t entry,
+                                          uint64_t hash, uint32_t slot)
+{
+    index->entries[entry] = hash << 32 | (slot + 1);
+    index->count++;
+}
+
+/* Enters an address that is not in the index, making room for it. Returns 0 or -ENOMEM. */
 int vg_address_index_add(struct vg_address_index *index, struct vg_arena *arena, uint64_t hash,
                          uint32_t slot);
-
-/* The entry of `address`, whose hash is `hash`, among slots that begin at `slots`; VG_ADDRESS_NONE
- * when it is not in the index. Valid until the index changes. */
-uint32_t vg_address_index_find(const struct vg_address_index *index, const void *slots,
-                               uint64_t hash, uint64_t address);
 
 /* The number of the slot that an entry names. */
 static inline uint32_t vg_address_index_slot(const struct vg_address_index *index, uint32_t entry)
@@ -42,7 +87,17 @@ static inline uint32_t vg_address_index_slot(const struct vg_address_index *inde
     return (uint32_t)index->entries[entry] - 1;
 }
 
+/* The rest of vg_address_index_remove: moves what lies behind the hole at `entry` up into it,
+ * unless that would put it before its home. */
+void vg_address_index_fill(struct vg_address_index *index, uint32_t entry);
+
 /* Takes an entry out. Touches no slots. */
-void vg_address_index_remove(struct vg_address_index *index, uint32_t entry);
+static inline void vg_address_index_remove(struct vg_address_index *index, uint32_t entry)
+{
+    index->count--;
+    index->entries[entry] = 0;
+    if (index->entries[(entry + 1) & index->mask])
+        vg_address_index_fill(index, entry);
+}
 
 #endif

@@ -126,6 +126,7 @@ static void give_slot(struct vg_blocks *blocks, struct vg_block_shard *shard, ui
 {
     vg_free_slots_give(&shard->free_list, blocks->recorder->blocks,
                        offsetof(struct vg_block_slot, next_free), number);
+    vg_free_slots_end(blocks->recorder->blocks, number);
 }
 
 static bool make_ready(struct vg_block_shard *shard)

@@ -1,10 +1,12 @@
 /* The slots of a run file's area that a shard may use: those given back, linked through the slots
  * themselves, and new ones in batches. Of the areas whose slots are 64 bytes and begin with the
- * address, 0 when they are not in use (record/format.h). Not thread-safe: the shard's lock guards
- * them. */
+ * address, 0 when they are not in use (record/format.h). A slot may be given back while it is still
+ * in use: whoever sets its address to 0 then ends that, without a lock. Else not thread-safe: the
+ * shard's lock guards them. */
 #ifndef VRAMGUARD_HEAP_FREE_SLOTS_H
 #define VRAMGUARD_HEAP_FREE_SLOTS_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "heap/address_index.h"
@@ -17,48 +19,51 @@ typedef int vg_slot_source(struct vg_recorder *recorder, uint32_t count, uint64_
 
 /* Where slot `number` has the link to the next free one, 1 + its number or 0, `next_offset` bytes
  * behind its beginning. */
-static inline uint64_t *vg_free_slot_next(void *slots, uint64_t number, size_t next_offset)
+static inline uint32_t *vg_free_slot_next(void *slots, uint64_t number, size_t next_offset)
 {
     return (void *)((char *)slots + number * VG_ADDRESS_SLOT_BYTES + next_offset);
 }
 
-/* Reports walk slots without a lock, and may be at this one still: they take nothing from it that
- * was read after its address had become 0. */
-static inline void vg_free_slot_link(void *slots, uint64_t number, size_t next_offset,
-                                     uint64_t link)
+static inline _Atomic uint64_t *vg_free_slot_address(void *slots, uint64_t number)
 {
-    __atomic_store_n(vg_free_slot_next(slots, number, next_offset), link, __ATOMIC_RELAXED);
+    return (void *)((char *)slots + number * VG_ADDRESS_SLOT_BYTES);
 }
+
+/* The rest of vg_free_slots_take, when the first of the list may not be used. */
+uint32_t vg_free_slots_take_behind(uint32_t *list, void *slots, size_t next_offset,
+                                   struct vg_recorder *recorder, vg_slot_source *more);
 
 /* 1 + the number of a slot that is not in use, which is taken off `*list` (1 + the number of its
  * first; 0 for an empty one); 0 when there is no memory. */
 static inline uint32_t vg_free_slots_take(uint32_t *list, void *slots, size_t next_offset,
                                           struct vg_recorder *recorder, vg_slot_source *more)
 {
-    if (*list == 0) {
-        uint64_t first;
-        if (more(recorder, VG_SLOTS_AT_ONCE, &first) != 0)
-            return 0;
-        for (uint64_t i = 0; i + 1 < VG_SLOTS_AT_ONCE; i++)
-            vg_free_slot_link(slots, first + i, next_offset, first + i + 2);
-        vg_free_slot_link(slots, first + VG_SLOTS_AT_ONCE - 1, next_offset, 0);
-        *list = (uint32_t)first + 1;
-    }
-    const uint32_t taken = *list;
-    *list = (uint32_t)*vg_free_slot_next(slots, taken - 1, next_offset);
-    return taken;
+    const uint32_t first = *list;
+    if (__builtin_expect(first == 0 || atomic_load_explicit(vg_free_slot_address(slots, first - 1),
+                                                            memory_order_acquire) != 0,
+                         0))
+        return vg_free_slots_take_behind(list, slots, next_offset, recorder, more);
+    *list = *vg_free_slot_next(slots, first - 1, next_offset);
+    return first;
 }
 
-/* Ends the use of slot `number`, for readers too. */
+/* Gives slot `number` back, which may stay in use until vg_free_slots_end. */
 static inline void vg_free_slots_give(uint32_t *list, void *slots, size_t next_offset,
                                       uint32_t number)
 {
-    _Atomic uint64_t *const address =
-        (void *)((char *)slots + (uint64_t)number * VG_ADDRESS_SLOT_BYTES);
-    atomic_store_explicit(address, 0, memory_order_release);
-    vg_free_slot_link(slots, number, next_offset, *list);
+    *vg_free_slot_next(slots, number, next_offset) = *list;
     *list = number + 1;
 }
+
+/* Ends the use of slot `number`, for readers too. Any thread; no lock is needed. */
+static inline void vg_free_slots_end(void *slots, uint32_t number)
+{
+    atomic_store_explicit(vg_free_slot_address(slots, number), 0, memory_order_release);
+}
+
+/* Takes slot `number`, which was given back and is still in use, off the list again. Looks through
+ * those that were given back after it. */
+void vg_free_slots_keep(uint32_t *list, void *slots, size_t next_offset, uint32_t number);
 
 /* Reports walk slots without a lock while others empty and fill them. */
 #define VG_READ_FIELD(slot, field)         __atomic_load_n(&(slot)->field, __ATOMIC_RELAXED)

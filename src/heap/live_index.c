@@ -54,21 +54,26 @@ static uint64_t epoch_of(struct vg_live_index *track, uint16_t device)
     return atomic_load_explicit(&device_of(track, device)->peak_epoch, memory_order_acquire);
 }
 
-/* Counts `change` bytes more (or fewer) live on the device. The shard's lock is held. */
-static void count_locked(struct vg_live_index *track, struct vg_live_shard *shard,
-                         uint16_t device_index, int64_t change)
+/* Adds what is pending to the device's total. The shard's lock is held. */
+static __attribute__((noinline)) void flush_locked(struct vg_file_device *device, int64_t *pending)
 {
-    int64_t *const pending = &shard->pending_bytes[device_index % VG_FILE_DEVICES];
-    *pending += change;
-    if (*pending<VG_LIVE_INDEX_PENDING_BYTES && * pending> - VG_LIVE_INDEX_PENDING_BYTES)
-        return;
-    struct vg_file_device *const device = device_of(track, device_index);
     const uint64_t flushed = (uint64_t)*pending;
     *pending = 0;
     const uint64_t live_bytes =
         atomic_fetch_add_explicit(&device->live_bytes, flushed, memory_order_relaxed) + flushed;
     if ((int64_t)flushed > 0)
         raise_peak(device, live_bytes);
+}
+
+/* Counts `change` bytes more (or fewer) live on the device. The shard's lock is held. */
+static inline void count_locked(struct vg_live_index *track, struct vg_live_shard *shard,
+                                uint16_t device, int64_t change)
+{
+    int64_t *const pending = &shard->pending_bytes[device % VG_FILE_DEVICES];
+    const int64_t sum = *pending + change;
+    *pending = sum;
+    if (sum >= VG_LIVE_INDEX_PENDING_BYTES || sum <= -VG_LIVE_INDEX_PENDING_BYTES)
+        flush_locked(device_of(track, device), pending);
 }
 
 /* The record has ended without being taken. The shard's lock is held. */
@@ -84,12 +89,6 @@ uint64_t vg_live_index_take_dropped(struct vg_live_index *track, uint16_t device
     if (atomic_load_explicit(dropped, memory_order_relaxed) == 0)
         return 0;
     return atomic_exchange_explicit(dropped, 0, memory_order_relaxed);
-}
-
-static void give_slot(struct vg_live_index *track, struct vg_live_shard *shard, uint32_t number)
-{
-    vg_free_slots_give(&shard->free_list, track->recorder->slots,
-                       offsetof(struct vg_live_slot, next_free), number);
 }
 
 /* Returns false when the slot is empty, or was given to another allocation meanwhile: what was read
@@ -108,14 +107,14 @@ static bool read_slot(const struct vg_live_slot *slot, struct vg_allocation *out
         .kind = VG_READ_FIELD(slot, kind),
         .context = VG_READ_FIELD(slot, context),
         .mapped_address = VG_READ_FIELD(slot, mapped_address),
-        .capture = VG_READ_FIELD(slot, next_free),
+        .capture = VG_READ_FIELD(slot, capture),
     };
     atomic_thread_fence(memory_order_acquire);
     return address != 0 && atomic_load_explicit(&slot->address, memory_order_relaxed) == address &&
            VG_READ_FIELD(slot, monotonic_ns) == monotonic_ns;
 }
 
-static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *allocation)
+static inline void write_slot(struct vg_live_slot *slot, const struct vg_allocation *allocation)
 {
     VG_WRITE_FIELD(slot, bytes, allocation->bytes);
     VG_WRITE_FIELD(slot, monotonic_ns, allocation->monotonic_ns);
@@ -125,93 +124,100 @@ static void write_slot(struct vg_live_slot *slot, const struct vg_allocation *al
     VG_WRITE_FIELD(slot, kind, allocation->kind);
     VG_WRITE_FIELD(slot, context, allocation->context);
     VG_WRITE_FIELD(slot, mapped_address, 0);
-    VG_WRITE_FIELD(slot, next_free, allocation->capture);
+    VG_WRITE_FIELD(slot, capture, allocation->capture);
     atomic_store_explicit(&slot->address, allocation->address, memory_order_release);
 }
 
 /* Counts a new allocation: its site first, then the total (site_counters.h). */
-static void count_slot(struct vg_live_index *track, struct vg_live_shard *shard,
-                       struct vg_live_slot *slot)
+static inline void count_slot(struct vg_live_index *track, struct vg_live_shard *shard,
+                              struct vg_live_slot *slot, const struct vg_allocation *allocation)
 {
-    const uint64_t epoch = epoch_of(track, slot->device);
-    slot->site = vg_site_find(&shard->sites, track->recorder, VG_SITE_ALLOCATION, slot->stack_id,
-                              slot->device, epoch);
-    if (slot->site)
-        vg_site_count(vg_site_at(track->recorder, slot->site), slot->bytes, epoch);
+    struct vg_recorder *const recorder = track->recorder;
+    const uint64_t epoch = epoch_of(track, allocation->device);
+    const uint32_t site = vg_site_find(&shard->sites, recorder, VG_SITE_ALLOCATION,
+                                       allocation->stack_id, allocation->device, epoch);
+    slot->site = site;
+    if (site)
+        vg_site_count(vg_site_at(recorder, site), allocation->bytes, epoch);
     else
-        atomic_fetch_add_explicit(&track->recorder->header->site_overflow_count, 1,
-                                  memory_order_relaxed);
-    count_locked(track, shard, slot->device, (int64_t)slot->bytes);
+        atomic_fetch_add_explicit(&recorder->header->site_overflow_count, 1, memory_order_relaxed);
+    count_locked(track, shard, allocation->device, (int64_t)allocation->bytes);
 }
 
-static void uncount_slot(struct vg_live_index *track, struct vg_live_shard *shard,
-                         const struct vg_live_slot *slot)
+static inline void uncount_slot(struct vg_live_index *track, struct vg_live_shard *shard,
+                                const struct vg_live_slot *slot)
 {
+    const uint64_t bytes = slot->bytes;
+    const uint16_t device = slot->device;
     if (slot->site)
-        vg_site_uncount(vg_site_at(track->recorder, slot->site), slot->bytes,
-                        epoch_of(track, slot->device));
-    count_locked(track, shard, slot->device, -(int64_t)slot->bytes);
+        vg_site_uncount(vg_site_at(track->recorder, slot->site), bytes, epoch_of(track, device));
+    count_locked(track, shard, device, -(int64_t)bytes);
 }
 
 /* The shard's lock is held, but vg_live_index_counts reads without it. */
-static void count_one(uint64_t *count)
+static inline void count_more(uint64_t *count, int64_t more)
 {
-    __atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(count, *count + (uint64_t)more, __ATOMIC_RELAXED);
 }
 
-static bool add_locked(struct vg_live_index *track, struct vg_live_shard *shard,
-                       const struct vg_allocation *allocation, uint64_t hash)
+/* At `entry` of the index, which has room. */
+static inline bool add_locked(struct vg_live_index *track, struct vg_live_shard *shard,
+                              const struct vg_allocation *allocation, uint64_t hash, uint32_t entry)
 {
-    const uint32_t taken = vg_free_slots_take(&shard->free_list, track->recorder->slots,
-                                              offsetof(struct vg_live_slot, next_free),
-                                              track->recorder, vg_recorder_take_slots);
+    struct vg_recorder *const recorder = track->recorder;
+    const uint32_t taken = vg_free_slots_take(&shard->free_list, recorder->slots,
+                                              offsetof(struct vg_live_slot, next_free), recorder,
+                                              vg_recorder_take_slots);
     if (taken == 0)
         return false;
-    if (vg_address_index_add(&shard->index, &shard->arena, hash, taken - 1) != 0) {
-        give_slot(track, shard, taken - 1);
-        return false;
-    }
-    struct vg_live_slot *const slot = &track->recorder->slots[taken - 1];
+    vg_address_index_enter(&shard->index, entry, hash, taken - 1);
+    struct vg_live_slot *const slot = &recorder->slots[taken - 1];
     write_slot(slot, allocation);
-    count_one(&shard->put_count);
-    count_slot(track, shard, slot);
+    count_more(&shard->put_count, 1);
+    count_slot(track, shard, slot, allocation);
     return true;
 }
 
-/* Takes the record of `address` out of the index and the totals, and leaves its slot. Returns the
- * slot's number, VG_ADDRESS_NONE when there is none. The shard's lock is held. */
-static uint32_t remove_locked(struct vg_live_index *track, struct vg_live_shard *shard,
-                              uint64_t hash, uint64_t address)
+/* Takes an entry out of the index and its record out of the totals, and gives the slot back, which
+ * stays in use. Returns the slot's number. The shard's lock is held. */
+static inline __attribute__((always_inline)) uint32_t
+remove_locked(struct vg_live_index *track, struct vg_live_shard *shard, uint32_t entry)
 {
-    const struct vg_live_slot *const slots = track->recorder->slots;
-    const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, address);
-    if (entry == VG_ADDRESS_NONE)
-        return VG_ADDRESS_NONE;
     const uint32_t number = vg_address_index_slot(&shard->index, entry);
     vg_address_index_remove(&shard->index, entry);
-    uncount_slot(track, shard, &slots[number]);
+    uncount_slot(track, shard, &track->recorder->slots[number]);
+    count_more(&shard->take_count, 1);
+    vg_free_slots_give(&shard->free_list, track->recorder->slots,
+                       offsetof(struct vg_live_slot, next_free), number);
     return number;
 }
 
-static void clear_locked(struct vg_live_index *track, struct vg_live_shard *shard, uint32_t number)
+/* The record behind `entry` has ended without being taken. The shard's lock is held. */
+static __attribute__((noinline)) void drop_locked(struct vg_live_index *track,
+                                                  struct vg_live_shard *shard, uint32_t entry)
 {
-    give_slot(track, shard, number);
-    count_one(&shard->take_count);
+    const uint32_t number = remove_locked(track, shard, entry);
+    note_dropped(track, &track->recorder->slots[number]);
+    vg_free_slots_end(track->recorder->slots, number);
 }
 
 int vg_live_index_put(struct vg_live_index *track, const struct vg_allocation *allocation)
 {
-    const uint64_t hash = vg_hash_u64(allocation->address);
+    const uint64_t address = allocation->address;
+    const uint64_t hash = vg_hash_u64(address);
     struct vg_live_shard *const shard = shard_of(track, hash);
+    const struct vg_live_slot *const slots = track->recorder->slots;
+    uint32_t entry;
     vg_lock_take(&shard->lock);
-    const uint32_t stale = remove_locked(track, shard, hash, allocation->address);
-    if (__builtin_expect(stale != VG_ADDRESS_NONE, 0)) {
-        note_dropped(track, &track->recorder->slots[stale]);
-        clear_locked(track, shard, stale);
+    bool added = vg_address_index_reserve(&shard->index, &shard->arena) == 0;
+    if (__builtin_expect(vg_address_index_seek(&shard->index, slots, hash, address, &entry), 0)) {
+        drop_locked(track, shard, entry);
+        vg_address_index_seek(&shard->index, slots, hash, address, &entry);
     }
-    const bool added = allocation->bytes < most_bytes && add_locked(track, shard, allocation, hash);
+    added = added && allocation->bytes < most_bytes &&
+            add_locked(track, shard, allocation, hash, entry);
     vg_lock_release(&shard->lock);
-    if (added)
+    if (__builtin_expect(added, 1))
         return 0;
     atomic_fetch_add(&track->lost_count, 1);
     atomic_fetch_add(&track->lost_bytes, allocation->bytes);
@@ -223,38 +229,39 @@ bool vg_live_index_begin_free(struct vg_live_index *track, uint64_t address,
 {
     const uint64_t hash = vg_hash_u64(address);
     struct vg_live_shard *const shard = shard_of(track, hash);
+    const struct vg_live_slot *const slots = track->recorder->slots;
+    uint32_t entry;
     vg_lock_take(&shard->lock);
-    const uint32_t number = remove_locked(track, shard, hash, address);
-    if (number != VG_ADDRESS_NONE) {
-        const struct vg_live_slot *const slot = &track->recorder->slots[number];
-        *out = (struct vg_pending_free){
-            .slot = number, .shard = shard, .bytes = slot->bytes, .device = slot->device
-        };
+    const bool found = vg_address_index_seek(&shard->index, slots, hash, address, &entry);
+    if (found) {
+        const uint32_t number = remove_locked(track, shard, entry);
+        *out = (struct vg_pending_free){ .slot = number,
+                                         .shard = shard,
+                                         .bytes = slots[number].bytes,
+                                         .device = slots[number].device };
     }
     vg_lock_release(&shard->lock);
-    return number != VG_ADDRESS_NONE;
-}
-
-void vg_live_index_commit_free(struct vg_live_index *track, const struct vg_pending_free *taken)
-{
-    vg_lock_take(&taken->shard->lock);
-    clear_locked(track, taken->shard, taken->slot);
-    vg_lock_release(&taken->shard->lock);
+    return found;
 }
 
 void vg_live_index_abort_free(struct vg_live_index *track, const struct vg_pending_free *taken)
 {
     struct vg_live_shard *const shard = taken->shard;
-    struct vg_live_slot *const slot = &track->recorder->slots[taken->slot];
+    struct vg_live_slot *const slots = track->recorder->slots;
+    struct vg_live_slot *const slot = &slots[taken->slot];
     vg_lock_take(&shard->lock);
     if (vg_address_index_add(&shard->index, &shard->arena, vg_hash_u64(slot->address),
                              taken->slot) == 0) {
+        vg_free_slots_keep(&shard->free_list, slots, offsetof(struct vg_live_slot, next_free),
+                           taken->slot);
+        count_more(&shard->take_count, -1);
         if (slot->site)
             vg_site_undo_free(vg_site_at(track->recorder, slot->site), slot->bytes,
                               epoch_of(track, slot->device));
         count_locked(track, shard, slot->device, (int64_t)slot->bytes);
     } else {
         note_dropped(track, slot); /* no memory: its end will not be seen */
+        vg_free_slots_end(slots, taken->slot);
     }
     vg_lock_release(&shard->lock);
 }
@@ -282,11 +289,8 @@ static void drop_one(struct vg_live_index *track, uint64_t address, uint64_t con
     const struct vg_live_slot *const slots = track->recorder->slots;
     const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, address);
     if (entry != VG_ADDRESS_NONE &&
-        slots[vg_address_index_slot(&shard->index, entry)].context == context) {
-        const uint32_t number = remove_locked(track, shard, hash, address);
-        note_dropped(track, &slots[number]);
-        clear_locked(track, shard, number);
-    }
+        slots[vg_address_index_slot(&shard->index, entry)].context == context)
+        drop_locked(track, shard, entry);
     vg_lock_release(&shard->lock);
 }
 

@@ -53,7 +53,7 @@ struct vg_allocation {
     uint16_t kind;           /* enum vg_kind */
     uint64_t context;        /* 0: does not end with a context */
     uint64_t mapped_address; /* set by vg_live_index_note_mapped; 0 */
-    uint64_t capture;        /* made for this capture (vg_captures_allocating), 0 for none */
+    uint32_t capture;        /* made for this capture (vg_captures_allocating), 0 for none */
 };
 
 /* Sets up `track` (zeroed memory at a fixed address) over an opened recorder. Returns 0 or
@@ -79,8 +79,13 @@ struct vg_pending_free {
 bool vg_live_index_begin_free(struct vg_live_index *track, uint64_t address,
                               struct vg_pending_free *out);
 
-/* The driver has freed it: its record is cleared. */
-void vg_live_index_commit_free(struct vg_live_index *track, const struct vg_pending_free *taken);
+/* The driver has freed it: its record is cleared. Takes no lock: the slot has been given back, and
+ * is used again once its address is 0. */
+static inline void vg_live_index_commit_free(struct vg_live_index *track,
+                                             const struct vg_pending_free *taken)
+{
+    atomic_store_explicit(&track->recorder->slots[taken->slot].address, 0, memory_order_release);
+}
 
 /* The driver refused: it is live as before. */
 void vg_live_index_abort_free(struct vg_live_index *track, const struct vg_pending_free *taken);

@@ -3,8 +3,6 @@
 #define VG_HASH_ARENA (&table->arena)
 #include "base/hashing.h"
 
-enum { DEVICE_SHIFT = 32, LEVEL_SHIFT = 48 }; /* of a key, whose lower half is the stack's id */
-
 struct vg_site_node {
     uint64_t key; /* level, device and stack id */
     uint32_t site;
@@ -33,9 +31,10 @@ static uint32_t find_or_make(struct vg_site_table *table, struct vg_recorder *re
     if (node)
         return node->site;
     node = vg_arena_alloc(&table->arena, sizeof *node);
-    const uint32_t site = node ? make_slot(recorder, (enum vg_site_level)(key >> LEVEL_SHIFT),
-                                           (uint32_t)key, (uint16_t)(key >> DEVICE_SHIFT), epoch)
-                               : 0;
+    const uint32_t site =
+        node ? make_slot(recorder, (enum vg_site_level)(key >> VG_SITE_LEVEL_SHIFT), (uint32_t)key,
+                         (uint16_t)(key >> VG_SITE_DEVICE_SHIFT), epoch)
+             : 0;
     if (site == 0)
         return 0;
     node->key = key;
@@ -45,14 +44,10 @@ static uint32_t find_or_make(struct vg_site_table *table, struct vg_recorder *re
                   */
 }
 
-uint32_t vg_site_find(struct vg_site_table *table, struct vg_recorder *recorder,
-                      enum vg_site_level level, uint32_t stack_id, uint16_t device, uint64_t epoch)
+uint32_t vg_site_find_key(struct vg_site_table *table, struct vg_recorder *recorder, uint64_t key,
+                          uint64_t epoch)
 {
-    const uint64_t key =
-        (uint64_t)level << LEVEL_SHIFT | (uint64_t)device << DEVICE_SHIFT | stack_id;
-    const unsigned place = stack_id % VG_SITES_RECENT;
-    if (table->recent[place].key == key)
-        return (uint32_t)table->recent[place].site;
+    const unsigned place = (uint32_t)key % VG_SITES_RECENT;
     const uint32_t site = find_or_make(table, recorder, key, epoch);
     if (site != 0) {
         table->recent[place].key = key;

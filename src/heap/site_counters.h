@@ -18,6 +18,9 @@ struct vg_site_node;
 
 enum { VG_SITES_RECENT = 16 };
 
+/* Of a key, whose lower half is the stack's id. */
+enum { VG_SITE_DEVICE_SHIFT = 32, VG_SITE_LEVEL_SHIFT = 48 };
+
 /* The slots that one owner counts in, by their keys. Zeroed at first; guarded by the owner's lock,
  * as are the slots' counters. */
 struct vg_site_table {
@@ -29,10 +32,23 @@ struct vg_site_table {
     } recent[VG_SITES_RECENT]; /* those found last, each in the place of its key */
 };
 
+/* The rest of vg_site_find, for one that is not among those found last. */
+uint32_t vg_site_find_key(struct vg_site_table *table, struct vg_recorder *recorder, uint64_t key,
+                          uint64_t epoch);
+
 /* The slot of this owner for stack `stack_id` on `device`, made when there is none: 1 + its number,
  * or 0 when there is no room. `epoch`: the device's, now. The owner's lock is held. */
-uint32_t vg_site_find(struct vg_site_table *table, struct vg_recorder *recorder,
-                      enum vg_site_level level, uint32_t stack_id, uint16_t device, uint64_t epoch);
+static inline uint32_t vg_site_find(struct vg_site_table *table, struct vg_recorder *recorder,
+                                    enum vg_site_level level, uint32_t stack_id, uint16_t device,
+                                    uint64_t epoch)
+{
+    const uint64_t key = (uint64_t)level << VG_SITE_LEVEL_SHIFT |
+                         (uint64_t)device << VG_SITE_DEVICE_SHIFT | stack_id;
+    const unsigned place = stack_id % VG_SITES_RECENT;
+    return __builtin_expect(table->recent[place].key == key, 1)
+               ? (uint32_t)table->recent[place].site
+               : vg_site_find_key(table, recorder, key, epoch);
+}
 
 /* The slot of the site that vg_site_find named; NULL for 0. */
 static inline struct vg_site_slot *vg_site_at(struct vg_recorder *recorder, uint32_t site)

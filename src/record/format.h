@@ -190,8 +190,8 @@ struct vg_live_slot {
     uint32_t site;           /* 1 + index of its slot in the area of sites, 0 none */
     uint64_t context;        /* the CUcontext of kinds with VG_TRAIT_OF_CONTEXT, else 0 */
     uint64_t mapped_address; /* of virtual memory: where it was mapped last; 0 nowhere yet */
-    uint64_t next_free;      /* the writer's own: of a slot that is not in use the link, else for
-                                which capture it was made (driver/captures.h), 0 none */
+    uint32_t next_free;      /* the writer's own: the link of one that has been given back, */
+    uint32_t capture;        /* and for which capture it was made (driver/captures.h), 0 none */
 };
 
 _Static_assert(sizeof(struct vg_live_slot) == 64, "one cache line");
@@ -207,9 +207,10 @@ struct vg_block_slot {
     uint32_t thread_id;
     uint16_t device; /* index into header.devices and header.blocks */
     uint16_t reserved;
-    uint32_t site;          /* 1 + index of its slot in the area of sites, 0 none */
-    uint64_t number;        /* which of its site's allocations it was, from 1 */
-    uint64_t next_free;     /* of a slot that is not in use: the writer's own */
+    uint32_t site;      /* 1 + index of its slot in the area of sites, 0 none */
+    uint64_t number;    /* which of its site's allocations it was, from 1 */
+    uint32_t next_free; /* of a slot that is not in use: the writer's own */
+    uint32_t reserved1;
     uint64_t device_number; /* which of its device's blocks it was, from 1; 0 unknown */
 };
 

@@ -39,6 +39,7 @@ static struct vg_allocation allocation(uint64_t address, uint64_t bytes, uint16_
                                    .thread_id = (uint32_t)bytes,
                                    .device = device,
                                    .kind = VG_KIND_PITCH,
+                                   .capture = (uint32_t)(bytes * 7),
                                    .context = bytes % 2 ? 0 : 0xc0 };
 }
 
@@ -59,7 +60,7 @@ static bool take_and_forget(uint64_t address)
 
 /* What vg_live_index_each shows. */
 struct seen {
-    uint64_t count, bytes;
+    uint64_t count, bytes, captures;
     struct vg_allocation last;
 };
 
@@ -68,6 +69,7 @@ static void note(const struct vg_allocation *one, void *argument)
     struct seen *const seen = argument;
     seen->count++;
     seen->bytes += one->bytes;
+    seen->captures += one->capture;
     seen->last = *one;
 }
 
@@ -114,6 +116,7 @@ static void put_is_seen_with_all_it_said(void **state)
     assert_int_equal(seen.last.device, one.device);
     assert_int_equal(seen.last.kind, one.kind);
     assert_int_equal(seen.last.context, one.context);
+    assert_int_equal(seen.last.capture, one.capture);
     assert_int_equal(live_bytes(3), 12345);
     assert_int_equal(live_bytes(0), 0);
 }
@@ -219,6 +222,66 @@ static void address_reused_before_forget(void **state)
     assert_int_equal(taken.bytes, 300);
     vg_live_index_commit_free(&track, &taken);
     assert_int_equal(look().count, 0);
+}
+
+/* Until the driver answers, a record stays as it was, whoever allocates meanwhile; also where
+ * several wait in one shard and are answered in another order. */
+static void records_stay_until_the_driver_answers(void **state)
+{
+    (void)state;
+    enum { COUNT = 256 };
+    static struct vg_pending_free taken[COUNT];
+    for (uint64_t i = 1; i <= COUNT; i++)
+        put(i << 12, 100 + i, 0);
+    for (uint64_t i = 1; i <= COUNT; i++)
+        assert_true(vg_live_index_begin_free(&track, i << 12, &taken[i - 1]));
+    assert_int_equal(look().count, COUNT);
+    assert_int_equal(look().captures, 7 * look().bytes);
+    uint64_t live = 0;
+    for (uint64_t i = 1; i <= COUNT; i++) {
+        assert_int_equal(put(i << 30, i, 0), 0);
+        live += i;
+    }
+    assert_int_equal(look().count, 2 * COUNT);
+    for (uint64_t i = 1; i <= COUNT; i++)
+        if (i % 3 == 0) {
+            vg_live_index_abort_free(&track, &taken[i - 1]);
+            live += 100 + i;
+        } else {
+            vg_live_index_commit_free(&track, &taken[i - 1]);
+        }
+    assert_int_equal(live_bytes(0), live);
+    assert_int_equal(look().bytes, live);
+    assert_int_equal(look().captures, 7 * live);
+    assert_int_equal(look().count, COUNT + COUNT / 3);
+    for (uint64_t i = 1; i <= COUNT; i++) {
+        assert_int_equal(take_and_forget(i << 12), i % 3 == 0);
+        assert_true(take_and_forget(i << 30));
+    }
+    assert_int_equal(look().count, 0);
+    assert_int_equal(live_bytes(0), 0);
+}
+
+/* A slot whose free is not answered is no reason to take new ones while others are unused. */
+static void slots_behind_one_being_freed_are_used(void **state)
+{
+    (void)state;
+    struct vg_pending_free waiting, taken;
+    for (uint64_t i = 1; i <= 4096; i++)
+        put(i << 12, 1, 0);
+    for (uint64_t i = 1; i <= 4096; i++)
+        take_and_forget(i << 12);
+    const uint64_t slots = recorder.header->live_slots;
+    for (uint64_t i = 1; i <= 4096; i++) {
+        put(i << 12, 1, 0);
+        assert_true(vg_live_index_begin_free(&track, i << 12, &waiting));
+        put(i << 12, 2, 0); /* the same address is in the same shard */
+        assert_true(vg_live_index_begin_free(&track, i << 12, &taken));
+        assert_int_equal(taken.bytes, 2);
+        vg_live_index_commit_free(&track, &waiting);
+        vg_live_index_commit_free(&track, &taken);
+    }
+    assert_int_equal(recorder.header->live_slots, slots);
 }
 
 static void small_ones_are_told_in_sums(void **state)
@@ -525,13 +588,22 @@ static void looking_while_others_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TRACK_TEST(put_is_seen_with_all_it_said),   TRACK_TEST(take_then_forget_ends_it),
-        TRACK_TEST(unknown_address_is_not_taken),   TRACK_TEST(refused_free_puts_back),
-        TRACK_TEST(peak_is_the_highest_total),      TRACK_TEST(stale_record_is_replaced),
-        TRACK_TEST(address_reused_before_forget),   TRACK_TEST(small_ones_are_told_in_sums),
-        TRACK_TEST(a_context_ends_with_all_in_it),  TRACK_TEST(slots_are_used_again),
-        TRACK_TEST(bytes_that_end_unseen_are_told), TRACK_TEST(same_as_a_plain_array),
-        TRACK_TEST(file_holds_the_live_ones),       TRACK_TEST(more_than_there_is_room_for),
+        TRACK_TEST(put_is_seen_with_all_it_said),
+        TRACK_TEST(take_then_forget_ends_it),
+        TRACK_TEST(unknown_address_is_not_taken),
+        TRACK_TEST(refused_free_puts_back),
+        TRACK_TEST(peak_is_the_highest_total),
+        TRACK_TEST(stale_record_is_replaced),
+        TRACK_TEST(address_reused_before_forget),
+        TRACK_TEST(small_ones_are_told_in_sums),
+        TRACK_TEST(a_context_ends_with_all_in_it),
+        TRACK_TEST(slots_are_used_again),
+        TRACK_TEST(bytes_that_end_unseen_are_told),
+        TRACK_TEST(same_as_a_plain_array),
+        TRACK_TEST(file_holds_the_live_ones),
+        TRACK_TEST(more_than_there_is_room_for),
+        TRACK_TEST(records_stay_until_the_driver_answers),
+        TRACK_TEST(slots_behind_one_being_freed_are_used),
         TRACK_TEST(many_threads_many_live),
 #ifndef __SANITIZE_THREAD__
         TRACK_TEST(looking_while_others_work),
