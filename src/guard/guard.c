@@ -30,7 +30,7 @@ int vg_guard_device(const struct vg_call *call)
 }
 
 /* Memory of the device has come free: those who wait for it are told. */
-static void tell_freed(const struct vg_process_state *state, int device)
+static inline void tell_freed(const struct vg_process_state *state, int device)
 {
     struct vg_queue *const queue =
         __atomic_load_n(&state->registrations[device].queue, __ATOMIC_ACQUIRE);
@@ -38,22 +38,30 @@ static void tell_freed(const struct vg_process_state *state, int device)
         vg_queue_tell_freed(queue);
 }
 
+/* The rest of publish_held. */
+static __attribute__((noinline)) void tell_held(struct vg_process_state *state, int device,
+                                                _Atomic uint64_t *held, uint64_t live)
+{
+    atomic_store_explicit(held, live, memory_order_relaxed);
+    if (__builtin_expect(
+            live < atomic_load_explicit(&state->listen_at_bytes[device], memory_order_relaxed), 1))
+        return;
+    const int saved_errno = errno;
+    vg_reclaim_server_consider(state, device, live);
+    errno = saved_errno;
+}
+
 /* Others read the registry now and then; a line that all threads write at each call would cost more
  * than the news is worth, so only changes of a megabyte are told. */
-static void publish_held(struct vg_process_state *state, int device)
+static inline void publish_held(struct vg_process_state *state, int device)
 {
     _Atomic uint64_t *const held =
         __atomic_load_n(&state->registrations[device].held_bytes, __ATOMIC_ACQUIRE);
     const uint64_t live = atomic_load_explicit(&state->recorder.header->devices[device].live_bytes,
                                                memory_order_relaxed);
     const uint64_t told = atomic_load_explicit(held, memory_order_relaxed);
-    if (live - told >= VG_MIB && told - live >= VG_MIB) {
-        atomic_store_explicit(held, live, memory_order_relaxed);
-        if (__builtin_expect(
-                live >= atomic_load_explicit(&state->listen_at_bytes[device], memory_order_relaxed),
-                0))
-            vg_reclaim_server_consider(state, device, live);
-    }
+    if (live - told + (VG_MIB - 1) > 2 * (VG_MIB - 1)) /* more or less than a megabyte away */
+        tell_held(state, device, held, live);
 }
 
 /* Not the stack, which is large and filled in when it is needed. */
@@ -81,10 +89,28 @@ bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t
     return true;
 }
 
+/* Apart, so that programs without stacks pay nothing for it. */
+static __attribute__((noinline)) uint32_t take_wanted(struct vg_process_state *state,
+                                                      struct vg_stack *out)
+{
+    const int saved_errno = errno; /* the first stack makes libunwind open things */
+    const uint32_t id = vg_stack_take(state->stacks, &state->recorder, out);
+    errno = saved_errno;
+    return id;
+}
+
+static inline uint32_t take_stack(struct vg_process_state *state, struct vg_stack *out)
+{
+    if ((state->stacks.native || state->stacks.python) && !vg_thread.small_stack)
+        return take_wanted(state, out);
+    out->depth = 0;
+    out->truncated = false;
+    return 0;
+}
+
 uint32_t vg_guard_take_stack(struct vg_process_state *state, struct vg_stack *out)
 {
-    const struct vg_stack_choice none = { .native = false, .python = false };
-    return vg_stack_take(vg_thread.small_stack ? none : state->stacks, &state->recorder, out);
+    return take_stack(state, out);
 }
 
 bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, int device)
@@ -130,6 +156,13 @@ static void put_charged(struct vg_call *call, const struct vg_allocation *alloca
     give_back_dropped(state);
 }
 
+static __attribute__((noinline)) void note_success(const struct vg_call *call)
+{
+    const int saved_errno = errno;
+    vg_oom_call_succeed_after_pass(call);
+    errno = saved_errno;
+}
+
 void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, uint64_t bytes)
 {
     struct vg_process_state *const state = call->state;
@@ -139,10 +172,9 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     const int device = traits & VG_TRAIT_ON_HOST ? VG_FILE_HOST : vg_guard_device(call);
     if (address == 0 || device < 0)
         return;
-    const int saved_errno = errno; /* the first stack makes libunwind open things */
     if (__builtin_expect(vg_thread.last_failure.passed | vg_thread.last_failure.tried, 0) &&
         device != VG_FILE_HOST)
-        vg_oom_call_succeed_after_pass(call);
+        note_success(call);
     if (device != VG_FILE_HOST)
         vg_process_use_device(state, device);
     const struct vg_allocation allocation = {
@@ -153,8 +185,8 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .device = (uint16_t)device,
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? vg_driver_context() : 0,
-        .stack_id = vg_guard_take_stack(state, &call->stack),
-        .capture = vg_captures_allocating(),
+        .stack_id = take_stack(state, &call->stack),
+        .capture = vg_captures_live() ? vg_captures_allocating() : 0,
     };
     if (__builtin_expect(allocation.capture != 0, 0))
         vg_graph_pools_add_segment(&state->graph_pools, allocation.capture, bytes);
@@ -163,7 +195,6 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
     else
         vg_live_index_put(&state->track, &allocation);
     publish_held(state, device);
-    errno = saved_errno;
 }
 
 void vg_guard_forget(struct vg_process_state *state, uint64_t key)
@@ -222,16 +253,18 @@ bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function
 
 CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
 {
+    struct vg_process_state *const state = call->state;
     if (call->known) {
-        if (result == CUDA_SUCCESS) {
-            vg_live_index_commit_free(&call->state->track, &call->taken);
-            if (__builtin_expect(call->state->gates & VG_GATE_LIMIT, 0))
-                vg_quota_give_back(&call->state->allowance, call->taken.device, call->taken.bytes);
+        const uint16_t device = call->taken.device;
+        if (__builtin_expect(result == CUDA_SUCCESS, 1)) {
+            vg_live_index_commit_free(&state->track, &call->taken);
+            if (__builtin_expect(state->gates & VG_GATE_LIMIT, 0))
+                vg_quota_give_back(&state->allowance, device, call->taken.bytes);
         } else {
-            vg_live_index_abort_free(&call->state->track, &call->taken);
+            vg_live_index_abort_free(&state->track, &call->taken);
         }
-        publish_held(call->state, call->taken.device);
-        tell_freed(call->state, call->taken.device);
+        publish_held(state, device);
+        tell_freed(state, device);
     }
     vg_guard_leave();
     return result;

@@ -88,22 +88,27 @@ static inline bool vg_guard_accepted(const struct vg_call *call)
     return call->result == CUDA_SUCCESS || call->result == CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* Looks at call->result: is the real call to be made once more? Runs the policy after an
- * out-of-memory result and writes the report when nothing helped. `request`: what of the call the
- * policy may place elsewhere, or NULL; read only after an out-of-memory result. */
-static inline bool vg_guard_again_for(struct vg_call *call, const struct vg_request *request)
+static inline bool vg_guard_lacks_memory(const struct vg_call *call)
 {
-    if (__builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0))
-        return vg_oom_call_answer(call, request);
+    return __builtin_expect(call->result == CUDA_ERROR_OUT_OF_MEMORY, 0);
+}
+
+/* Looks at call->result: is the real call to be made once more? Runs the policy after an
+ * out-of-memory result and writes the report when nothing helped. */
+static inline bool vg_guard_again(struct vg_call *call)
+{
+    if (vg_guard_lacks_memory(call))
+        return vg_oom_call_answer(call, NULL);
     if (__builtin_expect(call->failing != NULL, 0))
         vg_oom_call_end(call);
     return false;
 }
 
-static inline bool vg_guard_again(struct vg_call *call)
-{
-    return vg_guard_again_for(call, NULL);
-}
+/* The same for a call that the policy may place elsewhere: the other arguments name the members of
+ * its struct vg_request, which is made after an out-of-memory result only. */
+#define VG_GUARD_AGAIN_FOR(call, ...)                                                              \
+    (vg_guard_lacks_memory(call) ? vg_oom_call_answer(call, &(struct vg_request){ __VA_ARGS__ })   \
+                                 : vg_guard_again(call))
 
 /* Is the success of the call the policy's, which has placed the request elsewhere? */
 static inline bool vg_guard_placed(const struct vg_call *call)

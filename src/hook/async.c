@@ -57,7 +57,7 @@ DEFINE_ALLOC(cuMemAllocFromPoolAsync_ptsz, cuStreamIsCapturing_ptsz,
     {                                                                                              \
         struct vg_free_call call;                                                                  \
         CUresult result;                                                                           \
-        if (vg_guard_free_spilled_async(address, stream, per_thread, &result))                     \
+        if (vg_spilled_any() && vg_guard_free_spilled_async(address, stream, per_thread, &result)) \
             return result;                                                                         \
         if (!vg_guard_begin_free(&call, VG_FN_##symbol, address))                                  \
             return VG_PASS(symbol, (address, stream));                                             \

@@ -27,9 +27,8 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
     do
         call.result = vg_guard_admits(&call) ? vg_next.cuMemAlloc_v2(address, bytes)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again_for(
-        &call,
-        &(struct vg_request){ .shape = VG_REQUEST_LINEAR, .bytes = bytes, .answer = address }));
+    while (
+        VG_GUARD_AGAIN_FOR(&call, .shape = VG_REQUEST_LINEAR, .bytes = bytes, .answer = address));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
     return vg_guard_end(&call);
@@ -92,11 +91,8 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch_bytes, size_t wi
         call.result = vg_guard_admits(&call) ? alloc_pitched_v2(&call, address, pitch_bytes,
                                                                 width_bytes, height, element_bytes)
                                              : CUDA_ERROR_OUT_OF_MEMORY;
-    while (vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_PITCHED,
-                                                           .width_bytes = width_bytes,
-                                                           .height = height,
-                                                           .answer = address,
-                                                           .pitch_bytes = pitch_bytes }));
+    while (VG_GUARD_AGAIN_FOR(&call, .shape = VG_REQUEST_PITCHED, .width_bytes = width_bytes,
+                              .height = height, .answer = address, .pitch_bytes = pitch_bytes));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PITCH, *address, *pitch_bytes * height);
     return vg_guard_end(&call);
@@ -130,7 +126,7 @@ CUresult cuMemFree_v2(CUdeviceptr address)
 {
     struct vg_free_call call;
     CUresult result;
-    if (vg_guard_free_spilled(address, &result))
+    if (vg_spilled_any() && vg_guard_free_spilled(address, &result))
         return result;
     if (!vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address))
         return VG_PASS(cuMemFree_v2, (address));

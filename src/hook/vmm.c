@@ -16,20 +16,6 @@ static uint64_t next_key(enum vg_kind kind)
     return vg_guard_handle_key(kind, atomic_fetch_add(&count, 1) + 1);
 }
 
-/* vg_guard_again_for; the key is made only when the call has failed. */
-static bool create_again(struct vg_call *call, CUmemGenericAllocationHandle *handle,
-                         const CUmemAllocationProp *properties, unsigned long long flags)
-{
-    if (call->result != CUDA_ERROR_OUT_OF_MEMORY)
-        return vg_guard_again(call);
-    return vg_guard_again_for(call, &(struct vg_request){ .shape = VG_REQUEST_PHYSICAL,
-                                                          .bytes = call->asked_bytes,
-                                                          .properties = properties,
-                                                          .flags = flags,
-                                                          .key = next_key(VG_KIND_SPILLED_VIRTUAL),
-                                                          .answer = handle });
-}
-
 /* Is the memory to lie on a device? Then the call is about that one. */
 static bool is_on_device(struct vg_call *call, const CUmemAllocationProp *properties)
 {
@@ -56,7 +42,9 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes,
                           : CUDA_ERROR_OUT_OF_MEMORY;
         if (vg_guard_accepted(&call))
             on_device = is_on_device(&call, properties);
-    } while (create_again(&call, handle, properties, flags));
+    } while (VG_GUARD_AGAIN_FOR(&call, .shape = VG_REQUEST_PHYSICAL, .bytes = bytes,
+                                .properties = properties, .flags = flags,
+                                .key = next_key(VG_KIND_SPILLED_VIRTUAL), .answer = handle));
     if (call.result == CUDA_SUCCESS && on_device) {
         const uint64_t key = vg_guard_placed(&call) ? call.placed_key : next_key(VG_KIND_VIRTUAL);
         if (vg_vmm_create(&call.state->virtual, *handle, key) == 0)

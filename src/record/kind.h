@@ -18,8 +18,16 @@ enum vg_kind_trait {
     VG_TRAIT_MOVES = 16,
 };
 
+extern const struct vg_kind_row {
+    const char *text;
+    unsigned traits;
+} vg_kind_rows[VG_KIND_COUNT]; /* use the functions */
+
 /* Traits of a kind, 0 for a number that is none. */
-unsigned vg_kind_traits(unsigned kind);
+static inline unsigned vg_kind_traits(unsigned kind)
+{
+    return kind < VG_KIND_COUNT ? vg_kind_rows[kind].traits : 0;
+}
 
 /* How reports call it; "unknown kind" for a number that is none. Static. */
 const char *vg_kind_text(unsigned kind);

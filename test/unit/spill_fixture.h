@@ -224,9 +224,8 @@ static UNUSED CUresult guarded_alloc(CUdeviceptr *address, size_t bytes)
         return vg_driver.cuMemAlloc_v2(address, bytes);
     do
         call.result = vg_driver.cuMemAlloc_v2(address, bytes);
-    while (vg_guard_again_for(
-        &call,
-        &(struct vg_request){ .shape = VG_REQUEST_LINEAR, .bytes = bytes, .answer = address }));
+    while (
+        VG_GUARD_AGAIN_FOR(&call, .shape = VG_REQUEST_LINEAR, .bytes = bytes, .answer = address));
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_DEVICE, *address, bytes);
     return vg_guard_end(&call);
@@ -238,11 +237,8 @@ static UNUSED CUresult guarded_pitch(CUdeviceptr *address, size_t *pitch_bytes, 
     struct vg_call call;
     CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, width_bytes * height));
     call.result = CUDA_ERROR_OUT_OF_MEMORY;
-    vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_PITCHED,
-                                                    .width_bytes = width_bytes,
-                                                    .height = height,
-                                                    .answer = address,
-                                                    .pitch_bytes = pitch_bytes });
+    (void)VG_GUARD_AGAIN_FOR(&call, .shape = VG_REQUEST_PITCHED, .width_bytes = width_bytes,
+                             .height = height, .answer = address, .pitch_bytes = pitch_bytes);
     if (call.result == CUDA_SUCCESS)
         vg_guard_record(&call, VG_KIND_PITCH, *address, *pitch_bytes * height);
     return vg_guard_end(&call);
@@ -262,11 +258,8 @@ static UNUSED CUresult guarded_create(CUmemGenericAllocationHandle *handle, size
     CHECK(vg_guard_begin(&call, VG_FN_cuMemCreate, bytes));
     do
         call.result = vg_driver.cuMemCreate(handle, bytes, properties, 0);
-    while (vg_guard_again_for(&call, &(struct vg_request){ .shape = VG_REQUEST_PHYSICAL,
-                                                           .bytes = bytes,
-                                                           .properties = properties,
-                                                           .key = spilled_key(),
-                                                           .answer = handle }));
+    while (VG_GUARD_AGAIN_FOR(&call, .shape = VG_REQUEST_PHYSICAL, .bytes = bytes,
+                              .properties = properties, .key = spilled_key(), .answer = handle));
     if (call.result == CUDA_SUCCESS) {
         CHECK(vg_vmm_create(&call.state->virtual, *handle, spilled_key()) == 0);
         vg_guard_record(&call, VG_KIND_VIRTUAL, spilled_key(), bytes);
