@@ -212,7 +212,8 @@ static void print_no_failure(const struct vg_report_style *style,
         char data[1024];
         struct vg_text sentence = vg_text_over(data, sizeof data);
         struct vg_text text = vg_text_over(text_data, sizeof text_data);
-        if (!vg_memory_read_render(&header->memory_reads[i], i, &sentence))
+        if (!vg_memory_read_render(&header->memory_reads[i], i, header->start_realtime_ns,
+                                   &sentence))
             continue;
         vg_text_add(&text, "  ");
         vg_wrap_add(&text, data, 2, style->columns, VG_WRAP_WORDS);

@@ -34,20 +34,33 @@ static void add_holders(const struct vg_file_memory_read *read, struct vg_text *
     vg_text_add(out, ".");
 }
 
-bool vg_memory_read_render(const struct vg_file_memory_read *read, int ordinal, struct vg_text *out)
+/* " 0.4 s after its start"; nothing where the two clocks do not fit. */
+static void add_moment(uint64_t realtime_ns, uint64_t start_realtime_ns, struct vg_text *out)
+{
+    if (realtime_ns < start_realtime_ns)
+        return;
+    vg_text_add(out, " ");
+    vg_amount_add_duration(out, realtime_ns - start_realtime_ns);
+    vg_text_add(out, " after its start");
+}
+
+bool vg_memory_read_render(const struct vg_file_memory_read *read, int ordinal,
+                           uint64_t start_realtime_ns, struct vg_text *out)
 {
     if (read->realtime_ns == 0 || read->low_realtime_ns == 0 ||
         !vg_amount_known(read->total_bytes) || !vg_amount_known(read->free_bytes))
         return false;
-    vg_text_addf(out, "GPU %d had %s of %s free when it asked last, and it held %s itself. ",
-                 ordinal, VG_AMOUNT(read->free_bytes), VG_AMOUNT(read->total_bytes),
-                 VG_AMOUNT(read->own_bytes));
+    vg_text_addf(out, "The program asked how much of GPU %d is free. ", ordinal);
     if (vg_amount_known(read->low_others_bytes)) {
-        vg_text_addf(out, "Other processes held %s when it first found little free",
-                     VG_AMOUNT(read->low_others_bytes));
+        vg_text_addf(out, "Other processes held %s of %s", VG_AMOUNT(read->low_others_bytes),
+                     VG_AMOUNT(read->total_bytes));
+        add_moment(read->low_realtime_ns, start_realtime_ns, out);
         add_holders(read, out);
     } else {
         vg_text_add(out, "Who held the rest is not known, without NVML.");
     }
+    vg_text_addf(out, " When it asked last, %s of %s were free, and it held %s itself.",
+                 VG_AMOUNT(read->free_bytes), VG_AMOUNT(read->total_bytes),
+                 VG_AMOUNT(read->own_bytes));
     return true;
 }

@@ -7,11 +7,12 @@
 #include "base/text.h"
 #include "record/format.h"
 
-/* Appends "GPU 0 had 1.70 GiB of 4.00 GiB free when it asked last, and held 200 MiB itself. Other
- * processes held 2.00 GiB: pid 4711 (python server.py) 2.00 GiB.", no newline, of an entry of a run
- * file, whatever it contains. Returns false, and appends nothing, when others held too little of it
- * to speak of, or it did not ask. */
+/* Appends "The program asked how much of GPU 0 is free. Other processes held 2.00 GiB of 4.00 GiB
+ * 0.5 s after its start: pid 4711 (python server.py) 2.00 GiB. When it asked last, ...", no
+ * newline, of an entry of a run file, whatever it contains; `start_realtime_ns`: when that process
+ * began. Returns false, and appends nothing, when others held too little of it to speak of, or it
+ * did not ask. */
 bool vg_memory_read_render(const struct vg_file_memory_read *read, int ordinal,
-                           struct vg_text *out);
+                           uint64_t start_realtime_ns, struct vg_text *out);
 
 #endif

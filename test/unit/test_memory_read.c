@@ -12,13 +12,14 @@
 #include "view/memory_read_text.h"
 
 static char words[2048];
+static uint64_t start_ns;
 
 static const struct vg_file_memory_read sample = {
     .realtime_ns = 5,
     .free_bytes = VG_GIB,
     .total_bytes = 4 * VG_GIB,
     .own_bytes = 200 * VG_MIB,
-    .low_realtime_ns = 4,
+    .low_realtime_ns = 400000000,
     .low_free_bytes = VG_GIB,
     .low_others_bytes = 2 * VG_GIB,
     .holder_count = 2,
@@ -31,7 +32,7 @@ static const struct vg_file_memory_read sample = {
 static bool render(const struct vg_file_memory_read *read)
 {
     struct vg_text text = vg_text_over(words, sizeof words);
-    return vg_memory_read_render(read, 1, &text);
+    return vg_memory_read_render(read, 1, start_ns, &text);
 }
 
 static void the_holders_are_named(void **state)
@@ -40,10 +41,14 @@ static void the_holders_are_named(void **state)
     assert_true(render(&sample));
     assert_string_equal(
         words,
-        "GPU 1 had 1.00 GiB of 4.00 GiB free when it asked last, and it held 200 MiB itself. "
-        "Other processes held 2.00 GiB when it first found little free: pid 41 (python3 "
-        "serve.py) 1.00 GiB, a process of another container or host, not visible here, "
-        "1023 MiB.");
+        "The program asked how much of GPU 1 is free. Other processes held 2.00 GiB of 4.00 GiB "
+        "400 ms after its start: pid 41 (python3 serve.py) 1.00 GiB, a process of another "
+        "container or host, not visible here, 1023 MiB. When it asked last, 1.00 GiB of 4.00 GiB "
+        "were free, and it held 200 MiB itself.");
+    start_ns = 500000000; /* of a clock that was set back */
+    assert_true(render(&sample));
+    assert_non_null(strstr(words, "held 2.00 GiB of 4.00 GiB: pid 41"));
+    start_ns = 0;
     struct vg_file_memory_read more = sample;
     more.holder_count = 5;
     assert_true(render(&more));
