@@ -262,6 +262,7 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     note_call(&names, failure);
     collect_gpu(failure, region, &gpu);
     out->torch.loaded = report_source.callers.pytorch;
+    out->settings = vg_region_string(region, failure->tables.settings);
     out->torch.settings = vg_region_string(region, failure->tables.torch_settings);
     out->torch.fraction_bytes = failure->torch_limit_bytes;
     out->torch.is_caller = failure->caller == VG_CALLER_PYTORCH;

@@ -30,6 +30,7 @@ struct vg_tables {
     struct vg_spilled *spilled;
     const struct vg_registration *registrations; /* [device ordinal] */
     const char *torch_settings;                  /* vg_options.torch_settings */
+    const char *settings;                        /* vg_options.settings */
 };
 
 enum { VG_FAILURE_ACTIONS = 8 };

@@ -35,6 +35,7 @@ static void write_call(struct vg_part_writer *w, const struct vg_run_failure *f)
         .injected_rule_text = vg_part_text(w, f->injected_rule),
         .driver_version_text = vg_part_text(w, f->driver_version),
         .cuda_version = f->cuda_version,
+        .settings_text = vg_part_text(w, f->settings ? f->settings : ""),
         .rank_plus_one = f->process->rank + 1,
         .world_size_plus_one = f->process->world_size + 1,
     };

@@ -68,6 +68,7 @@ static bool read_call(struct vg_event_reader *r, struct vg_run_failure *out)
     out->thread_name = vg_event_text(r, part.thread_name_text);
     out->injected_rule = vg_event_text(r, part.injected_rule_text);
     out->driver_version = vg_event_text(r, part.driver_version_text);
+    out->settings = vg_event_text(r, part.settings_text);
     out->cuda_version = part.cuda_version;
     r->rank = part.rank_plus_one - 1;
     r->world_size = part.world_size_plus_one - 1;

@@ -299,6 +299,7 @@ struct vg_run_failure {
     struct vg_run_checkpoint checkpoint;
     struct vg_run_host host;
     struct vg_outer_limits outer;
+    const char *settings;             /* of base/setting.h; NULL or "" none */
     uint64_t alloc_count, free_count; /* of the process, up to then */
     const char *driver_version;       /* "580.159.04" */
     int32_t cuda_version;             /* 13000 = 13.0; 0 unknown */

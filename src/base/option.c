@@ -158,6 +158,15 @@ static void read_torch_settings(struct vg_options *out)
     }
 }
 
+/* The options among them with the values that count. */
+static void read_settings(struct vg_options *out)
+{
+    struct vg_text text = vg_text_over(out->settings, sizeof out->settings);
+    vg_setting_read(&text);
+    vg_setting_add(&text, rows[VG_OPTION_ID_policy].environment, out->policy.text);
+    vg_setting_add(&text, rows[VG_OPTION_ID_need].environment, out->need.text);
+}
+
 /* One of several processes of a job? */
 static bool is_distributed(void)
 {
@@ -222,6 +231,7 @@ void vg_option_read_environment(struct vg_options *out)
     vg_option_file_close(&file);
     out->distributed = is_distributed();
     read_torch_settings(out);
+    read_settings(out);
     out->jax_asks_once = is_jax_without_pool();
     errno = saved_errno;
 }

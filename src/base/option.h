@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/setting.h"
+
 enum vg_option_type {
     VG_OPTION_CHOICE,
     VG_OPTION_COUNT_TYPE,
@@ -40,6 +42,7 @@ struct vg_options {
     /* What the user has told PyTorch's allocator, "NAME=VALUE" with the name that PyTorch reads
      * first, safe to print and cut where it is long; "" when neither is set. */
     char torch_settings[VG_TORCH_SETTINGS_CAP];
+    char settings[VG_SETTINGS_CAP]; /* what advice could tell to set and is set: setting.h */
     bool jax_asks_once; /* XLA_PYTHON_CLIENT_ALLOCATOR is platform or cuda_async: JAX takes each
                            array from the driver, and does not ask for less (JAX, "GPU memory
                            allocation") */

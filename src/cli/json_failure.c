@@ -6,6 +6,7 @@
 #include "cli/json_census.h"
 #include "cli/json_device.h"
 #include "view/advice.h"
+#include "view/advice_filter.h"
 #include "view/outcome_text.h"
 
 /* ---- what was tried ---- */
@@ -76,7 +77,7 @@ static void set_cause(json_t *object, const struct vg_run_failure *failure)
     row->cause(failure, &text);
     vg_json_set_text(object, "why", sentence);
     text = vg_text_over(sentence, sizeof sentence);
-    row->advice(failure, &text);
+    vg_advice_add(row, failure, &text);
     vg_json_set_text(object, "do", sentence);
 }
 

@@ -70,7 +70,8 @@ struct vg_tables vg_process_tables(struct vg_process_state *state)
                                .pools = &state->pools,
                                .spilled = &state->spilled,
                                .registrations = state->registrations,
-                               .torch_settings = state->options->torch_settings };
+                               .torch_settings = state->options->torch_settings,
+                               .settings = state->options->settings };
 }
 
 /* First failures that nobody has asked again after: perhaps the program ends because of them. */

@@ -175,10 +175,11 @@ static void other_limit_advice(const struct vg_run_failure *s, struct vg_text *o
         return;
     }
     vg_text_add(out, "look at `ulimit -v` and CUDA_MPS_PINNED_DEVICE_MEM_LIMIT; ");
+    vg_text_add(out, "against small pieces ");
     if (vg_torch_is_used(s))
-        vg_text_add(out, "against small pieces PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True");
+        vg_advice_add_expandable(out, s);
     else
-        vg_text_add(out, "against small pieces allocate large blocks first");
+        vg_text_add(out, "allocate large blocks first");
 }
 
 /* ---- several guarded programs load at once ---- */

@@ -1,6 +1,7 @@
 #include "view/advice_beside.h"
 
 #include "analyze/account.h"
+#include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/framework.h"
 #include "view/line_text.h"
@@ -72,7 +73,7 @@ static void other_arena_advice(const struct vg_run_failure *f, struct vg_text *o
 
 static bool beside_torch_applies(const struct vg_run_failure *f)
 {
-    return f->torch.loaded && site_beside(f) != NULL;
+    return (vg_torch_is_used(f) || f->torch.is_caller) && site_beside(f) != NULL;
 }
 
 static void beside_torch_why(const struct vg_run_failure *f, struct vg_text *out)

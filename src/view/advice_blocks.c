@@ -4,7 +4,9 @@
 
 #include "analyze/account.h"
 #include "analyze/holder.h"
+#include "analyze/torch_facts.h"
 #include "base/amount.h"
+#include "view/advice_text.h"
 #include "view/line_text.h"
 
 uint64_t vg_advice_missing_bytes(const struct vg_run_failure *f)
@@ -54,7 +56,10 @@ static bool fraction_applies(const struct vg_run_failure *f)
 
 static void fraction_why(const struct vg_run_failure *f, struct vg_text *out)
 {
-    vg_text_add(out, "PyTorch's own limit: set_per_process_memory_fraction");
+    vg_text_addf(out, "PyTorch's own limit: %s",
+                 strstr(f->torch.settings, "per_process_memory_fraction")
+                     ? "per_process_memory_fraction"
+                     : "set_per_process_memory_fraction");
     if (f->torch.fraction_bytes > 0)
         vg_text_addf(out, " allows this process %s of the GPU", VG_AMOUNT(f->torch.fraction_bytes));
     vg_text_addf(out, ", and PyTorch has reserved %s; the driver was not asked",
@@ -66,10 +71,11 @@ static void fraction_why(const struct vg_run_failure *f, struct vg_text *out)
 
 static void fraction_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    (void)f;
-    vg_text_add(out,
-                "a larger fraction in torch.cuda.set_per_process_memory_fraction(), or keep "
-                "less: the lines below hold most");
+    if (strstr(f->torch.settings, "per_process_memory_fraction"))
+        vg_text_addf(out, "a larger per_process_memory_fraction in %s", vg_torch_variable(f));
+    else
+        vg_text_add(out, "a larger fraction in torch.cuda.set_per_process_memory_fraction()");
+    vg_text_add(out, ", or keep less: the lines below hold most");
 }
 
 /* ---- two models ---- */
@@ -228,13 +234,7 @@ static void holes_why(const struct vg_run_failure *f, struct vg_text *out)
 
 static void holes_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    if (f->torch.settings[0])
-        vg_text_addf(out, "add expandable_segments:True to %.*s",
-                     (int)strcspn(f->torch.settings, "="), f->torch.settings);
-    else
-        vg_text_add(out,
-                    "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (recent PyTorch: "
-                    "PYTORCH_ALLOC_CONF)");
+    vg_advice_add_expandable(out, f);
     vg_text_add(out, ", which lets PyTorch use these pieces together");
 }
 

@@ -73,7 +73,7 @@ static void context_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     (void)s;
     vg_text_add(out,
-                "run fewer processes per GPU and load modules when they are used: "
+                "run fewer processes per GPU; load modules when they are used: "
                 "CUDA_MODULE_LOADING=LAZY");
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "analyze/label.h"
+#include "analyze/torch_facts.h"
 #include "analyze/visible_devices.h"
 #include "base/command_name.h"
 #include "view/wrap.h"
@@ -122,6 +123,16 @@ void vg_advice_add_framework(struct vg_text *out, const struct vg_run_other *pro
                      process->flags & VG_PROCESS_GUARDED
                          ? ""
                          : " (under vramguard it does when asked by this process)");
+}
+
+void vg_advice_add_expandable(struct vg_text *out, const struct vg_run_failure *s)
+{
+    static const char setting[] = "expandable_segments:True";
+    if (s->torch.settings[0])
+        vg_text_addf(out, "add %s to %s", setting, vg_torch_variable(s));
+    else
+        vg_text_addf(out, "PYTORCH_CUDA_ALLOC_CONF=%s (or PYTORCH_ALLOC_CONF in recent PyTorch)",
+                     setting);
 }
 
 void vg_advice_add_label(struct vg_text *out, const char *label)

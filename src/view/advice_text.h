@@ -36,6 +36,9 @@ void vg_advice_add_larger_gpu(struct vg_text *out, const struct vg_run_failure *
  * known to be there. */
 void vg_advice_add_framework(struct vg_text *out, const struct vg_run_other *process);
 
+/* Expandable segments of PyTorch's allocator, as they are switched on beside what is set. */
+void vg_advice_add_expandable(struct vg_text *out, const struct vg_run_failure *report);
+
 /* The label of a site, short enough for a sentence. */
 void vg_advice_add_label(struct vg_text *out, const char *label);
 

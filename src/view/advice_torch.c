@@ -258,12 +258,7 @@ static void fragments_cause(const struct vg_run_failure *s, struct vg_text *out)
 
 static void fragments_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
-    if (s->torch.settings[0])
-        vg_text_addf(out, "add to %s: expandable_segments:True", vg_torch_variable(s));
-    else
-        vg_text_add(out,
-                    "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in "
-                    "recent PyTorch)");
+    vg_advice_add_expandable(out, s);
     vg_text_add(out, "; or a smaller batch");
     vg_advice_add_larger_gpu(out, s);
 }

@@ -12,10 +12,10 @@
 VG_FRAMEWORK(VLLM, "vLLM", "", "/vllm/",
     "a lower gpu_memory_utilization, a smaller max_model_len, or quantised weights")
 VG_FRAMEWORK(JAX, "JAX", "xla_|libjax|pjrt_", "/jax/|/jaxlib/",
-    "XLA_PYTHON_CLIENT_PREALLOCATE=false, which takes memory only when it is needed, or "
-    "XLA_PYTHON_CLIENT_MEM_FRACTION=.50, which takes less")
+    "XLA_PYTHON_CLIENT_PREALLOCATE=false, which takes memory only when it is needed; or "
+    "XLA_PYTHON_CLIENT_MEM_FRACTION=.50, which takes less; or smaller arrays at a time (a smaller batch)")
 VG_FRAMEWORK(TENSORFLOW, "TensorFlow", "libtensorflow|_pywrap_tensorflow", "/tensorflow/|/keras/",
-    "tf.config.experimental.set_memory_growth(gpu, True), which takes memory only when it is needed, "
+    "TF_FORCE_GPU_ALLOW_GROWTH=true, which takes memory only when it is needed; "
     "or tf.config.LogicalDeviceConfiguration(memory_limit=...)")
 VG_FRAMEWORK(ONNXRUNTIME, "ONNX Runtime", "libonnxruntime|onnxruntime", "/onnxruntime/",
     "gpu_mem_limit and arena_extend_strategy=kSameAsRequested of the CUDAExecutionProvider")

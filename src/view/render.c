@@ -8,6 +8,7 @@
 #include "base/command_name.h"
 #include "record/kind.h"
 #include "view/advice.h"
+#include "view/advice_filter.h"
 #include "view/block_tables.h"
 #include "view/histogram.h"
 #include "view/outcome_text.h"
@@ -151,7 +152,7 @@ void vg_report_add_cause(struct vg_text *out, const struct vg_run_failure *s, si
     row->cause(s, &text);
     vg_wrap_add_keyed(out, "why", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
     text = vg_text_over(data, sizeof data);
-    row->advice(s, &text);
+    vg_advice_add(row, s, &text);
     vg_wrap_add_keyed(out, "do", data, ANSWER_INDENT, columns, VG_WRAP_WORDS);
 }
 

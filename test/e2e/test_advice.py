@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DEVICE, MODEL, report_of
+from conftest import DEVICE, MODEL, ROOT, report_of
 from test_python_trim import Neighbour, take
 
 PROGRAM = Path(__file__).with_name("advice_program.py")
@@ -138,3 +138,18 @@ def test_place_that_keeps_more_with_each_step(machine):
 def test_burst_is_no_growth(machine):
     why, do = answers(machine.run([sys.executable, PROGRAM, "burst"], True, SIMGPU_DEVICES=free(100)))
     assert "this process itself" in why and ".detach()" not in do
+
+
+def test_what_advice_tells_to_set_is_in_the_table_of_settings():
+    """All of it, so that nothing is advised that is set (base/setting_table.h); and all advice goes through the
+    filter that looks."""
+    view = ROOT / "src" / "view"
+    names = set(re.findall(r"^VG_SETTING\((\w+),", (ROOT / "src/base/setting_table.h").read_text(), re.M))
+    advised, in_causes = set(), {"VRAMGUARD_INJECT", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"}
+    for path in [*view.glob("advice*.c"), *view.glob("*_table.h")]:
+        for text in re.findall(r'"((?:[^"\\]|\\.)*)"', path.read_text()):
+            advised |= set(re.findall(r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)=", text))
+            advised |= set(re.findall(r"\badd \S+ to ([A-Z]+_[A-Z_]+)\b", text))
+    assert advised - in_causes and advised - in_causes <= names, advised - names
+    asks = {path.name for path in view.glob("*.c") if re.search(r"->advice\(", path.read_text())}
+    assert asks == {"advice.c", "advice_filter.c"}  # the former: of a row, in the advice of another

@@ -85,3 +85,18 @@ def test_only_the_drivers_pools_are_asked_for_an_arena(crowded, steps):
     is_arena = not steps.startswith("cudnn")
     assert ("VRAMGUARD_TRIM_LIB" in result.stderr) != is_arena, result.stderr
     assert mark.exists() != is_arena
+
+
+def test_what_is_set_is_not_advised(frameworks):
+    """Neither by the process nor by what reads its run file later."""
+    def advice(**extra):
+        steps = ["keep=180", "xla=120:120"]
+        result = frameworks.run(frameworks.command(*steps), True, VRAMGUARD_POLICY="off", **extra)
+        texts = [e2e.report_of(result), frameworks.vramguard("report").stdout]
+        live, later = [" ".join(text.split(" do ")[1].split(" where ")[0].split()) for text in texts]
+        assert live == later
+        return live
+
+    assert advice().startswith("XLA_PYTHON_CLIENT_PREALLOCATE=false, which ")
+    assert advice(XLA_PYTHON_CLIENT_PREALLOCATE="false").startswith("XLA_PYTHON_CLIENT_MEM_FRACTION=.50, ")
+    assert advice(XLA_PYTHON_CLIENT_ALLOCATOR="platform").startswith("smaller arrays at a time")

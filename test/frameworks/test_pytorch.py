@@ -217,7 +217,7 @@ def test_cache_that_was_of_no_use_is_fragmentation(frameworks):
     assert "why PyTorch had 60.0 MiB cached that no tensor used" in report, report
     assert "do PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True" in report
     report = advice(PYTORCH_ALLOC_CONF="max_split_size_mb:64")
-    assert "do add to PYTORCH_ALLOC_CONF: expandable_segments:True" in report, report
+    assert "do add expandable_segments:True to PYTORCH_ALLOC_CONF" in report, report
     report = advice(PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True")
     assert "fragmentation" not in report
 

@@ -180,7 +180,7 @@ static void a_cache_that_was_of_no_use(void **state)
                 "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in");
     s.torch.settings = "PYTORCH_ALLOC_CONF=max_split_size_mb:64";
     expect_row("fragments");
-    expect_text(advice, "add to PYTORCH_ALLOC_CONF: expandable_segments:True");
+    expect_text(advice, "add expandable_segments:True to PYTORCH_ALLOC_CONF");
     actions[0].recovered_bytes = VG_GIB; /* a tenth of it, and less than what was asked for */
     expect_row("own-total");
     s.asked_bytes = VG_GIB + VG_GIB / 100;

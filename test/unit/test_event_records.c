@@ -295,6 +295,7 @@ static void every_number_comes_back(void **state)
     fill_numbers(NUMBERS(s.torch, bytes[0], count[VG_TORCH_BACKENDS - 1]));
     fill_numbers(NUMBERS(s.torch, allocated_bytes, graph_bytes));
     s.torch.graph_count = 7;
+    s.settings = "CUPY_GPU_MEMORY_LIMIT=50%|";
     s.torch.graph_reuser_count = 5;
     s.torch.is_caller = true;
     fill_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes));
@@ -309,6 +310,7 @@ static void every_number_comes_back(void **state)
     same_numbers(NUMBERS(s.torch, allocated_bytes, graph_bytes),
                  NUMBERS(f->torch, allocated_bytes, graph_bytes));
     assert_int_equal(f->torch.graph_count, 7);
+    assert_string_equal(f->settings, "CUPY_GPU_MEMORY_LIMIT=50%|");
     assert_int_equal(f->torch.graph_reuser_count, 5);
     assert_true(f->torch.is_caller);
     same_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes),
