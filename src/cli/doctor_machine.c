@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -238,9 +239,39 @@ static void check_kernel(struct vg_doctor *doctor)
     vg_doctor_advise("Linux 5.3 or newer has it; a container's seccomp profile may forbid it");
 }
 
+/* getrlimit(2); bytes, VG_BYTES_UNKNOWN for none. */
+static uint64_t soft_limit(int resource)
+{
+    struct rlimit limit;
+    return getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ? VG_BYTES_UNKNOWN
+                                                                               : limit.rlim_cur;
+}
+
+static void check_limits(struct vg_doctor *doctor)
+{
+    char amount[VG_SIZE_TEXT_CAP];
+    const uint64_t address_bytes = soft_limit(RLIMIT_AS), file_bytes = soft_limit(RLIMIT_FSIZE);
+    if (address_bytes != VG_BYTES_UNKNOWN) {
+        vg_doctor_say(doctor, VG_FINDING_NOTE, "limits",
+                      "a process may use %s of addresses (ulimit -v): vramguard records less, and "
+                      "CUDA may fail to start",
+                      vg_size_format(amount, address_bytes));
+        vg_doctor_advise("ulimit -v unlimited, before the program starts");
+    }
+    if (file_bytes != VG_BYTES_UNKNOWN && file_bytes < ROOM_BYTES) {
+        vg_doctor_say(doctor, VG_FINDING_NOTE, "limits",
+                      "a file may grow to %s (ulimit -f): records of long runs are cut short",
+                      vg_size_format(amount, file_bytes));
+        vg_doctor_advise("ulimit -f unlimited, before the program starts");
+    }
+    if (address_bytes == VG_BYTES_UNKNOWN && file_bytes == VG_BYTES_UNKNOWN)
+        vg_doctor_say(doctor, VG_FINDING_OK, "limits", "none on addresses and file sizes");
+}
+
 void vg_doctor_machine(struct vg_doctor *doctor)
 {
     check_kernel(doctor);
+    check_limits(doctor);
     check_state_folder(doctor);
     check_registry(doctor);
 }
