@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BUILD, ROOT
+from test_install import make
 
 ALLOCATE = [sys.executable, ROOT / "test" / "e2e" / "allocate.py"]
 RECIPES = ROOT / "scripts" / "recipes"
@@ -184,6 +185,59 @@ def test_kubernetes_recipe_is_valid(machine):
     wrong = machine.folder / "wrong.yaml"
     wrong.write_text(recipe.read_text().replace("mountPath", "mountpath", 1))
     assert machine.run([validator, "--strict", wrong]).code != 0
+
+
+BASE = "docker.io/library/debian:12-slim"
+# What a machine with two kinds of control groups, or with few rights, needs.
+PODMAN_RUN = ["--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
+
+
+def podman(machine, *words):
+    command = ["podman", *(["--runtime", "runc"] if shutil.which("runc") else []), *words]
+    return machine.run(command, LD_LIBRARY_PATH=None, HOME="/root")
+
+
+@pytest.fixture
+def image(machine):
+    """The recipe's image."""
+    if not shutil.which("podman") or os.getuid() != 0:
+        pytest.skip("no podman, or not root: apt install podman runc")
+    if podman(machine, "image", "exists", BASE).code != 0:
+        pytest.skip("podman has no image of Debian: podman pull " + BASE)
+    make("tarball")
+    name = "localhost/vramguard-test-%d" % os.getpid()
+    recipe = RECIPES / "Dockerfile"
+    built = podman(machine, "build", "--isolation", "chroot", "-f", recipe, "-t", name, BUILD)
+    assert built.code == 0, built.stderr
+    yield name
+    podman(machine, "rmi", "-f", name)
+
+
+def test_containers_of_the_recipes(machine, image):
+    """The image has the tool; and what the pod of Kubernetes does, with folders as its volumes: the first
+    container brings the library, the second, which has an image of its own, is watched."""
+    yaml = pytest.importorskip("yaml")
+    version = podman(machine, "run", *PODMAN_RUN, image, "vramguard", "--version")
+    assert version.stdout.startswith("vramguard "), version.stderr
+    pod = yaml.safe_load((RECIPES / "kubernetes" / "pod.yaml").read_text())["spec"]
+    for volume in pod["volumes"]:
+        (machine.folder / volume["name"]).mkdir()
+
+    def volumes(container):
+        mounts = container["volumeMounts"]
+        return ["--volume=%s:%s" % (machine.folder / m["name"], m["mountPath"]) for m in mounts]
+
+    (init,), (program,) = pod["initContainers"], pod["containers"]
+    brought = podman(machine, "run", *PODMAN_RUN, *volumes(init), image, *init["command"])
+    assert brought.code == 0, brought.stderr
+    settings = ["--env=%s=%s" % (v["name"], v["value"]) for v in program["env"]]
+    simulated = ["--env=SIMGPU_DEVICES=256MiB", "--env=SIMGPU_CONTEXT=32MiB",
+                 "--env=LD_LIBRARY_PATH=/vramguard/lib/vramguard/simgpu",
+                 "--volume=%s:/program" % (BUILD / "test/e2e/marks")]  # fmt: skip
+    watched = podman(machine, "run", *PODMAN_RUN, *volumes(program), *settings, *simulated, BASE, "/program")
+    assert watched.code == 0, watched.stderr
+    listed = machine.vramguard("list", str(machine.folder / "records"))
+    assert "program" in listed.stdout, listed.stdout + watched.stderr
 
 
 def test_settings_recipe_is_right(machine):

@@ -136,10 +136,17 @@ def test_run_simulates_without_more(machine):
 
 @pytest.mark.skipif(REAL_GPU, reason="simulates a GPU")
 @pytest.mark.parametrize("inside", [False, True])
-def test_torchrun_records_each_rank(machine, inside):
+def test_torchrun_records_each_rank_and_reports_once(machine, inside):
     """In front of torchrun, or of each of its ranks."""
     program = machine.folder / "rank.py"
-    program.write_text("import torch; print(torch.ones(5, device='cuda').shape)\n")
+    program.write_text(
+        "import torch\n"
+        "print(torch.ones(5, device='cuda').shape)\n"
+        "try:\n"
+        "    torch.ones(3 << 30, device='cuda')\n"
+        "except torch.OutOfMemoryError:\n"
+        "    pass\n"
+    )
     simulate = ["run", "--simulate", "4GiB", "--"]
     torchrun = [TORCH_PYTHON, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     tool = str(end_to_end.BUILD / "vramguard")
@@ -152,3 +159,6 @@ def test_torchrun_records_each_rank(machine, inside):
     assert result.stdout.count("torch.Size([5])") == 2
     assert len(machine.records()) == 2
     assert "nothing is recorded" not in result.stderr
+    assert result.stderr.count("\n  why ") == 1, result.stderr
+    (others,) = re.findall(r"\(rank (.) of 2\).*; the report of rank (.) says why", result.stderr)
+    assert set(others) == {"0", "1"}
