@@ -13,6 +13,7 @@
 #include "driver/captures.h"
 #include "guard/guard.h"
 #include "oom/callback_thread.h"
+#include "oom/census_observer.h"
 #include "oom/emit.h"
 
 /* ---- facts ---- */
@@ -385,6 +386,8 @@ static void give_up(struct vg_call *call)
         failure->refused_by = call->refused_by; /* of the last try */
         vg_oom_call_measure_limit(state, failure);
     }
+    if (will_torch_tell(state, failure))
+        vg_census_await_attachment(); /* where no action has: it is told by our observer */
     if (will_torch_tell(state, failure) || may_ask_again(failure)) {
         vg_thread.passed_place = vg_deferred_oom_note(&state->passed, VG_DEFERRED_TRIED, failure);
         if (vg_thread.passed_place != 0)

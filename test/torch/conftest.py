@@ -7,6 +7,7 @@ neighbour that leaves a given amount, so that they do not depend on the size of 
 
 import fcntl
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -83,6 +84,17 @@ class Machine(end_to_end.Machine):
 
     def run(self, command, guarded=False, timeout_s=TIMEOUT_S, **extra):
         return super().run(command, guarded, timeout_s, **extra)
+
+    def run_to_failure(self, command, **extra):
+        """A guarded run that ends in a failure, told with its census. A busy machine may not let the
+        census come in the time that it has: then once more."""
+        for _ in range(3):
+            result = self.run(command, True, VRAMGUARD_POLICY="off", **extra)
+            report = self.vramguard("report", "--json")
+            assert report.code == 0, report.stderr
+            if any(failure["census"] for failure in json.loads(report.stdout)["failures"]):
+                break
+        return result
 
     def neighbour(self, *arguments, guarded=False):
         """Start a process that holds memory, such as all but so much ("--leave", "1GiB"); return it

@@ -48,9 +48,7 @@ def last_answer(result):
 
 @pytest.mark.parametrize("name", CAUSES)
 def test_the_cause_is_the_programs(machine, name):
-    result = machine.run(
-        machine.program("causes", name), True, VRAMGUARD_POLICY="off", SIMGPU_DEVICES="1400MiB"
-    )
+    result = machine.run_to_failure(machine.program("causes", name), SIMGPU_DEVICES="1400MiB")
     assert result.code == 1, result.stderr
     found = last_answer(result)
     why, do = CAUSES[name]
