@@ -4,12 +4,19 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Who reads it without the lock sees the handle with its device or not at all. The lock is held. */
+static void write_entry(struct vg_pools *pools, size_t at, uint64_t handle, int device)
+{
+    pools->pools[at].handle = 0;
+    pools->pools[at].device = device;
+    pools->pools[at].handle = handle;
+}
+
 void vg_pools_add(struct vg_pools *pools, uint64_t handle, int device)
 {
     vg_lock_take(&pools->lock);
     if (pools->count < VG_POOLS_MAX) {
-        pools->pools[pools->count].handle = handle;
-        pools->pools[pools->count].device = device;
+        write_entry(pools, pools->count, handle, device);
         pools->pools[pools->count].users = 0;
         pools->count++;
     }
@@ -51,8 +58,12 @@ static bool try_remove(struct vg_pools *pools, uint64_t handle, bool at_any_rate
     vg_lock_take(&pools->lock);
     const size_t at = pool_index(pools, handle);
     const bool is_held = at < pools->count && pools->pools[at].users > 0 && !at_any_rate;
-    if (at < pools->count && !is_held)
-        pools->pools[at] = pools->pools[--pools->count];
+    if (at < pools->count && !is_held) {
+        const size_t last = pools->count - 1;
+        write_entry(pools, at, pools->pools[last].handle, pools->pools[last].device);
+        pools->pools[at].users = pools->pools[last].users;
+        pools->count = last;
+    }
     vg_lock_release(&pools->lock);
     return !is_held;
 }
@@ -69,11 +80,18 @@ void vg_pools_remove(struct vg_pools *pools, uint64_t handle)
 
 int vg_pools_device(struct vg_pools *pools, uint64_t handle)
 {
-    int device = -1;
-    vg_lock_take(&pools->lock);
-    for (size_t i = 0; i < pools->count && device < 0; i++)
-        if (pools->pools[i].handle == handle)
-            device = pools->pools[i].device;
+    const size_t count = atomic_load_explicit(&pools->count, memory_order_acquire);
+    for (size_t i = 0; i < count; i++)
+        if (pools->pools[i].handle == handle) {
+            const int device = pools->pools[i].device;
+            if (pools->pools[i].handle == handle)
+                return device;
+        }
+    if (count == 0)
+        return -1;
+    vg_lock_take(&pools->lock); /* it may have been moved from behind to before those seen */
+    const size_t at = pool_index(pools, handle);
+    const int device = at < pools->count ? pools->pools[at].device : -1;
     vg_lock_release(&pools->lock);
     return device;
 }

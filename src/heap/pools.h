@@ -3,6 +3,7 @@
 #ifndef VRAMGUARD_HEAP_POOLS_H
 #define VRAMGUARD_HEAP_POOLS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,15 +15,16 @@ enum { VG_POOLS_MAX = 64 }; /* further pools are not known: their allocations ar
 
 struct vg_pools {
     struct vg_lock lock;
-    size_t count;
+    _Atomic size_t count; /* written, as they, under the lock */
     struct {
-        uint64_t handle;
-        int device;
+        _Atomic uint64_t handle;
+        _Atomic int device;
         unsigned users; /* who works with it now, other than by the program's own calls */
     } pools[VG_POOLS_MAX];
 };
 
-/* Any thread; each takes the lock. */
+/* Any thread; each takes the lock, vg_pools_device only for a pool that it does not find at once.
+ */
 void vg_pools_add(struct vg_pools *pools, uint64_t handle, int device);
 void vg_pools_remove(struct vg_pools *pools,
                      uint64_t handle); /* waits, for VG_POOLS_PATIENCE_MS at

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -66,11 +67,53 @@ static void a_removal_has_its_patience(void **state)
     assert_int_equal(vg_pools_device(&pools, 7), -1);
 }
 
+enum { FILLERS = 60, MOVED = 30000 };
+
+static _Atomic uint64_t steady; /* a pool that stays where it is or is moved, 0 for none */
+
+/* Counts wrong answers. */
+static void *ask_for_steady_pool(void *unused)
+{
+    uintptr_t wrong = 0;
+    (void)unused;
+    while (!atomic_load(&is_removed)) {
+        const uint64_t asked = atomic_load(&steady);
+        const int device = asked ? vg_pools_device(&pools, asked) : 3;
+        wrong += device != 3 && atomic_load(&steady) == asked;
+    }
+    return (void *)wrong;
+}
+
+/* The last is moved to the place of one before it that is destroyed. */
+static void a_pool_is_found_while_it_is_moved(void **state)
+{
+    (void)state;
+    pthread_t asking;
+    void *wrong;
+    atomic_store(&steady, 0);
+    assert_int_equal(pthread_create(&asking, NULL, ask_for_steady_pool, NULL), 0);
+    for (uint64_t i = 0; i < FILLERS; i++)
+        vg_pools_add(&pools, 1 + i, 1);
+    for (uint64_t i = 0; i < MOVED; i++) {
+        vg_pools_add(&pools, 1000 + i, 3);
+        atomic_store(&steady, 1000 + i);
+        vg_pools_remove(&pools, 1 + i % FILLERS); /* the first of the list */
+        atomic_store(&steady, 0);
+        vg_pools_remove(&pools, 1000 + i);
+        vg_pools_add(&pools, 1 + i % FILLERS, 1);
+    }
+    atomic_store(&is_removed, true);
+    pthread_join(asking, &wrong);
+    assert_null(wrong);
+    assert_int_equal(pools.count, FILLERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_pool_is_not_removed_while_it_is_held, setup),
         cmocka_unit_test_setup(a_removal_has_its_patience, setup),
+        cmocka_unit_test_setup(a_pool_is_found_while_it_is_moved, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
