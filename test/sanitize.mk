@@ -13,7 +13,7 @@ SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_FLAGS_thread  := -fsanitize=thread
 
 # Who holds what.
-SANITIZE_THREAD  += machine pools
+SANITIZE_THREAD  += machine pools vmm
 
 # A test that has been renamed or split is missed here, and said so.
 sanitize_missed  := $(filter-out $(SANITIZE_ADDRESS),$(SANITIZE_THREAD))

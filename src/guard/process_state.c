@@ -159,7 +159,7 @@ static struct vg_process_state *make_state(const struct vg_options *from)
         return NULL;
     struct vg_process_state *const state = memory;
     char why[64];
-    state->virtual.lock.rank = VG_LOCK_HANDLES;
+    vg_vmm_init(&state->virtual);
     state->pools.lock.rank = VG_LOCK_HANDLES;
     state->spilled.lock.rank = VG_LOCK_HANDLES;
     state->stacks = stack_choice(from);

@@ -9,11 +9,16 @@
 #include "os/mapped.h"
 
 /* Keys of physical memory: handle values are reused while the memory behind an older one still
- * lives, so they are numbered. */
+ * lives, so they are numbered; each thread takes numbers by the hundred, which is seldom enough for
+ * a counter that all write to. */
 static uint64_t next_key(enum vg_kind kind)
 {
+    enum { AT_ONCE = 256 };
     static _Atomic uint64_t count;
-    return vg_guard_handle_key(kind, atomic_fetch_add(&count, 1) + 1);
+    static _Thread_local uint64_t last;
+    if (last % AT_ONCE == 0)
+        last = atomic_fetch_add(&count, AT_ONCE);
+    return vg_guard_handle_key(kind, ++last);
 }
 
 /* Is the memory to lie on a device? Then the call is about that one. */
@@ -82,11 +87,13 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, void 
 static void note_mapping(struct vg_process_state *state, CUdeviceptr address, size_t bytes,
                          CUmemGenericAllocationHandle handle)
 {
-    const uint64_t key = vg_vmm_map(&state->virtual, address, bytes, handle);
+    uint64_t ended;
+    const uint64_t key = vg_vmm_map(&state->virtual, address, bytes, handle, &ended);
     if (key)
         vg_live_index_note_mapped(&state->track, key, address);
     if (vg_spilled_any())
         vg_spilled_map(&state->spilled, address, bytes, key);
+    vg_guard_forget(state, ended);
 }
 
 CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset,
@@ -116,15 +123,16 @@ CUresult cuMemUnmap(CUdeviceptr address, size_t bytes)
     if (!vg_guard_begin(&call, VG_FN_cuMemUnmap, bytes))
         return VG_PASS(cuMemUnmap, (address, bytes));
     struct vg_vmm *const virtual = &call.state->virtual;
-    struct vg_vmm_mapping *const mappings = vg_vmm_begin_unmap(virtual, address, bytes);
+    struct vg_vmm_unmapping mappings;
+    vg_vmm_begin_unmap(virtual, address, bytes, &mappings);
     struct vg_spilled_node *const spilled =
         vg_spilled_any() ? vg_spilled_begin_unmap(&call.state->spilled, address, bytes) : NULL;
     call.result = vg_next.cuMemUnmap(address, bytes);
     vg_spilled_end_unmap(&call.state->spilled, spilled, call.result == CUDA_SUCCESS);
     if (call.result == CUDA_SUCCESS)
-        vg_vmm_end_unmap(virtual, mappings, forget_key, call.state);
+        vg_vmm_end_unmap(virtual, &mappings, forget_key, call.state);
     else
-        vg_vmm_undo_unmap(virtual, mappings);
+        vg_vmm_undo_unmap(virtual, &mappings);
     return vg_guard_end(&call);
 }
 
