@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Of struct vg_census, for run files: counted up whenever its layout changes. */
+/* Of struct vg_census, for run files: counted up whenever its layout changes otherwise than by more
+ * at its end, which a census from before has as 0. */
 enum { VG_CENSUS_FORMAT = 1 };
 
 enum vg_census_kind {
@@ -40,6 +41,9 @@ enum vg_census_state {
     VG_CENSUS_UNREADABLE,    /* a Python that is not known */
     VG_CENSUS_NO_LIBRARY,    /* none of the libraries it can read is loaded */
     VG_CENSUS_UNKNOWN_TORCH, /* a PyTorch that keeps its tensors in an unknown way */
+    VG_CENSUS_NO_GIL,        /* another thread held it for too long */
+    VG_CENSUS_BUSY, /* the thread that would take it had not returned from something else */
+    VG_CENSUS_STATES
 };
 
 enum {
@@ -75,10 +79,17 @@ struct vg_census_shape {
     struct vg_census_amount amount;
 };
 
+/* Arrays of one library and shape. */
+struct vg_census_array_shape {
+    uint32_t library; /* enum vg_census_array_library */
+    struct vg_census_shape shape;
+};
+
 enum vg_census_place {
     VG_CENSUS_LOCAL,   /* of a function that is running */
     VG_CENSUS_GLOBAL,  /* of a module of the program's */
     VG_CENSUS_LIBRARY, /* global of an installed package or of Python's library */
+    VG_CENSUS_PLACES
 };
 
 /* A variable, with what it reaches and none before it did: running functions come first, from the
@@ -99,6 +110,12 @@ struct vg_census_variable {
     struct vg_census_amount traceback; /* of both: through the frames of an exception */
 };
 
+/* What a variable holds of other libraries' arrays: in none of its other amounts. */
+struct vg_census_held {
+    struct vg_census_amount arrays[VG_CENSUS_ARRAY_LIBRARIES];
+    struct vg_census_amount traceback; /* of them: through the frames of an exception */
+};
+
 struct vg_census {
     enum vg_census_state state;
     uint64_t elapsed_ns;
@@ -109,8 +126,8 @@ struct vg_census {
     struct vg_census_amount unnamed; /* of OTHER: no variable was found; temporaries, C++ */
     struct vg_census_amount total;   /* all live blocks; what no kind has, no Python object
                                         reaches: it is held by C++, or by a graph that none shows */
-    /* Of arrays of other libraries, on any device, as these took them: not among the kinds, nor in
-     * the total; they are in what variables hold by references. */
+    /* Of arrays of other libraries, as these took them, on the device in question or on any (see
+     * `arrays_are_of_device`): not among the kinds, nor in the total. */
     struct vg_census_amount arrays[VG_CENSUS_ARRAY_LIBRARIES];
     uint64_t graph_nodes;
     bool graph_cut; /* there were more nodes than are looked at */
@@ -119,6 +136,13 @@ struct vg_census {
     struct vg_census_module modules[VG_CENSUS_MODULES];       /* outermost first, then by bytes */
     struct vg_census_shape shapes[VG_CENSUS_SHAPES];          /* by bytes */
     struct vg_census_variable variables[VG_CENSUS_VARIABLES]; /* by bytes */
+
+    /* ---- in run files of this and later versions ---- */
+    uint8_t arrays_were_asked;    /* it was taken, or was to be, for an array library's sake */
+    uint8_t arrays_are_of_device; /* of the failure, and of no other */
+    uint32_t array_shape_count;
+    struct vg_census_array_shape array_shapes[VG_CENSUS_SHAPES]; /* by bytes */
+    struct vg_census_held held_arrays[VG_CENSUS_VARIABLES]; /* by `variables`, in their order */
 };
 
 #endif

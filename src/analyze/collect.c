@@ -19,6 +19,13 @@
 
 /* ---- the call ---- */
 
+void vg_collect_census(struct vg_run_failure *out, const struct vg_census *census)
+{
+    out->census_format = census ? VG_CENSUS_FORMAT : 0;
+    out->census_bytes = census ? sizeof *census : 0;
+    out->census = census;
+}
+
 static void collect_call(const struct vg_failure *failure, struct vg_region *region,
                          struct vg_run_failure *out)
 {
@@ -37,11 +44,7 @@ static void collect_call(const struct vg_failure *failure, struct vg_region *reg
     out->injected_rule = vg_region_string(region, failure->injected_rule);
     out->actions = failure->actions;
     out->action_count = failure->action_count;
-    if (failure->census) {
-        out->census_format = VG_CENSUS_FORMAT;
-        out->census_bytes = sizeof *failure->census;
-        out->census = failure->census;
-    }
+    vg_collect_census(out, failure->census);
     vg_live_index_counts(failure->tables.track, &out->alloc_count, &out->free_count);
 }
 

@@ -93,6 +93,9 @@ size_t vg_collect_pools(struct vg_pools *made, int device, CUmemoryPool *out);
 void vg_collect(const struct vg_failure *failure, struct vg_region *region,
                 struct vg_run_process *process, struct vg_run_failure *out);
 
+/* Makes `census`, which has to last as long as `out`, part of the failure; NULL: it has none. */
+void vg_collect_census(struct vg_run_failure *out, const struct vg_census *census);
+
 /* The place of the failing call as one label (vg_label_from_frames), "" when another thread is
  * asking right now or nothing is known. */
 void vg_collect_where(const struct vg_failure *failure, char *out, size_t cap);

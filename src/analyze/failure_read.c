@@ -2,6 +2,7 @@
  * unknown, texts safe to print, counts what there is. */
 #include <string.h>
 
+#include "analyze/census_read.h"
 #include "analyze/event_reader.h"
 #include "analyze/run_build.h"
 #include "analyze/sites.h"
@@ -323,7 +324,19 @@ const struct vg_oom_action *vg_event_actions(struct vg_event_reader *r, uint32_t
     return actions;
 }
 
-/* Its bytes are those of the file: who understands the format checks them. */
+/* One of another format stays as it is, for who understands it. */
+static const void *copy_census(struct vg_region *region, uint32_t format, const char *bytes,
+                               uint32_t *count)
+{
+    if (format == VG_CENSUS_FORMAT) {
+        const void *const census = vg_census_read(region, bytes, *count);
+        *count = sizeof(struct vg_census);
+        return census;
+    }
+    char *const copy = vg_region_alloc(region, *count);
+    return copy ? memcpy(copy, bytes, *count) : NULL;
+}
+
 bool vg_failure_read_census(struct vg_event_reader *r, struct vg_run_failure *out)
 {
     struct vg_part_census head;
@@ -334,13 +347,14 @@ bool vg_failure_read_census(struct vg_event_reader *r, struct vg_run_failure *ou
         return false;
     const char *const bytes = array + sizeof(struct vg_part_array);
     memcpy(&head, bytes, sizeof head);
-    char *const copy = vg_region_alloc(r->region, count - sizeof head);
-    if (!copy)
+    uint32_t census_bytes = count - (uint32_t)sizeof head;
+    const void *const census =
+        copy_census(r->region, head.format, bytes + sizeof head, &census_bytes);
+    if (!census)
         return true;
-    memcpy(copy, bytes + sizeof head, count - sizeof head);
     out->census_format = head.format;
-    out->census_bytes = count - (uint32_t)sizeof head;
-    out->census = copy;
+    out->census_bytes = census_bytes;
+    out->census = census;
     return true;
 }
 

@@ -29,7 +29,7 @@ VG_OPTION(stacks, CHOICE, VRAMGUARD_STACKS, "full", 0, 0, "off|native|python|ful
           "which stack frames are recorded for each allocation: native, Python, or both (full)")
 VG_OPTION(tensors, CHOICE, VRAMGUARD_TENSORS, "full", 0, 0, "off|lines|full",
           "what is told of PyTorch's tensors: nothing, the lines that made them, or also what they are "
-          "and which variables hold them")
+          "and which variables hold them (full: also of the arrays of CuPy, numba and JAX)")
 VG_OPTION(log_path, PATH, VRAMGUARD_LOG, "", 0, 0,
           "a path; %p pid, %h host, %e executable, %t start time, %% a percent sign",
           "where the run file goes, instead of the state directory")

@@ -1,5 +1,7 @@
 #include "cli/json_census.h"
 
+#include "analyze/array_holder.h"
+
 static const char *const kind_names[VG_CENSUS_KINDS] = {
     [VG_CENSUS_PARAMETER] = "parameters", [VG_CENSUS_GRADIENT] = "gradients",
     [VG_CENSUS_OPTIMIZER] = "optimizer",  [VG_CENSUS_BUFFER] = "buffers",
@@ -30,41 +32,50 @@ static json_t *modules_array(const struct vg_census *census)
     return array;
 }
 
+static json_t *shape_object(const struct vg_census_shape *shape)
+{
+    json_t *const object = vg_json_object();
+    json_t *const sizes = vg_json_array();
+    for (uint32_t k = 0; k < shape->rank && k < VG_CENSUS_RANK; k++)
+        vg_json_append(sizes, json_integer(shape->sizes[k]));
+    vg_json_set(object, "shape", sizes);
+    vg_json_set_text(object, "dtype", shape->dtype);
+    set_census_amount(object, "amount", &shape->amount);
+    return object;
+}
+
 static json_t *shapes_array(const struct vg_census *census)
 {
     json_t *const array = vg_json_array();
-    for (uint32_t i = 0; i < census->shape_count; i++) {
-        const struct vg_census_shape *const shape = &census->shapes[i];
-        json_t *const object = vg_json_object();
-        json_t *const sizes = vg_json_array();
-        for (uint32_t k = 0; k < shape->rank && k < VG_CENSUS_RANK; k++)
-            vg_json_append(sizes, json_integer(shape->sizes[k]));
-        vg_json_set(object, "shape", sizes);
-        vg_json_set_text(object, "dtype", shape->dtype);
-        set_census_amount(object, "amount", &shape->amount);
-        vg_json_append(array, object);
-    }
+    for (uint32_t i = 0; i < census->shape_count; i++)
+        vg_json_append(array, shape_object(&census->shapes[i]));
     return array;
 }
 
-static json_t *variables_array(const struct vg_census *census)
+static json_t *variable_object(const struct vg_census_variable *variable)
 {
     static const char *const places[] = { [VG_CENSUS_LOCAL] = "local",
                                           [VG_CENSUS_GLOBAL] = "global",
                                           [VG_CENSUS_LIBRARY] = "library" };
+    json_t *const object = vg_json_object();
+    vg_json_set_text(object, "variable", variable->path);
+    VG_JSON_SET_NAME(object, "place", places, variable->place);
+    vg_json_set_text(object, "type", variable->type);
+    vg_json_set(object, "length",
+                variable->length >= 0 ? json_integer(variable->length) : json_null());
+    vg_json_set_text(object, "function", variable->function);
+    vg_json_set_text(object, "file", variable->file);
+    vg_json_set_number(object, "line", variable->line);
+    vg_json_set_amount(object, "thread", variable->thread);
+    return object;
+}
+
+static json_t *variables_array(const struct vg_census *census)
+{
     json_t *const array = vg_json_array();
     for (uint32_t i = 0; i < census->variable_count; i++) {
         const struct vg_census_variable *const variable = &census->variables[i];
-        json_t *const object = vg_json_object();
-        vg_json_set_text(object, "variable", variable->path);
-        VG_JSON_SET_NAME(object, "place", places, variable->place);
-        vg_json_set_text(object, "type", variable->type);
-        vg_json_set(object, "length",
-                    variable->length >= 0 ? json_integer(variable->length) : json_null());
-        vg_json_set_text(object, "function", variable->function);
-        vg_json_set_text(object, "file", variable->file);
-        vg_json_set_number(object, "line", variable->line);
-        vg_json_set_amount(object, "thread", variable->thread);
+        json_t *const object = variable_object(variable);
         set_census_amount(object, "direct", &variable->direct);
         set_census_amount(object, "graph", &variable->graph);
         set_census_amount(object, "model", &variable->model);
@@ -90,5 +101,57 @@ json_t *vg_json_census(const struct vg_census *census)
     vg_json_set(object, "modules", modules_array(census));
     vg_json_set(object, "shapes", shapes_array(census));
     vg_json_set(object, "variables", variables_array(census));
+    return object;
+}
+
+/* ---- other libraries' arrays ---- */
+
+static const char *const library_names[VG_CENSUS_ARRAY_LIBRARIES] = {
+    [VG_CENSUS_CUPY] = "cupy",
+    [VG_CENSUS_NUMBA] = "numba",
+    [VG_CENSUS_JAX] = "jax",
+};
+
+static void set_library_amounts(json_t *object, const struct vg_census_amount *amounts)
+{
+    for (int i = 0; i < VG_CENSUS_ARRAY_LIBRARIES; i++)
+        set_census_amount(object, library_names[i], &amounts[i]);
+}
+
+static json_t *array_shapes(const struct vg_census *census)
+{
+    json_t *const array = vg_json_array();
+    for (uint32_t i = 0; i < census->array_shape_count; i++) {
+        json_t *const object = shape_object(&census->array_shapes[i].shape);
+        VG_JSON_SET_NAME(object, "library", library_names, census->array_shapes[i].library);
+        vg_json_append(array, object);
+    }
+    return array;
+}
+
+static json_t *array_variables(const struct vg_census *census)
+{
+    json_t *const array = vg_json_array();
+    for (uint32_t i = 0; i < census->variable_count; i++) {
+        const struct vg_census_held *const held = &census->held_arrays[i];
+        if (vg_array_holder_held(census, &census->variables[i]).blocks == 0)
+            continue;
+        json_t *const object = variable_object(&census->variables[i]);
+        set_library_amounts(object, held->arrays);
+        set_census_amount(object, "traceback", &held->traceback);
+        vg_json_append(array, object);
+    }
+    return array;
+}
+
+json_t *vg_json_array_census(const struct vg_census *census)
+{
+    if (!census)
+        return json_null();
+    json_t *const object = vg_json_object();
+    vg_json_set_flag(object, "complete", census->state == VG_CENSUS_COMPLETE);
+    set_library_amounts(object, census->arrays);
+    vg_json_set(object, "shapes", array_shapes(census));
+    vg_json_set(object, "variables", array_variables(census));
     return object;
 }

@@ -9,4 +9,7 @@
 /* The census; JSON's null for NULL. The caller's. */
 json_t *vg_json_census(const struct vg_census *census);
 
+/* What it tells of CuPy's, numba's and JAX's arrays, and of who holds them; likewise. */
+json_t *vg_json_array_census(const struct vg_census *census);
+
 #endif

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "driver/captures.h"
+#include "guard/array_census.h"
 #include "guard/guard.h"
 #include "oom/callback_thread.h"
 #include "oom/census_observer.h"
@@ -335,11 +336,13 @@ static void record_rescue(const struct vg_failure *failure)
 /* The program has its failure: it is told, now. */
 static void tell_failure(struct vg_process_state *state, struct vg_failure *failure)
 {
+    struct vg_census_source source;
     failure->failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
     vg_thread.last_failure.returned = 1;
     if (failure->refused_by != VG_REFUSED_BY_INJECT)
         vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
-    vg_report_failure(failure);
+    const bool asks_census = !failure->census && vg_array_census_prepare(state, failure, &source);
+    vg_report_failure(failure, asks_census ? &source : NULL);
 }
 
 /* Is it a call of PyTorch's caching allocator, as far as can be seen? */
@@ -455,6 +458,8 @@ bool vg_oom_call_answer(struct vg_call *call, const struct vg_request *request)
 void vg_oom_call_abandon(struct vg_process_state *state)
 {
     struct vg_oom_call *const failing = vg_thread.failing;
+    vg_census_request_abandon();
+    vg_report_abandon();
     if (!failing)
         return;
     vg_policy_abandon(&failing->rescue);

@@ -49,7 +49,9 @@ static bool prepare(int64_t device, struct vg_census_source *out)
         return false;
     *out = (struct vg_census_source){ .find_block = find_block,
                                       .total = total_blocks,
-                                      .may_begin = is_not_capturing };
+                                      .may_begin = is_not_capturing,
+                                      .device = (int32_t)device,
+                                      .jax_platform = "gpu" };
     return true;
 }
 

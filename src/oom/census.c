@@ -231,6 +231,7 @@ static enum vg_census_state count_objects(struct vg_census_work *work)
     vg_census_claim_models(work);
     vg_census_walk_variables(work);
     vg_census_write_kinds(work);
+    vg_census_write_shapes(work);
     vg_census_write_modules(work);
     vg_census_write_variables(work);
     return lacked_memory(work) ? VG_CENSUS_OUT_OF_MEMORY
@@ -242,7 +243,8 @@ static enum vg_census_state count_all(struct vg_census_work *work)
 {
     const struct vg_census_python *const python = work->python;
     const bool has_torch = vg_census_torch_find(python, &work->torch);
-    const bool has_arrays = vg_census_arrays_find(python, &work->arrays);
+    const bool has_arrays = vg_census_arrays_find(python, work->source->device,
+                                                  work->source->jax_platform, &work->arrays);
     enum vg_census_state state = VG_CENSUS_UNKNOWN_TORCH;
     if (!has_torch && !has_arrays)
         return VG_CENSUS_NO_LIBRARY;

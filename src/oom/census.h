@@ -25,6 +25,10 @@ struct vg_census_source {
     /* Asked first: no while a CUDA graph is captured. NULL: always. */
     bool (*may_begin)(void *argument);
     void *argument;
+    /* Arrays of other libraries count where their memory is that of this GPU, CUDA's ordinal, and
+     * no other's or the host's; -1: all do. */
+    int32_t device;
+    const char *jax_platform; /* with a device, what JAX calls its kind: "gpu" */
 };
 
 /* Takes the census within `budget_ns` into `out`, of which every field is set. The calling thread

@@ -166,10 +166,18 @@ enum request_stage { WAITING, TAKING, TAKEN, GIVEN_UP };
 
 /* One at a time: who has claimed the callback thread writes it. */
 static struct {
-    const struct vg_census_source *source;
+    struct vg_census_source source;
     _Atomic uint32_t stage; /* enum request_stage */
     struct vg_census census;
 } request;
+
+/* Who waits for one: process << 32 | thread. A forked child begins anew. */
+static _Atomic uint64_t requester;
+
+static uint64_t this_requester(void)
+{
+    return (uint64_t)getpid() << 32 | (uint32_t)gettid();
+}
 
 static bool move_request(enum request_stage from, enum request_stage to)
 {
@@ -185,7 +193,7 @@ static void request_task(void *unused)
         return;
     const int state = api->ensure();
     if (!api->is_finalizing() && move_request(WAITING, TAKING)) {
-        vg_census_take(request.source, VG_CENSUS_BUDGET_MS * VG_MS_NS, &request.census);
+        vg_census_take(&request.source, VG_CENSUS_BUDGET_MS * VG_MS_NS, &request.census);
         move_request(TAKING, TAKEN);
     }
     api->release(state);
@@ -221,7 +229,7 @@ static bool run_request(const struct vg_census_source *source, uint64_t gil_unti
 {
     static const struct vg_callback_thread_task task = { .run = request_task,
                                                          .done = finish_request };
-    request.source = source;
+    request.source = *source;
     atomic_store(&request.stage, WAITING);
     /* Time is over at once: the thread goes on by itself, and gives itself back. */
     const bool is_alone =
@@ -234,9 +242,22 @@ static bool run_request(const struct vg_census_source *source, uint64_t gil_unti
     return is_taken;
 }
 
+static bool begin_request(void)
+{
+    uint64_t before = atomic_load(&requester);
+    return before >> 32 != (uint64_t)getpid() &&
+           atomic_compare_exchange_strong(&requester, &before, this_requester());
+}
+
+void vg_census_request_abandon(void)
+{
+    uint64_t before = this_requester();
+    if (atomic_compare_exchange_strong(&requester, &before, 0))
+        move_request(WAITING, GIVEN_UP);
+}
+
 int vg_census_request(const struct vg_census_source *source, struct vg_census *out)
 {
-    static _Atomic pid_t requesting; /* whose process; a forked child begins anew */
     const struct vg_python_api *const api = vg_python_api_find();
     const uint64_t gil_until_ns = vg_clock_monotonic_ns() + VG_CENSUS_GIL_MS * VG_MS_NS;
     if (!api || !api->is_initialized() || api->is_finalizing())
@@ -245,11 +266,11 @@ int vg_census_request(const struct vg_census_source *source, struct vg_census *o
         vg_census_take(source, VG_CENSUS_BUDGET_MS * VG_MS_NS, out);
         return 0;
     }
-    if (atomic_exchange(&requesting, getpid()) == getpid())
+    if (!begin_request())
         return -EBUSY;
     int result = -EBUSY;
     if (vg_callback_thread_claim(gil_until_ns) == 0)
         result = run_request(source, gil_until_ns, out) ? 0 : -ETIMEDOUT;
-    atomic_store(&requesting, 0);
+    atomic_store(&requester, 0);
     return result;
 }

@@ -59,8 +59,12 @@ void vg_census_await_attachment(void);
  * VG_CENSUS_GIL_MS, then for the census, which ends after VG_CENSUS_BUDGET_MS. Returns 0 with the
  * result in `out`; -ETIMEDOUT: the GIL did not come in time; -EBUSY: the thread is in use, or still
  * waits for the GIL for somebody who has given up; -ENOENT: there is no Python that can be asked.
- * `source` and what it points to must stay valid for ever: the thread may come later. No lock of
- * ours may be held. */
+ * `source` is copied; what it points to must stay valid for ever: the thread may come later. No
+ * lock of ours may be held. */
 int vg_census_request(const struct vg_census_source *source, struct vg_census *out);
+
+/* The calling thread has left a request of its own otherwise than by its end: it is over. Nothing
+ * when there is none. */
+void vg_census_request_abandon(void);
 
 #endif

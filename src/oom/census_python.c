@@ -32,6 +32,7 @@ static const struct vg_census_symbol symbols[] = {
     NEEDED(put_error_aside, "PyErr_Fetch"),
     NEEDED(bring_error_back, "PyErr_Restore"),
     NEEDED(integer, "PyLong_AsLongLong"),
+    NEEDED(make_integer, "PyLong_FromLongLong"),
     NEEDED(pointer, "PyLong_AsVoidPtr"),
     NEEDED(represent, "PyObject_Repr"),
     NEEDED(main_interpreter, "PyInterpreterState_Main"),
@@ -125,6 +126,24 @@ uintptr_t vg_census_module_dict(const struct vg_census_python *python, const cha
     return vg_python_word(module + VG_MODULE_DICT);
 }
 
+uintptr_t vg_census_module_type(const struct vg_census_python *python, const char *module,
+                                const char *name)
+{
+    const uintptr_t dict = vg_census_module_dict(python, module);
+    const uintptr_t found = dict ? vg_census_dict_find(python, dict, name) : 0;
+    return found && (vg_type_flags(vg_object_type(found)) & VG_TYPE_IS_TYPE) ? found : 0;
+}
+
+int64_t vg_census_take_count(const struct vg_census_python *python, uintptr_t object)
+{
+    const bool is_number = object && vg_object_type(object) == (uintptr_t)python->number;
+    const long long number = is_number ? python->integer((void *)object) : -1;
+    if (is_number && number < 0)
+        python->api->clear_error();
+    python->api->drop((void *)object);
+    return number < 0 ? -1 : number;
+}
+
 uintptr_t vg_census_instance_dict(const struct vg_census_python *python, uintptr_t object)
 {
     void *const dict = python->instance_dict((void *)object, NULL);
@@ -156,4 +175,17 @@ void vg_census_str_write(const struct vg_census_python *python, uintptr_t object
     const size_t length =
         vg_python_text(python->layout, object, text, cap < sizeof text ? cap : sizeof text);
     vg_text_sanitize(out, cap, text, length);
+}
+
+bool vg_census_read_sizes(const struct vg_census_python *python, uintptr_t sizes,
+                          struct vg_census_shape *out)
+{
+    bool is_whole = vg_type_flags(vg_object_type(sizes)) & VG_TYPE_IS_TUPLE;
+    out->rank = is_whole ? (uint32_t)vg_python_word(sizes + VG_SIZE) : 0;
+    for (uint32_t i = 0; is_whole && i < out->rank && i < VG_CENSUS_RANK; i++) {
+        const uintptr_t size = vg_python_word(sizes + VG_TUPLE_ITEMS + i * sizeof(uintptr_t));
+        is_whole = vg_object_type(size) == (uintptr_t)python->number;
+        out->sizes[i] = is_whole ? python->integer((void *)size) : 0;
+    }
+    return is_whole;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "analyze/census.h"
 #include "oom/python_api.h"
 #include "unwind/python_layout.h"
 
@@ -19,6 +20,7 @@ struct vg_census_python {
     void (*put_error_aside)(void **, void **, void **); /* PyErr_Fetch, owned */
     void (*bring_error_back)(void *, void *, void *);   /* PyErr_Restore, takes them */
     long long (*integer)(void *);                       /* PyLong_AsLongLong */
+    void *(*make_integer)(long long);                   /* PyLong_FromLongLong, owned */
     void *(*pointer)(void *);                           /* PyLong_AsVoidPtr */
     void *(*represent)(void *);                         /* PyObject_Repr, owned */
     void *(*main_interpreter)(void);                    /* PyInterpreterState_Main */
@@ -104,9 +106,21 @@ uintptr_t vg_census_dict_find(const struct vg_census_python *python, uintptr_t d
 /* The module that sys.modules has under this name, if it is one, and its dictionary; 0: none. */
 uintptr_t vg_census_module_dict(const struct vg_census_python *python, const char *name);
 
+/* The type that the module has under this name; 0: none. */
+uintptr_t vg_census_module_type(const struct vg_census_python *python, const char *module,
+                                const char *name);
+
+/* The value of an int from 0 on, whose reference is taken over; -1: it is none. */
+int64_t vg_census_take_count(const struct vg_census_python *python, uintptr_t object);
+
 /* The attribute dictionary of an instance, whatever its class makes of `__dict__`; 0: it has none.
  * Makes one for an instance that has none yet, as any look at `__dict__` does. */
 uintptr_t vg_census_instance_dict(const struct vg_census_python *python, uintptr_t object);
+
+/* Writes the rank and the sizes that a tuple of ints (or of a subclass, as torch.Size) tells.
+ * Returns false when it is none: a size that is no plain int is symbolic. */
+bool vg_census_read_sizes(const struct vg_census_python *python, uintptr_t sizes,
+                          struct vg_census_shape *out);
 
 /* Writes the last part of the type's name ("Tensor"). `cap` >= 1. */
 void vg_census_type_name(uintptr_t type, char *out, size_t cap);

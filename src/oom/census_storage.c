@@ -1,7 +1,6 @@
 /* The live blocks that tensors lie in, each counted once, and what they are. */
 #include <string.h>
 
-#include "base/text.h"
 #include "oom/census_work.h"
 
 #define NOT_LIVE UINT64_MAX
@@ -74,9 +73,30 @@ array_storage(struct vg_census_work *work, enum vg_census_array_library library,
         return NULL;
     }
     storage->bytes = bytes;
+    storage->tensor = array;
     storage->kind = (uint8_t)(VG_CENSUS_KINDS + library);
     storage->module = VG_CENSUS_NO_MODULE;
     return storage;
+}
+
+/* How many elements an array has; 0: unknown. */
+static uint64_t count_elements(struct vg_census_work *work, enum vg_census_array_library library,
+                               uintptr_t array)
+{
+    struct vg_census_shape shape;
+    if (!vg_census_arrays_describe(work->python, &work->arrays, library, array, &shape))
+        return 0;
+    return vg_census_shape_elements(&shape);
+}
+
+/* Of arrays that share memory the largest tells what it looks like: others are parts of it. */
+static void choose_array(struct vg_census_work *work, struct vg_census_storage *storage,
+                         uintptr_t array)
+{
+    const enum vg_census_array_library library = storage->kind - VG_CENSUS_KINDS;
+    if (storage->tensor != array && storage->kind >= VG_CENSUS_KINDS &&
+        count_elements(work, library, array) > count_elements(work, library, storage->tensor))
+        storage->tensor = array;
 }
 
 static void measure_arrays(struct vg_census_work *work)
@@ -84,8 +104,12 @@ static void measure_arrays(struct vg_census_work *work)
     for (size_t i = 0; i < work->others.count && !vg_census_is_late(work); i++) {
         const uintptr_t array = vg_census_list_at(&work->others, i);
         const enum vg_census_class class = vg_census_class_of(work, vg_object_type(array));
-        if (array_storage(work, class - VG_CLASS_ARRAY, array) &&
-            vg_census_marks_add(&work->wanted, array))
+        struct vg_census_storage *const storage =
+            array_storage(work, class - VG_CLASS_ARRAY, array);
+        if (!storage)
+            continue;
+        choose_array(work, storage, array);
+        if (vg_census_marks_add(&work->wanted, array))
             work->wanted_count++;
     }
 }
@@ -135,6 +159,12 @@ static void count_for_row(struct vg_census_work *work, struct vg_census_storage 
 {
     struct vg_census_row *const row = vg_census_row_number(work, work->row);
     storage->is_attributed = true;
+    if (storage->kind >= VG_CENSUS_KINDS) {
+        vg_census_amount_add(&row->arrays[storage->kind - VG_CENSUS_KINDS], storage->bytes);
+        if (work->in_traceback)
+            vg_census_amount_add(&row->array_traceback, storage->bytes);
+        return;
+    }
     vg_census_amount_add(is_saved ? &row->graph : &row->direct, storage->bytes);
     if (!is_saved && storage->kind < VG_CENSUS_MODEL_KINDS)
         vg_census_amount_add(&row->model, storage->bytes);
@@ -167,119 +197,26 @@ void vg_census_count_array(struct vg_census_work *work, enum vg_census_class cla
 
 /* ---- kinds ---- */
 
-static enum vg_census_kind kind_of(const struct vg_census_storage *storage)
+enum vg_census_kind vg_census_kind_of(const struct vg_census_storage *storage)
 {
     if (storage->kind < VG_CENSUS_MODEL_KINDS)
         return storage->kind;
     return !storage->is_reached && storage->is_saved ? VG_CENSUS_GRAPH : VG_CENSUS_OTHER;
 }
 
-/* ---- shapes ---- */
-
-/* torch.Size is a tuple; a size that is no plain int is symbolic. */
-static bool read_shape(struct vg_census_work *work, uintptr_t tensor, struct vg_census_shape *out)
-{
-    const struct vg_census_python *const python = work->python;
-    const uintptr_t sizes = vg_census_torch_get(python, &work->torch.shape, tensor);
-    bool is_whole = sizes && (vg_type_flags(vg_object_type(sizes)) & VG_TYPE_IS_TUPLE);
-    out->rank = is_whole ? (uint32_t)vg_python_word(sizes + VG_SIZE) : 0;
-    for (uint32_t i = 0; is_whole && i < out->rank && i < VG_CENSUS_RANK; i++) {
-        const uintptr_t size = vg_python_word(sizes + VG_TUPLE_ITEMS + i * sizeof(uintptr_t));
-        is_whole = vg_object_type(size) == (uintptr_t)python->number;
-        out->sizes[i] = is_whole ? python->integer((void *)size) : 0;
-    }
-    python->api->drop((void *)sizes);
-    return is_whole;
-}
-
-/* "float32" of torch.float32, which is how PyTorch represents the type in C. */
-static void write_dtype(const struct vg_census_python *python, uintptr_t dtype, char *out,
-                        size_t cap)
-{
-    char text[VG_CENSUS_DTYPE_CAP + sizeof "torch."];
-    void *const name = python->represent((void *)dtype);
-    if (!name) {
-        python->api->clear_error();
-        return;
-    }
-    vg_census_str_write(python, (uintptr_t)name, text, sizeof text);
-    const char *const shown = vg_text_starts_with(text, "torch.") ? text + 6 : text;
-    vg_text_sanitize(out, cap, shown, strlen(shown));
-    python->api->drop(name);
-}
-
-struct shapes {
-    struct vg_census_list list; /* of struct vg_census_shape */
-    struct vg_census_map of;    /* hash of sizes and data type -> index */
-};
-
-static void count_shape(struct vg_census_work *work, struct shapes *shapes,
-                        const struct vg_census_storage *storage)
-{
-    const struct vg_census_python *const python = work->python;
-    struct vg_census_shape shape = { 0 };
-    uint64_t words[VG_CENSUS_RANK + 2];
-    bool is_new;
-    const uintptr_t type = storage->tensor ? vg_object_type(storage->tensor) : 0;
-    if (!type || vg_census_class_of(work, type) != VG_CLASS_EXACT_TENSOR ||
-        !read_shape(work, storage->tensor, &shape))
-        return;
-    const uintptr_t dtype = vg_census_torch_get(python, &work->torch.dtype, storage->tensor);
-    memcpy(words, shape.sizes, sizeof shape.sizes);
-    words[VG_CENSUS_RANK] = shape.rank;
-    words[VG_CENSUS_RANK + 1] = dtype;
-    const uint64_t hash = vg_hash_words(words, VG_CENSUS_RANK + 2) | 1;
-    const uint64_t *const index = vg_census_map_put(&shapes->of, hash, shapes->list.count, &is_new);
-    struct vg_census_shape *const found =
-        !index   ? NULL
-        : is_new ? vg_census_list_add(&shapes->list)
-                 : (struct vg_census_shape *)shapes->list.items + *index;
-    if (found && is_new) {
-        *found = shape;
-        if (dtype)
-            write_dtype(python, dtype, found->dtype, sizeof found->dtype);
-    }
-    if (found)
-        vg_census_amount_add(&found->amount, storage->bytes);
-    python->api->drop((void *)dtype);
-}
-
-/* The largest go into the result, in order. */
-static void write_shapes(struct vg_census *out, const struct shapes *shapes)
-{
-    struct vg_census_shape *const all = shapes->list.items;
-    while (out->shape_count < VG_CENSUS_SHAPES) {
-        struct vg_census_shape *largest = NULL;
-        for (size_t i = 0; i < shapes->list.count; i++)
-            if (all[i].amount.bytes > (largest ? largest->amount.bytes : 0))
-                largest = &all[i];
-        if (!largest)
-            break;
-        out->shapes[out->shape_count++] = *largest;
-        largest->amount.bytes = 0;
-    }
-}
-
 void vg_census_write_kinds(struct vg_census_work *work)
 {
-    struct shapes shapes = { .list.item_bytes = sizeof(struct vg_census_shape) };
+    struct vg_census *const out = work->out;
+    out->arrays_are_of_device = work->arrays.device >= 0;
     for (size_t i = 0; i < work->storages.count; i++) {
         const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
         if (storage->kind >= VG_CENSUS_KINDS) {
-            vg_census_amount_add(&work->out->arrays[storage->kind - VG_CENSUS_KINDS],
-                                 storage->bytes);
+            vg_census_amount_add(&out->arrays[storage->kind - VG_CENSUS_KINDS], storage->bytes);
             continue;
         }
-        const enum vg_census_kind kind = kind_of(storage);
-        vg_census_amount_add(&work->out->kinds[kind], storage->bytes);
-        if (kind != VG_CENSUS_OTHER)
-            continue;
-        if (!storage->is_attributed)
-            vg_census_amount_add(&work->out->unnamed, storage->bytes);
-        if (!vg_census_is_late(work))
-            count_shape(work, &shapes, storage);
+        const enum vg_census_kind kind = vg_census_kind_of(storage);
+        vg_census_amount_add(&out->kinds[kind], storage->bytes);
+        if (kind == VG_CENSUS_OTHER && !storage->is_attributed)
+            vg_census_amount_add(&out->unnamed, storage->bytes);
     }
-    write_shapes(work->out, &shapes);
-    vg_census_list_close(&shapes.list);
-    vg_census_map_close(&shapes.of);
 }

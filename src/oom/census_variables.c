@@ -26,6 +26,15 @@ static void add_amount(struct vg_census_amount *to, const struct vg_census_amoun
     to->blocks += from->blocks;
 }
 
+struct vg_census_amount vg_census_row_sum(const struct vg_census_row *row)
+{
+    struct vg_census_amount sum = row->direct;
+    add_amount(&sum, &row->graph);
+    for (size_t i = 0; i < VG_CENSUS_ARRAY_LIBRARIES; i++)
+        add_amount(&sum, &row->arrays[i]);
+    return sum;
+}
+
 /* A row that holds nothing goes again: it is the last one, since its children have gone. */
 static void close_row(struct vg_census_work *work, uint32_t number)
 {
@@ -36,12 +45,15 @@ static void close_row(struct vg_census_work *work, uint32_t number)
         add_amount(&parent->graph, &row->graph);
         add_amount(&parent->model, &row->model);
         add_amount(&parent->traceback, &row->traceback);
+        add_amount(&parent->array_traceback, &row->array_traceback);
+        for (size_t i = 0; i < VG_CENSUS_ARRAY_LIBRARIES; i++)
+            add_amount(&parent->arrays[i], &row->arrays[i]);
     }
     if (row->step == VG_STEP_MODULE) {
         vg_census_amount_subtract(&row->direct, &row->model);
         row->model = (struct vg_census_amount){ 0 };
     }
-    if (row->direct.blocks + row->graph.blocks == 0)
+    if (vg_census_row_sum(row).blocks == 0)
         work->rows.count = number;
 }
 

@@ -65,6 +65,8 @@ struct vg_census_row {
     uintptr_t object;
     struct vg_census_amount direct, graph, model, traceback; /* its children's included, once it is
                                                                 walked through */
+    struct vg_census_amount arrays[VG_CENSUS_ARRAY_LIBRARIES]; /* in none of those; likewise */
+    struct vg_census_amount array_traceback;                   /* of all of them */
 };
 
 /* Where a variable lives. */
@@ -188,6 +190,9 @@ void vg_census_path_prepend(char *path, size_t cap, const char *part, const char
 
 struct vg_census_row *vg_census_row_number(const struct vg_census_work *work, size_t number);
 
+/* All that the row holds, arrays included. */
+struct vg_census_amount vg_census_row_sum(const struct vg_census_row *row);
+
 /* Adds one block. */
 void vg_census_amount_add(struct vg_census_amount *amount, uint64_t bytes);
 
@@ -205,7 +210,16 @@ void vg_census_drop_nodes(struct vg_census_work *work);
 /* Turns rows into the result's variables. */
 void vg_census_write_variables(struct vg_census_work *work);
 
-/* The kinds and the shapes of other tensors, into the result. */
+/* The kinds, and other libraries' arrays, into the result. */
 void vg_census_write_kinds(struct vg_census_work *work);
+
+/* What a storage of a tensor's is. */
+enum vg_census_kind vg_census_kind_of(const struct vg_census_storage *storage);
+
+/* The product of the sizes; 0: unknown. */
+uint64_t vg_census_shape_elements(const struct vg_census_shape *shape);
+
+/* The shapes of other tensors and of arrays, into the result. */
+void vg_census_write_shapes(struct vg_census_work *work);
 
 #endif

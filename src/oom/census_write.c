@@ -8,7 +8,7 @@ enum { NAMES_MAX = 16 };
 
 static uint64_t bytes_of(const struct vg_census_row *row)
 {
-    return row->direct.bytes + row->graph.bytes;
+    return vg_census_row_sum(row).bytes;
 }
 
 void vg_census_path_prepend(char *path, size_t cap, const char *part, const char *separator)
@@ -88,6 +88,9 @@ static void choose_attributes(struct choice *choice, uint32_t number, uint32_t d
         vg_census_amount_subtract(&row->graph, &part->graph);
         vg_census_amount_subtract(&row->model, &part->model);
         vg_census_amount_subtract(&row->traceback, &part->traceback);
+        vg_census_amount_subtract(&row->array_traceback, &part->array_traceback);
+        for (size_t k = 0; k < VG_CENSUS_ARRAY_LIBRARIES; k++)
+            vg_census_amount_subtract(&row->arrays[k], &part->arrays[k]);
         choose_parts(choice, i, depth + 1);
     }
     if (bytes_of(row) >= part_bytes)
@@ -175,7 +178,12 @@ void vg_census_write_variables(struct vg_census_work *work)
     for (size_t i = 1; i < work->rows.count; i++)
         if (vg_census_row_number(work, i)->parent == VG_CENSUS_NO_ROW)
             choose_parts(&choice, (uint32_t)i, 0);
-    for (uint32_t i = 0; i < choice.count; i++)
-        write_variable(work, vg_census_row_number(work, choice.rows[i]), &work->out->variables[i]);
+    for (uint32_t i = 0; i < choice.count; i++) {
+        const struct vg_census_row *const row = vg_census_row_number(work, choice.rows[i]);
+        write_variable(work, row, &work->out->variables[i]);
+        struct vg_census_held *const held = &work->out->held_arrays[i];
+        memcpy(held->arrays, row->arrays, sizeof held->arrays);
+        held->traceback = row->array_traceback;
+    }
     work->out->variable_count = choice.count;
 }

@@ -65,5 +65,5 @@ void vg_deferred_oom_report(struct vg_deferred_failure *passed, bool survived)
         atomic_fetch_add(&failure->tables.recorder->header->failure_count, 1) + 1;
     if (passed->stage == VG_DEFERRED_FIRST)
         note_not_asked_again(passed);
-    vg_report_failure(failure);
+    vg_report_failure(failure, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "analyze/event_records.h"
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/signal_block.h"
 #include "base/size.h"
+#include "oom/census_observer.h"
 #include "os/process.h"
 #include "shared/job_reports.h"
 #include "view/advice.h"
@@ -22,11 +24,13 @@ enum { TOLD_A_WINDOW = 8 }; /* failures told in any form within one window */
 
 static const uint64_t window_ns = UINT64_C(30) * 1000000000;
 
-/* One report is made at a time: these are too large for a thread's stack. */
-static atomic_flag making = ATOMIC_FLAG_INIT;
+/* One report is made at a time: these are too large for a thread's stack. The thread that makes it;
+ * 0: none does. */
+static _Atomic pid_t maker;
 static struct vg_run_process report_process;
 static struct vg_run_failure report;
 static char report_text[VG_REPORT_TEXT_CAP];
+static struct vg_census report_census;
 static char report_record[VG_EVENT_RECORD_CAP] __attribute__((aligned(8)));
 
 /* Where there is no memory to be had, a report of the most important things still fits in here. */
@@ -40,6 +44,9 @@ static uint64_t whole_window_ns;
 /* And its cause: another one is told in full, too. */
 static const struct vg_advice_row *whole_cause;
 
+/* Start of the window in which there was no census to be had. */
+static uint64_t missed_window_ns;
+
 /* A forked child inherits what its parent has told, and perhaps a report that a thread of the
  * parent was making: it starts anew. */
 static void forget_parent(void)
@@ -50,7 +57,24 @@ static void forget_parent(void)
     if (before == 0 || before == pid)
         return;
     window_start_ns = window_count = silent_count = 0;
-    atomic_flag_clear(&making);
+    maker = 0;
+}
+
+static bool begin_making(void)
+{
+    pid_t nobody = 0;
+    return atomic_compare_exchange_strong(&maker, &nobody, gettid());
+}
+
+static void end_making(void)
+{
+    atomic_store(&maker, 0);
+}
+
+void vg_report_abandon(void)
+{
+    pid_t self = gettid();
+    atomic_compare_exchange_strong(&maker, &self, 0);
 }
 
 /* Place of this failure in its window, from 0. */
@@ -115,17 +139,51 @@ static void write_brief(const struct vg_failure *failure)
         vg_size_format(asked, failure->asked_bytes));
 }
 
-void vg_report_failure(const struct vg_failure *failure)
+/* ---- a census ---- */
+
+static enum vg_census_state state_of_error(int error)
+{
+    switch (error) {
+    case -ETIMEDOUT: return VG_CENSUS_NO_GIL;
+    case -EBUSY: return VG_CENSUS_BUSY;
+    default: return VG_CENSUS_ENDING;
+    }
+}
+
+/* Asks for one and adds it to the report. An arena's calls follow each other until it has what it
+ * gets: of these, one in a window is enough. */
+static void ask_census(const struct vg_failure *failure, const struct vg_census_source *source,
+                       uint64_t place)
+{
+    if (window_start_ns == missed_window_ns || (failure->caller == VG_CALLER_ARENA && place > 0))
+        return;
+    memset(&report_census, 0, sizeof report_census);
+    const int error = vg_census_request(source, &report_census);
+    if (error)
+        report_census.state = state_of_error(error);
+    if (error == -ETIMEDOUT || error == -EBUSY)
+        missed_window_ns = window_start_ns;
+    if (report_census.state == VG_CENSUS_NO_LIBRARY)
+        return;
+    report_census.arrays_were_asked = 1;
+    vg_collect_census(&report, &report_census);
+}
+
+/* ---- reports ---- */
+
+void vg_report_failure(const struct vg_failure *failure, const struct vg_census_source *source)
 {
     const int saved_errno = errno;
     const uint64_t place = place_in_window();
     if (place >= TOLD_A_WINDOW) {
         atomic_fetch_add(&silent_count, 1);
-    } else if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire)) {
+    } else if (!begin_making()) {
         write_brief(failure);
     } else {
         struct vg_region region = vg_region_over(report_memory, sizeof report_memory);
         vg_collect(failure, &region, &report_process, &report);
+        if (source)
+            ask_census(failure, source, place);
         vg_failure_record_append(failure->tables.recorder, &report, report_record);
         const uint64_t window = window_start_ns;
         const struct vg_advice_row *const cause = vg_advice_find(&report);
@@ -137,7 +195,7 @@ void vg_report_failure(const struct vg_failure *failure)
             whole_cause = cause;
         }
         vg_region_release(&region);
-        atomic_flag_clear_explicit(&making, memory_order_release);
+        end_making();
     }
     errno = saved_errno;
 }
@@ -161,7 +219,7 @@ int vg_report_write(const struct vg_failure *failure, int fd)
 {
     const int saved_errno = errno;
     forget_parent();
-    if (atomic_flag_test_and_set_explicit(&making, memory_order_acquire))
+    if (!begin_making())
         return -EBUSY;
     struct vg_text text = vg_text_over(report_text, sizeof report_text);
     struct vg_region region = vg_region_over(report_memory, sizeof report_memory);
@@ -173,7 +231,7 @@ int vg_report_write(const struct vg_failure *failure, int fd)
                           &text);
     vg_region_release(&region);
     const bool written = write_all(fd, text.data, text.length);
-    atomic_flag_clear_explicit(&making, memory_order_release);
+    end_making();
     errno = saved_errno;
     return written ? 0 : -EIO;
 }

@@ -6,6 +6,7 @@
 #include "analyze/outcome.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
+#include "view/advice_arrays.h"
 #include "view/advice_beside.h"
 #include "view/advice_blocks.h"
 #include "view/advice_graphs.h"
@@ -441,6 +442,8 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_graph_memory,
     &vg_advice_holes,
     &vg_advice_kept_results,
+    &vg_advice_array_traceback,
+    &vg_advice_kept_arrays,
     &vg_advice_own_program,
     &vg_advice_idle_neighbour,
     &vg_advice_orphan,
@@ -456,6 +459,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_growing_line,
     &vg_advice_activations,
     &vg_advice_held_data,
+    &vg_advice_held_arrays,
     &vg_advice_beside_torch,
     &vg_advice_parameters,
     &vg_advice_growing_site,

@@ -34,6 +34,13 @@ uint64_t vg_advice_kind_bytes(const struct vg_run_failure *failure, enum vg_cens
 /* Are `bytes` no less than what other processes hold of the GPU, as far as that is known? */
 bool vg_advice_outweighs_others(const struct vg_run_failure *failure, uint64_t bytes);
 
+/* Is the exception that the variable holds one of the failure itself, and no earlier one? */
+bool vg_advice_is_of_this_failure(const struct vg_run_failure *failure,
+                                  const struct vg_census_variable *variable);
+
+/* "delete the exception: del error; or ..." */
+void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable);
+
 /* "; 4.31 GiB of it comes from net.py:11 Mix.forward", where one line has a good part. */
 void vg_advice_add_origin(const struct vg_run_failure *failure, struct vg_text *out);
 

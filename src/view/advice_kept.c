@@ -31,12 +31,17 @@ static bool runs_in_a_python_thread(const struct vg_run_failure *f)
     return has_python && f->thread_id != 0 && f->thread_id != (uint32_t)f->process->pid;
 }
 
+bool vg_advice_is_of_this_failure(const struct vg_run_failure *f,
+                                  const struct vg_census_variable *variable)
+{
+    return is_pythons_last(variable) && runs_in_a_python_thread(f);
+}
+
 static bool traceback_applies(const struct vg_run_failure *f)
 {
     const struct vg_census_variable *const variable = traceback_of(f);
-    if (variable && is_pythons_last(variable) && runs_in_a_python_thread(f))
-        return false;
-    return variable && variable->traceback.bytes >= f->torch.allocated_bytes / 4 &&
+    return variable && !vg_advice_is_of_this_failure(f, variable) &&
+           variable->traceback.bytes >= f->torch.allocated_bytes / 4 &&
            vg_advice_outweighs_others(f, variable->traceback.bytes);
 }
 
@@ -50,15 +55,19 @@ static void traceback_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_add(out, ".");
 }
 
-static void traceback_advice(const struct vg_run_failure *f, struct vg_text *out)
+void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable)
 {
-    const struct vg_census_variable *const variable = traceback_of(f);
     vg_text_add(out, "delete the exception: del ");
     vg_line_add_variable_path(out, variable);
     if (is_pythons_last(variable))
         vg_text_add(out, " (and sys.last_traceback, sys.last_exc); or restart the kernel");
     else
         vg_text_add(out, "; or call what may fail again outside of the `except` block");
+}
+
+static void traceback_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    vg_advice_add_delete_exception(out, traceback_of(f));
 }
 
 /* ---- results that pile up ---- */

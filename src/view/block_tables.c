@@ -6,33 +6,17 @@
 #include "analyze/holder.h"
 #include "base/amount.h"
 #include "view/line_text.h"
+#include "view/row_table.h"
 #include "view/wrap.h"
 
 enum {
-    ROW_CAP = 1024,
-    ROWS_MAX = 24,
     SIDE_BY_SIDE_MIN = 130, /* columns from which two tables have room beside each other */
     GAP = 3,
-    LABEL_MIN = 12,
-    LABEL_MAX = 44,
     HOLDERS_SHARE = 20, /* less than a twentieth of all is not shown */
 };
 
-/* One row, still without its place on the line. */
-struct block_row {
-    uint64_t bytes, count;
-    char label[256];
-    char note[256]; /* the text of the line; "" none */
-};
-
-struct block_table {
-    char title[160];
-    size_t count;
-    struct block_row rows[ROWS_MAX];
-};
-
 /* Too large for a thread's stack; one report is made at a time (oom/emit.c). */
-static struct block_table kinds_table, lines_table, holders_table;
+static struct vg_row_table kinds_table, lines_table, holders_table;
 
 bool vg_block_tables_are_known(const struct vg_run_failure *failure)
 {
@@ -40,24 +24,6 @@ bool vg_block_tables_are_known(const struct vg_run_failure *failure)
 }
 
 /* ---- filling ---- */
-
-static struct block_row *next_row(struct block_table *table, uint64_t bytes, uint64_t count)
-{
-    if (table->count == ROWS_MAX)
-        return NULL;
-    struct block_row *const row = &table->rows[table->count++];
-    row->bytes = bytes;
-    row->count = count;
-    row->label[0] = row->note[0] = '\0';
-    return row;
-}
-
-static void add_row(struct block_table *table, uint64_t bytes, uint64_t count, const char *label)
-{
-    struct block_row *const row = next_row(table, bytes, count);
-    if (row)
-        snprintf(row->label, sizeof row->label, "%s", label);
-}
 
 static const char *const kind_labels[VG_CENSUS_KINDS] = {
     [VG_CENSUS_PARAMETER] = "parameters",      [VG_CENSUS_GRADIENT] = "gradients",
@@ -70,23 +36,13 @@ static uint64_t remainder_of(uint64_t whole, uint64_t parts)
     return whole > parts ? whole - parts : 0;
 }
 
-static void sort_rows(struct block_table *table)
-{
-    for (size_t i = 1; i < table->count; i++)
-        for (size_t k = i; k > 0 && table->rows[k].bytes > table->rows[k - 1].bytes; k--) {
-            const struct block_row smaller = table->rows[k - 1];
-            table->rows[k - 1] = table->rows[k];
-            table->rows[k] = smaller;
-        }
-}
-
-static void add_model_name(struct block_row *row, const struct vg_census *census)
+static void add_model_name(struct vg_row *row, const struct vg_census *census)
 {
     if (row && census->module_count > 0 && census->modules[0].depth == 0)
         snprintf(row->label, sizeof row->label, "parameters of %s", census->modules[0].path);
 }
 
-static void fill_kinds(struct block_table *table, const struct vg_run_failure *f)
+static void fill_kinds(struct vg_row_table *table, const struct vg_run_failure *f)
 {
     const struct vg_census *const census = vg_holder_census(f);
     table->count = 0;
@@ -101,17 +57,17 @@ static void fill_kinds(struct block_table *table, const struct vg_run_failure *f
         blocks += amount->blocks;
         if (amount->blocks == 0)
             continue;
-        add_row(table, amount->bytes, amount->blocks, kind_labels[kind]);
+        vg_row_table_add(table, amount->bytes, amount->blocks, kind_labels[kind]);
         if (kind == VG_CENSUS_PARAMETER)
             add_model_name(&table->rows[table->count - 1], census);
     }
-    sort_rows(table);
+    vg_row_table_sort(table);
     if (census->total.blocks > blocks)
-        add_row(table, remainder_of(census->total.bytes, bytes), census->total.blocks - blocks,
-                "held by C++ code or unknown");
+        vg_row_table_add(table, remainder_of(census->total.bytes, bytes),
+                         census->total.blocks - blocks, "held by C++ code or unknown");
 }
 
-static void fill_lines(struct block_table *table, const struct vg_run_failure *f, size_t rows)
+static void fill_lines(struct vg_row_table *table, const struct vg_run_failure *f, size_t rows)
 {
     const struct vg_run_sites *const sites = &f->device.sites[VG_LEVEL_BLOCKS];
     uint64_t bytes = 0, count = 0;
@@ -125,7 +81,7 @@ static void fill_lines(struct block_table *table, const struct vg_run_failure *f
         const struct vg_run_site *const site = &sites->entries[i];
         if (site->live_count == 0)
             break;
-        struct block_row *const row = next_row(table, site->live_bytes, site->live_count);
+        struct vg_row *const row = vg_row_table_next(table, site->live_bytes, site->live_count);
         if (!row)
             break;
         struct vg_text label = vg_text_over(row->label, sizeof row->label);
@@ -143,13 +99,13 @@ static void fill_lines(struct block_table *table, const struct vg_run_failure *f
     if (f->torch.block_count > count) {
         char label[64];
         snprintf(label, sizeof label, "(%zu more line%s)", more, more == 1 ? "" : "s");
-        add_row(table, remainder_of(f->torch.allocated_bytes, bytes), f->torch.block_count - count,
-                more > 0 ? label : "(line not recorded)");
+        vg_row_table_add(table, remainder_of(f->torch.allocated_bytes, bytes),
+                         f->torch.block_count - count, more > 0 ? label : "(line not recorded)");
     }
 }
 
 /* The variables that hold most; what is part of a model is told as that. */
-static void fill_holders(struct block_table *table, const struct vg_run_failure *f, size_t rows)
+static void fill_holders(struct vg_row_table *table, const struct vg_run_failure *f, size_t rows)
 {
     const struct vg_census *const census = vg_holder_census(f);
     table->count = 0;
@@ -159,8 +115,8 @@ static void fill_holders(struct block_table *table, const struct vg_run_failure 
         const uint64_t bytes = variable->direct.bytes + variable->graph.bytes;
         if (bytes < census->total.bytes / HOLDERS_SHARE)
             continue;
-        struct block_row *const row =
-            next_row(table, bytes, variable->direct.blocks + variable->graph.blocks);
+        struct vg_row *const row =
+            vg_row_table_next(table, bytes, variable->direct.blocks + variable->graph.blocks);
         if (!row)
             break;
         struct vg_text label = vg_text_over(row->label, sizeof row->label);
@@ -168,79 +124,22 @@ static void fill_holders(struct block_table *table, const struct vg_run_failure 
         if (variable->graph.bytes > bytes / 2)
             vg_text_add(&label, ", most of it in autograd graphs");
     }
-    sort_rows(table);
+    vg_row_table_sort(table);
 }
 
-/* ---- laying out ---- */
-
-static size_t label_width(const struct block_table *table)
-{
-    size_t width = LABEL_MIN;
-    for (size_t i = 0; i < table->count; i++) {
-        const size_t wanted = vg_wrap_width(table->rows[i].label);
-        if (table->rows[i].note[0])
-            width = wanted > width ? wanted : width;
-    }
-    return width < LABEL_MAX ? width : LABEL_MAX;
-}
-
-/* "  4.31 GiB      276x  net.py:9 Net.forward   h = x * 1.5", cut to `columns`. */
-static void lay_out(const struct block_table *table, size_t at, size_t columns, char *out,
-                    uint64_t whole_bytes)
-{
-    char line[ROW_CAP], amount[VG_SIZE_TEXT_CAP], times[24];
-    struct vg_text text = vg_text_over(line, sizeof line);
-    out[0] = '\0';
-    if (at > table->count)
-        return;
-    if (at == 0) {
-        vg_text_addf(&text, "  %s", table->title);
-    } else {
-        const struct block_row *const row = &table->rows[at - 1];
-        vg_amount_format_column(amount, (int64_t)row->bytes, whole_bytes);
-        snprintf(times, sizeof times, "%llux", (unsigned long long)row->count);
-        vg_text_addf(&text, "  %10s %9s  %s", amount, times, row->label);
-        if (row->note[0]) {
-            vg_text_pad(&text, ' ', (long)label_width(table) - (long)vg_wrap_width(row->label));
-            vg_text_addf(&text, "  %s", row->note);
-        }
-    }
-    vg_wrap_cut(out, ROW_CAP, line, columns);
-}
-
-static void add_stacked(struct vg_text *out, const struct block_table *table, size_t columns,
-                        uint64_t whole_bytes)
-{
-    char line[ROW_CAP];
-    for (size_t at = 0; table->count > 0 && at <= table->count; at++) {
-        lay_out(table, at, columns, line, whole_bytes);
-        vg_text_addf(out, "%s\n", line);
-    }
-}
-
-static size_t widest_line(const struct block_table *table, size_t columns, uint64_t whole_bytes)
-{
-    char line[ROW_CAP];
-    size_t widest = 0;
-    for (size_t at = 0; at <= table->count; at++) {
-        lay_out(table, at, columns, line, whole_bytes);
-        const size_t width = vg_wrap_width(line);
-        widest = width > widest ? width : widest;
-    }
-    return widest;
-}
+/* ---- side by side ---- */
 
 static void add_side_by_side(struct vg_text *out, size_t columns, uint64_t whole_bytes)
 {
-    char line[ROW_CAP];
-    const size_t left = widest_line(&kinds_table, columns / 2, whole_bytes) + GAP;
+    char line[VG_ROW_TEXT_CAP];
+    const size_t left = vg_row_table_width(&kinds_table, columns / 2, whole_bytes) + GAP;
     const size_t count =
         kinds_table.count > lines_table.count ? kinds_table.count : lines_table.count;
     for (size_t at = 0; at <= count; at++) {
-        lay_out(&kinds_table, at, columns / 2, line, whole_bytes);
+        vg_row_table_lay_out(&kinds_table, at, columns / 2, line, whole_bytes);
         const size_t width = vg_wrap_width(line);
         vg_text_add(out, line);
-        lay_out(&lines_table, at, columns - left, line, whole_bytes);
+        vg_row_table_lay_out(&lines_table, at, columns - left, line, whole_bytes);
         vg_text_pad(out, ' ', line[0] ? (long)left - (long)width : 0);
         vg_text_addf(out, "%s\n", line);
     }
@@ -253,13 +152,13 @@ void vg_block_tables_add(struct vg_text *out, const struct vg_run_failure *failu
         return;
     fill_kinds(&kinds_table, failure);
     fill_holders(&holders_table, failure, rows / 2);
-    fill_lines(&lines_table, failure, rows < ROWS_MAX ? rows : ROWS_MAX - 1);
+    fill_lines(&lines_table, failure, rows < VG_ROW_TABLE_ROWS ? rows : VG_ROW_TABLE_ROWS - 1);
     const uint64_t whole_bytes = failure->torch.allocated_bytes;
     if (kinds_table.count > 0 && lines_table.count > 0 && columns >= SIDE_BY_SIDE_MIN) {
         add_side_by_side(out, columns, whole_bytes);
     } else {
-        add_stacked(out, &lines_table, columns, whole_bytes);
-        add_stacked(out, &kinds_table, columns, whole_bytes);
+        vg_row_table_print(out, &lines_table, columns, whole_bytes);
+        vg_row_table_print(out, &kinds_table, columns, whole_bytes);
     }
-    add_stacked(out, &holders_table, columns, whole_bytes);
+    vg_row_table_print(out, &holders_table, columns, whole_bytes);
 }

@@ -6,6 +6,7 @@
 #include "analyze/outcome.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
+#include "view/array_tables.h"
 #include "view/block_tables.h"
 #include "view/line_text.h"
 #include "view/render_device.h"
@@ -14,6 +15,7 @@
 enum {
     ANSWER_INDENT = 11,
     LINES_SHOWN = 8,      /* rows of the table of lines */
+    ARRAYS_SHOWN = 4,     /* rows of each table of arrays */
     OWN_FRAMES_SHOWN = 4, /* of the program's own lines in `where` */
     OTHERS_NAMED = 2,
 };
@@ -190,6 +192,7 @@ static void add_tables(struct vg_text *out, const struct vg_run_failure *f, size
         vg_block_tables_add(out, f, LINES_SHOWN, columns);
     else
         vg_report_add_sites(out, f, columns);
+    vg_array_tables_add(out, f, ARRAYS_SHOWN, columns);
 }
 
 void vg_first_screen_render(const struct vg_run_failure *f, struct vg_report_style style,

@@ -68,7 +68,8 @@ static void add_kinds(struct vg_text *text, const struct vg_census_amount *amoun
         add_amount(text, names[i], &amounts[i]);
 }
 
-static void add_variable(struct vg_text *text, const struct vg_census_variable *variable)
+static void add_variable(struct vg_text *text, const struct vg_census_variable *variable,
+                         const struct vg_census_held *held)
 {
     static const char *const places[] = { "local", "global", "library" };
     vg_text_add(text, "{");
@@ -81,6 +82,10 @@ static void add_variable(struct vg_text *text, const struct vg_census_variable *
     add_amount(text, "graph", &variable->graph);
     add_amount(text, "model", &variable->model);
     add_amount(text, "traceback", &variable->traceback);
+    add_amount(text, "cupy", &held->arrays[VG_CENSUS_CUPY]);
+    add_amount(text, "numba", &held->arrays[VG_CENSUS_NUMBA]);
+    add_amount(text, "jax", &held->arrays[VG_CENSUS_JAX]);
+    add_amount(text, "array_traceback", &held->traceback);
     vg_text_addf(text, "\"length\": %lld, \"line\": %d, \"thread\": %u}",
                  (long long)variable->length, variable->line, variable->thread);
 }
@@ -94,6 +99,13 @@ static void add_shape(struct vg_text *text, const struct vg_census_shape *shape)
     for (uint32_t i = 0; i < shape->rank && i < VG_CENSUS_RANK; i++)
         vg_text_addf(text, "%s%lld", i ? ", " : "", (long long)shape->sizes[i]);
     vg_text_add(text, "]}");
+}
+
+static void add_array_shape(struct vg_text *text, const struct vg_census_array_shape *shape)
+{
+    vg_text_addf(text, "{\"library\": %u, \"shape\": ", shape->library);
+    add_shape(text, &shape->shape);
+    vg_text_add(text, "}");
 }
 
 static void add_module(struct vg_text *text, const struct vg_census_module *module)
@@ -121,7 +133,7 @@ static void write_json(const struct vg_census *census, struct vg_text *text)
     vg_text_add(text, "\"variables\": [");
     for (uint32_t i = 0; i < census->variable_count; i++) {
         vg_text_add(text, i ? ", " : "");
-        add_variable(text, &census->variables[i]);
+        add_variable(text, &census->variables[i], &census->held_arrays[i]);
     }
     vg_text_add(text, "], \"modules\": [");
     for (uint32_t i = 0; i < census->module_count; i++) {
@@ -133,6 +145,11 @@ static void write_json(const struct vg_census *census, struct vg_text *text)
         vg_text_add(text, i ? ", " : "");
         add_shape(text, &census->shapes[i]);
     }
+    vg_text_add(text, "], \"array_shapes\": [");
+    for (uint32_t i = 0; i < census->array_shape_count; i++) {
+        vg_text_add(text, i ? ", " : "");
+        add_array_shape(text, &census->array_shapes[i]);
+    }
     vg_text_add(text, "]}");
 }
 
@@ -141,22 +158,34 @@ static void write_json(const struct vg_census *census, struct vg_text *text)
 #define EXPORTED __attribute__((visibility("default")))
 
 EXPORTED void census_set_blocks(struct block *blocks, size_t count);
+EXPORTED void census_set_device(int device, const char *jax_platform);
 EXPORTED int census_take(uint64_t budget_ns, char *out, size_t cap);
 EXPORTED int census_request(unsigned delay_us, char *out, size_t cap);
+EXPORTED int census_call_when_told(int told, int done, int (*call)(uint64_t *, size_t),
+                                   size_t size);
+EXPORTED void census_tell_and_wait(int tell, int done);
 EXPORTED void census_attach(const char *path);
 EXPORTED int census_attachment(void);
 
 static struct blocks live;
 static struct vg_census census;
-static const struct vg_census_source live_source = { .find_block = find_block,
-                                                     .total = sum_blocks,
-                                                     .argument = &live };
+static struct vg_census_source live_source = {
+    .find_block = find_block, .total = sum_blocks, .argument = &live, .device = -1
+};
 
 /* What is live from now on. The blocks stay the caller's; they are sorted in place. */
 void census_set_blocks(struct block *blocks, size_t count)
 {
     qsort(blocks, count, sizeof *blocks, compare_blocks);
     live = (struct blocks){ .items = blocks, .count = count };
+}
+
+/* Arrays of other libraries count on this GPU only, from now on; -1: on all. The text stays the
+ * caller's. */
+void census_set_device(int device, const char *jax_platform)
+{
+    live_source.device = device;
+    live_source.jax_platform = jax_platform;
 }
 
 static int write_result(char *out, size_t cap)
@@ -181,6 +210,27 @@ int census_request(unsigned delay_us, char *out, size_t cap)
     usleep(delay_us);
     const int error = vg_census_request(&live_source, &census);
     return error ? error : write_result(out, cap);
+}
+
+/* ---- a thread that keeps the GIL during another's call ---- */
+
+/* Says that it is here, calls when a byte comes from `told`, and says when that has returned.
+ * Without the GIL. */
+int census_call_when_told(int told, int done, int (*call)(uint64_t *, size_t), size_t size)
+{
+    uint64_t out = 0;
+    char byte = 0;
+    const bool is_told = write(done, &byte, 1) == 1 && read(told, &byte, 1) == 1;
+    const int code = is_told ? call(&out, size) : -1;
+    return write(done, &byte, 1) == 1 ? code : -1;
+}
+
+/* The other end of it, with the GIL. */
+void census_tell_and_wait(int tell, int done)
+{
+    char byte = 0;
+    if (write(tell, &byte, 1) == 1 && read(done, &byte, 1) != 1)
+        abort();
 }
 
 /* ---- PyTorch's failures ---- */

@@ -1,7 +1,7 @@
 """The census of arrays of other libraries, against what these say themselves.
 
 They are in an environment of their own, without PyTorch: ARRAYS_PYTHON, or build/arrays-venv made with
-`python3 -m venv build/arrays-venv && build/arrays-venv/bin/pip install -r test/torch/requirements-arrays.txt`."""
+INSTALL."""
 
 import json
 import os
@@ -12,13 +12,19 @@ from conftest import BUILD, PROGRAMS
 
 PYTHON = Path(os.environ.get("ARRAYS_PYTHON", BUILD / "arrays-venv" / "bin" / "python"))
 LIBRARIES = ("cupy", "numba", "jax")
+INSTALL = "python3 -m venv build/arrays-venv && build/arrays-venv/bin/pip install -r test/torch/requirements-arrays.txt"
+SHAPES = {
+    "cupy": ["float32", [2000], [40960, 5]],
+    "numba": ["float64", [1000], [40000, 5]],
+    "jax": ["float32", [2000], [40000, 5]],
+}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_arrays(census_machine, library):
     if not PYTHON.exists():
-        pytest.skip("no %s: see test_census_arrays.py" % PYTHON)
-    result = census_machine.run([PYTHON, PROGRAMS / "census_arrays.py", library])
+        pytest.skip("no %s: %s" % (PYTHON, INSTALL))
+    result = census_machine.run([PYTHON, PROGRAMS / "census_arrays.py", library], SIMGPU_DEVICES="4GiB,4GiB")
     assert result.code == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert lines
@@ -29,4 +35,8 @@ def test_arrays(census_machine, library):
         assert [census[other] for other in LIBRARIES if other != library] == [[0, 0], [0, 0]]
     history = lines[0]["census"]["variables"][0]
     assert (history["path"], history["type"], history["length"]) == ("history", "list", 5)
-    assert history["direct"] == lines[0]["truth"]
+    assert history[library] == lines[0]["truth"]
+    assert history["direct"] == history["graph"] == [0, 0]  # they are no tensors
+    (shape,) = lines[0]["census"]["array_shapes"]
+    assert shape["library"] == LIBRARIES.index(library)
+    assert [shape["shape"][name] for name in ("dtype", "sizes", "amount")] == SHAPES[library]

@@ -11,6 +11,7 @@ import time
 
 library = ctypes.PyDLL(os.environ["CENSUS_PROBE"])
 _kept = None
+_platform = None
 
 
 def set_blocks(blocks):
@@ -18,6 +19,13 @@ def set_blocks(blocks):
     global _kept
     _kept = (ctypes.c_uint64 * (2 * len(blocks)))(*(number for block in blocks for number in block))
     library.census_set_blocks(_kept, ctypes.c_size_t(len(blocks)))
+
+
+def set_device(number, jax_platform="gpu"):
+    """Let arrays of other libraries count on this GPU only; -1: on all."""
+    global _platform
+    _platform = ctypes.c_char_p(jax_platform.encode())
+    library.census_set_device(ctypes.c_int(number), _platform)
 
 
 def active_blocks():

@@ -1,0 +1,15 @@
+/* A census from a run file. */
+#ifndef VRAMGUARD_ANALYZE_CENSUS_READ_H
+#define VRAMGUARD_ANALYZE_CENSUS_READ_H
+
+#include <stddef.h>
+
+#include "analyze/census.h"
+#include "base/region.h"
+
+/* Makes a census in `region` of `count` bytes that a file has under VG_CENSUS_FORMAT: what an older
+ * version did not write is 0, what a newer one has added is left out, counts are such that they can
+ * be used, and texts such that they can be printed. NULL: no memory. */
+const struct vg_census *vg_census_read(struct vg_region *region, const void *bytes, size_t count);
+
+#endif
