@@ -123,6 +123,32 @@ static uint32_t name_address(void *context, uint64_t address, struct vg_region *
     return 1;
 }
 
+/* The runtime, the driver, and we. */
+static bool is_between(const char *module)
+{
+    static const char *const names[] = { "libcuda.so", "libcudart.so", "libvramguard.so" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (vg_text_starts_with(module, names[i]))
+            return true;
+    return false;
+}
+
+/* As vg_caller_is_pytorch judges in the process: by the first module of others. */
+static enum vg_run_owner judge_stack(void *context, const struct vg_journal_stack *stack)
+{
+    const struct vg_file_source *const s = context;
+    for (uint32_t i = 0; stack && i < stack->depth; i++) {
+        const size_t index = vg_reader_module_index(s->reader, stack->frames[i] - 1);
+        if (index == s->reader->module_count)
+            return VG_OWNER_UNKNOWN;
+        const char *const module = vg_text_base_name(s->reader->modules[index]->path);
+        if (!is_between(module))
+            return vg_text_starts_with(module, "libc10_cuda.so") ? VG_OWNER_PYTORCH
+                                                                 : VG_OWNER_OTHER;
+    }
+    return VG_OWNER_UNKNOWN;
+}
+
 static int find_newest(const struct vg_live_slot *slot, void *argument)
 {
     uint64_t *const newest_ns = argument;
@@ -160,7 +186,8 @@ void vg_file_source_init(struct vg_file_source *out, struct vg_reader *reader, c
                     .stack = find_stack,
                     .code = find_code,
                     .note_address = note_address,
-                    .name_address = name_address },
+                    .name_address = name_address,
+                    .judge_stack = judge_stack },
         .reader = reader,
     };
     if (names)

@@ -19,8 +19,8 @@
 #include "cli/time_format.h"
 #include "cli/unseen_note.h"
 #include "view/event_text.h"
+#include "view/line_table.h"
 #include "view/memory_read_text.h"
-#include "view/peak_table.h"
 #include "view/render.h"
 #include "view/wrap.h"
 
@@ -312,22 +312,30 @@ static void add_host_title(struct vg_text *title, const struct vg_run_device *de
         vg_text_addf(title, ", %s of it in place of GPU memory (spilled),", VG_AMOUNT(spilled));
 }
 
-enum { PEAK_ROWS = 8 };
+enum { LINE_ROWS = 8 };
 
-/* Is what lives at the end what the last failure has told? Then it is not told once more. */
-static bool is_told(const struct vg_run *run, const struct vg_run_device *device)
+/* What the last failure has told, where that is what lives at the end: then it is not told once
+ * more. NULL where it is not. */
+static const struct vg_run_device *told_before(const struct report_arguments *arguments,
+                                               const struct vg_run *run,
+                                               const struct vg_run_device *device)
 {
     const struct vg_run_device *const last =
         run->failure_count > 0 ? &run->failures[run->failure_count - 1].device : NULL;
-    return last && !device->is_host && last->gpu.ordinal == device->gpu.ordinal &&
-           last->live_bytes == device->live_bytes && last->live_count == device->live_count;
+    const bool is_same = last && !device->is_host && last->gpu.ordinal == device->gpu.ordinal &&
+                         last->live_bytes == device->live_bytes &&
+                         last->live_count == device->live_count;
+    return is_same && !arguments->failure ? last : NULL;
 }
 
-static void print_peak(const struct report_arguments *arguments, const struct vg_run_device *device)
+static void print_peak(const struct report_arguments *arguments, const struct vg_run *run,
+                       const struct vg_run_device *device)
 {
+    const struct vg_run_device *const told = told_before(arguments, run, device);
     struct vg_text text = vg_text_over(text_data, sizeof text_data);
     if (!device->is_host)
-        vg_peak_table_add(&text, device, PEAK_ROWS, vg_report_columns(arguments->style));
+        vg_line_table_add_peak(&text, device, told ? told : device, LINE_ROWS,
+                               vg_report_columns(arguments->style));
     if (text.length > 0)
         printf("\n%s", text_data);
 }
@@ -337,7 +345,7 @@ static void print_device(const struct report_arguments *arguments, const struct 
 {
     char title[160];
     struct vg_text text = vg_text_over(title, sizeof title);
-    if (!arguments->failure && is_told(run, device)) {
+    if (told_before(arguments, run, device)) {
         vg_text_addf(&text, "  %s on GPU %d %s: the %llu live allocation%s of the failure above",
                      VG_AMOUNT(device->live_bytes), device->gpu.ordinal, moment,
                      (unsigned long long)device->live_count, device->live_count == 1 ? "" : "s");
@@ -357,6 +365,10 @@ static void print_device(const struct report_arguments *arguments, const struct 
     text = vg_text_over(text_data, sizeof text_data);
     vg_report_render_live(device, NULL, title, arguments->style, &text);
     printf("\n%s", text_data);
+    text = vg_text_over(text_data, sizeof text_data);
+    vg_line_table_add_live(&text, device, moment, LINE_ROWS, vg_report_columns(arguments->style));
+    if (text.length > 0)
+        printf("\n%s", text_data);
 }
 
 static void print_live(const struct report_arguments *arguments, const struct vg_run *run)
@@ -368,7 +380,7 @@ static void print_live(const struct report_arguments *arguments, const struct vg
     for (uint32_t i = 0; i < run->device_count; i++)
         print_device(arguments, run, &run->devices[i], moments[run->process.state]);
     for (uint32_t i = 0; i < run->device_count; i++)
-        print_peak(arguments, &run->devices[i]);
+        print_peak(arguments, run, &run->devices[i]);
     if (run->device_count == 0)
         printf("\n  It used no GPU memory.\n");
 }

@@ -184,20 +184,46 @@ static void add_site(struct vg_text *out, const struct vg_run_device *d, uint64_
     vg_wrap_add(out, fitted, SITE_INDENT, columns, VG_WRAP_LABEL);
 }
 
+/* Who asked the driver for a segment of PyTorch's allocator is not who uses it now. Where the
+ * tensors are told by line, all segments are one. */
+static bool is_segment_site(const struct vg_run_device *d, const struct vg_run_site *site)
+{
+    return site->owner == VG_OWNER_PYTORCH && d->sites[VG_LEVEL_BLOCKS].is_known &&
+           d->sites[VG_LEVEL_BLOCKS].count > 0;
+}
+
+static void add_segments(struct vg_text *out, const struct vg_run_device *d, size_t columns)
+{
+    const struct vg_run_sites *const sites = &d->sites[VG_LEVEL_ALLOCATIONS];
+    uint64_t bytes = 0, count = 0;
+    for (uint32_t i = 0; i < sites->count; i++) {
+        if (!is_segment_site(d, &sites->entries[i]))
+            continue;
+        bytes += sites->entries[i].live_bytes;
+        count += sites->entries[i].live_count;
+    }
+    if (count > 0)
+        add_site(out, d, bytes, count, "segments of PyTorch's allocator, which its tensors share",
+                 columns);
+}
+
 static void add_sites(struct vg_text *out, const struct vg_run_device *d, size_t columns)
 {
     const struct vg_run_sites *const sites = &d->sites[VG_LEVEL_ALLOCATIONS];
-    size_t more = sites->rest_stack_count;
+    size_t more = sites->rest_stack_count, shown = 0;
     uint64_t rest_bytes = sites->rest_bytes, rest_count = sites->rest_count;
     uint64_t bytes = rest_bytes, count = rest_count;
+    add_segments(out, d, columns);
     for (uint32_t i = 0; i < sites->count; i++) {
         const struct vg_run_site *const site = &sites->entries[i];
         bytes += site->live_bytes;
         count += site->live_count;
-        if (i < SITES_SHOWN && site->live_count > 0) {
+        if (site->live_count == 0 || is_segment_site(d, site))
+            continue;
+        if (shown++ < SITES_SHOWN) {
             add_site(out, d, site->live_bytes, site->live_count,
                      site->label[0] ? site->label : "(no stack was recorded)", columns);
-        } else if (site->live_count > 0) {
+        } else {
             more++;
             rest_bytes += site->live_bytes;
             rest_count += site->live_count;

@@ -125,6 +125,28 @@ static void pytorch_without_native_stacks(void **state)
     expect_line("  PyTorch   what it holds is unknown: no native stacks are recorded\n");
 }
 
+/* Who made PyTorch ask for a segment is told only where its tensors are not. */
+static void segments_are_one_where_tensors_are_told(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.device.sites[VG_LEVEL_ALLOCATIONS].count = 0;
+    add_site(&s, 3 * VG_GIB, 3, "load.py:3 load > PyTorch's allocator")->owner = VG_OWNER_PYTORCH;
+    add_site(&s, VG_GIB, 1, "main (main.c:7)")->owner = VG_OWNER_OTHER;
+    add_site(&s, 2 * VG_GIB, 4, "step.py:9 step > PyTorch's allocator")->owner = VG_OWNER_PYTORCH;
+    render(100);
+    expect_line("load.py:3 load > PyTorch's allocator");
+    expect_line("step.py:9 step > PyTorch's allocator");
+    expect_no("segments of PyTorch's allocator");
+    struct vg_run_site block = s.device.sites[VG_LEVEL_ALLOCATIONS].entries[0];
+    s.device.sites[VG_LEVEL_BLOCKS] =
+        (struct vg_run_sites){ .is_known = true, .count = 1, .entries = &block };
+    render(100);
+    expect_line("5.00 GiB        7x  segments of PyTorch's allocator");
+    expect_line("1.00 GiB        1x  main (main.c:7)");
+    expect_no("step.py:9 step > PyTorch's allocator");
+}
+
 static void whole_report(void **state)
 {
     (void)state;
@@ -374,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_limit_stands_in_the_headline_and_the_table),
         cmocka_unit_test(what_pytorch_holds),
         cmocka_unit_test(pytorch_without_native_stacks),
+        cmocka_unit_test(segments_are_one_where_tensors_are_told),
         cmocka_unit_test(whole_report),
         cmocka_unit_test(without_nvml_the_rest_is_unknown),
         cmocka_unit_test(what_is_unknown_is_not_zero),
