@@ -9,6 +9,7 @@
 #include "record/kind.h"
 #include "view/advice.h"
 #include "view/advice_filter.h"
+#include "view/array_tables.h"
 #include "view/block_tables.h"
 #include "view/histogram.h"
 #include "view/outcome_text.h"
@@ -424,6 +425,7 @@ void vg_report_render(const struct vg_run_failure *s, struct vg_report_style sty
         vg_text_add(out, "\n");
     }
     add_live(out, s, style);
+    vg_array_tables_add(out, s, BLOCK_LINES_SHOWN, columns);
     add_pools(out, s, columns);
     vg_render_torch(out, s, EVIDENCE_INDENT, columns);
     vg_text_add(out, "\n");
