@@ -15,11 +15,13 @@ static const uint64_t most_bytes = UINT64_C(1) << 48; /* no GPU has 256 TiB */
 
 int vg_live_index_init(struct vg_live_index *track, struct vg_recorder *recorder)
 {
+    /* The first tables fill one chunk together: a mapping for each would be felt at every start. */
+    struct vg_arena first_tables = { 0 };
     track->recorder = recorder;
     for (int i = 0; i < VG_LIVE_INDEX_SHARDS; i++) {
         struct vg_live_shard *const shard = &track->shards[i];
         shard->lock.rank = VG_LOCK_LIVE_SHARD;
-        if (vg_address_index_init(&shard->index, &shard->arena) != 0)
+        if (vg_address_index_init(&shard->index, &first_tables) != 0)
             return -ENOMEM;
     }
     return 0;

@@ -27,6 +27,10 @@ PYTHON_DEPTHS = (16, 48)
 PYTHON_LIMITS_NS = {16: 400}  # full stacks, by depth
 TORCH_LIMITS_NS = {16: 350, 48: 600}  # real PyTorch's torch.empty and its free, by Python depth
 CENSUS_LIMITS_MS = {True: 150, False: 500}  # from CPython 3.12 on, before
+COLD_LIVE = 100_000
+# A free touches two, of the index and the record, an allocation one, of the index; where they lie
+# across the end of a line, another.
+COLD_LIMIT = 3.75
 TOGETHER = 300
 TOGETHER_LIMIT = 1.2  # times the bare time
 
@@ -106,6 +110,28 @@ def instruction_table(bench):
                                       for stacks in (None, "off", "native"))
         print(f"{live:>9,} live: bare {bare:.0f}, no stacks +{without - bare:.0f}, "
               f"native stacks +{with_stacks - bare:.0f}", flush=True)
+
+
+def cold_lines(bench, stacks):
+    """Cache lines that one pair fetches from memory, with 100,000 live and 1 MiB of cache."""
+    misses = []
+    for pairs in (20_000, 60_000):
+        result = bench.run("alloc_bench", "device", COLD_LIVE, 1, pairs, stacks=stacks,
+                           wrapper=("valgrind", "--tool=cachegrind", "--cache-sim=yes",
+                                    "--D1=32768,8,64", f"--LL={1 << 20},16,64",
+                                    "--cachegrind-out-file=/dev/null"))
+        misses.append(int(re.search(r"LLd misses: +([\d,]+)", result.stderr).group(1).replace(",", "")))
+    return (misses[1] - misses[0]) / 50_000
+
+
+def cold_table(bench):
+    if not shutil.which("valgrind"):
+        print("Cold cache lines: skipped, valgrind is not installed")
+        return []
+    lines = cold_lines(bench, "off") - cold_lines(bench, None)
+    print(f"Cold cache lines per allocation + free, {COLD_LIVE:,} live: +{lines:.1f} "
+          f"(cachegrind; limit {COLD_LIMIT})", flush=True)
+    return [f"cold cache lines: {lines:.1f} > {COLD_LIMIT}"] if lines > COLD_LIMIT else []
 
 
 def start_table(bench, quick):
@@ -271,6 +297,7 @@ def main():
         failures += together_table(bench, arguments.quick)
         failures += census_table(bench, arguments.quick)
         instruction_table(bench)
+        failures += cold_table(bench)
     for failure in failures:
         print(f"above its limit: {failure}")
     return 1 if failures and arguments.check else 0
