@@ -64,31 +64,6 @@ static inline void publish_held(struct vg_process_state *state, int device)
         tell_held(state, device, held, live);
 }
 
-/* Not the stack, which is large and filled in when it is needed. */
-static inline void set_up(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes,
-                          int device)
-{
-    call->function = function;
-    call->asked_bytes = asked_bytes;
-    call->device = device;
-    call->failing = NULL;
-    call->placed = call->is_graph_node = call->charge.held = false;
-    call->turn.queue = NULL;
-    call->turn.since_ns = 0;
-    call->refused_by = VG_REFUSED_BY_DRIVER;
-}
-
-bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes)
-{
-    if (!vg_driver_has(function))
-        return false;
-    call->state = vg_guard_enter(&call->frame, sizeof *call);
-    if (!call->state)
-        return false;
-    set_up(call, function, asked_bytes, -1);
-    return true;
-}
-
 /* Apart, so that programs without stacks pay nothing for it. */
 static __attribute__((noinline)) uint32_t take_wanted(struct vg_process_state *state,
                                                       struct vg_stack *out)
@@ -120,7 +95,7 @@ bool vg_guard_begin_watched(struct vg_call *call, enum vg_function_id function, 
     if (device >= 0) /* those that make a context name their device */
         vg_gates_before_context(device);
     call->state = NULL;
-    set_up(call, function, VG_BYTES_UNKNOWN, device);
+    vg_guard_set_up(call, function, VG_BYTES_UNKNOWN, device);
     return true;
 }
 
@@ -230,25 +205,12 @@ void vg_guard_drop_context(CUcontext context)
         }
 }
 
-CUresult vg_guard_end(struct vg_call *call)
+void vg_guard_end_held(struct vg_call *call)
 {
-    if (__builtin_expect(call->charge.held, 0)) /* it failed, or nothing was recorded */
+    if (call->charge.held) /* it failed, or nothing was recorded */
         vg_quota_release(&call->state->allowance, &call->charge);
-    if (__builtin_expect(call->turn.since_ns != 0, 0))
+    if (call->turn.since_ns != 0)
         vg_gates_end_turn(call);
-    vg_guard_leave();
-    return call->result;
-}
-
-bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function, uint64_t address)
-{
-    if (!vg_driver_has(function))
-        return false;
-    call->state = vg_guard_enter(&call->frame, sizeof *call);
-    if (!call->state)
-        return false;
-    call->known = vg_live_index_begin_free(&call->state->track, address, &call->taken);
-    return true;
 }
 
 CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)

@@ -45,9 +45,34 @@ struct vg_call {
     struct vg_stack stack;   /* once the call has succeeded or failed */
 };
 
+/* Not the stack, which is large and filled in when it is needed. */
+static inline void vg_guard_set_up(struct vg_call *call, enum vg_function_id function,
+                                   uint64_t asked_bytes, int device)
+{
+    call->function = function;
+    call->asked_bytes = asked_bytes;
+    call->device = device;
+    call->failing = NULL;
+    call->placed = call->is_graph_node = call->charge.held = false;
+    call->turn.queue = NULL;
+    call->turn.since_ns = 0;
+    call->refused_by = VG_REFUSED_BY_DRIVER;
+}
+
 /* Starts guarding the call. Returns false when it is to go straight to the driver: switched off,
- * nested in another guarded call, or not in this driver. */
-bool vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes);
+ * nested in another guarded call, or not in this driver. In line: every call of the program's that
+ * is guarded begins here. */
+static inline __attribute__((always_inline)) bool
+vg_guard_begin(struct vg_call *call, enum vg_function_id function, uint64_t asked_bytes)
+{
+    if (!vg_driver_has(function))
+        return false;
+    call->state = vg_guard_enter(&call->frame, sizeof *call);
+    if (!call->state)
+        return false;
+    vg_guard_set_up(call, function, asked_bytes, -1);
+    return true;
+}
 
 /* The same for a call that is not tracked and only reported when it runs out of memory: the
  * process's state is not made before that. `device` as in struct vg_call. */
@@ -133,8 +158,17 @@ int vg_guard_device(const struct vg_call *call);
 /* What vg_stack_take returns, without a stack where there is no room to capture one. */
 uint32_t vg_guard_take_stack(struct vg_process_state *state, struct vg_stack *out);
 
+/* The rest of vg_guard_end, for a call that has still reserved or waited for something. */
+void vg_guard_end_held(struct vg_call *call);
+
 /* Ends the call. Returns the result for the program. */
-CUresult vg_guard_end(struct vg_call *call);
+static inline CUresult vg_guard_end(struct vg_call *call)
+{
+    if (__builtin_expect(call->charge.held || call->turn.since_ns != 0, 0))
+        vg_guard_end_held(call);
+    vg_guard_leave();
+    return call->result;
+}
 
 /* One freeing call of the program. */
 struct vg_free_call {
@@ -146,7 +180,17 @@ struct vg_free_call {
 
 /* Takes `address` out of the record before the real free. Returns false as vg_guard_begin does. An
  * address that is not in the record goes to the driver like any other. */
-bool vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function, uint64_t address);
+static inline __attribute__((always_inline)) bool
+vg_guard_begin_free(struct vg_free_call *call, enum vg_function_id function, uint64_t address)
+{
+    if (!vg_driver_has(function))
+        return false;
+    call->state = vg_guard_enter(&call->frame, sizeof *call);
+    if (!call->state)
+        return false;
+    call->known = vg_live_index_begin_free(&call->state->track, address, &call->taken);
+    return true;
+}
 
 /* Ends the call with the driver's `result`, which it returns; puts the allocation back when the
  * driver refused. */

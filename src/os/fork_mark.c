@@ -4,7 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct vg_fork_page *_Atomic vg_fork_page;
+/* Until there is one, so that each call has one thing less to ask. Never intact. */
+static struct vg_fork_page no_page;
+struct vg_fork_page *_Atomic vg_fork_page = &no_page;
 
 /* Stands in when there is not even a page of memory. */
 static struct vg_fork_page static_page;
@@ -23,15 +25,13 @@ void vg_fork_mark_set(void)
 
 void vg_fork_mark_break(void)
 {
-    struct vg_fork_page *const page = atomic_load(&vg_fork_page);
-    if (page)
-        atomic_store(&page->intact, 0);
+    atomic_store(&atomic_load(&vg_fork_page)->intact, 0);
 }
 
 struct vg_lock *vg_fork_mark_lock(void)
 {
     struct vg_fork_page *page = atomic_load(&vg_fork_page);
-    if (!page) {
+    if (page == &no_page) {
         const size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
         struct vg_fork_page *fresh =
             mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

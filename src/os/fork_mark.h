@@ -17,13 +17,13 @@ struct vg_fork_page {
     struct vg_lock start_lock;
 };
 
-extern struct vg_fork_page *_Atomic vg_fork_page; /* use the functions */
+extern struct vg_fork_page *_Atomic vg_fork_page; /* never NULL; use the functions */
 
 /* Has vg_fork_mark_set been called in this very process? */
 static inline bool vg_fork_mark_intact(void)
 {
     struct vg_fork_page *const page = atomic_load_explicit(&vg_fork_page, memory_order_relaxed);
-    return page && atomic_load_explicit(&page->intact, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&page->intact, memory_order_relaxed) != 0;
 }
 
 /* Marks this process. Needs vg_fork_mark_lock to have been called. */
