@@ -97,7 +97,7 @@ static const char *silence_of(const struct vg_census *census)
 static void add_silence(struct vg_text *out, const struct vg_run_failure *failure, size_t columns)
 {
     const struct vg_census *const census = vg_array_holder_asked(failure);
-    const char *const why = census && census->arrays_were_asked ? silence_of(census) : NULL;
+    const char *const why = census ? silence_of(census) : NULL;
     char line[VG_ROW_TEXT_CAP], cut[VG_ROW_TEXT_CAP];
     if (!why)
         return;
