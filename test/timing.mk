@@ -3,7 +3,7 @@
 # nothing else to do. A test belongs here when it asks test/unit/timing.h or at_most (test/e2e/conftest.py).
 
 TIMING_UNIT := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(shell grep -l '"timing.h"' test/unit/*.c))
-TIMING_SUITES := e2e frameworks hostile
+TIMING_SUITES := e2e frameworks hostile monitors
 timing_files = $(notdir $(shell grep -lE 'at_most|make check-timing' test/$1/test_*.py))
 
 .PHONY: check-timing check-timing-torch

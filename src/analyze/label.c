@@ -234,7 +234,8 @@ static void add_parts(struct vg_text *out, const struct vg_run_frame *frames,
         if (kept[i]) {
             add_part(out, &frames[parts[i]], nameless);
         } else if (i == 0 || kept[i - 1]) {
-            vg_text_add(out, VG_LABEL_SEPARATOR);
+            if (out->length > 0)
+                vg_text_add(out, VG_LABEL_SEPARATOR);
             vg_text_add(out, ellipsis);
         }
     }

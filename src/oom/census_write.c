@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "oom/census_work.h"
+#include "oom/notebook.h"
 
 enum { NAMES_MAX = 16 };
 
@@ -166,8 +167,10 @@ static void write_variable(const struct vg_census_work *work, const struct vg_ce
     };
     write_path(work, row, out->path, sizeof out->path);
     vg_census_type_name(vg_object_type(row->object), out->type, sizeof out->type);
-    if (frame->file)
+    if (frame->file) {
         vg_census_str_write(work->python, frame->file, out->file, sizeof out->file);
+        vg_notebook_name_file(work->python, out->file, sizeof out->file);
+    }
     if (frame->function)
         vg_census_str_write(work->python, frame->function, out->function, sizeof out->function);
 }

@@ -14,6 +14,7 @@
 #include "base/signal_block.h"
 #include "base/size.h"
 #include "oom/census_observer.h"
+#include "oom/notebook.h"
 #include "os/process.h"
 #include "shared/job_reports.h"
 #include "view/advice.h"
@@ -181,6 +182,7 @@ void vg_report_failure(const struct vg_failure *failure, const struct vg_census_
         write_brief(failure);
     } else {
         struct vg_region region = vg_region_over(report_memory, sizeof report_memory);
+        vg_notebook_name_cells(failure->tables.recorder);
         vg_collect(failure, &region, &report_process, &report);
         if (source)
             ask_census(failure, source, place);

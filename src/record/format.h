@@ -289,7 +289,8 @@ struct vg_journal_python {
     uint32_t reserved;
 };
 
-/* A Python function (or module, class body, ...) that occurs in stacks. */
+/* A Python function (or module, class body, ...) that occurs in stacks. A later record with the
+ * same id counts instead of the one before. */
 struct vg_journal_code {
     uint32_t id; /* from 1, dense */
     uint32_t first_line;

@@ -86,6 +86,10 @@ uint32_t vg_recorder_add_code(struct vg_recorder *recorder, uint64_t identity, u
                               const char *file, const char *name);
 const struct vg_journal_code *vg_recorder_code_record(struct vg_recorder *recorder, uint32_t id);
 
+/* Gives the code `id` another file name: by a new record, which is the one that counts from then
+ * on. Without room for it nothing changes. Any thread. */
+void vg_recorder_rename_code_file(struct vg_recorder *recorder, uint32_t id, const char *file);
+
 /* Writes the end of the run. The file stays usable afterwards: other exit handlers may still
  * allocate. */
 void vg_recorder_finish(struct vg_recorder *recorder, int exit_status);

@@ -123,8 +123,9 @@ uint32_t vg_recorder_find_code(struct vg_recorder *recorder, uint64_t identity)
     return id;
 }
 
-uint32_t vg_recorder_add_code(struct vg_recorder *recorder, uint64_t identity, uint32_t first_line,
-                              const char *file, const char *name)
+/* Writes a record of code. Returns 0 or -errno. */
+static int append_code(struct vg_recorder *recorder, uint32_t id, uint32_t first_line,
+                       const char *file, const char *name, uint64_t *out_offset)
 {
     union {
         struct vg_journal_code code;
@@ -132,25 +133,41 @@ uint32_t vg_recorder_add_code(struct vg_recorder *recorder, uint64_t identity, u
     } payload;
     const size_t file_bytes = strnlen(file, CODE_TEXT_BYTES - 1) + 1;
     const size_t name_bytes = strnlen(name, CODE_TEXT_BYTES - 1) + 1;
-    payload.code = (struct vg_journal_code){ .first_line = first_line,
+    payload.code = (struct vg_journal_code){ .id = id,
+                                             .first_line = first_line,
                                              .file_bytes = (uint32_t)file_bytes,
                                              .name_bytes = (uint32_t)name_bytes };
     memcpy(payload.code.texts, file, file_bytes - 1);
     payload.code.texts[file_bytes - 1] = '\0';
     memcpy(payload.code.texts + file_bytes, name, name_bytes - 1);
     payload.code.texts[file_bytes + name_bytes - 1] = '\0';
+    return vg_recorder_append(recorder, VG_JOURNAL_CODE, &payload,
+                              (uint32_t)(sizeof payload.code + file_bytes + name_bytes),
+                              out_offset);
+}
+
+uint32_t vg_recorder_add_code(struct vg_recorder *recorder, uint64_t identity, uint32_t first_line,
+                              const char *file, const char *name)
+{
     uint64_t offset;
     vg_lock_take(&recorder->codes.lock);
     uint32_t id = vg_stack_table_find(&recorder->codes, identity);
-    if (id == 0) {
-        payload.code.id = recorder->codes.count + 1;
-        if (vg_recorder_append(recorder, VG_JOURNAL_CODE, &payload,
-                               (uint32_t)(sizeof payload.code + file_bytes + name_bytes),
-                               &offset) == 0)
-            id = vg_stack_table_add(&recorder->codes, identity, offset);
-    }
+    if (id == 0 &&
+        append_code(recorder, recorder->codes.count + 1, first_line, file, name, &offset) == 0)
+        id = vg_stack_table_add(&recorder->codes, identity, offset);
     vg_lock_release(&recorder->codes.lock);
     return id;
+}
+
+void vg_recorder_rename_code_file(struct vg_recorder *recorder, uint32_t id, const char *file)
+{
+    const struct vg_journal_code *const code = vg_recorder_code_record(recorder, id);
+    uint64_t offset;
+    vg_lock_take(&recorder->codes.lock);
+    if (code &&
+        append_code(recorder, id, code->first_line, file, vg_journal_code_name(code), &offset) == 0)
+        recorder->codes.offsets[id - 1] = offset;
+    vg_lock_release(&recorder->codes.lock);
 }
 
 const struct vg_journal_code *vg_recorder_code_record(struct vg_recorder *recorder, uint32_t id)

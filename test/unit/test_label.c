@@ -221,6 +221,23 @@ static void keeps_the_programs_own_functions(void **state)
     assert_null(strstr(out, "... > ..."));
 }
 
+/* A notebook's kernel starts the program's own code: a label may begin with what is left out. */
+static void begins_with_one_ellipsis(void **state)
+{
+    (void)state;
+    struct frame frames[30] = { FRAME("libcudart.so.13", "cudaMalloc"),
+                                PYTHON("allocate", "<cell 1>:5"),
+                                PYTHON("<module>", "<cell 2>:1") };
+    for (int i = 3; i < 30; i++)
+        frames[i] = (struct frame)LIBRARY("run_cell_of_a_notebook", "interactiveshell.py:1");
+    for (int i = 3; i < 30; i += 2)
+        frames[i] = (struct frame)LIBRARY("runs_what_is_next", "base_events.py:2");
+    const char *const label = label_of(frames, 30);
+    assert_int_equal(strncmp(label, "... > ", 6), 0);
+    assert_non_null(strstr(label, " > <cell 2>:1 <module> > <cell 1>:5 allocate > "));
+    assert_null(strstr(label, "... > ..."));
+}
+
 /* What PyTorch does below the last line of Python is one word. */
 static void the_allocator_of_pytorch_is_one_word(void **state)
 {
@@ -370,6 +387,7 @@ int main(void)
         cmocka_unit_test(nothing_left_is_empty),
         cmocka_unit_test(deep_stacks_keep_both_ends),
         cmocka_unit_test(keeps_the_programs_own_functions),
+        cmocka_unit_test(begins_with_one_ellipsis),
         cmocka_unit_test(the_allocator_of_pytorch_is_one_word),
         cmocka_unit_test(keeps_both_ends_of_the_programs_functions),
         cmocka_unit_test(folds_recursion),

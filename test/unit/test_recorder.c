@@ -239,6 +239,14 @@ static void python_frames_are_kept(void **state)
     assert_int_equal(code->first_line, 60);
     assert_null(vg_recorder_code_record(&recorder, 0));
     assert_null(vg_recorder_code_record(&recorder, 3));
+    vg_recorder_rename_code_file(&recorder, 1, "<cell 7>");
+    vg_recorder_rename_code_file(&recorder, 3, "<cell 8>"); /* there is none */
+    const struct vg_journal_code *const renamed = vg_recorder_code_record(&recorder, 1);
+    assert_string_equal(renamed->texts, "<cell 7>");
+    assert_string_equal(vg_journal_code_name(renamed), "Device.allocate");
+    assert_true(renamed->id == 1 && renamed->first_line == 60);
+    assert_string_equal(code->texts, "/a/run.py"); /* who has it reads on */
+    assert_int_equal(vg_recorder_find_code(&recorder, 11), 1);
 
     const struct vg_journal_python python[] = { { .code_id = 1, .line = 69, .at = 1 },
                                                 { .code_id = 2, .at = 2 } };
