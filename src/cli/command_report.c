@@ -18,6 +18,7 @@
 #include "cli/runs.h"
 #include "cli/time_format.h"
 #include "cli/unseen_note.h"
+#include "view/arena_text.h"
 #include "view/event_text.h"
 #include "view/line_table.h"
 #include "view/memory_read_text.h"
@@ -203,21 +204,32 @@ static void print_failure_line(const struct vg_run_failure *failure)
     fputs(line + strlen(name), stdout);
 }
 
-/* A program that finds too little and gives up by itself leaves what it was told. */
-static void print_no_failure(const struct vg_report_style *style,
-                             const struct vg_file_header *header)
+static void print_sentence(const struct vg_report_style *style, const char *sentence)
 {
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    vg_text_add(&text, "  ");
+    vg_wrap_add(&text, sentence, 2, style->columns, VG_WRAP_WORDS);
+    fputs(text_data, stdout);
+}
+
+/* A program that finds too little and gives up by itself leaves what it was told; one whose
+ * framework refuses out of a pool of its own, that pool. */
+static void print_no_failure(const struct vg_report_style *style, const struct vg_run_view *view)
+{
+    const struct vg_file_header *const header = view->reader.header;
+    char data[1024];
     printf("\n  No allocation failed.\n");
     for (int i = 0; i < VG_FILE_HOST; i++) {
-        char data[1024];
         struct vg_text sentence = vg_text_over(data, sizeof data);
-        struct vg_text text = vg_text_over(text_data, sizeof text_data);
         if (!vg_memory_read_render(&header->memory_reads[i], i, header->start_realtime_ns,
                                    &sentence))
             continue;
-        vg_text_add(&text, "  ");
-        vg_wrap_add(&text, data, 2, style->columns, VG_WRAP_WORDS);
-        fputs(text_data, stdout);
+        print_sentence(style, data);
+    }
+    for (uint32_t i = 0; i < view->run.device_count; i++) {
+        struct vg_text sentence = vg_text_over(data, sizeof data);
+        if (vg_arena_render(&view->run.devices[i], &sentence))
+            print_sentence(style, data);
     }
 }
 
@@ -240,7 +252,7 @@ static void print_failures(const struct report_arguments *arguments, const struc
         printf("\n  %u allocation%s failed, %zu of them recorded\n", failed, failed == 1 ? "" : "s",
                count);
     else if (count == 0)
-        print_no_failure(&arguments->style, view->reader.header);
+        print_no_failure(&arguments->style, view);
     const size_t full = arguments->failure ? (size_t)arguments->failure - 1 : count - 1;
     bool heading = false;
     for (size_t i = 0; i < count; i++) {

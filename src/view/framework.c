@@ -6,7 +6,8 @@
 #include "base/text.h"
 
 static const struct vg_framework rows[] = {
-#define VG_FRAMEWORK(NAME, name, modules, paths, advice) { name, modules, paths, advice },
+#define VG_FRAMEWORK(NAME, name, modules, paths, pool, advice)                                     \
+    { name, modules, paths, pool, advice },
 #include "view/framework_table.h"
 #undef VG_FRAMEWORK
 };

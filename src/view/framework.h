@@ -7,8 +7,7 @@
 
 struct vg_framework {
     const char *name;
-    const char *modules, *paths; /* see framework_table.h */
-    const char *advice;
+    const char *modules, *paths, *pool, *advice; /* see framework_table.h */
 };
 
 /* All rows, `*out_count` of them. Static storage. */

@@ -100,3 +100,16 @@ def test_what_is_set_is_not_advised(frameworks):
     assert advice().startswith("XLA_PYTHON_CLIENT_PREALLOCATE=false, which ")
     assert advice(XLA_PYTHON_CLIENT_PREALLOCATE="false").startswith("XLA_PYTHON_CLIENT_MEM_FRACTION=.50, ")
     assert advice(XLA_PYTHON_CLIENT_ALLOCATOR="platform").startswith("smaller arrays at a time")
+
+
+def test_a_pool_that_refuses_by_itself_is_told_after_the_run(frameworks):
+    """JAX's allocator hands out of its pool, and no call of the driver fails. Without a pool there is nothing to say."""
+    def report(*steps):
+        assert frameworks.run(frameworks.command(*steps), True).guard_lines == []
+        return " ".join(frameworks.vramguard("report").stdout.split())
+
+    told = report("xla=160:160")
+    assert "No allocation failed. JAX held 160 MiB of GPU 0 at the peak in 1 piece: a pool of its own." in told, told
+    assert "JAX says RESOURCE_EXHAUSTED then" in told
+    assert "pool of its own" not in report(*["xla=16:16"] * 10)
+    assert "pool of its own" not in report("keep=160")
