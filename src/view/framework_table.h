@@ -4,8 +4,8 @@
  *
  * modules  how the file names of its libraries begin, separated by '|'
  * paths    what the paths of its Python files contain, likewise
- * pool     of those that hand out memory of a pool which they take in large pieces: what they say when
- *          it is full, and what sets its size, without a full stop; "" for the others
+ * pool     of those that hand out memory of a pool which they take in large pieces: what they say
+ *          when it is full, and what sets its size, without a full stop; "" for the others
  * advice   in the framework's own words, without a full stop; read in its documentation
  *
  * A new row is recognised and advised by itself (view/framework.h). PyTorch is not here: what it
