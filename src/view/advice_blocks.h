@@ -41,7 +41,10 @@ bool vg_advice_is_of_this_failure(const struct vg_run_failure *failure,
 /* "delete the exception: del error; or ..." */
 void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable);
 
-/* "; 4.31 GiB of it comes from net.py:11 Mix.forward", where one line has a good part. */
-void vg_advice_add_origin(const struct vg_run_failure *failure, struct vg_text *out);
+/* "; 4.31 GiB comes from net.py:11 Mix.forward", where one line made a good part of all tensors,
+ * behind a sentence that `held_bytes` of them are held somewhere. Where it made more than that,
+ * "; most of it comes from ...", as far as it must be so, else nothing. */
+void vg_advice_add_origin(const struct vg_run_failure *failure, uint64_t held_bytes,
+                          struct vg_text *out);
 
 #endif

@@ -51,7 +51,7 @@ static void traceback_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_add(out, "an earlier exception keeps the frames it went through, and these hold ");
     vg_text_addf(out, "%s of tensors: ", VG_AMOUNT(variable->traceback.bytes));
     vg_line_add_variable(out, variable);
-    vg_advice_add_origin(f, out);
+    vg_advice_add_origin(f, variable->traceback.bytes, out);
     vg_text_add(out, ".");
 }
 
@@ -102,7 +102,7 @@ static void kept_graphs_why(const struct vg_run_failure *f, struct vg_text *out)
                  " keeps results of earlier steps, and with the autograd graphs behind them they "
                  "hold %s",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)));
-    vg_advice_add_origin(f, out);
+    vg_advice_add_origin(f, vg_holder_kept_bytes(variable), out);
     vg_text_add(out, ".");
 }
 
@@ -126,7 +126,7 @@ static void kept_results_why(const struct vg_run_failure *f, struct vg_text *out
     vg_line_add_variable(out, variable);
     vg_text_addf(out, " keeps more and more, by now %s of tensors on the GPU",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)));
-    vg_advice_add_origin(f, out);
+    vg_advice_add_origin(f, vg_holder_kept_bytes(variable), out);
     vg_text_add(out, ".");
 }
 
@@ -155,7 +155,7 @@ static void held_data_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_line_add_variable(out, variable);
     vg_text_addf(out, " holds %s of tensors on the GPU, of PyTorch's %s",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)), VG_AMOUNT(f->torch.allocated_bytes));
-    vg_advice_add_origin(f, out);
+    vg_advice_add_origin(f, vg_holder_kept_bytes(variable), out);
     vg_text_add(out, ".");
 }
 

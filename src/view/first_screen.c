@@ -120,7 +120,7 @@ static void add_others(struct vg_text *out, const struct vg_run_failure *f,
             vg_text_addf(out, " (%s)", note);
     }
     if (count > named)
-        vg_text_addf(out, "; %u more processes", count - named);
+        vg_text_addf(out, "; %u more process%s", count - named, count - named == 1 ? "" : "es");
     if (count == 0 && a->rest == VG_REST_NO_NVML)
         vg_text_add(out, "; other processes are unknown without NVML");
     else if (count == 0)

@@ -260,6 +260,20 @@ static void pytorchs_own_limit_is_told_as_such(void **state)
     assert_non_null(strstr(why_of(&vg_advice_torch_fraction), "allows this process 275 MiB"));
 }
 
+static void what_one_line_made_is_told_of_what_is_held(void **state)
+{
+    (void)state;
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_add_origin(&failure, 900 * MIB, &text);
+    assert_string_equal(text_data, "; 600 MiB comes from net.py:11 Mix.forward");
+    text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_add_origin(&failure, 590 * MIB, &text); /* of it may be 190 */
+    assert_string_equal(text_data, "");
+    sites[0].live_bytes = 950 * MIB;
+    vg_advice_add_origin(&failure, 590 * MIB, &text); /* of it must be 540 */
+    assert_string_equal(text_data, "; most of it comes from net.py:11 Mix.forward");
+}
+
 static void graph_pools_are_named_only_where_they_hold_most(void **state)
 {
     (void)state;
@@ -328,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup(holes_are_fragmentation_only_where_they_would_do, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),
         cmocka_unit_test_setup(pytorchs_own_limit_is_told_as_such, prepare),
+        cmocka_unit_test_setup(what_one_line_made_is_told_of_what_is_held, prepare),
         cmocka_unit_test_setup(graph_pools_are_named_only_where_they_hold_most, prepare),
         cmocka_unit_test_setup(memory_that_graphs_allocate_is_named, prepare),
         cmocka_unit_test_setup(a_cache_is_in_the_way_of_others_alone, prepare),
