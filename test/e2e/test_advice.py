@@ -153,3 +153,15 @@ def test_what_advice_tells_to_set_is_in_the_table_of_settings():
     assert advised - in_causes and advised - in_causes <= names, advised - names
     asks = {path.name for path in view.glob("*.c") if re.search(r"->advice\(", path.read_text())}
     assert asks == {"advice.c", "advice_filter.c"}  # the former: of a row, in the advice of another
+
+
+def test_memory_of_graphs_is_named_where_it_is_most(machine):
+    """What CUDA graphs allocate by themselves is no allocation of the program's that could be listed."""
+    program = [sys.executable, PROGRAM.with_name("graph_program.py")]
+    result = machine.run([*program, "4", "40", "0"], True, VRAMGUARD_POLICY="off", SIMGPU_DEVICES=free(200))
+    why, do = answers(result)
+    assert why.startswith("allocations that CUDA graphs of this process have made by themselves hold 160 MiB"), why
+    assert "cudaFreeAsync" in do
+    result = machine.run([*program, "1", "40", "110"], True, VRAMGUARD_POLICY="off", SIMGPU_DEVICES=free(200))
+    why, do = answers(result)
+    assert "graphs" not in why, why
