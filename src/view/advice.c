@@ -9,6 +9,7 @@
 #include "view/advice_arrays.h"
 #include "view/advice_beside.h"
 #include "view/advice_blocks.h"
+#include "view/advice_context.h"
 #include "view/advice_graphs.h"
 #include "view/advice_outer.h"
 #include "view/advice_own.h"
@@ -16,10 +17,6 @@
 #include "view/advice_text.h"
 #include "view/advice_torch.h"
 #include "view/framework.h"
-
-/* A context takes some hundred MiB, loaded modules and libraries come on top: calls that name no
- * amount and fail with less free than this failed for lack of it. */
-#define HEADROOM_BYTES VG_GIB
 
 enum { LONG_WAIT_MIN = 10 };
 
@@ -140,7 +137,7 @@ static bool other_limit_applies(const struct vg_run_failure *s)
     if (!vg_amount_known(s->device.gpu.free_bytes))
         return false;
     if (!vg_amount_known(s->asked_bytes))
-        return s->device.gpu.free_bytes >= HEADROOM_BYTES;
+        return s->device.gpu.free_bytes >= VG_ADVICE_HEADROOM_BYTES;
     return s->device.gpu.free_bytes >= s->asked_bytes;
 }
 
@@ -244,20 +241,6 @@ static const struct vg_run_other *sufficient_process(const struct vg_run_failure
     return best;
 }
 
-/* The process with the most memory, NULL when no amount is known. */
-static const struct vg_run_other *largest_process(const struct vg_run_failure *s)
-{
-    const struct vg_run_other *best = NULL;
-    const struct vg_report_account a = vg_advice_account(s);
-    for (uint32_t i = 0; i < s->device.process_count; i++) {
-        const struct vg_run_other *const p = &s->device.processes[i];
-        if (is_other(&a, i) && vg_amount_known(p->bytes) && p->bytes > 0 &&
-            (!best || p->bytes > best->bytes))
-            best = p;
-    }
-    return best;
-}
-
 /* ", unchanged for 3 h", when somebody has seen that for long enough to mean something. */
 static void add_unchanged(struct vg_text *out, const struct vg_run_other *process)
 {
@@ -287,7 +270,7 @@ static void co_tenant_cause(const struct vg_run_failure *s, struct vg_text *out)
         vg_text_add(out, "; without it this would fit.");
         return;
     }
-    const struct vg_run_other *const largest = largest_process(s);
+    const struct vg_run_other *const largest = vg_advice_largest_process(s);
     vg_text_addf(out, "other processes hold %s together",
                  VG_AMOUNT(vg_advice_account(s).others_bytes));
     if (largest) {
@@ -308,7 +291,7 @@ static void co_tenant_advice(const struct vg_run_failure *s, struct vg_text *out
         vg_text_addf(out, ", or wait longer for %s: VRAMGUARD_POLICY=trim,wait=%dm",
                      one ? "it" : "them", LONG_WAIT_MIN);
     vg_advice_add_other_gpu(out, s);
-    vg_advice_add_framework(out, one ? one : largest_process(s));
+    vg_advice_add_framework(out, one ? one : vg_advice_largest_process(s));
     vg_advice_add_halving(out, s);
 }
 
@@ -352,33 +335,6 @@ static void unknown_owner_advice(const struct vg_run_failure *s, struct vg_text 
     vg_advice_add_other_gpu(out, s);
 }
 
-/* ---- a context or a module did not fit ---- */
-
-static bool headroom_applies(const struct vg_run_failure *s)
-{
-    return !vg_amount_known(s->asked_bytes) && vg_amount_known(s->device.gpu.free_bytes);
-}
-
-static void headroom_cause(const struct vg_run_failure *s, struct vg_text *out)
-{
-    const struct vg_run_other *const largest = largest_process(s);
-    vg_text_addf(out, "%s needs memory on the GPU, some hundred MiB for a context, and %s are free",
-                 s->api[0] ? s->api : "the call", VG_AMOUNT(s->device.gpu.free_bytes));
-    if (largest) {
-        vg_text_add(out, "; ");
-        vg_advice_add_process(out, s, largest);
-        vg_text_addf(out, " holds %s", VG_AMOUNT(largest->bytes));
-    }
-    vg_text_add(out, ".");
-}
-
-static void headroom_advice(const struct vg_run_failure *s, struct vg_text *out)
-{
-    vg_text_add(out, "leave 0.5 to 1 GiB of the GPU free for contexts, modules and libraries");
-    vg_advice_add_other_gpu(out, s);
-    vg_advice_add_framework(out, largest_process(s));
-}
-
 /* ---- nothing was measured ---- */
 
 static bool applies_always(const struct vg_run_failure *s)
@@ -416,8 +372,6 @@ static const struct vg_advice_row co_tenant = { "co-tenant", co_tenant_applies, 
                                                 co_tenant_advice };
 static const struct vg_advice_row unknown_owner = { "unknown-owner", unknown_owner_applies,
                                                     unknown_owner_cause, unknown_owner_advice };
-static const struct vg_advice_row headroom = { "no-headroom", headroom_applies, headroom_cause,
-                                               headroom_advice };
 static const struct vg_advice_row unknown = { "unknown", applies_always, unknown_cause,
                                               unknown_advice };
 
@@ -450,7 +404,8 @@ static const struct vg_advice_row *const rows[] = {
     &load_race,
     &co_tenant,
     &unknown_owner,
-    &headroom,
+    &vg_advice_pinning,
+    &vg_advice_headroom,
     &vg_advice_wide_load,
     &vg_advice_cache_in_way,
     &vg_advice_other_arena,

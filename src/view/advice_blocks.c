@@ -66,13 +66,15 @@ static bool fraction_applies(const struct vg_run_failure *f)
 
 static void fraction_why(const struct vg_run_failure *f, struct vg_text *out)
 {
-    vg_text_addf(out, "PyTorch's own limit: %s",
-                 strstr(f->torch.settings, "per_process_memory_fraction")
-                     ? "per_process_memory_fraction"
-                     : "set_per_process_memory_fraction");
+    const char *const limit = strstr(f->torch.settings, "per_process_memory_fraction")
+                                  ? "per_process_memory_fraction"
+                                  : "set_per_process_memory_fraction";
     if (f->torch.fraction_bytes > 0)
-        vg_text_addf(out, " allows this process %s of the GPU", VG_AMOUNT(f->torch.fraction_bytes));
-    vg_text_addf(out, ", and PyTorch has reserved %s; the driver was not asked",
+        vg_text_addf(out, "PyTorch's own limit: %s allows this process %s of the GPU, and PyTorch",
+                     limit, VG_AMOUNT(f->torch.fraction_bytes));
+    else
+        vg_text_addf(out, "PyTorch's own limit: %s allows no more, and PyTorch", limit);
+    vg_text_addf(out, " has reserved %s; the driver was not asked",
                  VG_AMOUNT(f->torch.reserved_bytes));
     if (vg_amount_known(f->device.gpu.free_bytes))
         vg_text_addf(out, ", the GPU has %s free", VG_AMOUNT(f->device.gpu.free_bytes));

@@ -51,6 +51,19 @@ void vg_advice_add_process(struct vg_text *out, const struct vg_run_failure *s,
     vg_text_add(out, ")");
 }
 
+const struct vg_run_other *vg_advice_largest_process(const struct vg_run_failure *s)
+{
+    const struct vg_run_other *best = NULL;
+    const struct vg_report_account a = vg_advice_account(s);
+    for (uint32_t i = 0; i < s->device.process_count; i++) {
+        const struct vg_run_other *const p = &s->device.processes[i];
+        if ((int32_t)i != a.self_process && vg_amount_known(p->bytes) && p->bytes > 0 &&
+            (!best || p->bytes > best->bytes))
+            best = p;
+    }
+    return best;
+}
+
 /* What is to be typed, where the program was started. */
 static void add_selection(struct vg_text *out, const struct vg_run_failure *s,
                           const struct vg_run_gpu *device)

@@ -25,6 +25,9 @@ bool vg_advice_lacks_memory(const struct vg_run_failure *report, uint64_t *out_d
 void vg_advice_add_process(struct vg_text *out, const struct vg_run_failure *report,
                            const struct vg_run_other *process);
 
+/* The other process with the most memory, NULL when no amount is known. */
+const struct vg_run_other *vg_advice_largest_process(const struct vg_run_failure *report);
+
 /* "; or GPU 1, which has 10.90 GiB free: CUDA_VISIBLE_DEVICES=1" when another GPU of this machine
  * has room for all that this process holds and asks for, else nothing. */
 void vg_advice_add_other_gpu(struct vg_text *out, const struct vg_run_failure *report);

@@ -305,8 +305,35 @@ static void context_without_room(void **state)
     expect_row("no-headroom");
     expect_text(cause, "cuDevicePrimaryCtxRetain");
     expect_text(cause, "100 MiB are free; pid 4711");
+    assert_true(strncmp(advice, "leave 0.5", 9) == 0);
+    processes[0].command = "python train_jax.py";
+    expect_row("no-headroom");
+    assert_true(strncmp(advice, "start JAX there with", 20) == 0);
+    expect_text(advice, "; or leave 0.5 to 1 GiB");
     s.device.gpu.free_bytes = 5 * VG_GIB;
     expect_row("other-limit");
+}
+
+static void pinning_makes_a_context(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.asked_bytes = VG_BYTES_UNKNOWN;
+    s.api = "cuDevicePrimaryCtxRetain";
+    s.where = "load.py:8 main > libcudart.so.13 cudaHostAlloc";
+    s.device.gpu.free_bytes = 100 * VG_MIB;
+    expect_row("pinning-context");
+    expect_text(cause, "cudaHostAlloc pins host memory");
+    expect_text(cause, "100 MiB are free; pid 4711");
+    expect_text(advice, "before memory is pinned: cudaSetDevice()");
+    s.torch.loaded = true;
+    expect_row("pinning-context");
+    expect_text(advice, "torch.cuda.set_device()");
+    s.api = "cuModuleLoadData"; /* there is a context by then */
+    expect_row("no-headroom");
+    s.api = "cuDevicePrimaryCtxRetain";
+    s.where = "load.py:8 main > libcudart.so.13 cudaMalloc";
+    expect_row("no-headroom");
 }
 
 static void contexts_outweigh_allocations(void **state)
@@ -440,6 +467,7 @@ int main(void)
         cmocka_unit_test(owner_that_nvml_does_not_list),
         cmocka_unit_test(guarded_neighbours_that_wait),
         cmocka_unit_test(context_without_room),
+        cmocka_unit_test(pinning_makes_a_context),
         cmocka_unit_test(contexts_outweigh_allocations),
         cmocka_unit_test(pools_keep_what_is_missing),
         cmocka_unit_test(one_place_holds_most),
