@@ -121,7 +121,10 @@ static void impossible_cause(const struct vg_run_failure *s, struct vg_text *out
 
 static void impossible_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
-    if (vg_torch_is_used(s))
+    const struct vg_framework *const framework = vg_framework_of_call(s);
+    if (framework)
+        vg_text_add(out, framework->advice);
+    else if (vg_torch_is_used(s))
         vg_text_add(out,
                     "ask for less: a smaller batch, dtype=torch.float16 (halves 4-byte weights) "
                     "or quantised weights; or spread the model over GPUs and host memory: "

@@ -116,7 +116,8 @@ static void own_cause(const struct vg_run_failure *s, struct vg_text *out)
     vg_text_addf(out, "this process itself holds %s of %s; the %s asked for ", VG_AMOUNT(own),
                  VG_AMOUNT(a.total_bytes), VG_AMOUNT(s->asked_bytes));
     if (own + s->asked_bytes > a.total_bytes)
-        vg_text_addf(out, "make it more than %s has.", vg_advice_whole_gpu(s));
+        vg_text_addf(out, "make it more than %s has: %s are missing.", vg_advice_whole_gpu(s),
+                     VG_AMOUNT(vg_report_deficit(s)));
     else
         vg_text_addf(out, "are %s more than what is left.", VG_AMOUNT(vg_report_deficit(s)));
 }

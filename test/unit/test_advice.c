@@ -57,6 +57,22 @@ static void request_above_the_device(void **state)
     expect_no_text(advice, "torch");
 }
 
+static void a_framework_has_its_own_words_for_a_request_that_is_too_large(void **state)
+{
+    (void)state;
+    static const struct vg_run_frame frame = { .module = "libggml-cuda.so",
+                                               .function = "f",
+                                               .file = "" };
+    sample_alone(&s);
+    s.asked_bytes = s.device.gpu.total_bytes + VG_GIB;
+    expect_row("impossible");
+    expect_text(advice, "ask for less at once");
+    s.stack.frames = &frame;
+    s.stack.frame_count = 1;
+    expect_row("impossible");
+    expect_text(advice, "fewer layers on the GPU (-ngl)");
+}
+
 static void request_above_the_device_less_context(void **state)
 {
     (void)state;
@@ -391,6 +407,7 @@ static void all_in_all(void **state)
     sample_alone(&s);
     expect_row("own-total");
     expect_text(cause, "this process itself holds 10.50 GiB of 12.00 GiB");
+    expect_text(cause, " are missing.");
     expect_text(advice, "allocate less or free earlier");
     expect_row("own-total");
     expect_no_text(advice, "torch");
@@ -449,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_users_own_limit),
         cmocka_unit_test(request_above_the_device),
+        cmocka_unit_test(a_framework_has_its_own_words_for_a_request_that_is_too_large),
         cmocka_unit_test(request_above_the_device_less_context),
         cmocka_unit_test(enough_was_free),
         cmocka_unit_test(one_neighbour_would_suffice),
