@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "analyze/torch_facts.h"
+#include "view/framework.h"
 
 static bool is_of_name(char c)
 {
@@ -112,7 +113,9 @@ static size_t clause_length(const char *text, size_t *out_separator)
 /* For a failure of which all that its row knows is done. */
 static void add_rest(const struct vg_run_failure *failure, struct vg_text *out)
 {
-    if (vg_torch_is_used(failure))
+    if (vg_framework_of_call(failure))
+        vg_text_add(out, "hold less at a time: a smaller batch, fewer or smaller arrays");
+    else if (vg_torch_is_used(failure))
         vg_text_add(out, "keep less on the GPU: the lines below hold most");
     else
         vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");

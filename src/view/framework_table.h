@@ -17,7 +17,7 @@ VG_FRAMEWORK(VLLM, "vLLM", "", "/vllm/",
 VG_FRAMEWORK(JAX, "JAX", "xla_|libjax|pjrt_", "/jax/|/jaxlib/",
     "JAX says RESOURCE_EXHAUSTED then, and XLA_PYTHON_CLIENT_MEM_FRACTION sets how large the pool may become",
     "XLA_PYTHON_CLIENT_PREALLOCATE=false, which takes memory only when it is needed; or "
-    "XLA_PYTHON_CLIENT_MEM_FRACTION=.50, which takes less; or smaller arrays at a time (a smaller batch)")
+    "XLA_PYTHON_CLIENT_MEM_FRACTION=.50, which takes less")
 VG_FRAMEWORK(TENSORFLOW, "TensorFlow", "libtensorflow|_pywrap_tensorflow", "/tensorflow/|/keras/",
     "TensorFlow raises ResourceExhaustedError then",
     "TF_FORCE_GPU_ALLOW_GROWTH=true, which takes memory only when it is needed; "

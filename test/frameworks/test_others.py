@@ -99,7 +99,7 @@ def test_what_is_set_is_not_advised(frameworks):
 
     assert advice().startswith("XLA_PYTHON_CLIENT_PREALLOCATE=false, which ")
     assert advice(XLA_PYTHON_CLIENT_PREALLOCATE="false").startswith("XLA_PYTHON_CLIENT_MEM_FRACTION=.50, ")
-    assert advice(XLA_PYTHON_CLIENT_ALLOCATOR="platform").startswith("smaller arrays at a time")
+    assert advice(XLA_PYTHON_CLIENT_ALLOCATOR="platform").startswith("hold less at a time")
 
 
 def test_a_pool_that_refuses_by_itself_is_told_after_the_run(frameworks):
