@@ -215,6 +215,13 @@ static void collect_stack(struct vg_stack_names *names, const struct vg_failure 
     vg_label_from_frames(out->stack.frames, out->stack.frame_count, label, sizeof label);
     out->where = vg_region_string(names->region, label);
     out->own = own.key ? vg_stack_names_line(names, stack, own.index) : vg_run_line_none();
+    out->main_line = vg_run_line_none();
+    if (own.key || failure->main_line.line == 0)
+        return;
+    out->main_line.path = vg_region_string(names->region, failure->main_line.path);
+    out->main_line.file = vg_text_base_name(out->main_line.path);
+    out->main_line.function = vg_region_string(names->region, failure->main_line.function);
+    out->main_line.line = failure->main_line.line;
     vg_source_line_read(names->region, source->header, &out->own);
 }
 

@@ -33,6 +33,12 @@ struct vg_tables {
     const char *settings;                        /* vg_options.settings */
 };
 
+/* A line of the program's Python code; `line` 0: not known. */
+struct vg_program_line {
+    char path[256], function[96];
+    uint32_t line;
+};
+
 enum { VG_FAILURE_ACTIONS = 8 };
 
 /* What is known at the failing call. */
@@ -54,7 +60,8 @@ struct vg_failure {
     bool survived;              /* told late, and the program has gone on: one line is enough */
     uint64_t torch_limit_bytes; /* PyTorch's own limit (set_per_process_memory_fraction), 0 none
                                    or unknown */
-    const struct vg_census *census; /* valid during the report; NULL: none was taken */
+    struct vg_program_line main_line; /* of another thread's failure: where the main thread is */
+    const struct vg_census *census;   /* valid during the report; NULL: none was taken */
     struct vg_oom_action actions[VG_FAILURE_ACTIONS]; /* what was tried */
     uint32_t action_count;
     const char *injected_rule; /* with VG_REFUSED_BY_INJECT: which part of VRAMGUARD_INJECT, and */

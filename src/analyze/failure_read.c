@@ -70,6 +70,11 @@ static bool read_call(struct vg_event_reader *r, struct vg_run_failure *out)
     out->injected_rule = vg_event_text(r, part.injected_rule_text);
     out->driver_version = vg_event_text(r, part.driver_version_text);
     out->settings = vg_event_text(r, part.settings_text);
+    out->main_line = vg_run_line_none();
+    out->main_line.path = vg_event_text(r, part.main_path_text);
+    out->main_line.file = vg_text_base_name(out->main_line.path);
+    out->main_line.function = vg_event_text(r, part.main_function_text);
+    out->main_line.line = part.main_line;
     out->cuda_version = part.cuda_version;
     r->rank = part.rank_plus_one - 1;
     r->world_size = part.world_size_plus_one - 1;

@@ -54,9 +54,25 @@ static bool has_python(const struct vg_run_frame *frames, size_t count)
     return false;
 }
 
+/* What Python's own threads and pools of threads begin with (threading.py,
+ * concurrent/futures/thread.py). */
+static bool is_thread_startup(const struct vg_run_frame *frame)
+{
+    static const char *const functions[] = { "_bootstrap", "_bootstrap_inner", "_worker", "run" };
+    if (!vg_frame_is_library(frame) || !(vg_text_ends_with(frame->file, "/threading.py") ||
+                                         vg_text_ends_with(frame->file, "/futures/thread.py")))
+        return false;
+    const char *const name = vg_frame_short_name(frame->function);
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        if (vg_text_ends_with(name, functions[i]))
+            return true;
+    return false;
+}
+
 static bool is_dropped(const struct vg_run_frame *frame)
 {
-    return is_startup(frame) || vg_text_starts_with(frame->module, "libcuda.so") ||
+    return is_startup(frame) || is_thread_startup(frame) ||
+           vg_text_starts_with(frame->module, "libcuda.so") ||
            vg_text_starts_with(frame->module, "libvramguard.so");
 }
 

@@ -284,14 +284,16 @@ struct vg_run_failure {
     uint32_t refused_by;                  /* enum vg_refusal */
     uint32_t thread_id;
     const char *thread_name;
-    bool survived;               /* told late: the program has gone on */
-    uint64_t injected_number;    /* of the process's allocations, when the user made it fail, and */
-    const char *injected_rule;   /* what of VRAMGUARD_INJECT did */
-    struct vg_run_stack stack;   /* of the call */
-    const char *where;           /* the same as one label */
-    struct vg_run_line own;      /* the program's innermost line in it */
-    struct vg_run_device device; /* as of then; gpu.ordinal -1 when there was no context */
-    uint32_t other_gpu_count;    /* the machine's other GPUs */
+    bool survived;             /* told late: the program has gone on */
+    uint64_t injected_number;  /* of the process's allocations, when the user made it fail, and */
+    const char *injected_rule; /* what of VRAMGUARD_INJECT did */
+    struct vg_run_stack stack; /* of the call */
+    const char *where;         /* the same as one label */
+    struct vg_run_line own;    /* the program's innermost line in it */
+    struct vg_run_line main_line; /* where there is none, as in a worker thread: the line of the
+                                     program in which the main thread is; line 0: not known */
+    struct vg_run_device device;  /* as of then; gpu.ordinal -1 when there was no context */
+    uint32_t other_gpu_count;     /* the machine's other GPUs */
     uint32_t action_count;
     const struct vg_run_gpu *other_gpus;
     const struct vg_oom_action *actions; /* what was tried */

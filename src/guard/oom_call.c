@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "analyze/event_records.h"
 #include "base/cancellation.h"
@@ -15,6 +16,7 @@
 #include "guard/guard.h"
 #include "oom/callback_thread.h"
 #include "oom/census_observer.h"
+#include "oom/census_threads.h"
 #include "oom/emit.h"
 
 /* ---- facts ---- */
@@ -596,6 +598,8 @@ void vg_oom_call_torch_observed(struct vg_process_state *state,
         if (failure->total_bytes < told->total_bytes)
             told->torch_limit_bytes = failure->total_bytes;
     }
+    if (told->thread_id != (uint32_t)getpid())
+        vg_census_main_line(&told->main_line);
     told->census = census->state == VG_CENSUS_NOT_TAKEN ? NULL : census;
     tell_failure(state, told);
     vg_cancellation_release();

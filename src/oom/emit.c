@@ -48,6 +48,19 @@ static const struct vg_advice_row *whole_cause;
 /* Start of the window in which there was no census to be had. */
 static uint64_t missed_window_ns;
 
+/* Threads that have had a failure of the window told or counted, the first of them told in full,
+ * and the place of that one. */
+enum { THREADS_KNOWN = 32 };
+static struct {
+    uint64_t window_ns;
+    uint64_t where_hash;
+    uint32_t count;
+    uint32_t threads[THREADS_KNOWN];
+} told;
+
+/* The GPU that the report which is being made is of. */
+static _Atomic int32_t making_device;
+
 /* A forked child inherits what its parent has told, and perhaps a report that a thread of the
  * parent was making: it starts anew. */
 static void forget_parent(void)
@@ -130,10 +143,41 @@ static void write_report(bool whole, int32_t teller)
     vg_log_write(text.data, text.length);
 }
 
-/* Another thread is making a report: it has the facts, this failure gets a line. */
+/* Has this thread had a failure in this window already? Notes that it has, and where the first was.
+ */
+static bool note_thread(uint32_t thread_id, uint64_t window)
+{
+    if (told.window_ns != window) {
+        told.window_ns = window;
+        told.count = 0;
+        told.where_hash = vg_hash_fnv1a(report.where, strlen(report.where));
+    }
+    for (uint32_t i = 0; i < told.count; i++)
+        if (told.threads[i] == thread_id)
+            return true;
+    if (told.count < THREADS_KNOWN)
+        told.threads[told.count++] = thread_id;
+    return false;
+}
+
+/* The workers of a pool fail together, each in a thread of its own: after the first one's report,
+ * the failure of another at the same place and of the same cause is no news, nor is that of one
+ * which has taken the next piece of the work, where no code of the program is between. */
+static bool is_of_another_worker(const struct vg_failure *failure, bool whole, bool again)
+{
+    return !whole && !failure->survived && (again ? report.main_line.line > 0 : told.count > 1) &&
+           told.where_hash == vg_hash_fnv1a(report.where, strlen(report.where));
+}
+
+/* Another thread is making a report. Of the same GPU it tells of this shortage; of another one this
+ * failure gets a line. */
 static void write_brief(const struct vg_failure *failure)
 {
     char asked[VG_SIZE_TEXT_CAP];
+    if (failure->device == atomic_load(&making_device)) {
+        atomic_fetch_add(&silent_count, 1);
+        return;
+    }
     vg_log_line(
         "GPU %d %s: %s of thread %u asked %s (while another thread's failure was being reported)",
         failure->device, vg_report_kind(failure->refused_by), failure->api, failure->thread_id,
@@ -183,6 +227,7 @@ void vg_report_failure(const struct vg_failure *failure, const struct vg_census_
     } else {
         struct vg_region region = vg_region_over(report_memory, sizeof report_memory);
         vg_notebook_name_cells(failure->tables.recorder);
+        atomic_store(&making_device, failure->device);
         vg_collect(failure, &region, &report_process, &report);
         if (source)
             ask_census(failure, source, place);
@@ -191,7 +236,11 @@ void vg_report_failure(const struct vg_failure *failure, const struct vg_census_
         const struct vg_advice_row *const cause = vg_advice_find(&report);
         const bool whole =
             !failure->survived && (whole_window_ns != window || cause != whole_cause);
-        write_report(whole, whole ? rank_that_told(cause) : -1);
+        const bool again = note_thread(failure->thread_id, window);
+        if (is_of_another_worker(failure, whole, again))
+            atomic_fetch_add(&silent_count, 1);
+        else
+            write_report(whole, whole ? rank_that_told(cause) : -1);
         if (whole) {
             whole_window_ns = window;
             whole_cause = cause;

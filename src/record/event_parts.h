@@ -40,7 +40,8 @@ struct vg_part_call {
     int32_t cuda_version;
     uint32_t reserved;
     int32_t rank_plus_one, world_size_plus_one; /* 0 unknown */
-    uint32_t settings_text, reserved2;
+    uint32_t settings_text;
+    uint32_t main_path_text, main_function_text, main_line;
 };
 
 struct vg_part_frame {

@@ -87,6 +87,7 @@ static void add_call_place(struct vg_text *out, const struct vg_run_failure *f)
             innermost = innermost < i ? innermost : i;
         }
     if (own_count == 0) {
+        vg_line_add_main(out, f);
         vg_text_add(out, f->where[0] ? f->where : f->api[0] ? f->api : "unknown");
         if (!f->where[0])
             vg_text_add(out, " (no stack was recorded)");

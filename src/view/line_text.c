@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "analyze/label.h"
+
 static const char *bare_name(const char *qualified)
 {
     /* "main.<locals>.step": what stands in front says where it is defined, not what it is. */
@@ -16,6 +18,14 @@ void vg_line_add(struct vg_text *out, const struct vg_run_line *line)
     vg_text_addf(out, "%s:%u", line->file, line->line);
     if (line->function[0] && strcmp(line->function, "<module>") != 0)
         vg_text_addf(out, " %s", bare_name(line->function));
+}
+
+void vg_line_add_main(struct vg_text *out, const struct vg_run_failure *failure)
+{
+    if (failure->main_line.line == 0)
+        return;
+    vg_line_add(out, &failure->main_line);
+    vg_text_add(out, " (main thread)" VG_LABEL_SEPARATOR);
 }
 
 void vg_line_add_site(struct vg_text *out, const struct vg_run_site *site)

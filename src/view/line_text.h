@@ -9,6 +9,10 @@
 /* "net.py:11 Mix.forward"; without a line nothing. */
 void vg_line_add(struct vg_text *out, const struct vg_run_line *line);
 
+/* "load.py:9 load (main thread) > ": for the place of a failing call that has no line of the
+ * program, where the program was meanwhile; nothing when that is not known. */
+void vg_line_add_main(struct vg_text *out, const struct vg_run_failure *failure);
+
 /* The site in a few words: "net.py:11 Mix.forward (torch.sigmoid)", or its label where the program
  * has no Python line there. */
 void vg_line_add_site(struct vg_text *out, const struct vg_run_site *site);

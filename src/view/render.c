@@ -12,6 +12,7 @@
 #include "view/array_tables.h"
 #include "view/block_tables.h"
 #include "view/histogram.h"
+#include "view/line_text.h"
 #include "view/outcome_text.h"
 #include "view/render_device.h"
 #include "view/render_torch.h"
@@ -135,6 +136,7 @@ static void add_where(struct vg_text *out, const struct vg_run_failure *s, size_
 {
     char data[VG_LABEL_CAP + 64];
     struct vg_text where = vg_text_over(data, sizeof data);
+    vg_line_add_main(&where, s);
     if (strstr(s->where, "libcudart.so") || vg_text_ends_with(s->where, VG_LABEL_TORCH) ||
         (s->where[0] && !s->api[0]))
         vg_text_add(&where, s->where);

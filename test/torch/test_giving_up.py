@@ -99,6 +99,18 @@ def test_a_third_attempt_is_the_same_failure(machine):
     assert report.count("PyTorch emptied its cache and asked again") == 2, report
 
 
+def test_workers_of_a_pool_fail_as_one(machine):
+    """One report, which leads to the line of the program where the main thread is, in the report made later, too."""
+    result = run_command(machine, machine.program("worker_pool"))
+    assert result.code == 1
+    assert len(headlines(result)) == 1, result.stderr
+    later = machine.vramguard("report", str(machine.folder / "own.vgr")).stdout
+    for text in (result.guard_text, later):
+        where = text.split("\n  where ")[1].split("\n\n")[0]
+        assert re.match(r" +worker_pool\.py:\d+ (load|<listcomp>) \(main thread\) > ", where), text
+        assert "_bootstrap" not in where, text
+
+
 @pytest.mark.parametrize("settings", ["segments", "expandable"])
 def test_an_amount_is_that_of_the_whole_request(machine, settings):
     """An expandable segment fails at a piece of 20 MiB."""

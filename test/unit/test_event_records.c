@@ -297,6 +297,9 @@ static void every_number_comes_back(void **state)
     fill_numbers(NUMBERS(s.torch, allocated_bytes, graph_bytes));
     s.torch.graph_count = 7;
     s.settings = "CUPY_GPU_MEMORY_LIMIT=50%|";
+    s.main_line = (struct vg_run_line){
+        .path = "/p/load.py", .file = "load.py", .line = 9, .function = "load", .text = ""
+    };
     s.torch.graph_reuser_count = 5;
     s.torch.is_caller = true;
     fill_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes));
@@ -312,6 +315,9 @@ static void every_number_comes_back(void **state)
                  NUMBERS(f->torch, allocated_bytes, graph_bytes));
     assert_int_equal(f->torch.graph_count, 7);
     assert_string_equal(f->settings, "CUPY_GPU_MEMORY_LIMIT=50%|");
+    assert_string_equal(f->main_line.file, "load.py");
+    assert_string_equal(f->main_line.function, "load");
+    assert_int_equal(f->main_line.line, 9);
     assert_int_equal(f->torch.graph_reuser_count, 5);
     assert_true(f->torch.is_caller);
     same_numbers(NUMBERS(s.host, total_bytes, spill_cap_bytes),
