@@ -5,9 +5,10 @@ HOSTILE_PROGRAMS := $(addprefix $(HOSTILE_OUT)/,fill moments threads lookup stat
                       show_record libmoments.so liblookup.so libtwin.so interposed \
                       interposed_linked libinterposer_linked.so libinterposer_looked_up.so \
                       libinterposer_hidden.so)
-HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,descriptors left forks)
+HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,descriptors left forks steps denied storm)
 HOSTILE_PROGRAMS += $(addprefix $(HOSTILE_OUT)/,libinterposer_searching.so bypass libbypass_looks_up.so libbypass_linked.so \
                       libbypass_harmless.so)
+HOSTILE_PROGRAMS += $(if $(filter x86_64,$(shell uname -m)),$(HOSTILE_OUT)/libfaulty.so)
 HOSTILE_COMPILE = $(CC) $(ALL_CFLAGS) -Itest/hostile $< -o $@
 
 $(HOSTILE_OUT)/%: test/hostile/%.c $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
@@ -51,5 +52,12 @@ check-hostile: build-hostile
 .PHONY: check-long
 check-long: $(BUILD)/test/unit/test_registry $(BUILD)/test/unit/test_shared_quota
 	@for test in $^; do VG_TEST_KILLS=5000 $$test || exit 1; done
+
+# Each call of the library's once, and storms. What they count is printed.
+.PHONY: check-long-faults
+check-long: | check-long-faults
+check-long-faults: build-hostile
+	@VG_TEST_FAULTS=all VG_TEST_FORKS=5000 VG_TEST_STORM=10000 BUILD=$(BUILD) \
+	  test/hostile/run -rP test_fault_matrix.py test_forks.py test_storms.py
 
 check: check-hostile

@@ -22,7 +22,7 @@ int vg_shared_directory(void)
     else
         snprintf(path, sizeof path, "/dev/shm/vramguard-%u", (unsigned)geteuid());
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return -errno;
+        return errno == EPERM ? -EACCES : -errno; /* EPERM stands for what is seen below */
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;

@@ -13,6 +13,7 @@
 enum phase { PHASE_NEW, PHASE_READY, PHASE_FORKED };
 
 pthread_mutex_t sim_lock = PTHREAD_MUTEX_INITIALIZER;
+int sim_cancel_state;
 atomic_bool sim_gate_open;
 _Thread_local bool sim_per_thread;
 int sim_device_count;
@@ -76,6 +77,8 @@ CUresult sim_cuInit(unsigned int flags)
 {
     if (flags != 0)
         return CUDA_ERROR_INVALID_VALUE;
+    int cancellable; /* CUDA's functions are no cancellation points */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
     pthread_mutex_lock(&init_lock);
     CUresult result = CUDA_SUCCESS;
     if (atomic_load(&phase) == PHASE_FORKED)
@@ -83,6 +86,7 @@ CUresult sim_cuInit(unsigned int flags)
     else if (atomic_load(&phase) == PHASE_NEW)
         result = initialise_driver();
     pthread_mutex_unlock(&init_lock);
+    pthread_setcancelstate(cancellable, NULL);
     return result;
 }
 

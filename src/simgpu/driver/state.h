@@ -35,20 +35,29 @@ static inline CUresult sim_enter(int id, bool needs_init, bool per_thread)
     return sim_enter_slowly(id, needs_init);
 }
 
+/* CUDA's functions are no cancellation points: a thread that is cancelled is not while it holds the
+ * lock. Guarded by it. */
+extern int sim_cancel_state;
+
 static inline void sim_lock_all(void)
 {
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     pthread_mutex_lock(&sim_lock);
+    sim_cancel_state = state;
 }
 
 static inline void sim_unlock_all(void)
 {
+    const int state = sim_cancel_state;
     pthread_mutex_unlock(&sim_lock);
+    pthread_setcancelstate(state, NULL);
 }
 
 /* Unlocks and passes `result` on, for the last line of a function. */
 static inline CUresult sim_unlock_with(CUresult result)
 {
-    pthread_mutex_unlock(&sim_lock);
+    sim_unlock_all();
     return result;
 }
 

@@ -1,0 +1,145 @@
+"""Every call that the library makes, of the C library, of the driver and of NVML, fails once, is
+interrupted once, is slow once, and is once the moment of a pthread_cancel and of a SIGKILL. The
+program ends as it does bare or keeps its results, and nothing but one clear line is said about it.
+
+By default a sample of the calls, another one for each scenario; VG_TEST_FAULTS=all does all of them
+(scripts/test --long), the first TIMES at each place of the library."""
+
+import os
+import platform
+import re
+import signal
+import struct
+import subprocess
+
+import pytest
+from conftest import PROGRAMS, e2e
+
+LIBRARY = PROGRAMS / "libfaulty.so"
+ALL = os.environ.get("VG_TEST_FAULTS") == "all"
+SAMPLE = 6  # calls of a scenario and a way
+TIMES = 4
+PATIENCE_S = 90
+
+# faulty.c: struct plan
+HEAD, SITE, SITES = struct.Struct("8I"), struct.Struct("3I36s"), 4096
+LIST, FAIL, INTERRUPT, SLOW, CANCEL, KILL = range(6)
+WAYS = {"fails": FAIL, "interrupted": INTERRUPT, "slow": SLOW, "cancelled": CANCEL, "killed": KILL}
+UNKNOWN, OUT_OF_MEMORY = 999, 2
+
+SCENARIOS = {
+    "failing": {"VRAMGUARD_POLICY": "trim,wait=1s"},
+    "waiting": {"VRAMGUARD_POLICY": "wait=2s"},
+    "spilling": {"VRAMGUARD_POLICY": "spill"},
+    "limited": {"VRAMGUARD_POLICY": "off", "VRAMGUARD_LIMIT": "80MiB"},
+}
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="faulty.c knows the calls of x86-64 only"
+)
+
+
+class Matrix:
+    """Runs one scenario again and again, each time with one call going wrong."""
+
+    def __init__(self, machine, scenario, in_thread):
+        self.machine = machine
+        self.command = machine.program("steps", scenario, *(["thread"] if in_thread else []))
+        self.settings = dict(SCENARIOS[scenario], VRAMGUARD_KEEP="3")
+        self.plan = machine.folder / "plan"
+        self.bare = machine.run(self.command, **self.settings)
+        assert self.bare.code == 3 and self.bare.stdout.endswith("went on\n"), self.bare.stderr
+        self.usual = self.run(LIST)
+        assert self.usual.code == 3, self.usual.stderr
+        self.calls = self.read_calls()
+
+    def run(self, how, site=0, time=0, error=0):
+        head = HEAD.pack(how, site, time, error, 0, 0, 0, 0)
+        self.plan.write_bytes(head.ljust(HEAD.size + SITES * SITE.size, b"\0"))
+        preload = "%s %s" % (self.machine.preload, LIBRARY)
+        return self.machine.run(
+            self.command,
+            timeout_s=PATIENCE_S,
+            LD_PRELOAD=preload,
+            FAULTY_FILE=str(self.plan),
+            **self.settings,
+        )
+
+    def was_hit(self):
+        return HEAD.unpack_from(self.plan.read_bytes())[5] == 1
+
+    def read_calls(self):
+        """(site, which time, kind, name) of each call of the library's."""
+        data, calls = self.plan.read_bytes(), []
+        for at in range(SITES):
+            site, times, kind, name = SITE.unpack_from(data, HEAD.size + at * SITE.size)
+            for time in range(1, min(times, TIMES) + 1):
+                calls.append((site, time, kind, name.rstrip(b"\0").decode()))
+        assert len(calls) > 50, "the library makes more calls than these: %s" % calls
+        return sorted(calls)
+
+    def check(self, result, what):
+        """Is that how the program ends bare, or with what the library gives it?"""
+        context = "%s: exit code %s\n%s\n%s" % (what, result.code, result.stdout, result.stderr)
+        assert result.code == 3 and result.own_stderr == "", context
+        known = set(self.bare.stdout.splitlines()) | set(self.usual.stdout.splitlines())
+        # A second try of the library's own may be what fails, or the free of what it has spilled.
+        known |= {"alloc %d" % OUT_OF_MEMORY, "free %d" % UNKNOWN}
+        assert set(result.stdout.splitlines()) <= known, context
+        assert result.stdout.endswith("went on\n"), context
+        assert len(new_lines(result, self.usual)) <= 1, context
+
+
+def plain(line):
+    return re.sub(r"[0-9][0-9.]*|vramguard report.*", "N", line)
+
+
+def new_lines(result, usual):
+    """What the guard says that it does not say usually: lines that begin a message."""
+    said = [plain(line) for line in usual.guard_lines if line.startswith("vramguard: ")]
+    new = []
+    for line in result.guard_lines:
+        if line.startswith("vramguard: ") and not line.startswith("vramguard: GPU 0 out of memory"):
+            if plain(line) in said:
+                said.remove(plain(line))
+            else:
+                new.append(line)
+    return new
+
+
+def chosen(calls, way, scenario):
+    if ALL:
+        return calls
+    step = max(1, len(calls) // SAMPLE)
+    return calls[(7 * len(way) + len(scenario)) % step :: step]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_one_call_goes_wrong(hostile, scenario, way):
+    matrix = Matrix(hostile, scenario, in_thread=way == "cancelled")
+    hits = tried = 0
+    wrong = []
+    for site, time, kind, name in chosen(matrix.calls, way, scenario):
+        # What the driver answers; NVML's errors have other numbers, and 999 in both is "unknown".
+        what = "%s: %s at %#x, time %d" % (way, name, site, time)
+        tried += 1
+        try:
+            result = matrix.run(WAYS[way], site, time, UNKNOWN)
+        except subprocess.TimeoutExpired:
+            wrong.append(what + ": hangs")
+            continue
+        if not matrix.was_hit():
+            continue  # another course of threads, or nothing that can be interrupted
+        hits += 1
+        try:
+            if way == "killed":
+                # It, or its child. Nothing of it is left for the next.
+                assert result.code == -signal.SIGKILL or "child 9\n" in result.stdout, what
+                result = matrix.run(LIST)
+            matrix.check(result, what)
+        except AssertionError as error:
+            wrong.append(str(error))
+    print("%s, %s: %d of %d calls" % (scenario, way, hits, tried))
+    assert not wrong, "\n".join(["%d of %d:" % (len(wrong), hits)] + wrong[:20])
+    assert hits > 0 or way == "interrupted"
