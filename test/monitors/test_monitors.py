@@ -67,7 +67,7 @@ def test_gpustat(busy):
 def test_nvitop(busy):
     shown = run(busy, tool("nvitop"), "--once", "--no-unicode")
     assert shown.count("SimGPU") == 2 and "82.00MiB / 256.0MiB" in shown
-    assert re.search(r"\| +0 +%d .*hold_memory.py" % busy.holder, shown), shown
+    assert re.search(r"\| +0 +%d " % busy.holder, shown), shown
 
 
 class Screen:

@@ -79,9 +79,12 @@ def test_a_variable_of_a_cell_is_named(machine, notebook):
     if packages.parent.name != "python%d.%d" % version_of(PYTHON):
         pytest.skip("PyTorch is installed for another Python: " + packages.parent.name)
     preload = ":".join(str(machine.simgpu / ("libcudart.so.%d" % major)) for major in (12, 13))
-    texts = notebook(MODEL, LOOP, PYTHONPATH=str(packages), LD_PRELOAD=preload, VRAMGUARD_POLICY=None,
-                     SIMGPU_DEVICES="1GiB")  # fmt: skip
-    text = " ".join(texts[1].split())
+    for _ in range(3):  # a busy machine may cut the look for variables short, which takes a second at most
+        texts = notebook(MODEL, LOOP, PYTHONPATH=str(packages), LD_PRELOAD=preload, VRAMGUARD_POLICY=None,
+                         SIMGPU_DEVICES="1GiB")  # fmt: skip
+        text = " ".join(texts[1].split())
+        if "global of <cell 2>)" in text:
+            break
     assert "why a leak: `history` (list of" in text and "global of <cell 2>)" in text, texts
     assert "<cell 1>:3 forward" in text
 
