@@ -3,14 +3,18 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PAUSE_NS = 50000, PAUSES = 20000 }; /* a second */
+enum { PAUSE_NS = 50000, PAUSES = 20000, /* a second */ INSIDE_PLACES = 16 };
 
-static atomic_uint inside_count;  /* threads inside */
+/* Threads inside, counted in several places: all that capture stacks come by here. */
+static struct {
+    _Alignas(64) atomic_uint count;
+} inside[INSIDE_PLACES];
 static atomic_uint forking_count; /* threads in fork */
 static atomic_uint left_inside;   /* that fork has waited for in vain: it does so once */
 static _Thread_local unsigned depth;
@@ -32,10 +36,20 @@ static void pause_shortly(void)
     syscall(SYS_nanosleep, &pause, NULL); /* libc's is a cancellation point */
 }
 
+/* Thread-local storage lies apart by the size of a stack; the product's upper bits depend on all.
+ */
+static atomic_uint *own_place(void)
+{
+    return &inside[((uintptr_t)&depth * 0x9E3779B97F4A7C15u) >> 60].count;
+}
+
 static unsigned others_inside(void)
 {
-    const unsigned inside = atomic_load(&inside_count), own = depth > 0;
-    return inside > own ? inside - own : 0;
+    unsigned sum = 0;
+    const unsigned own = depth > 0;
+    for (int i = 0; i < INSIDE_PLACES; i++)
+        sum += atomic_load(&inside[i].count);
+    return sum > own ? sum - own : 0;
 }
 
 /* Runs in the thread that forks, before. */
@@ -62,7 +76,9 @@ static void in_child(void)
 {
     atomic_store(&forking_count, 0);
     atomic_store(&left_inside, 0);
-    atomic_store(&inside_count, depth > 0);
+    for (int i = 0; i < INSIDE_PLACES; i++)
+        atomic_store(&inside[i].count, 0);
+    atomic_store(own_place(), depth > 0);
 }
 
 void vg_fork_gate_open(void)
@@ -80,11 +96,11 @@ void vg_fork_gate_enter(void)
     const int saved_errno = errno;
     if (depth++ > 0)
         return;
-    atomic_fetch_add(&inside_count, 1);
+    atomic_fetch_add(own_place(), 1);
     for (int i = 0; atomic_load(&forking_count) > 0 && i < PAUSES; i++) {
-        atomic_fetch_sub(&inside_count, 1);
+        atomic_fetch_sub(own_place(), 1);
         pause_shortly();
-        atomic_fetch_add(&inside_count, 1);
+        atomic_fetch_add(own_place(), 1);
     }
     errno = saved_errno;
 }
@@ -92,13 +108,13 @@ void vg_fork_gate_enter(void)
 void vg_fork_gate_leave(void)
 {
     if (depth == 1)
-        atomic_fetch_sub(&inside_count, 1);
+        atomic_fetch_sub(own_place(), 1);
     depth--;
 }
 
 void vg_fork_gate_reset(void)
 {
     if (depth > 0)
-        atomic_fetch_sub(&inside_count, 1);
+        atomic_fetch_sub(own_place(), 1);
     depth = 0;
 }
