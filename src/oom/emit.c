@@ -226,8 +226,8 @@ void vg_report_failure(const struct vg_failure *failure, const struct vg_census_
         write_brief(failure);
     } else {
         struct vg_region region = vg_region_over(report_memory, sizeof report_memory);
-        vg_notebook_name_cells(failure->tables.recorder);
         atomic_store(&making_device, failure->device);
+        vg_notebook_name_cells(failure->tables.recorder);
         vg_collect(failure, &region, &report_process, &report);
         if (source)
             ask_census(failure, source, place);
