@@ -16,4 +16,11 @@ check-timing: $(TIMING_UNIT) $(TIMING_SUITES:%=build-%)
 check-timing-torch: build-torch
 	@VG_TEST_TIMING=1 VG_TEST_JOBS=1 BUILD=$(BUILD) test/torch/run $(call timing_files,torch)
 
-check-long: check-timing
+# What every program's start costs more.
+.PHONY: check-start
+check-start: $(BUILD)/libvramguard.so $(BUILD)/bench/start_bench
+	@$(BUILD)/bench/start_bench $(BUILD)/libvramguard.so 500 | awk '{ more = $$2 - $$1; \
+	  printf "Start of /bin/true: bare %.0f us, guarded +%.0f us (at most 100)\n", $$1, more; \
+	  if (more > 100) { print "FAILED check-start"; exit 1 } }'
+
+check-long: check-timing check-start
