@@ -11,10 +11,13 @@ import re
 import signal
 import struct
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import PROGRAMS, e2e
 
+STEPS = Path(__file__).with_name("steps.py")
 LIBRARY = PROGRAMS / "libfaulty.so"
 ALL = os.environ.get("VG_TEST_FAULTS") == "all"
 SAMPLE = 6  # calls of a scenario and a way
@@ -31,6 +34,7 @@ SCENARIOS = {
     "failing": {"VRAMGUARD_POLICY": "trim,wait=1s"},
     "waiting": {"VRAMGUARD_POLICY": "wait=2s"},
     "spilling": {"VRAMGUARD_POLICY": "spill"},
+    "python": {"VRAMGUARD_POLICY": "trim,wait=1s"},
     "limited": {"VRAMGUARD_POLICY": "off", "VRAMGUARD_LIMIT": "80MiB"},
 }
 
@@ -44,7 +48,10 @@ class Matrix:
 
     def __init__(self, machine, scenario, in_thread):
         self.machine = machine
-        self.command = machine.program("steps", scenario, *(["thread"] if in_thread else []))
+        if scenario == "python":
+            self.command = [sys.executable, STEPS]
+        else:
+            self.command = machine.program("steps", scenario, *(["thread"] if in_thread else []))
         self.settings = dict(SCENARIOS[scenario], VRAMGUARD_KEEP="3")
         self.plan = machine.folder / "plan"
         self.bare = machine.run(self.command, **self.settings)
@@ -114,8 +121,12 @@ def chosen(calls, way, scenario):
     return calls[(7 * len(way) + len(scenario)) % step :: step]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
+# Python's main thread is not cancelled.
+COURSES = [(scenario, way) for scenario in SCENARIOS for way in WAYS]
+COURSES.remove(("python", "cancelled"))
+
+
+@pytest.mark.parametrize("scenario, way", COURSES)
 def test_one_call_goes_wrong(hostile, scenario, way):
     matrix = Matrix(hostile, scenario, in_thread=way == "cancelled")
     hits = tried = 0
