@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum { FIRST_ENTRIES = 512 };
+enum { FIRST_ENTRIES = 2048 };
 
 static uint32_t home_of(uint64_t entry, uint32_t mask)
 {

@@ -15,7 +15,7 @@ static const uint64_t most_bytes = UINT64_C(1) << 48; /* no GPU has 256 TiB */
 
 int vg_live_index_init(struct vg_live_index *track, struct vg_recorder *recorder)
 {
-    /* The first tables fill one chunk together: a mapping for each would be felt at every start. */
+    /* The first tables share mappings: one for each would be felt at every start. */
     struct vg_arena first_tables = { 0 };
     track->recorder = recorder;
     for (int i = 0; i < VG_LIVE_INDEX_SHARDS; i++) {
@@ -27,9 +27,9 @@ int vg_live_index_init(struct vg_live_index *track, struct vg_recorder *recorder
     return 0;
 }
 
-static struct vg_live_shard *shard_of(struct vg_live_index *track, uint64_t hash)
+static struct vg_live_shard *shard_of(struct vg_live_index *track, uint64_t address, uint64_t hash)
 {
-    return &track->shards[hash >> 60]; /* the index takes the low bits */
+    return &track->shards[vg_shard_of(address, hash)];
 }
 
 static struct vg_file_device *device_of(struct vg_live_index *track, uint16_t device)
@@ -207,7 +207,7 @@ int vg_live_index_put(struct vg_live_index *track, const struct vg_allocation *a
 {
     const uint64_t address = allocation->address;
     const uint64_t hash = vg_hash_u64(address);
-    struct vg_live_shard *const shard = shard_of(track, hash);
+    struct vg_live_shard *const shard = shard_of(track, address, hash);
     const struct vg_live_slot *const slots = track->recorder->slots;
     uint32_t entry;
     vg_lock_take(&shard->lock);
@@ -230,7 +230,7 @@ bool vg_live_index_begin_free(struct vg_live_index *track, uint64_t address,
                               struct vg_pending_free *out)
 {
     const uint64_t hash = vg_hash_u64(address);
-    struct vg_live_shard *const shard = shard_of(track, hash);
+    struct vg_live_shard *const shard = shard_of(track, address, hash);
     const struct vg_live_slot *const slots = track->recorder->slots;
     uint32_t entry;
     vg_lock_take(&shard->lock);
@@ -271,7 +271,7 @@ void vg_live_index_abort_free(struct vg_live_index *track, const struct vg_pendi
 void vg_live_index_note_mapped(struct vg_live_index *track, uint64_t key, uint64_t mapped_address)
 {
     const uint64_t hash = vg_hash_u64(key);
-    struct vg_live_shard *const shard = shard_of(track, hash);
+    struct vg_live_shard *const shard = shard_of(track, key, hash);
     struct vg_live_slot *const slots = track->recorder->slots;
     vg_lock_take(&shard->lock);
     const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, key);
@@ -286,7 +286,7 @@ void vg_live_index_note_mapped(struct vg_live_index *track, uint64_t key, uint64
 static void drop_one(struct vg_live_index *track, uint64_t address, uint64_t context)
 {
     const uint64_t hash = vg_hash_u64(address);
-    struct vg_live_shard *const shard = shard_of(track, hash);
+    struct vg_live_shard *const shard = shard_of(track, address, hash);
     vg_lock_take(&shard->lock);
     const struct vg_live_slot *const slots = track->recorder->slots;
     const uint32_t entry = vg_address_index_find(&shard->index, slots, hash, address);

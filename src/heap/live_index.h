@@ -11,15 +11,16 @@
 
 #include "base/arena.h"
 #include "base/lock.h"
+#include "base/shard.h"
 #include "heap/address_index.h"
 #include "heap/site_counters.h"
 #include "record/recorder.h"
 
 enum {
-    VG_LIVE_INDEX_SHARDS = 16,
+    VG_LIVE_INDEX_SHARDS = VG_SHARDS,
     /* The live bytes and the peak in the recorder's header are exact to this times the number of
      * shards, 1 MiB; vg_live_index_each is exact. */
-    VG_LIVE_INDEX_PENDING_BYTES = 64 * 1024,
+    VG_LIVE_INDEX_PENDING_BYTES = 32 * 1024,
 };
 
 struct vg_live_shard {

@@ -2,7 +2,7 @@
 
 #include "base/hashing.h"
 
-enum { FIRST_ENTRIES = 32 };
+enum { FIRST_ENTRIES = 256 };
 
 static uint32_t home_of(const struct vg_number_entry *entry, uint32_t mask)
 {

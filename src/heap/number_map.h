@@ -14,7 +14,8 @@ struct vg_number_entry {
     uint64_t amount; /* its owner's */
 };
 
-/* Open addressing with linear probing, never more than half full. All zero at first. */
+/* Open addressing with linear probing, never more than a quarter full unless memory is short. All
+ * zero at first. */
 struct vg_number_map {
     struct vg_number_entry *entries;
     uint32_t mask; /* number of entries, a power of two, minus 1; 0 while there are none */
@@ -46,7 +47,7 @@ static inline struct vg_number_entry *vg_number_map_enter(struct vg_number_map *
                                                           struct vg_arena *arena, uint64_t hash,
                                                           uint64_t number)
 {
-    if (__builtin_expect(map->count * 2 >= map->mask, 0))
+    if (__builtin_expect(map->count * 4 >= map->mask, 0))
         vg_number_map_grow(map, arena);
     if (map->count >= map->mask) /* an unused entry has to be left, or a search would never end */
         return vg_number_map_find(map, hash, number);

@@ -30,9 +30,9 @@ void vg_vmm_init(struct vg_vmm *virtual)
 
 /* ---- objects and their uses ---- */
 
-static struct vg_vmm_shard *shard_of(struct vg_vmm *virtual, uint64_t hash)
+static struct vg_vmm_shard *shard_of(struct vg_vmm *virtual, uint64_t number, uint64_t hash)
 {
-    return &virtual->shards[hash >> 60]; /* the maps take the low bits */
+    return &virtual->shards[vg_shard_of(number, hash)];
 }
 
 /* A new object in use once, NULL when memory is short. The shard's lock is held. */
@@ -88,7 +88,7 @@ static int add_handle(struct vg_vmm_shard *shard, uint64_t hash, uint64_t handle
 int vg_vmm_create(struct vg_vmm *virtual, uint64_t handle, uint64_t key)
 {
     const uint64_t hash = vg_hash_u64(handle);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, handle, hash);
     int error = -ENOMEM;
     vg_lock_take(&shard->lock);
     struct vg_vmm_allocation *const object =
@@ -104,7 +104,7 @@ int vg_vmm_create(struct vg_vmm *virtual, uint64_t handle, uint64_t key)
 uint64_t vg_vmm_key(struct vg_vmm *virtual, uint64_t handle)
 {
     const uint64_t hash = vg_hash_u64(handle);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, handle, hash);
     vg_lock_take(&shard->lock);
     const struct vg_number_entry *const entry = vg_number_map_find(&shard->handles, hash, handle);
     const uint64_t key = entry ? ((const struct vg_vmm_allocation *)entry->object)->key : 0;
@@ -115,7 +115,7 @@ uint64_t vg_vmm_key(struct vg_vmm *virtual, uint64_t handle)
 struct vg_vmm_allocation *vg_vmm_begin_release(struct vg_vmm *virtual, uint64_t handle)
 {
     const uint64_t hash = vg_hash_u64(handle);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, handle, hash);
     struct vg_vmm_allocation *object = NULL;
     vg_lock_take(&shard->lock);
     struct vg_number_entry *const entry = vg_number_map_find(&shard->handles, hash, handle);
@@ -137,7 +137,7 @@ uint64_t vg_vmm_end_release(struct vg_vmm *virtual, struct vg_vmm_allocation *ob
 void vg_vmm_undo_release(struct vg_vmm *virtual, struct vg_vmm_allocation *object, uint64_t handle)
 {
     const uint64_t hash = vg_hash_u64(handle);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, handle, hash);
     vg_lock_take(&shard->lock);
     add_handle(shard, hash, handle, object);
     vg_lock_release(&shard->lock);
@@ -172,7 +172,7 @@ static const struct vg_number_entry *entry_around(const struct vg_vmm_shard *sha
 static struct vg_vmm_allocation *use_at(struct vg_vmm *virtual, uint64_t address)
 {
     const uint64_t hash = vg_hash_u64(address);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, address, hash);
     vg_lock_take(&shard->lock);
     struct vg_vmm_allocation *object =
         use_mapped(vg_number_map_find(&shard->mappings, hash, address));
@@ -188,7 +188,7 @@ static struct vg_vmm_allocation *use_at(struct vg_vmm *virtual, uint64_t address
 void vg_vmm_retain(struct vg_vmm *virtual, uint64_t handle, uint64_t address)
 {
     const uint64_t hash = vg_hash_u64(handle);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, handle, hash);
     struct vg_vmm_allocation *const object = use_at(virtual, address);
     if (!object)
         return;
@@ -205,7 +205,7 @@ static struct vg_vmm_allocation *add_mapping(struct vg_vmm *virtual, uint64_t ad
                                              uint64_t bytes, struct vg_vmm_allocation *object)
 {
     const uint64_t hash = vg_hash_u64(address);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, address, hash);
     struct vg_vmm_allocation *unused = object;
     vg_lock_take(&shard->lock);
     struct vg_number_entry *const entry =
@@ -223,7 +223,7 @@ uint64_t vg_vmm_map(struct vg_vmm *virtual, uint64_t address, uint64_t bytes, ui
                     uint64_t *out_ended)
 {
     const uint64_t hash = vg_hash_u64(handle);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, handle, hash);
     *out_ended = 0;
     vg_lock_take(&shard->lock);
     struct vg_vmm_allocation *const object =
@@ -262,13 +262,13 @@ static bool remember(struct vg_vmm_shard *shard, uint32_t home,
 static uint64_t take_mapping(struct vg_vmm *virtual, uint64_t address, struct vg_vmm_unmapping *out)
 {
     const uint64_t hash = vg_hash_u64(address);
-    struct vg_vmm_shard *const shard = shard_of(virtual, hash);
+    struct vg_vmm_shard *const shard = shard_of(virtual, address, hash);
     uint64_t next = 0;
     vg_lock_take(&shard->lock);
     struct vg_number_entry *const entry = vg_number_map_find(&shard->mappings, hash, address);
     if (entry) {
         next = address + entry->amount;
-        if (remember(shard, (uint32_t)(hash >> 60), entry, out))
+        if (remember(shard, (uint32_t)(shard - virtual->shards), entry, out))
             vg_number_map_remove(&shard->mappings, entry);
     }
     vg_lock_release(&shard->lock);

@@ -13,12 +13,13 @@
 
 #include "base/arena.h"
 #include "base/lock.h"
+#include "base/shard.h"
 #include "heap/number_map.h"
 
 struct vg_vmm_allocation;
 struct vg_vmm_taken;
 
-enum { VG_VMM_SHARDS = 16 };
+enum { VG_VMM_SHARDS = VG_SHARDS };
 
 struct vg_vmm_shard {
     struct vg_lock lock;

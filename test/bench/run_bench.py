@@ -21,6 +21,7 @@ NEVER_ABOVE = (150, 400)
 NEVER_ABOVE_MILLION = (400, 650)
 LIVE = (0, 1_000, 100_000, 1_000_000)
 THREADS = (1, 2)
+TOGETHER_NEVER_ABOVE = 2  # times what one thread takes, for two of them
 START_LIMIT_US = 100
 LOOKUP_LIMIT_NS = 20
 PYTHON_DEPTHS = (16, 48)
@@ -83,6 +84,7 @@ def allocation_table(bench, quick):
     rows = [("device", live, threads) for live in LIVE for threads in THREADS]
     rows += [(way, 1_000, threads) for way in ("async", "pool", "virtual") for threads in THREADS]
     failures = []
+    alone = {}
     print("Added ns per allocation + free (driver: null latency), median of paired runs")
     print(f"{'way':>8} {'live':>9} {'threads':>7} {'bare':>7} {'no stacks':>10} "
           f"{'native stacks':>14}")
@@ -91,6 +93,11 @@ def allocation_table(bench, quick):
         bare, without, with_stacks = bench.added(way, live, threads, pairs, 3 if quick else 7)
         print(f"{way:>8} {live:>9,} {threads:>7} {bare:>7.1f} {without:>10.1f} "
               f"{with_stacks:>14.1f}", flush=True)
+        if threads == 1:
+            alone[way, live] = bare + without
+        elif bare + without > TOGETHER_NEVER_ABOVE * alone[way, live]:
+            failures.append(f"{way}, {live:,} live: {threads} threads take "
+                            f"{(bare + without) / alone[way, live]:.1f} times what one takes")
         limits = NEVER_ABOVE_MILLION if live >= 1_000_000 else NEVER_ABOVE
         for figure, limit, what in zip((without, with_stacks), limits,
                                        ("no stacks", "native stacks")):

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "base/hashing.h"
 #include "core_fixture.h"
 #include "heap/live_index.h"
 
@@ -282,6 +283,25 @@ static void slots_behind_one_being_freed_are_used(void **state)
         vg_live_index_commit_free(&track, &taken);
     }
     assert_int_equal(recorder.header->live_slots, slots);
+}
+
+/* Of a GPU's or a pool's own, say: threads that work there do not meet elsewhere. */
+static void a_region_is_in_few_shards(void **state)
+{
+    (void)state;
+    uint64_t regions_of[VG_LIVE_INDEX_SHARDS] = { 0 };
+    for (uint64_t region = 1; region <= 4096; region++) {
+        uint64_t seen = 0;
+        for (uint64_t i = 0; i < 64; i++) {
+            const uint64_t address = region << 30 | i * 2097152;
+            seen |= UINT64_C(1) << vg_shard_of(address, vg_hash_u64(address));
+        }
+        assert_in_range(__builtin_popcountll(seen), 2, 4);
+        for (unsigned shard = 0; shard < VG_LIVE_INDEX_SHARDS; shard++)
+            regions_of[shard] += seen >> shard & 1;
+    }
+    for (unsigned shard = 0; shard < VG_LIVE_INDEX_SHARDS; shard++)
+        assert_in_range(regions_of[shard], 4096 / 16, 4096 / 4);
 }
 
 static void small_ones_are_told_in_sums(void **state)
@@ -604,6 +624,7 @@ int main(void)
         TRACK_TEST(more_than_there_is_room_for),
         TRACK_TEST(records_stay_until_the_driver_answers),
         TRACK_TEST(slots_behind_one_being_freed_are_used),
+        TRACK_TEST(a_region_is_in_few_shards),
         TRACK_TEST(many_threads_many_live),
 #ifndef __SANITIZE_THREAD__
         TRACK_TEST(looking_while_others_work),
