@@ -96,13 +96,13 @@ const struct vg_census_python *vg_census_python(void)
 
 bool vg_census_str_is(const struct vg_census_python *python, uintptr_t object, const char *text)
 {
-    enum { ASCII = 16, COMPACT = 8 };
     const struct vg_python_layout *const layout = python->layout;
     if (vg_object_type(object) != (uintptr_t)python->str)
         return false;
-    const uint32_t kind = (uint32_t)vg_python_int(object + VG_STR_STATE) >> layout->kind_shift;
+    const uint32_t bits = vg_python_str_bits(layout, object);
     const size_t length = strlen(text);
-    return (kind & ASCII) && (kind & COMPACT) && vg_python_word(object + VG_STR_LENGTH) == length &&
+    return (bits & VG_STR_ASCII) && (bits & VG_STR_COMPACT) &&
+           vg_python_word(object + VG_STR_LENGTH) == length &&
            memcmp((const char *)object + layout->ascii_data, text, length) == 0;
 }
 

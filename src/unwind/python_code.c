@@ -36,9 +36,9 @@ static uint32_t point_at(uintptr_t data, unsigned point_bytes, size_t index)
 size_t vg_python_text(const struct vg_python_layout *layout, uintptr_t string, char *out,
                       size_t cap)
 {
-    const uint32_t state = (uint32_t)vg_python_int(string + VG_STR_STATE) >> layout->kind_shift;
-    const unsigned point_bytes = state & 7;
-    const bool compact = state & 8, ascii = state & 16;
+    const uint32_t bits = vg_python_str_bits(layout, string);
+    const unsigned point_bytes = bits & VG_STR_KIND;
+    const bool compact = bits & VG_STR_COMPACT, ascii = bits & VG_STR_ASCII;
     const size_t count = vg_python_word(string + VG_STR_LENGTH);
     const uintptr_t data =
         compact ? string + (uintptr_t)(ascii ? layout->ascii_data : layout->compact_data)

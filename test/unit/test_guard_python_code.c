@@ -86,7 +86,7 @@ static const char *text_of(unsigned minor, unsigned kind, bool ascii, const void
 static void strings_become_utf8(void **state)
 {
     (void)state;
-    for (unsigned minor = 8; minor <= 14; minor++) {
+    for (unsigned minor = 8; minor <= 15; minor++) {
         assert_string_equal(text_of(minor, 1, true, "run.py", 6, 64), "run.py");
         assert_string_equal(text_of(minor, 1, true, "", 0, 64), "");
         assert_string_equal(text_of(minor, 1, false, "f\xfcnf", 4, 64), "f\xc3\xbcnf");
@@ -112,9 +112,28 @@ static void only_known_versions_have_a_layout(void **state)
 {
     (void)state;
     assert_null(vg_python_layout_of(7));
-    assert_null(vg_python_layout_of(15));
-    for (unsigned minor = 8; minor <= 14; minor++)
+    assert_null(vg_python_layout_of(16));
+    for (unsigned minor = 8; minor <= 15; minor++)
         assert_int_equal(vg_python_layout_of(minor)->minor, minor);
+}
+
+/* Releases of 3.14 put the bits in either place, behind two or sixteen for interning. */
+static void strings_of_both_kinds_of_3_14(void **state)
+{
+    (void)state;
+    const struct vg_python_layout *const layout = vg_python_layout_of(14);
+    for (unsigned interned = 0; interned < 4; interned++) {
+        const uint32_t bits[] = { interned | (1u | 8u | 16u) << 2, interned | (1u | 8u | 16u)
+                                                                                  << 16 };
+        for (size_t i = 0; i < 2; i++) {
+            uint64_t memory[8] = { [VG_STR_LENGTH / 8] = 3 };
+            char text[8] = "";
+            memcpy((char *)memory + VG_STR_STATE, &bits[i], sizeof bits[i]);
+            memcpy((char *)memory + layout->ascii_data, "abc", 3);
+            assert_int_equal(vg_python_text(layout, (uintptr_t)memory, text, sizeof text), 3);
+            assert_string_equal(text, "abc");
+        }
+    }
 }
 
 int main(void)
@@ -124,6 +143,7 @@ int main(void)
         cmocka_unit_test(ranges_may_have_no_line),
         cmocka_unit_test(locations_of_every_kind),
         cmocka_unit_test(survives_any_table),
+        cmocka_unit_test(strings_of_both_kinds_of_3_14),
         cmocka_unit_test(strings_become_utf8),
         cmocka_unit_test(the_end_of_a_long_string_is_kept),
         cmocka_unit_test(only_known_versions_have_a_layout),
