@@ -68,4 +68,4 @@ def test_nobody_waits_behind_it(hostile, how):
     hostile.stop(holder)
     start = time.monotonic()
     assert second.stdout.readline().startswith("holding 400")
-    assert time.monotonic() - start < 20, "the first would wait for a minute"
+    assert time.monotonic() - start < 50, "the first would wait for a minute"
