@@ -50,7 +50,8 @@ void vg_command_program(char *out, size_t cap, const char *command)
         else if (word[0] == '-')
             continue;
         struct vg_text text = vg_text_over(out, cap);
-        vg_text_add(&text, word);
+        /* What a notebook's kernel is, its user need not know (ipykernel's kernelspec). */
+        vg_text_add(&text, strcmp(word, "ipykernel_launcher") == 0 ? "the notebook" : word);
         return;
     }
 }

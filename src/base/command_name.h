@@ -10,7 +10,8 @@
 void vg_command_short(char *out, size_t cap, const char *command);
 
 /* Writes what people call the program of `command`: "train.py" of "/usr/bin/python3 -u train.py
- * 10", "pkg.train" of "python -m pkg.train", else the first word without its directory. "" for "".
+ * 10", "pkg.train" of "python -m pkg.train", "the notebook" of a notebook's kernel, else the first
+ * word without its directory. "" for "".
  */
 void vg_command_program(char *out, size_t cap, const char *command);
 
