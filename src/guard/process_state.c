@@ -144,10 +144,9 @@ static void watch_file(const struct vg_recorder *recorder)
  * that another thread of the parent's may have held when they were forked. */
 static void hear_of_exit(void)
 {
-    if (atomic_exchange(&has_handler, true))
-        return;
-    vg_fork_gate_enter();
-    on_exit(at_exit, NULL);
+    vg_fork_gate_enter(); /* no child gets the mark without the handler */
+    if (!atomic_exchange(&has_handler, true))
+        on_exit(at_exit, NULL);
     vg_fork_gate_leave();
 }
 
