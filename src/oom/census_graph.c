@@ -103,8 +103,7 @@ static void count_saved(struct vg_census_work *work, const struct vg_census_gett
     if (vg_type_flags(vg_object_type(saved)) & VG_TYPE_IS_TUPLE) {
         const size_t count = vg_python_word(saved + VG_SIZE);
         for (size_t i = 0; i < count; i++)
-            count_saved_tensor(work,
-                               vg_python_word(saved + VG_TUPLE_ITEMS + i * sizeof(uintptr_t)));
+            count_saved_tensor(work, vg_python_tuple_item(work->python->layout, saved, i));
     } else {
         count_saved_tensor(work, saved);
     }
@@ -119,8 +118,8 @@ static void add_next(struct vg_census_work *work, const struct vg_census_getter 
     const bool is_tuple = pairs && (vg_type_flags(vg_object_type(pairs)) & VG_TYPE_IS_TUPLE);
     const size_t count = is_tuple ? vg_python_word(pairs + VG_SIZE) : 0;
     for (size_t i = 0; i < count; i++) {
-        const uintptr_t pair = vg_python_word(pairs + VG_TUPLE_ITEMS + i * sizeof(uintptr_t));
-        const uintptr_t next = vg_python_word(pair + VG_TUPLE_ITEMS);
+        const uintptr_t pair = vg_python_tuple_item(work->python->layout, pairs, i);
+        const uintptr_t next = vg_python_tuple_item(work->python->layout, pair, 0);
         if (vg_census_class_of(work, vg_object_type(next)) != VG_CLASS_NODE)
             continue;
         work->python->api->take((void *)next);

@@ -27,7 +27,7 @@ static uint64_t number_at(const struct vg_census_python *python, uintptr_t argum
 {
     if (index >= vg_python_word(arguments + VG_SIZE))
         return 0;
-    const uintptr_t item = vg_python_word(arguments + VG_TUPLE_ITEMS + index * sizeof(uintptr_t));
+    const uintptr_t item = vg_python_tuple_item(python->layout, arguments, index);
     return vg_object_type(item) == (uintptr_t)python->number
                ? (uint64_t)python->integer((void *)item)
                : 0;

@@ -183,7 +183,7 @@ bool vg_census_read_sizes(const struct vg_census_python *python, uintptr_t sizes
     bool is_whole = vg_type_flags(vg_object_type(sizes)) & VG_TYPE_IS_TUPLE;
     out->rank = is_whole ? (uint32_t)vg_python_word(sizes + VG_SIZE) : 0;
     for (uint32_t i = 0; is_whole && i < out->rank && i < VG_CENSUS_RANK; i++) {
-        const uintptr_t size = vg_python_word(sizes + VG_TUPLE_ITEMS + i * sizeof(uintptr_t));
+        const uintptr_t size = vg_python_tuple_item(python->layout, sizes, i);
         is_whole = vg_object_type(size) == (uintptr_t)python->number;
         out->sizes[i] = is_whole ? python->integer((void *)size) : 0;
     }

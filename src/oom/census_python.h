@@ -52,7 +52,6 @@ enum {
     VG_TYPE_TRAVERSE = 184,
     VG_TYPE_DICT = 264,
     VG_LIST_ITEMS = 24,
-    VG_TUPLE_ITEMS = 24,
     VG_CELL_CONTENT = 16,
     VG_MODULE_DICT = 16,
     VG_SIZE = 16,     /* PyVarObject.ob_size, and how many items a dict has */

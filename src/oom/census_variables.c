@@ -194,7 +194,7 @@ static uintptr_t variable_name(const struct vg_python_layout *layout, uintptr_t 
         const uintptr_t names = vg_python_word(code + (uintptr_t)places[i]);
         const size_t count = names ? vg_python_word(names + VG_SIZE) : 0;
         if (n < count)
-            return vg_python_word(names + VG_TUPLE_ITEMS + n * sizeof(uintptr_t));
+            return vg_python_tuple_item(layout, names, n);
         n -= count;
     }
     return 0;
@@ -209,8 +209,10 @@ static void walk_locals(struct vg_census_work *work, struct variable *variable, 
         const uintptr_t name = variable_name(layout, code, i);
         if (!name)
             return;
-        /* From 3.14 on the low bits say how the reference is counted. */
-        const uintptr_t object = vg_python_word(first + i * sizeof(uintptr_t)) & ~(uintptr_t)7;
+        /* From 3.14 on the low bits say how the reference is counted; two of them, that it is a
+         * number (pycore_stackref.h). */
+        const uintptr_t word = vg_python_word(first + i * sizeof(uintptr_t));
+        const uintptr_t object = (word & 3) == 3 ? 0 : word & ~(uintptr_t)7;
         if (object)
             walk_variable(work, variable, name, object);
     }

@@ -49,6 +49,8 @@ struct vg_python_layout {
     int16_t variables, cells, frees; /* tuples with the names of a frame's variables, in their
                                         order; all in the first: the others are VG_PYTHON_ABSENT */
 
+    int16_t tuple_items; /* the first item of a tuple */
+
     /* str. */
     int16_t ascii_data, compact_data;
     unsigned
@@ -82,6 +84,12 @@ static inline int32_t vg_python_int(uintptr_t at)
     int32_t number;
     memcpy(&number, (const void *)at, sizeof number);
     return number;
+}
+
+static inline uintptr_t vg_python_tuple_item(const struct vg_python_layout *layout, uintptr_t tuple,
+                                             size_t index)
+{
+    return vg_python_word(tuple + (uintptr_t)layout->tuple_items + index * sizeof(uintptr_t));
 }
 
 enum { VG_STR_KIND = 7, VG_STR_COMPACT = 8, VG_STR_ASCII = 16 };

@@ -13,7 +13,7 @@
     .name = 112, .lines = 120, .bytecode = 0, .first_traceable = VG_PYTHON_ABSENT,                 \
     .ascii_data = 48, .compact_data = 72, .kind_shift = 2, .frame_globals = 48,                    \
     .frame_namespace = 56, .frame_object = VG_PYTHON_ABSENT, .variables = 72, .cells = 88,         \
-    .frees = 80
+    .frees = 80, .tuple_items = 24
 VG_PYTHON_LAYOUT(8,
     VG_FRAME_OBJECT(104, VG_PYTHON_COUNTS_BYTES),
     .frame_variables = 360,
@@ -52,7 +52,8 @@ VG_PYTHON_LAYOUT(11,
     .frame_object = 40,
     .variables = 96,
     .cells = VG_PYTHON_ABSENT,
-    .frees = VG_PYTHON_ABSENT)
+    .frees = VG_PYTHON_ABSENT,
+    .tuple_items = 24)
 #define VG_INTERPRETER_FRAME                                                                          \
     .frame_code = 0, .frame_back = 8, .frame_instruction = 56, .frame_entry = VG_PYTHON_ABSENT,    \
     .counter = VG_PYTHON_POINTS, .first_line = 68, .file = 112, .name = 128, .lines = 136,         \
@@ -67,6 +68,7 @@ VG_PYTHON_LAYOUT(12,
     .bytecode = 192,
     .frame_variables = 72,
     .first_traceable = 176,
+    .tuple_items = 24,
     .kind_shift = 2)
 VG_PYTHON_LAYOUT(13,
     VG_INTERPRETER_FRAME,
@@ -76,10 +78,11 @@ VG_PYTHON_LAYOUT(13,
     .bytecode = 200,
     .frame_variables = 72,
     .first_traceable = 184,
+    .tuple_items = 24,
     .kind_shift = 2)
 #define VG_STACK_REFERENCES                                                                           \
     VG_INTERPRETER_FRAME, .thread_frame = 72, .holder_frame = VG_PYTHON_ABSENT, .frame_owner = 74, \
-    .bytecode = 208, .frame_variables = 80, .first_traceable = 192
+    .bytecode = 208, .frame_variables = 80, .first_traceable = 192, .tuple_items = 32
 /* Releases of 3.14 differ in whether `interned` has 16 bits (unicodeobject.h). */
 VG_PYTHON_LAYOUT(14,
     VG_STACK_REFERENCES,

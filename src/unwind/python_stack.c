@@ -11,6 +11,7 @@
 #include "os/mapped.h"
 #include "unwind/python_code.h"
 #include "unwind/python_layout.h"
+#include "unwind/python_offsets.h"
 #include "unwind/python_walk.h"
 
 enum {
@@ -53,18 +54,7 @@ static unsigned minor_version(const struct vg_elf_object *object)
     return 0;
 }
 
-/* From 3.13 on _PyRuntime begins with _Py_DebugOffsets: a cookie, the version, and whether the
- * build has no GIL. */
-static bool is_free_threaded(const struct vg_elf_object *object)
-{
-    static const char cookie[8] = { 'x', 'd', 'e', 'b', 'u', 'g', 'p', 'y' };
-    const char *const runtime = vg_elf_symbol(object, "_PyRuntime");
-    uint64_t free_threaded;
-    if (!runtime || memcmp(runtime, cookie, sizeof cookie) != 0)
-        return false;
-    memcpy(&free_threaded, runtime + 16, sizeof free_threaded);
-    return free_threaded != 0;
-}
+static const char unknown_frames[] = "this build of Python keeps its frames in an unknown way";
 
 static bool tell_unusable(const char *why)
 {
@@ -75,12 +65,15 @@ static bool tell_unusable(const char *why)
 static bool take_interpreter(const struct vg_elf_object *object, struct interpreter *out)
 {
     const unsigned minor = minor_version(object);
+    const uint64_t *const runtime = vg_elf_symbol(object, "_PyRuntime");
     out->layout = vg_python_layout_of(minor);
     out->walk = vg_python_walk_of(minor);
     if (!out->layout)
         return tell_unusable("this version of Python is not known");
-    if (is_free_threaded(object))
+    if (vg_python_offsets_exist(runtime) && vg_python_offsets_free_threaded(runtime))
         return tell_unusable("this is a free-threaded build of Python");
+    if (vg_python_offsets_exist(runtime) && !vg_python_offsets_agree(runtime, out->layout))
+        return tell_unusable(unknown_frames);
     *(void **)&out->current_thread = vg_elf_symbol(object, "PyGILState_GetThisThreadState");
     *(void **)&out->is_finalizing = vg_elf_symbol(object, "_Py_IsFinalizing");
     if (!out->is_finalizing)
@@ -198,7 +191,7 @@ static bool is_ready(uint32_t seen, uintptr_t thread)
     const enum verdict verdict = judge_layout(thread);
     if (verdict == WRONG) {
         atomic_store_explicit(&stage, UNUSABLE, memory_order_release);
-        return tell_unusable("this build of Python keeps its frames in an unknown way");
+        return tell_unusable(unknown_frames);
     }
     if (verdict == RIGHT)
         atomic_store_explicit(&stage, READY, memory_order_release);
