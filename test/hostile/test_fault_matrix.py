@@ -8,6 +8,7 @@ By default a sample of the calls, another one for each scenario; VG_TEST_FAULTS=
 import os
 import platform
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -56,11 +57,18 @@ class Matrix:
         self.plan = machine.folder / "plan"
         self.bare = machine.run(self.command, **self.settings)
         assert self.bare.code == 3 and self.bare.stdout.endswith("went on\n"), self.bare.stderr
+        self.registry = machine.registry_file()
         self.usual = self.run(LIST)
         assert self.usual.code == 3, self.usual.stderr
         self.calls = self.read_calls()
 
     def run(self, how, site=0, time=0, error=0):
+        """Like the first run of this user's on this machine: folders and shared files are made."""
+        shutil.rmtree(self.machine.state, ignore_errors=True)
+        self.registry.unlink(missing_ok=True)
+        return self.run_again(how, site, time, error)
+
+    def run_again(self, how, site=0, time=0, error=0):
         head = HEAD.pack(how, site, time, error, 0, 0, 0, 0)
         self.plan.write_bytes(head.ljust(HEAD.size + SITES * SITE.size, b"\0"))
         preload = "%s %s" % (self.machine.preload, LIBRARY)
@@ -147,7 +155,7 @@ def test_one_call_goes_wrong(hostile, scenario, way):
             if way == "killed":
                 # It, or its child. Nothing of it is left for the next.
                 assert result.code == -signal.SIGKILL or "child 9\n" in result.stdout, what
-                result = matrix.run(LIST)
+                result = matrix.run_again(LIST)
             matrix.check(result, what)
         except AssertionError as error:
             wrong.append(str(error))
