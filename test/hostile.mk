@@ -58,6 +58,6 @@ check-long: $(BUILD)/test/unit/test_registry $(BUILD)/test/unit/test_shared_quot
 check-long: | check-long-faults
 check-long-faults: build-hostile
 	@VG_TEST_FAULTS=all VG_TEST_FORKS=5000 VG_TEST_STORM=10000 BUILD=$(BUILD) \
-	  test/hostile/run -rP test_fault_matrix.py test_forks.py test_storms.py
+	  test/hostile/run -rP test_fault_matrix.py test_seccomp.py test_forks.py test_storms.py
 
 check: check-hostile

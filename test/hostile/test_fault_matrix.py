@@ -21,7 +21,7 @@ from conftest import PROGRAMS, e2e
 STEPS = Path(__file__).with_name("steps.py")
 LIBRARY = PROGRAMS / "libfaulty.so"
 ALL = os.environ.get("VG_TEST_FAULTS") == "all"
-SAMPLE = 6  # calls of a scenario and a way
+SAMPLE = 4  # calls of a scenario and a way
 TIMES = 4
 PATIENCE_S = 90
 
