@@ -130,7 +130,8 @@ static vg_backtrace_function open_library(const char **out_why)
 {
     void *const library = dlopen("libunwind.so.8", RTLD_LAZY | RTLD_LOCAL);
     if (!library) {
-        *out_why = dlerror();
+        dlerror(); /* ours, not the program's to find */
+        *out_why = NULL;
         return NULL;
     }
     vg_backtrace_function capture;

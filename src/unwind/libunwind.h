@@ -14,8 +14,9 @@ typedef int (*vg_backtrace_function)(void **out, int cap);
 
 /* Opens libunwind.so.8 privately (RTLD_LOCAL) and returns its unw_backtrace; NULL with the reason
  * in
- * `*out_why` when it is not there or cannot be kept from the program's descriptors. No lock of ours
- * may be held: takes the loader's. Several threads may come here at once. */
+ * `*out_why` when it lacks something or cannot be kept from the program's descriptors, with NULL
+ * there when it is not installed. No lock of ours may be held: takes the loader's. Several threads
+ * may come here at once. */
 vg_backtrace_function vg_libunwind_open(const char **out_why);
 
 #endif

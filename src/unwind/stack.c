@@ -36,10 +36,12 @@ static void open_unwinder(void)
     }
     vg_backtrace_function capture = vg_libunwind_open(&why);
     if (!capture) {
-        vg_warn_once(VG_FAULT_LIBUNWIND,
-                     "cannot use libunwind (%s): stacks are captured by glibc's backtrace, at "
-                     "several times the cost",
-                     why);
+        /* That it is not installed costs time and loses nothing: `vramguard doctor` tells. */
+        if (why)
+            vg_warn_once(VG_FAULT_LIBUNWIND,
+                         "cannot use libunwind (%s): stacks are captured by glibc's backtrace, at "
+                         "several times the cost",
+                         why);
         capture = backtrace;
         void *warm[1];
         vg_fork_gate_enter();

@@ -21,7 +21,8 @@ struct vg_stack_choice {
 /* Gets ready for what `choice` asks for. Opens libunwind, privately (RTLD_LOCAL: loaded globally it
  * would take over the exception handling of programs that do not link libgcc_s). Called where the
  * program itself is inside the loader or makes its first CUDA call, never with a lock held. Without
- * libunwind glibc's backtrace() serves, slower, and one line says so. */
+ * libunwind glibc's backtrace() serves, slower; where it is installed and cannot be used, one line
+ * says so. */
 void vg_stack_open(struct vg_stack_choice choice);
 
 /* Captures the caller's native stack, whatever is chosen; records nothing. Where none has been

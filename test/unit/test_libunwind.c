@@ -73,7 +73,9 @@ static void test_through_code_without_tables(void **state)
     jit_function *const through = make_jit_function();
     capture = vg_libunwind_open(&why);
     if (!capture || !through) {
-        print_message("skipped: %s\n", capture ? "no such code for this machine" : why);
+        print_message("skipped: %s\n", capture ? "no such code for this machine"
+                                       : why   ? why
+                                               : "no libunwind.so.8");
         skip();
     }
     const int before = open_descriptors();
