@@ -7,7 +7,8 @@
  *
  * Each thread keeps LIVE / THREADS allocations and replaces a random one in each step; with LIVE 0
  * it frees what it has just allocated. Calls are made from a stack of realistic depth. Prints the
- * nanoseconds of one pair in one thread. */
+ * nanoseconds of one pair in one thread: the median of batches, which a busy machine disturbs
+ * least, and the mean. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,7 +21,7 @@
 
 enum { STACK_DEPTH = 16, MAX_THREADS = 64 };
 
-enum { BYTES = 4096 };
+enum { BYTES = 4096, BATCH_PAIRS = 64 };
 
 static CUresult (*mem_alloc)(CUdeviceptr *, size_t);
 static CUresult (*mem_free)(CUdeviceptr);
@@ -134,21 +135,12 @@ static void choose(const char *way)
     fail("unknown way");
 }
 
-static double measure(CUdeviceptr *live, unsigned seed)
+static void make_pairs(CUdeviceptr *live, unsigned long *state, unsigned long count)
 {
-    unsigned long state = seed * 2654435761u + 1;
-    for (unsigned long i = 0; i < live_each; i++)
-        if (alloc(&live[i]) != CUDA_SUCCESS)
-            fail("an allocation failed");
     CUdeviceptr address;
-    double start = 0;
-    for (unsigned long i = 0; i < pairs + pairs / 4; i++) {
-        if (i == pairs / 4) { /* the first quarter warms up */
-            pthread_barrier_wait(&barrier);
-            start = now_ns();
-        }
-        state = state * 6364136223846793005ul + 1442695040888963407ul;
-        CUdeviceptr *const slot = live_each ? &live[(state >> 33) % live_each] : &address;
+    for (unsigned long i = 0; i < count; i++) {
+        *state = *state * 6364136223846793005ul + 1442695040888963407ul;
+        CUdeviceptr *const slot = live_each ? &live[(*state >> 33) % live_each] : &address;
         if (live_each)
             release(*slot);
         if (alloc(slot) != CUDA_SUCCESS)
@@ -156,13 +148,50 @@ static double measure(CUdeviceptr *live, unsigned seed)
         if (!live_each)
             release(*slot);
     }
-    return (now_ns() - start) / (double)pairs;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct timing {
+    double median_ns, mean_ns; /* of a pair */
+};
+
+static struct timing measure(CUdeviceptr *live, unsigned seed)
+{
+    unsigned long state = seed * 2654435761u + 1;
+    const unsigned long batches = pairs / BATCH_PAIRS + 1;
+    double *const took_ns = malloc(batches * sizeof *took_ns);
+    if (!took_ns)
+        fail("out of host memory");
+    for (unsigned long i = 0; i < live_each; i++)
+        if (alloc(&live[i]) != CUDA_SUCCESS)
+            fail("an allocation failed");
+    make_pairs(live, &state, pairs / 4); /* warms up */
+    pthread_barrier_wait(&barrier);
+    const double start_ns = now_ns();
+    double last_ns = start_ns;
+    for (unsigned long i = 0; i < batches; i++) {
+        make_pairs(live, &state, BATCH_PAIRS);
+        const double now = now_ns();
+        took_ns[i] = (now - last_ns) / BATCH_PAIRS;
+        last_ns = now;
+    }
+    qsort(took_ns, batches, sizeof *took_ns, compare_numbers);
+    const struct timing timing = { .median_ns = took_ns[batches / 2],
+                                   .mean_ns =
+                                       (last_ns - start_ns) / (double)(batches * BATCH_PAIRS) };
+    free(took_ns);
+    return timing;
 }
 
 /* Frames between main and the call, as a program has them. */
-static __attribute__((noinline)) double descend(int depth, CUdeviceptr *live, unsigned seed)
+static __attribute__((noinline)) struct timing descend(int depth, CUdeviceptr *live, unsigned seed)
 {
-    const double result = depth ? descend(depth - 1, live, seed) : measure(live, seed);
+    const struct timing result = depth ? descend(depth - 1, live, seed) : measure(live, seed);
     __asm__ volatile("" ::: "memory"); /* no tail call */
     return result;
 }
@@ -170,7 +199,7 @@ static __attribute__((noinline)) double descend(int depth, CUdeviceptr *live, un
 struct task {
     pthread_t thread;
     unsigned seed;
-    double ns;
+    struct timing timing;
 };
 
 static void *run(void *argument)
@@ -179,7 +208,7 @@ static void *run(void *argument)
     CUdeviceptr *const live = malloc((live_each + 1) * sizeof *live);
     if (!live)
         fail("out of host memory");
-    task->ns = descend(STACK_DEPTH - 4, live, task->seed);
+    task->timing = descend(STACK_DEPTH - 4, live, task->seed);
     free(live);
     return NULL;
 }
@@ -200,11 +229,12 @@ int main(int argc, char **argv)
         tasks[i].seed = i + 1;
         pthread_create(&tasks[i].thread, NULL, run, &tasks[i]);
     }
-    double sum = 0;
+    double median_ns = 0, mean_ns = 0;
     for (unsigned i = 0; i < threads; i++) {
         pthread_join(tasks[i].thread, NULL);
-        sum += tasks[i].ns;
+        median_ns += tasks[i].timing.median_ns / threads;
+        mean_ns += tasks[i].timing.mean_ns / threads;
     }
-    printf("%.2f\n", sum / threads);
+    printf("%.2f %.2f\n", median_ns, mean_ns);
     return 0;
 }

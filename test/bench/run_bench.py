@@ -4,7 +4,7 @@
 Usage: run_bench.py BUILD [--quick] [--check]
 
 The driver underneath answers at once, so the difference is the guard's own time. Each figure is the
-median of the differences of paired runs. --check fails when a figure is above its limit.
+median of the differences of paired runs, each of which gives the median of its batches of calls. --check fails when a figure is above its limit.
 """
 
 import argparse
