@@ -3,9 +3,12 @@
  *   longjmp      likewise, and the signal mask stays as the handler left it
  *   thread       the thread that waits ends in the handler; another one goes on
  *   exec         another thread executes `sleep 60`
- *   pending      the thread is cancelled and makes 20,000 calls before it comes to a cancellation
- * point cancel N     N threads are cancelled at random moments, most of them in a call Says what is
- * not as it was, and "went on" where another program would. */
+ *   pending      the thread is cancelled, and makes 20,000 calls before it comes to a point of
+ *                cancellation
+ *   cancel N [ASK ALL]   N threads are cancelled at random moments, most of them in a call; some
+ *                ask for ASK MiB now and then, and in the end there are ALL MiB
+ *
+ * Says what is not as it was, and "went on" where another program would. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -117,6 +120,7 @@ static void *call_while_cancelled(void *made)
 }
 
 static CUdeviceptr held[64];
+static size_t much_bytes = (size_t)1 << 40;
 
 static void free_held(void *count)
 {
@@ -124,16 +128,22 @@ static void free_held(void *count)
         MUST(cuMemFree_v2(held[--*(int *)count]) == CUDA_SUCCESS);
 }
 
+static void ask_for_much(void)
+{
+    CUdeviceptr address;
+    if (cuMemAlloc_v2(&address, much_bytes) == CUDA_SUCCESS)
+        MUST(cuMemFree_v2(address) == CUDA_SUCCESS);
+}
+
 static void *call_until_cancelled(void *seed)
 {
     int count = 0;
-    CUdeviceptr address;
     use_gpu();
     pthread_cleanup_push(free_held, &count);
     for (unsigned i = 0;; i++) {
         pthread_testcancel();
         if ((i + *(unsigned *)seed) % 50 == 49)
-            cuMemAlloc_v2(&address, (size_t)1 << 40);
+            ask_for_much();
         else if (count < 64 && i % 3 != 0)
             held[count++] = take(SMALL_BYTES << (i % 8));
         else if (count > 0)
@@ -184,8 +194,12 @@ int main(int argc, char **argv)
         printf("went on\n");
         execlp("sleep", "sleep", "60", (char *)NULL);
     } else if (strcmp(how, "cancel") == 0) {
-        MUST(argc == 3);
+        MUST(argc == 3 || argc == 5);
+        if (argc == 5)
+            much_bytes = (size_t)atoi(argv[3]) << 20;
         cancel_at_random((unsigned)atoi(argv[2]));
+        if (argc == 5)
+            take((size_t)atoi(argv[4]) << 20);
     }
     take(SMALL_BYTES);
     printf("went on\n");

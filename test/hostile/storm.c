@@ -23,6 +23,22 @@ static void nap(long us)
     nanosleep(&pause, NULL);
 }
 
+/* Returns how often it was served. */
+static unsigned trade_until_over(int over)
+{
+    unsigned served = 0;
+    char byte;
+    use_gpu();
+    while (read(over, &byte, 1) < 0) { /* nothing yet */
+        const CUdeviceptr address = take((size_t)TAKEN_MIB * MIB);
+        nap(2000);
+        MUST(cuMemFree_v2(address) == CUDA_SUCCESS);
+        served++;
+        nap(500);
+    }
+    return served;
+}
+
 /* Returns how often it was served, as its answer through `told`. */
 static pid_t start_trader(int told)
 {
@@ -30,17 +46,8 @@ static pid_t start_trader(int told)
     MUST(pid >= 0);
     if (pid != 0)
         return pid;
-    unsigned served = 0;
-    char byte;
     close(is_over[1]);
-    use_gpu();
-    while (read(is_over[0], &byte, 1) < 0) { /* nothing yet */
-        const CUdeviceptr address = take((size_t)TAKEN_MIB * MIB);
-        nap(2000);
-        MUST(cuMemFree_v2(address) == CUDA_SUCCESS);
-        served++;
-        nap(500);
-    }
+    const unsigned served = trade_until_over(is_over[0]);
     MUST(write(told, &served, sizeof served) == sizeof served);
     _exit(0);
 }
@@ -100,6 +107,13 @@ int main(int argc, char **argv)
 {
     int told[2], done = 0;
     unsigned served = 0;
+    if (argc == 2) {
+        MUST(fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) == 0);
+        printf("trading\n");
+        fflush(stdout);
+        printf("%u\n", trade_until_over(STDIN_FILENO));
+        return 0;
+    }
     MUST(argc == 3 && pipe(told) == 0 && pipe2(is_over, O_NONBLOCK | O_CLOEXEC) == 0);
     const pid_t trader = start_trader(told[1]);
     for (const int kills = atoi(argv[1]); done < kills;) {

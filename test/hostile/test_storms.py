@@ -5,6 +5,7 @@ scripts/test --long)."""
 import json
 import os
 import re
+import subprocess
 
 from conftest import PROGRAMS
 
@@ -39,10 +40,19 @@ def test_killed_at_random(hostile):
 
 
 def test_cancelled_at_random(hostile):
+    """Some of them while they wait in line, beside a program that comes and goes."""
+    waiting = {"VRAMGUARD_POLICY": "wait=60s"}
+    trader = hostile.start(
+        hostile.program("storm", "trade"), guarded=True, stdin=subprocess.PIPE, **waiting
+    )
+    assert trader.stdout.readline() == "trading\n"
+    command = hostile.program("left", "cancel", COUNT, 140, 150)
     result = hostile.run(
-        hostile.program("left", "cancel", COUNT), guarded=True, timeout_s=120 + COUNT // 4
+        command, guarded=True, timeout_s=120 + COUNT // 4, VRAMGUARD_LIMIT="200MiB", **waiting
     )
     assert (result.code, result.stdout) == (0, "went on\n"), result.stderr
-    assert hostile.only_record()["live"] == 1
+    served = hostile.stop(trader)
+    assert served.code == 0 and int(served.stdout) > 0, served.stderr
+    assert sorted(record["live"] for record in hostile.all_records()) == [0, 2]
     assert nobody_waits(hostile)
-    print("pthread_cancel at random: %d threads" % COUNT)
+    print("pthread_cancel at random: %d threads, the other served %s" % (COUNT, served.stdout))
