@@ -43,6 +43,9 @@ $(BUILD)/exports.map: src/hook/exports.map.in src/driver/cuda_table.h src/driver
 	@mkdir -p $(@D)
 	$(CC) -E -P -x c $(CPPFLAGS) $< -o $@
 
+# Of glibc before 2.34, which has them apart; empty since.
+LIBC_LIBS := -ldl -pthread
+
 # Needs libc only; its own references are bound to itself; never unloaded, since exit handlers and
 # functions that programs hold point into it. Bound lazily and in few segments: looking ninety libc
 # functions up and mapping two segments more would be a third of what it adds to every program's start.
@@ -50,14 +53,14 @@ $(BUILD)/libvramguard.so: $(call object,$(PRELOAD_SOURCES)) $(BUILD)/libvramguar
                           $(BUILD)/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libvramguard.so -Wl,--version-script=$(BUILD)/exports.map \
 	  -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,lazy -Wl,-z,noseparate-code -Wl,-O1 -Wl,-z,nodelete -Wl,--gc-sections -Wl,--as-needed \
-	  $(filter %.o %.a,$^) -o $@
+	  $(filter %.o %.a,$^) $(LIBC_LIBS) -o $@
 
 # Packages must run where jansson is not installed, so it is linked in; CLI_LIBS=-ljansson where the
 # distribution has no static one.
 CLI_LIBS ?= -Wl,-Bstatic -ljansson -Wl,-Bdynamic
 
 $(BUILD)/vramguard: $(call object,$(CLI_SOURCES)) $(BUILD)/libvramguard_core.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $^ $(CLI_LIBS) -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--gc-sections $^ $(CLI_LIBS) $(LIBC_LIBS) -o $@
 
 include $(wildcard src/simgpu/*/*.mk) $(wildcard test/*.mk) scripts/install.mk
 

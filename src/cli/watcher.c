@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "cli/unseen_note.h"
+#include "os/close_range.h"
 
 enum { WATCHED_FD = 3, PATH_CAP = 4096 };
 
@@ -55,7 +56,7 @@ static void detach(int pidfd)
     dup2(pidfd, WATCHED_FD);
     close(0);
     close(1);
-    syscall(SYS_close_range, WATCHED_FD + 1U, ~0U, 0U);
+    vg_close_from(WATCHED_FD + 1U);
     if (chdir("/") != 0) {
         /* it keeps a folder in use, no more */
     }

@@ -10,6 +10,7 @@
 #include "guard/process_state.h"
 #include "os/fork_gate.h"
 #include "os/mapped.h"
+#include "os/thread.h"
 #include "wait/queue_wait.h"
 
 static bool on_alternate_stack(void)
@@ -30,7 +31,7 @@ static void leave_lines(struct vg_process_state *state)
     for (int device = 0; device < VG_FILE_HOST; device++) {
         struct vg_queue *const queue = state->registrations[device].queue;
         if (vg_queue_is_waited_for(queue))
-            vg_queue_leave_all(queue, vg_process_owner_self(), (uint32_t)gettid());
+            vg_queue_leave_all(queue, vg_process_owner_self(), (uint32_t)vg_thread_id());
     }
 }
 

@@ -86,7 +86,7 @@ static void *ask_nvml(void *argument)
 {
     struct question *const question = argument;
     struct vg_nvml nvml;
-    atomic_store(&question->thread, gettid());
+    atomic_store(&question->thread, vg_thread_id());
     const int error =
         vg_machine_open_nvml(&nvml, question->answer.why, sizeof question->answer.why);
     question->error = error;
@@ -120,7 +120,7 @@ static void await_end(int thread)
 {
     enum { LOOKS = 100 };
     const struct timespec pause = { .tv_nsec = 100000 };
-    if (thread == gettid())
+    if (thread == vg_thread_id())
         return;
     for (int i = 0; i < LOOKS && syscall(SYS_tgkill, getpid(), thread, 0) == 0; i++)
         syscall(SYS_nanosleep, &pause, NULL);

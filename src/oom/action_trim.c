@@ -374,7 +374,7 @@ static void conclude_command(struct trim *t)
     struct vg_outcome outcome = { .bytes = take_stock(t) };
     if (result->error) {
         vg_warn_once(VG_FAULT_TRIM_COMMAND, "VRAMGUARD_TRIM_CMD: cannot start it: %s",
-                     strerrordesc_np(-result->error));
+                     strerror(-result->error));
         note_state(t, VG_OUTCOME_COMMAND_NOT_STARTED);
         return;
     }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "oom/callback_thread.h"
 #include "oom/census_python.h"
+#include "os/thread.h"
 
 static const struct vg_census_client *_Atomic client;
 
@@ -176,7 +177,7 @@ static _Atomic uint64_t requester;
 
 static uint64_t this_requester(void)
 {
-    return (uint64_t)getpid() << 32 | (uint32_t)gettid();
+    return (uint64_t)getpid() << 32 | (uint32_t)vg_thread_id();
 }
 
 static bool move_request(enum request_stage from, enum request_stage to)

@@ -16,6 +16,7 @@
 #include "oom/census_observer.h"
 #include "oom/notebook.h"
 #include "os/process.h"
+#include "os/thread.h"
 #include "shared/job_reports.h"
 #include "view/advice.h"
 #include "view/first_screen.h"
@@ -77,7 +78,7 @@ static void forget_parent(void)
 static bool begin_making(void)
 {
     pid_t nobody = 0;
-    return atomic_compare_exchange_strong(&maker, &nobody, gettid());
+    return atomic_compare_exchange_strong(&maker, &nobody, vg_thread_id());
 }
 
 static void end_making(void)
@@ -87,7 +88,7 @@ static void end_making(void)
 
 void vg_report_abandon(void)
 {
-    pid_t self = gettid();
+    pid_t self = vg_thread_id();
     atomic_compare_exchange_strong(&maker, &self, 0);
 }
 

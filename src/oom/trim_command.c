@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "driver/driver.h"
 #include "oom/trim_environment.h"
+#include "os/close_range.h"
 
 enum { STACK_BYTES = 64 * 1024, KILLED_WAIT_MS = 1000, DESCRIPTORS_MAX = 65536 };
 
@@ -34,7 +35,7 @@ struct launch {
 
 static void close_from(int first)
 {
-    if (close_range((unsigned)first, ~0U, 0) == 0)
+    if (vg_close_from((unsigned)first) == 0)
         return;
     const long limit = sysconf(_SC_OPEN_MAX); /* a kernel before 5.9 */
     for (int fd = first; fd < limit && fd < DESCRIPTORS_MAX; fd++)

@@ -1,20 +1,29 @@
 #include "os/thread.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int vg_thread_start(void *(*run)(void *argument), void *argument, size_t stack_bytes,
                     const sigset_t *blocked)
 {
     pthread_attr_t attributes;
     pthread_t thread;
+    sigset_t before;
     int error = pthread_attr_init(&attributes);
     if (error)
         return -error;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, stack_bytes);
-    error = pthread_attr_setsigmask_np(&attributes, blocked);
-    if (!error)
-        error = pthread_create(&thread, &attributes, run, argument);
+    /* It inherits the mask. (pthread_attr_setsigmask_np came with glibc 2.32.) */
+    pthread_sigmask(SIG_BLOCK, blocked, &before);
+    error = pthread_create(&thread, &attributes, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -error;
+}
+
+pid_t vg_thread_id(void)
+{
+    return (pid_t)syscall(SYS_gettid); /* gettid came with glibc 2.30 */
 }

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "os/thread.h"
 
 enum {
     STEP_MS = 200,
@@ -148,7 +148,7 @@ void vg_queue_wait_enter(struct vg_queue_wait *line, struct vg_queue *queue,
 {
     request->owner = vg_process_owner_self();
     request->image = vg_process_image(0);
-    request->thread = (uint32_t)gettid();
+    request->thread = (uint32_t)vg_thread_id();
     request->now_ns = vg_clock_monotonic_ns();
     request->deadline_ns = request->now_ns + wait_ms * VG_MS_NS;
     *line = (struct vg_queue_wait){
@@ -274,15 +274,13 @@ static bool sleep_among_threads(const struct vg_queue_wait *line, _Atomic uint32
     return true;
 }
 
-/* Is this the process's only thread? glibc's flag says no for good once there was another, and a
- * thread of ours asks NVML; the kernel counts them in the links of this folder (fs/proc/base.c,
- * proc_task_getattr). */
+/* Is this the process's only thread? The kernel counts them in the links of this folder
+ * (fs/proc/base.c, proc_task_getattr). */
 static bool is_alone(void)
 {
     enum { LINKS_OF_ONE = 3 };
     struct stat status;
-    return __libc_single_threaded ||
-           (stat("/proc/self/task", &status) == 0 && status.st_nlink == LINKS_OF_ONE);
+    return stat("/proc/self/task", &status) == 0 && status.st_nlink == LINKS_OF_ONE;
 }
 
 static enum vg_queue_wait_event sleep_a_while(struct vg_queue_wait *line, bool is_head,

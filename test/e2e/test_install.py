@@ -18,6 +18,18 @@ COMMANDS = ("run", "list", "report", "options", "env", "doctor")
 VERSION = re.search(r'TEXT\s+"(.+)"', (ROOT / "src/base/version.h").read_text()).group(1)
 
 
+# What glibc has had before 2.28, and gave another version since or moved into libc.so.6.
+REVERSIONED = {
+    "__libc_start_main", "__pthread_register_cancel", "__pthread_unregister_cancel",
+    "__pthread_unwind_next", "dladdr1", "dlclose", "dlerror", "dlinfo", "dlopen", "dlsym", "fstat",
+    "fstatat", "lstat", "stat", "pthread_attr_getstacksize", "pthread_attr_setstacksize",
+    "pthread_create", "pthread_getattr_np", "pthread_key_create", "pthread_mutex_consistent",
+    "pthread_mutexattr_destroy", "pthread_mutexattr_init", "pthread_mutexattr_setpshared",
+    "pthread_mutexattr_setrobust", "pthread_once", "pthread_setname_np", "pthread_setspecific",
+    "pthread_sigmask",
+}
+
+
 def make(*words):
     command = ["make", "-s", "BUILD=%s" % BUILD, *map(str, words)]
     with open(BUILD / "packaging.lock", "w") as lock:  # tests run side by side, on one tree
@@ -25,6 +37,18 @@ def make(*words):
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return result
+
+
+def test_no_function_is_newer_than_glibc_2_28():
+    """A build on an old distribution runs on all later ones (tried with Debian 11)."""
+    files = [BUILD / "libvramguard.so", BUILD / "vramguard"]
+    files += [BUILD / "simgpu" / name for name in ("libcuda.so.1", "libnvidia-ml.so.1", "libcudart.so.12",
+                                                   "libcudart.so.13")]
+    for file in files:
+        symbols = subprocess.run(["objdump", "-T", file], capture_output=True, text=True, check=True)
+        newer = {name for minor, name in re.findall(r"\(?GLIBC_2\.(\d+)\)? +(\w+)", symbols.stdout)
+                 if int(minor) > 28}
+        assert newer <= REVERSIONED, (file, newer - REVERSIONED)
 
 
 def check_tool(machine, tool):

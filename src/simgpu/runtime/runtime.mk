@@ -43,7 +43,7 @@ $(foreach build,$(RT_BUILDS),$(eval $(call rt_build_rules,$(build))))
 define rt_library_rule
 $(RT_OUT)/libcudart.so.$1: $(call rt_objects,$1) $(RT_OBJ)/$1/exports.map
 	$$(CC) $$(LDFLAGS) $$(RT_LDFLAGS) -Wl,-soname,libcudart.so.$1 \
-	    -Wl,--version-script=$(RT_OBJ)/$1/exports.map -o $$@ $$(filter %.o,$$^)
+	    -Wl,--version-script=$(RT_OBJ)/$1/exports.map -o $$@ $$(filter %.o,$$^) $$(LIBC_LIBS)
 endef
 $(foreach major,12 13,$(eval $(call rt_library_rule,$(major))))
 
