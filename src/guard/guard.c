@@ -222,11 +222,12 @@ CUresult vg_guard_end_free(struct vg_free_call *call, CUresult result)
             vg_live_index_commit_free(&state->track, &call->taken);
             if (__builtin_expect(state->gates & VG_GATE_LIMIT, 0))
                 vg_quota_give_back(&state->allowance, device, call->taken.bytes);
+            publish_held(state, device);
+            tell_freed(state, device);
         } else {
             vg_live_index_abort_free(&state->track, &call->taken);
+            publish_held(state, device);
         }
-        publish_held(state, device);
-        tell_freed(state, device);
     }
     vg_guard_leave();
     return result;

@@ -159,6 +159,34 @@ static void failing_free_puts_back(void **state)
     free_record(&record);
 }
 
+/* Who waits is told at once of what comes free, and a failing free tells nobody. */
+static void waited_for_child(void *argument)
+{
+    static struct vg_queue queue;
+    (void)argument;
+    const CUdeviceptr first = allocated(1 << 20), second = allocated(1 << 20);
+    struct vg_registration *const registration = &vg_process_current->registrations[0];
+    struct vg_queue *const own = registration->queue;
+    __atomic_store_n(&registration->queue, &queue, __ATOMIC_RELEASE);
+    CHECK(guarded_free(first) == CUDA_SUCCESS);
+    CHECK(atomic_load(&queue.freed) == 0); /* nobody waits */
+    atomic_store(&queue.waiting, 1);
+    driver.free_result = CUDA_ERROR_INVALID_VALUE;
+    CHECK(guarded_free(second) == CUDA_ERROR_INVALID_VALUE);
+    CHECK(atomic_load(&queue.freed) == 0);
+    driver.free_result = CUDA_SUCCESS;
+    CHECK(guarded_free(second) == CUDA_SUCCESS);
+    CHECK(atomic_load(&queue.freed) == 1);
+    __atomic_store_n(&registration->queue, own, __ATOMIC_RELEASE);
+}
+
+static void a_free_tells_who_waits(void **state)
+{
+    (void)state;
+    in_child(waited_for_child);
+    assert_string_equal(attempt, "");
+}
+
 static void unknown_pointer_child(void *argument)
 {
     (void)argument;
@@ -428,6 +456,7 @@ int main(void)
         GUARD_TEST(storm_of_failures_is_counted_not_told),
         GUARD_TEST(other_errors_are_passed_through),
         GUARD_TEST(failing_free_puts_back),
+        GUARD_TEST(a_free_tells_who_waits),
         GUARD_TEST(unknown_pointers_go_to_the_driver),
         GUARD_TEST(without_a_context_nothing_breaks),
         GUARD_TEST(device_numbers_beyond_the_table),
