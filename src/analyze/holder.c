@@ -26,19 +26,19 @@ const struct vg_run_site *vg_holder_largest_site(const struct vg_run_failure *fa
     return sites->is_known && sites->count > 0 ? &sites->entries[0] : NULL;
 }
 
-static uint64_t subtract(uint64_t whole, uint64_t part)
+static uint64_t subtract_bytes(uint64_t whole, uint64_t part)
 {
     return whole > part ? whole - part : 0;
 }
 
 uint64_t vg_holder_kept_bytes(const struct vg_census_variable *variable)
 {
-    return subtract(variable->direct.bytes, variable->model.bytes) + variable->graph.bytes;
+    return subtract_bytes(variable->direct.bytes, variable->model.bytes) + variable->graph.bytes;
 }
 
 bool vg_holder_keeps_graphs(const struct vg_census_variable *variable)
 {
-    return variable->graph.bytes > subtract(variable->direct.bytes, variable->model.bytes);
+    return variable->graph.bytes > subtract_bytes(variable->direct.bytes, variable->model.bytes);
 }
 
 /* torch.nn.Module.__call__ goes through _wrapped_call_impl and _call_impl of this file. */

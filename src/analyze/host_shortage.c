@@ -5,13 +5,13 @@
 #include "base/amount.h"
 
 /* Does `limit` leave less than `asked` beyond what is `used`? */
-static bool passes(uint64_t limit, uint64_t used, uint64_t asked)
+static bool passes_limit(uint64_t limit, uint64_t used, uint64_t asked)
 {
     return vg_amount_known(limit) && vg_amount_known(used) &&
            (used >= limit || limit - used < asked);
 }
 
-static bool lacks(uint64_t room, uint64_t asked)
+static bool lacks_room(uint64_t room, uint64_t asked)
 {
     return vg_amount_known(room) && room < asked;
 }
@@ -19,7 +19,7 @@ static bool lacks(uint64_t room, uint64_t asked)
 bool vg_host_lacks_address_space(const struct vg_host_limits *limits, uint64_t asked_bytes)
 {
     return vg_amount_known(asked_bytes) &&
-           passes(limits->address_limit_bytes, limits->address_bytes, asked_bytes);
+           passes_limit(limits->address_limit_bytes, limits->address_bytes, asked_bytes);
 }
 
 enum vg_host_shortage vg_host_shortage_of(const struct vg_host_limits *limits, uint64_t asked_bytes,
@@ -30,13 +30,13 @@ enum vg_host_shortage vg_host_shortage_of(const struct vg_host_limits *limits, u
     if (!registers) {
         if (vg_host_lacks_address_space(limits, asked_bytes))
             return VG_HOST_SHORTAGE_ADDRESS;
-        if (lacks(limits->cgroup_room_bytes, asked_bytes))
+        if (lacks_room(limits->cgroup_room_bytes, asked_bytes))
             return VG_HOST_SHORTAGE_CGROUP;
-        if (lacks(limits->available_bytes, asked_bytes))
+        if (lacks_room(limits->available_bytes, asked_bytes))
             return VG_HOST_SHORTAGE_MEMORY;
     }
     if (!limits->lock_exempt &&
-        passes(limits->locked_limit_bytes, limits->locked_bytes, asked_bytes))
+        passes_limit(limits->locked_limit_bytes, limits->locked_bytes, asked_bytes))
         return VG_HOST_SHORTAGE_LOCKED;
     return VG_HOST_SHORTAGE_NONE;
 }

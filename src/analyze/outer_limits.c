@@ -9,7 +9,7 @@
 #include "driver/bypass.h"
 #include "driver/chain.h"
 
-static void copy(char *out, size_t cap, const char *text)
+static void copy_text(char *out, size_t cap, const char *text)
 {
     vg_text_sanitize(out, cap, text, strlen(text));
 }
@@ -28,7 +28,7 @@ static void collect_mps(const struct vg_refused_call *call, struct vg_outer_limi
     out->mps_bytes = VG_BYTES_UNKNOWN;
     if (!text || call->ordinal < 0)
         return;
-    copy(out->mps_text, sizeof out->mps_text, text);
+    copy_text(out->mps_text, sizeof out->mps_text, text);
     if (vg_mps_limit_parse(text, call->ordinal, call->uuid, &out->mps_bytes) == 0)
         out->mps_explains =
             vg_mps_limit_explains(out->mps_bytes, call->own_bytes, call->asked_bytes);
@@ -48,8 +48,8 @@ void vg_outer_limits_collect(const struct vg_refused_call *call, struct vg_outer
     out->is_instance = call->is_instance;
     out->has_visible = visible != NULL;
     if (visible && strlen(visible) < sizeof out->visible) /* half of it would say another thing */
-        copy(out->visible, sizeof out->visible, visible);
-    copy(out->interposer, sizeof out->interposer, interposer_of(call->api));
+        copy_text(out->visible, sizeof out->visible, visible);
+    copy_text(out->interposer, sizeof out->interposer, interposer_of(call->api));
     vg_bypass_check_all(false);
-    copy(out->bypass, sizeof out->bypass, vg_bypass_name(0));
+    copy_text(out->bypass, sizeof out->bypass, vg_bypass_name(0));
 }

@@ -70,7 +70,7 @@ static void take_block(const struct vg_run_live *live, void *argument)
 }
 
 /* Returns false when there was no memory for it. */
-static bool gather(struct gathering *g, struct vg_region *region)
+static bool gather_pieces(struct gathering *g, struct vg_region *region)
 {
     const struct vg_run_source *const source = g->source;
     source->each_live(source->context, VG_LEVEL_ALLOCATIONS, count_segment, g);
@@ -107,7 +107,7 @@ void vg_torch_build(const struct vg_run_source *source, struct vg_region *region
     out->free_count = told->frees;
     out->hole_count = out->empty_count = VG_COUNT_UNKNOWN;
     out->largest_hole_bytes = out->empty_bytes = VG_BYTES_UNKNOWN;
-    if (gather(&g, region)) {
+    if (gather_pieces(&g, region)) {
         vg_torch_memory_measure(g.segments, g.segment_count, g.blocks, g.block_count, 0, &memory);
         if (g.judged)
             out->reserved_bytes = memory.reserved_bytes;

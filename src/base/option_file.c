@@ -36,7 +36,7 @@ static int open_regular(const char *path)
     return fd;
 }
 
-static int load(struct vg_option_file *out, const char *path)
+static int load_file(struct vg_option_file *out, const char *path)
 {
     const int fd = open_regular(path);
     if (fd < 0)
@@ -59,7 +59,7 @@ void vg_option_file_open(struct vg_option_file *out, const char *path)
     const int saved_errno = errno;
     char shown[256];
     *out = (struct vg_option_file){ 0 };
-    const int error = load(out, path);
+    const int error = load_file(out, path);
     if (error) {
         vg_text_sanitize(shown, sizeof shown, path, strlen(path));
         vg_log_line("cannot read the settings in %s: %s", shown, strerror(-error));
@@ -81,7 +81,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-static void trim(const char **start, size_t *length)
+static void trim_blanks(const char **start, size_t *length)
 {
     while (*length > 0 && is_blank(**start)) {
         (*start)++;
@@ -100,13 +100,13 @@ static bool next_setting(const char **at, struct setting *out)
         const char *line = *at;
         size_t length = strcspn(line, "\n");
         *at += length + (line[length] == '\n');
-        trim(&line, &length);
+        trim_blanks(&line, &length);
         if (length == 0 || *line == '#')
             continue;
         if (length >= sizeof word && memcmp(line, word, sizeof word - 1) == 0) {
             line += sizeof word - 1;
             length -= sizeof word - 1;
-            trim(&line, &length);
+            trim_blanks(&line, &length);
         }
         const char *const equals = memchr(line, '=', length);
         *out = (struct setting){ .name = line,
@@ -115,7 +115,7 @@ static bool next_setting(const char **at, struct setting *out)
             return true;
         out->value = equals + 1;
         out->value_length = length - out->name_length - 1;
-        trim(&out->value, &out->value_length);
+        trim_blanks(&out->value, &out->value_length);
         const char quote = out->value_length >= 2 ? out->value[0] : '\0';
         if ((quote == '"' || quote == '\'') && out->value[out->value_length - 1] == quote) {
             out->value++;

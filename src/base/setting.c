@@ -106,7 +106,7 @@ static bool has_keys(const char *value, const char *wanted)
 
 /* A number such as ".5", "0.50" or "1" in millionths, digits beyond these cut; UINT64_MAX for
  * another text. */
-static uint64_t millionths(const char *text)
+static uint64_t parse_millionths(const char *text)
 {
     uint64_t number = 0;
     int decimals = -1;
@@ -160,7 +160,7 @@ static bool is_so_by(const struct vg_setting_row *row, const char *settings, con
     switch ((enum setting_rule)row->rule) {
     case RULE_SAME: return strcasecmp(value, wanted) == 0;
     case RULE_ANY: return true;
-    case RULE_AT_MOST: return millionths(value) <= millionths(wanted);
+    case RULE_AT_MOST: return parse_millionths(value) <= parse_millionths(wanted);
     case RULE_KEYS: return has_keys(value, wanted);
     case RULE_POLICY: return has_policy(value, wanted);
     }

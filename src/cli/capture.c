@@ -16,7 +16,7 @@
 #include "base/clock.h"
 
 /* In the child. */
-static void become(char *const *argv, const char *const *environment, int output)
+static void become_program(char *const *argv, const char *const *environment, int output)
 {
     const int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, STDIN_FILENO);
@@ -70,7 +70,7 @@ int vg_capture(char *const *argv, const char *const *environment, unsigned timeo
         return -errno;
     const pid_t child = fork();
     if (child == 0)
-        become(argv, environment, ends[1]);
+        become_program(argv, environment, ends[1]);
     const int error = child < 0 ? -errno : 0;
     close(ends[1]);
     const uint64_t deadline_ns = vg_clock_monotonic_ns() + timeout_ms * UINT64_C(1000000);

@@ -77,7 +77,7 @@ static bool is_privileged(int fd)
            (getuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0);
 }
 
-static void complain(struct vg_reach *out, const char *why)
+static void note_reason(struct vg_reach *out, const char *why)
 {
     snprintf(out->why_not, sizeof out->why_not, "%s", why);
 }
@@ -111,7 +111,7 @@ static void inspect_segments(int fd, const ElfW(Ehdr) * header, struct vg_reach 
             return;
         }
     }
-    complain(out, "it is linked statically, and nothing can be preloaded into it");
+    note_reason(out, "it is linked statically, and nothing can be preloaded into it");
 }
 
 static void inspect_elf(int fd, struct vg_reach *out)
@@ -121,13 +121,13 @@ static void inspect_elf(int fd, struct vg_reach *out)
         memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
         return;
     if (header.e_ident[EI_CLASS] != ELFCLASS64)
-        complain(out, "it is a 32-bit program, and vramguard has 64 bits");
+        note_reason(out, "it is a 32-bit program, and vramguard has 64 bits");
     else if (header.e_machine != OWN_MACHINE)
-        complain(out, "it is made for another kind of processor");
+        note_reason(out, "it is made for another kind of processor");
     else if (is_privileged(fd))
-        complain(out,
-                 "it runs with rights that its user lacks (setuid, setgid or file "
-                 "capabilities), and the loader preloads nothing then");
+        note_reason(out,
+                    "it runs with rights that its user lacks (setuid, setgid or file "
+                    "capabilities), and the loader preloads nothing then");
     else
         inspect_segments(fd, &header, out);
 }

@@ -169,7 +169,7 @@ bool vg_unseen_note_find(int32_t pid, struct vg_unseen_note *out)
 
 enum { SHOWN_CAP = 80 }; /* of a command: enough to know it by */
 
-static const char *shorten(const struct vg_unseen_note *note, char *out)
+static const char *shorten_command(const struct vg_unseen_note *note, char *out)
 {
     vg_text_sanitize(out, SHOWN_CAP, note->command, strlen(note->command));
     return out;
@@ -178,7 +178,7 @@ static const char *shorten(const struct vg_unseen_note *note, char *out)
 void vg_unseen_note_tell(const struct vg_unseen_note *note)
 {
     char shown[SHOWN_CAP];
-    shorten(note, shown);
+    shorten_command(note, shown);
     if (note->why_not[0])
         vg_log_line("nothing is recorded: \"%s\" could not be watched: %s", shown, note->why_not);
     else
@@ -192,7 +192,7 @@ void vg_unseen_note_warn(uint64_t shown_start_ns)
     if (!vg_unseen_note_find(0, &note) || note.start_realtime_ns < shown_start_ns)
         return;
     vg_log_line("the last command of vramguard run, \"%s\" (pid %d), is not recorded%s%s%s",
-                shorten(&note, shown), note.id.pid,
+                shorten_command(&note, shown), note.id.pid,
                 note.why_not[0]              ? ": "
                 : vg_process_alive(&note.id) ? "; it runs and has allocated no GPU memory so far"
                                              : ": no allocation of GPU memory was seen",

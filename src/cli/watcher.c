@@ -48,7 +48,7 @@ static void rename_process(void)
     memcpy(arguments, name, sizeof name);
 }
 
-static void detach(int pidfd)
+static void detach_watcher(int pidfd)
 {
     sigset_t all;
     sigfillset(&all);
@@ -103,7 +103,7 @@ static bool await_end(pid_t pid)
     return lost;
 }
 
-static void watch(const char *note_path, pid_t pid)
+static void watch_process(const char *note_path, pid_t pid)
 {
     struct vg_unseen_note note;
     const bool lost = await_end(pid);
@@ -128,8 +128,8 @@ void vg_watcher_start(const char *note_path)
         setsid();
         rename_process(); /* the watcher's name too: this one is waited for before the exec */
         if (fork_silently() == 0) {
-            detach(pidfd);
-            watch(note_path, self);
+            detach_watcher(pidfd);
+            watch_process(note_path, self);
         }
         _exit(0);
     }

@@ -49,7 +49,7 @@ static bool look_at_import(const char *name, const void *bound, void *argument)
     return f->calls;
 }
 
-static void note(uintptr_t bias, const char *path)
+static void note_library(uintptr_t bias, const char *path)
 {
     const char *const slash = strrchr(path, '/');
     for (unsigned i = 0; i < VG_BYPASS_MAX; i++) {
@@ -98,7 +98,7 @@ static int check_object(struct dl_phdr_info *info, size_t size, void *argument)
         return 0;
     vg_elf_each_import(info->dlpi_addr, dynamic_of(info), look_at_import, &f);
     if (f.calls || (f.looks_up && vg_elf_contains(info, driver_name, sizeof driver_name)))
-        note(info->dlpi_addr, object.path);
+        note_library(info->dlpi_addr, object.path);
     return 0;
 }
 

@@ -13,8 +13,8 @@
 #include "machine/machine.h"
 
 /* What two threads tell at the same time is told by one of them. */
-static void keep(struct vg_file_memory_read *read, uint64_t free_bytes, uint64_t total_bytes,
-                 uint64_t own_bytes)
+static void keep_read(struct vg_file_memory_read *read, uint64_t free_bytes, uint64_t total_bytes,
+                      uint64_t own_bytes)
 {
     if (atomic_exchange_explicit(&read->writing, 1, memory_order_acquire))
         return;
@@ -85,12 +85,12 @@ static uint64_t own_bytes_of(struct vg_process_state *state, int device, uint64_
     return live_bytes > managed_bytes ? live_bytes - managed_bytes : 0;
 }
 
-static void note(struct vg_process_state *state, int device, uint64_t free_bytes,
-                 uint64_t total_bytes)
+static void note_read(struct vg_process_state *state, int device, uint64_t free_bytes,
+                      uint64_t total_bytes)
 {
     struct vg_file_memory_read *const read = &state->recorder.header->memory_reads[device];
     const uint64_t own_bytes = own_bytes_of(state, device, total_bytes - free_bytes);
-    keep(read, free_bytes, total_bytes, own_bytes);
+    keep_read(read, free_bytes, total_bytes, own_bytes);
     if (__builtin_expect(others_hold_much(free_bytes, total_bytes, own_bytes), 0) &&
         !atomic_load_explicit(&read->low_begun, memory_order_relaxed) && !vg_thread.small_stack) {
         vg_cancellation_hold();
@@ -112,7 +112,7 @@ void vg_memory_read_note(uint64_t free_bytes, uint64_t total_bytes)
     if (vg_driver.cuCtxGetDevice && vg_driver.cuCtxGetDevice(&device) == CUDA_SUCCESS &&
         device >= 0 && device < VG_FILE_HOST && free_bytes <= total_bytes) {
         vg_process_use_device(state, device);
-        note(state, device, free_bytes, total_bytes);
+        note_read(state, device, free_bytes, total_bytes);
     }
     vg_guard_leave();
     errno = saved_errno;

@@ -39,7 +39,7 @@ static struct vg_process_state *current_state(void)
     return state && state->wants_blocks ? state : NULL;
 }
 
-static bool prepare(int64_t device, struct vg_census_source *out)
+static bool prepare_census(int64_t device, struct vg_census_source *out)
 {
     const int saved_errno = errno;
     observed.state = current_state();
@@ -55,7 +55,7 @@ static bool prepare(int64_t device, struct vg_census_source *out)
     return true;
 }
 
-static void tell(const struct vg_census_failure *failure, const struct vg_census *census)
+static void tell_failure(const struct vg_census_failure *failure, const struct vg_census *census)
 {
     const int saved_errno = errno;
     struct vg_guard_frame frame;
@@ -69,7 +69,8 @@ static void tell(const struct vg_census_failure *failure, const struct vg_census
 
 void vg_torch_observer_want(struct vg_process_state *state)
 {
-    static const struct vg_census_client client = { .prepare = prepare, .tell = tell };
+    static const struct vg_census_client client = { .prepare = prepare_census,
+                                                    .tell = tell_failure };
     const enum vg_census_attachment attachment = vg_census_attachment();
     if (attachment == VG_CENSUS_ATTACHED || attachment == VG_CENSUS_NOT_POSSIBLE)
         state->wants_census = false;

@@ -10,7 +10,7 @@ static uint32_t home_of(uint64_t entry, uint32_t mask)
 }
 
 /* Enters it at the first place that is free. */
-static void place(uint64_t *entries, uint32_t mask, uint64_t entry)
+static void place_entry(uint64_t *entries, uint32_t mask, uint64_t entry)
 {
     uint32_t at = home_of(entry, mask);
     while (entries[at])
@@ -18,7 +18,7 @@ static void place(uint64_t *entries, uint32_t mask, uint64_t entry)
     entries[at] = entry;
 }
 
-static int resize(struct vg_address_index *index, struct vg_arena *arena, uint32_t count)
+static int resize_table(struct vg_address_index *index, struct vg_arena *arena, uint32_t count)
 {
     uint64_t *const entries = vg_arena_alloc(arena, count * sizeof *entries);
     if (!entries)
@@ -26,7 +26,7 @@ static int resize(struct vg_address_index *index, struct vg_arena *arena, uint32
     if (index->entries) {
         for (uint32_t i = 0; i <= index->mask; i++)
             if (index->entries[i])
-                place(entries, count - 1, index->entries[i]);
+                place_entry(entries, count - 1, index->entries[i]);
         vg_arena_free(arena, index->entries, (index->mask + 1) * sizeof *entries);
     }
     index->entries = entries;
@@ -37,12 +37,12 @@ static int resize(struct vg_address_index *index, struct vg_arena *arena, uint32
 int vg_address_index_init(struct vg_address_index *index, struct vg_arena *arena)
 {
     *index = (struct vg_address_index){ 0 };
-    return resize(index, arena, FIRST_ENTRIES);
+    return resize_table(index, arena, FIRST_ENTRIES);
 }
 
 int vg_address_index_grow(struct vg_address_index *index, struct vg_arena *arena)
 {
-    if ((index->mask > UINT32_MAX / 4 || resize(index, arena, (index->mask + 1) * 2) != 0) &&
+    if ((index->mask > UINT32_MAX / 4 || resize_table(index, arena, (index->mask + 1) * 2) != 0) &&
         index->count >= index->mask - index->mask / 8)
         return -ENOMEM; /* an unused entry has to be left, or a search would never end */
     return 0;
@@ -53,7 +53,7 @@ int vg_address_index_add(struct vg_address_index *index, struct vg_arena *arena,
 {
     if (vg_address_index_reserve(index, arena) != 0)
         return -ENOMEM;
-    place(index->entries, index->mask, hash << 32 | (slot + 1));
+    place_entry(index->entries, index->mask, hash << 32 | (slot + 1));
     index->count++;
     return 0;
 }

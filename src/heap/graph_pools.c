@@ -4,7 +4,7 @@
 
 #include "base/size.h"
 
-static void follow(struct vg_graph_pools *pools, uint64_t capture)
+static void follow_capture(struct vg_graph_pools *pools, uint64_t capture)
 {
     if (atomic_load(&pools->capture) == (uint32_t)capture)
         return;
@@ -15,14 +15,14 @@ static void follow(struct vg_graph_pools *pools, uint64_t capture)
 
 void vg_graph_pools_add_segment(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes)
 {
-    follow(pools, capture);
+    follow_capture(pools, capture);
     atomic_fetch_add(&pools->segment_bytes, bytes);
 }
 
 void vg_graph_pools_add_block(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes,
                               uint64_t allocated_bytes)
 {
-    follow(pools, capture);
+    follow_capture(pools, capture);
     uint64_t before_bytes = atomic_load(&pools->before_bytes);
     if (before_bytes == VG_BYTES_UNKNOWN) {
         before_bytes = allocated_bytes > bytes ? allocated_bytes - bytes : 0;

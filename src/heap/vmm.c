@@ -240,8 +240,8 @@ uint64_t vg_vmm_map(struct vg_vmm *virtual, uint64_t address, uint64_t bytes, ui
 
 /* Remembers a mapping that is taken out. Without memory for it it stays in. The shard's lock is
  * held. */
-static bool remember(struct vg_vmm_shard *shard, uint32_t home,
-                     const struct vg_number_entry *mapping, struct vg_vmm_unmapping *out)
+static bool remember_mapping(struct vg_vmm_shard *shard, uint32_t home,
+                             const struct vg_number_entry *mapping, struct vg_vmm_unmapping *out)
 {
     if (!out->first.object) {
         out->first = *mapping;
@@ -268,7 +268,7 @@ static uint64_t take_mapping(struct vg_vmm *virtual, uint64_t address, struct vg
     struct vg_number_entry *const entry = vg_number_map_find(&shard->mappings, hash, address);
     if (entry) {
         next = address + entry->amount;
-        if (remember(shard, (uint32_t)(shard - virtual->shards), entry, out))
+        if (remember_mapping(shard, (uint32_t)(shard - virtual->shards), entry, out))
             vg_number_map_remove(&shard->mappings, entry);
     }
     vg_lock_release(&shard->lock);
@@ -282,7 +282,8 @@ static void take_all_of(struct vg_vmm_shard *shard, uint32_t home, uint64_t addr
     struct vg_number_map *const mappings = &shard->mappings;
     for (uint32_t i = 0; mappings->count > 0 && i <= mappings->mask;) {
         struct vg_number_entry *const entry = &mappings->entries[i];
-        if (entry->object && entry->number - address < bytes && remember(shard, home, entry, out))
+        if (entry->object && entry->number - address < bytes &&
+            remember_mapping(shard, home, entry, out))
             vg_number_map_remove(mappings, entry); /* another may be in its place now */
         else
             i++;

@@ -34,7 +34,7 @@ static uint64_t number_at(const struct vg_census_python *python, uintptr_t argum
                : 0;
 }
 
-static void observe(const struct vg_census_python *python, uintptr_t arguments)
+static void observe_failure(const struct vg_census_python *python, uintptr_t arguments)
 {
     const struct vg_census_client *const told = atomic_load(&client);
     struct vg_census_source source;
@@ -61,7 +61,7 @@ static void *at_out_of_memory(void *self, void *arguments)
     (void)self;
     if (!is_observing) {
         is_observing = true;
-        observe(python, (uintptr_t)arguments);
+        observe_failure(python, (uintptr_t)arguments);
         is_observing = false;
     }
     api->take(api->none);
@@ -72,7 +72,7 @@ static void *at_out_of_memory(void *self, void *arguments)
 
 enum { VARIABLE_ARGUMENTS = 1 /* METH_VARARGS */ };
 
-static bool attach(const struct vg_python_api *api)
+static bool attach_observer(const struct vg_python_api *api)
 {
     static struct vg_python_method method = { .name = "vramguard_out_of_memory",
                                               .function = at_out_of_memory,
@@ -99,7 +99,8 @@ static void attach_task(void *unused)
      * it back when it ends itself, cannot do so in the midst of PyTorch's code. */
     const int state = api->ensure();
     if (!api->is_finalizing())
-        atomic_store(&attachment, attach(api) ? VG_CENSUS_ATTACHED : VG_CENSUS_NOT_POSSIBLE);
+        atomic_store(&attachment,
+                     attach_observer(api) ? VG_CENSUS_ATTACHED : VG_CENSUS_NOT_POSSIBLE);
     api->release(state);
 }
 

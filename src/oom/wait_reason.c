@@ -14,7 +14,7 @@ enum {
 
 static const struct vg_outcome no_reason = { .code = VG_OUTCOME_NONE };
 
-static uint64_t subtract(uint64_t from, uint64_t bytes)
+static uint64_t subtract_bytes(uint64_t from, uint64_t bytes)
 {
     return from > bytes ? from - bytes : 0;
 }
@@ -23,8 +23,8 @@ uint64_t vg_wait_own_bytes(const struct vg_failure *failure)
 {
     if (failure->device < 0)
         return 0;
-    return subtract(failure->tables.recorder->header->devices[failure->device].live_bytes,
-                    vg_managed_live_bytes(failure->tables.track, failure->device));
+    return subtract_bytes(failure->tables.recorder->header->devices[failure->device].live_bytes,
+                          vg_managed_live_bytes(failure->tables.track, failure->device));
 }
 
 struct vg_outcome vg_wait_reason_of_own(const struct vg_rescue *rescue)
@@ -73,12 +73,12 @@ uint64_t vg_wait_held_by_others(const struct vg_wait_facts *facts)
     if (gpu->known && (gpu->self_seen || !has_context))
         return gpu->others_bytes;
     if (gpu->known)
-        return subtract(gpu->others_bytes, own_part_bytes(gpu, facts->own_bytes));
+        return subtract_bytes(gpu->others_bytes, own_part_bytes(gpu, facts->own_bytes));
     if (!has_context)
         return gpu->others_bytes > 0 ? gpu->others_bytes : VG_BYTES_UNKNOWN;
     /* Without NVML all that is used and neither ours nor our context's may be theirs. */
     const uint64_t used = failure->total_bytes - failure->free_bytes;
-    const uint64_t rest = subtract(used, facts->own_bytes + GUESSED_CONTEXT_MIB * VG_MIB);
+    const uint64_t rest = subtract_bytes(used, facts->own_bytes + GUESSED_CONTEXT_MIB * VG_MIB);
     return rest > gpu->others_bytes ? rest : gpu->others_bytes;
 }
 
@@ -123,7 +123,7 @@ static uint64_t deficit_bytes(const struct vg_wait_facts *facts)
     const uint64_t free_bytes =
         facts->free_bytes != VG_BYTES_UNKNOWN ? facts->free_bytes : facts->gpu->free_bytes;
     const uint64_t wanted = vg_oom_wanted_bytes(facts->rescue->failure);
-    return free_bytes != VG_BYTES_UNKNOWN ? subtract(wanted, free_bytes) : 0;
+    return free_bytes != VG_BYTES_UNKNOWN ? subtract_bytes(wanted, free_bytes) : 0;
 }
 
 /* Do others than the own program hold enough? */
@@ -131,7 +131,7 @@ static bool strangers_hold_enough(const struct vg_wait_facts *facts)
 {
     const struct vg_machine_process *largest;
     const uint64_t others = vg_wait_held_by_others(facts);
-    const uint64_t strangers = subtract(others, held_by_own_program(facts->gpu, &largest));
+    const uint64_t strangers = subtract_bytes(others, held_by_own_program(facts->gpu, &largest));
     return others != VG_BYTES_UNKNOWN && strangers > 0 && strangers >= deficit_bytes(facts);
 }
 
@@ -182,10 +182,10 @@ static uint64_t hours_rest_ms(const struct vg_rescue *rescue)
         atomic_compare_exchange_strong(&history->hour_start_ns, &hour, now_ns))
         atomic_store(&history->waited_ns, 0);
     const uint64_t budget = rescue->parameter > HOUR_BUDGET_MS ? rescue->parameter : HOUR_BUDGET_MS;
-    return subtract(budget, history->waited_ns / VG_MS_NS);
+    return subtract_bytes(budget, history->waited_ns / VG_MS_NS);
 }
 
-static void shorten(struct vg_wait_time *time, uint64_t ms, enum vg_outcome_code why)
+static void shorten_wait(struct vg_wait_time *time, uint64_t ms, enum vg_outcome_code why)
 {
     if (time->ms <= ms)
         return;
@@ -198,18 +198,18 @@ struct vg_wait_time vg_wait_allowed(const struct vg_wait_facts *facts)
     const struct vg_rescue *const rescue = facts->rescue;
     struct vg_wait_time time = { .ms = rescue->parameter };
     if (rescue->history->distributed)
-        shorten(&time, DISTRIBUTED_MS, VG_OUTCOME_NONE);
+        shorten_wait(&time, DISTRIBUTED_MS, VG_OUTCOME_NONE);
     const struct vg_machine_process *largest;
     if (rescue->failure->refused_by == VG_REFUSED_BY_DRIVER && !strangers_hold_enough(facts) &&
         held_by_own_program(facts->gpu, &largest) > 0) {
-        shorten(&time, VG_WAIT_RECLAIM_MS, VG_OUTCOME_NONE);
+        shorten_wait(&time, VG_WAIT_RECLAIM_MS, VG_OUTCOME_NONE);
         time.instead = name_own_program(largest);
     }
     if (rescue->failure->survived_before && !rescue->is_explicit)
-        shorten(&time, VG_WAIT_SURVIVES_MS, VG_OUTCOME_SHORT_SURVIVES);
+        shorten_wait(&time, VG_WAIT_SURVIVES_MS, VG_OUTCOME_SHORT_SURVIVES);
     if (facts->holds_gil)
-        shorten(&time, VG_WAIT_GIL_MS, VG_OUTCOME_SHORT_GIL);
-    shorten(&time, hours_rest_ms(rescue), VG_OUTCOME_NONE);
+        shorten_wait(&time, VG_WAIT_GIL_MS, VG_OUTCOME_SHORT_GIL);
+    shorten_wait(&time, hours_rest_ms(rescue), VG_OUTCOME_NONE);
     if (time.ms == 0)
         time.skipped = (struct vg_outcome){ .code = VG_OUTCOME_SKIPPED_BUDGET };
     return time;

@@ -33,7 +33,7 @@ struct replacement {
     int result;
 };
 
-static int store(const struct replacement *wanted, uintptr_t *slot)
+static int store_function(const struct replacement *wanted, uintptr_t *slot)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)slot & ~(page - 1);
     const bool is_read_only = start >= (wanted->read_only_start & ~(page - 1)) &&
@@ -54,7 +54,7 @@ static void replace_in_table(const struct vg_elf_object *object, const ElfW(Rela
         if (!names_function(table[i].r_info) || symbol->st_shndx != SHN_UNDEF ||
             strcmp(object->strings + symbol->st_name, wanted->symbol) != 0)
             continue;
-        const int error = store(wanted, (uintptr_t *)(object->bias + table[i].r_offset));
+        const int error = store_function(wanted, (uintptr_t *)(object->bias + table[i].r_offset));
         wanted->result = error ? error : wanted->result + 1;
     }
 }

@@ -30,7 +30,7 @@ struct walk {
     bool behind;
 };
 
-static int step(struct dl_phdr_info *info, size_t size, void *argument)
+static int visit_behind(struct dl_phdr_info *info, size_t size, void *argument)
 {
     (void)size;
     struct walk *const walk = argument;
@@ -51,7 +51,7 @@ bool vg_startup_each_behind(bool (*visit)(const struct vg_elf_object *object, vo
     struct walk walk = { .visit = visit,
                          .argument = argument,
                          .limit = __atomic_load_n(&startup_count, __ATOMIC_RELAXED) };
-    return vg_loader_each_object(step, &walk) != 0;
+    return vg_loader_each_object(visit_behind, &walk) != 0;
 }
 
 struct function_search {

@@ -47,7 +47,7 @@ static bool is_ours(const struct shmid_ds *segment, const struct vg_shared_layou
 }
 
 /* Attaches a segment if it is what it should be. Returns 0 or -errno. */
-static int attach(int id, key_t key, const struct vg_shared_layout *layout, void **out)
+static int attach_segment(int id, key_t key, const struct vg_shared_layout *layout, void **out)
 {
     struct shmid_ds segment;
     if (shmctl(id, IPC_STAT, &segment) != 0)
@@ -80,7 +80,7 @@ static int attach_removed(key_t key, const struct vg_shared_layout *layout, void
     for (int i = 0; i <= last; i++) {
         const int id = shmctl(i, SHM_STAT, &segment);
         if (id >= 0 && (segment.shm_perm.mode & SHM_DEST) && segment.shm_nattch > 0 &&
-            is_ours(&segment, layout) && attach(id, key, layout, out) == 0)
+            is_ours(&segment, layout) && attach_segment(id, key, layout, out) == 0)
             return 0;
     }
     return -ENOENT;
@@ -99,7 +99,7 @@ static int try_map(key_t key, const struct vg_shared_layout *layout, void **out)
     }
     if (id < 0)
         return errno == EINVAL ? -EPROTO : -errno; /* of another size: another program's */
-    const int error = attach(id, key, layout, out);
+    const int error = attach_segment(id, key, layout, out);
     return error == -EIDRM || error == -EINVAL ? -EAGAIN : error;
 }
 

@@ -91,7 +91,7 @@ static bool take_interpreter(const struct vg_elf_object *object, struct interpre
 
 /* Threads that come first look at the same time, and none waits: it may hold what the others need,
  * and be forked away. They find the same, and who comes late stores nothing. */
-static void publish(const struct interpreter *found)
+static void publish_interpreter(const struct interpreter *found)
 {
     enum { WORDS = sizeof *found / sizeof(uintptr_t) };
     _Static_assert(sizeof *found == WORDS * sizeof(uintptr_t), "all members are words");
@@ -117,7 +117,7 @@ void vg_python_look(void)
     if (vg_elf_find_definition("PyGILState_GetThisThreadState", &object) == 0)
         next = take_interpreter(&object, &found) ? FOUND : UNUSABLE;
     if (next == FOUND)
-        publish(&found);
+        publish_interpreter(&found);
     atomic_compare_exchange_strong(&stage, &expected, next); /* unless others are further */
     atomic_store_explicit(&looked_generation, generation, memory_order_release);
 }

@@ -18,8 +18,9 @@ ALWAYS_INLINE bool ends_run(const struct vg_python_layout *l, uintptr_t frame)
 }
 
 /* Both walks in one: writes the frames to `out` or, when that is NULL, takes their hash. */
-ALWAYS_INLINE uint64_t walk(const struct vg_python_layout *l, uintptr_t frame, uintptr_t code_type,
-                            struct vg_python_stack *out, uint64_t hash, uint32_t *out_depth)
+ALWAYS_INLINE uint64_t walk_frames(const struct vg_python_layout *l, uintptr_t frame,
+                                   uintptr_t code_type, struct vg_python_stack *out, uint64_t hash,
+                                   uint32_t *out_depth)
 {
     uint32_t depth = 0, runs = 0;
     for (; frame && runs < RUNS_MAX; frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
@@ -61,12 +62,13 @@ ALWAYS_INLINE uint64_t walk(const struct vg_python_layout *l, uintptr_t frame, u
     static void capture_##number(uintptr_t frame, uintptr_t code_type,                             \
                                  struct vg_python_stack *out)                                      \
     {                                                                                              \
-        walk(&layout_##number, frame, code_type, out, 0, &out->depth);                             \
+        walk_frames(&layout_##number, frame, code_type, out, 0, &out->depth);                      \
     }                                                                                              \
     static uint64_t hash_##number(uintptr_t frame, uintptr_t code_type, uint64_t hash,             \
                                   uint32_t *out_depth)                                             \
     {                                                                                              \
-        return vg_hash_u64(walk(&layout_##number, frame, code_type, NULL, hash, out_depth));       \
+        return vg_hash_u64(                                                                        \
+            walk_frames(&layout_##number, frame, code_type, NULL, hash, out_depth));               \
     }
 #include "unwind/python_layout_table.h"
 #undef VG_PYTHON_LAYOUT

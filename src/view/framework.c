@@ -38,7 +38,7 @@ static bool matches_any(const char *list, const char *text,
     return false;
 }
 
-static bool contains(const char *text, const char *word)
+static bool contains_name(const char *text, const char *word)
 {
     return strstr(text, word) != NULL;
 }
@@ -55,7 +55,7 @@ static bool has_word(const char *text, const char *word)
 static bool is_frame_of(const struct vg_framework *row, const struct vg_run_frame *frame)
 {
     if (frame->flags & VG_FRAME_PYTHON)
-        return matches_any(row->paths, frame->file, contains);
+        return matches_any(row->paths, frame->file, contains_name);
     return matches_any(row->modules, frame->module, vg_text_starts_with);
 }
 

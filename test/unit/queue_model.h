@@ -35,6 +35,7 @@
 
 #include "base/clock.h"
 #include "os/process.h"
+#include "os/thread.h"
 
 #define MODEL_MS UINT64_C(1000000)
 
@@ -118,7 +119,7 @@ static int no_signals(void)
 }
 
 #define vg_process_image(pid) UINT64_C(1)
-#define gettid()              (m_thread_number())
+#define vg_thread_id()        (m_thread_number())
 /* Nobody sends signals here; the calls would take most of the time. */
 #define pthread_sigmask(how, set, before) ((void)(how), (void)(set), (void)(before), no_signals())
 #define sigpending(set)                   ((void)(set), no_signals())
@@ -131,7 +132,7 @@ static int no_signals(void)
 #undef sigpending
 #undef sigaction
 #undef vg_process_image
-#undef gettid
+#undef vg_thread_id
 #undef vg_process_owner_self
 #undef vg_clock_monotonic_ns
 #undef syscall

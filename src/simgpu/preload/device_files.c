@@ -68,7 +68,7 @@ static int simulated_minor(const char *path)
     return number < device_count() ? number : -1;
 }
 
-static int ask(int folder, const char *path, struct stat *out, int flags)
+static int ask_kernel(int folder, const char *path, struct stat *out, int flags)
 {
     const int saved_errno = errno;
     const long result = syscall(SYS_newfstatat, folder, path, out, flags);
@@ -86,49 +86,49 @@ static int ask(int folder, const char *path, struct stat *out, int flags)
 
 int stat(const char *path, struct stat *out)
 {
-    return ask(AT_FDCWD, path, out, 0);
+    return ask_kernel(AT_FDCWD, path, out, 0);
 }
 int lstat(const char *path, struct stat *out)
 {
-    return ask(AT_FDCWD, path, out, AT_SYMLINK_NOFOLLOW);
+    return ask_kernel(AT_FDCWD, path, out, AT_SYMLINK_NOFOLLOW);
 }
 int fstatat(int folder, const char *path, struct stat *out, int flags)
 {
-    return ask(folder, path, out, flags);
+    return ask_kernel(folder, path, out, flags);
 }
 int stat64(const char *path, struct stat64 *out)
 {
-    return ask(AT_FDCWD, path, (struct stat *)out, 0);
+    return ask_kernel(AT_FDCWD, path, (struct stat *)out, 0);
 }
 int lstat64(const char *path, struct stat64 *out)
 {
-    return ask(AT_FDCWD, path, (struct stat *)out, AT_SYMLINK_NOFOLLOW);
+    return ask_kernel(AT_FDCWD, path, (struct stat *)out, AT_SYMLINK_NOFOLLOW);
 }
 int fstatat64(int folder, const char *path, struct stat64 *out, int flags)
 {
-    return ask(folder, path, (struct stat *)out, flags);
+    return ask_kernel(folder, path, (struct stat *)out, flags);
 }
 
 /* What programs built with glibc before 2.33 call. */
 int __xstat(int version, const char *path, struct stat *out)
 {
     (void)version;
-    return ask(AT_FDCWD, path, out, 0);
+    return ask_kernel(AT_FDCWD, path, out, 0);
 }
 int __xstat64(int version, const char *path, struct stat64 *out)
 {
     (void)version;
-    return ask(AT_FDCWD, path, (struct stat *)out, 0);
+    return ask_kernel(AT_FDCWD, path, (struct stat *)out, 0);
 }
 int __lxstat(int version, const char *path, struct stat *out)
 {
     (void)version;
-    return ask(AT_FDCWD, path, out, AT_SYMLINK_NOFOLLOW);
+    return ask_kernel(AT_FDCWD, path, out, AT_SYMLINK_NOFOLLOW);
 }
 int __lxstat64(int version, const char *path, struct stat64 *out)
 {
     (void)version;
-    return ask(AT_FDCWD, path, (struct stat *)out, AT_SYMLINK_NOFOLLOW);
+    return ask_kernel(AT_FDCWD, path, (struct stat *)out, AT_SYMLINK_NOFOLLOW);
 }
 
 int statx(int folder, const char *restrict path, int flags, unsigned mask,
