@@ -26,7 +26,14 @@
 struct vg_process_state *_Atomic vg_process_current;
 _Thread_local struct vg_thread vg_thread;
 
-static struct vg_process_state inert_state = { .inert = true };
+static struct vg_process_state inert_state;
+
+/* Set here and not above: initialised, its 230 KB would be in the file of the library. */
+static struct vg_process_state *be_inert(void)
+{
+    __atomic_store_n(&inert_state.inert, true, __ATOMIC_RELAXED);
+    return &inert_state;
+}
 
 static atomic_uint options_state; /* 0 unread, 1 being read, 2 read */
 static struct vg_options options;
@@ -225,8 +232,8 @@ static struct vg_process_state *make_current(void)
     const int saved_errno = errno;
     const struct vg_options *const from = vg_process_options();
     if (from->enabled.number == VG_ENABLED_OFF) {
-        atomic_store(&vg_process_current, &inert_state);
-        return &inert_state;
+        atomic_store(&vg_process_current, be_inert());
+        return be_inert();
     }
     struct vg_lock *const lock = vg_fork_mark_lock();
     vg_lock_take(lock);
@@ -238,7 +245,7 @@ static struct vg_process_state *make_current(void)
             take_over(state, before);
         if (!state) {
             vg_warn_once(VG_FAULT_LIVE_INDEX, "no memory for its tables: this run is not guarded");
-            state = &inert_state;
+            state = be_inert();
         }
         atomic_store(&vg_process_current, state);
         vg_fork_mark_set();
