@@ -55,12 +55,16 @@ static bool has_python(const struct vg_run_frame *frames, size_t count)
 }
 
 /* What Python's own threads and pools of threads begin with (threading.py,
- * concurrent/futures/thread.py). */
-static bool is_thread_startup(const struct vg_run_frame *frame)
+ * concurrent/futures/thread.py), and programs under `python -m` (runpy.py, frozen from 3.11 on). */
+static bool is_python_startup(const struct vg_run_frame *frame)
 {
     static const char *const functions[] = { "_bootstrap", "_bootstrap_inner", "_worker", "run" };
-    if (!vg_frame_is_library(frame) || !(vg_text_ends_with(frame->file, "/threading.py") ||
-                                         vg_text_ends_with(frame->file, "/futures/thread.py")))
+    if (!vg_frame_is_library(frame))
+        return false;
+    if (strcmp(frame->file, "<frozen runpy>") == 0 || vg_text_ends_with(frame->file, "/runpy.py"))
+        return true;
+    if (!vg_text_ends_with(frame->file, "/threading.py") &&
+        !vg_text_ends_with(frame->file, "/futures/thread.py"))
         return false;
     const char *const name = vg_frame_short_name(frame->function);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
@@ -71,7 +75,7 @@ static bool is_thread_startup(const struct vg_run_frame *frame)
 
 static bool is_dropped(const struct vg_run_frame *frame)
 {
-    return is_startup(frame) || is_thread_startup(frame) ||
+    return is_startup(frame) || is_python_startup(frame) ||
            vg_text_starts_with(frame->module, "libcuda.so") ||
            vg_text_starts_with(frame->module, "libvramguard.so");
 }

@@ -121,6 +121,30 @@ static void python_frames_stand_for_the_interpreter(void **state)
     assert_string_equal(LABEL(PYTHON("main", "run.py:1")), "run.py:1 main");
 }
 
+/* However Python came to run it: `python -m`, frozen or not, or a thread of its own. */
+static void begins_with_the_program(void **state)
+{
+#define OF_LIBRARY(name, place)                                                                    \
+    { .function = name, .location = place, .is_python = 1, .is_library = 1 }
+    (void)state;
+    static const char expected[] = "run.py:9 <module> > run.py:5 work";
+    assert_string_equal(LABEL(PYTHON("work", "run.py:5"), PYTHON("<module>", "run.py:9"),
+                              OF_LIBRARY("_run_code", "<frozen runpy>:88"),
+                              OF_LIBRARY("_run_module_as_main", "<frozen runpy>:198")),
+                        expected);
+    assert_string_equal(LABEL(PYTHON("work", "run.py:5"), PYTHON("<module>", "run.py:9"),
+                              OF_LIBRARY("_run_code", "/usr/lib/python3.9/runpy.py:87")),
+                        expected);
+    assert_string_equal(LABEL(PYTHON("work", "run.py:5"), PYTHON("<module>", "run.py:9"),
+                              OF_LIBRARY("Thread.run", "/usr/lib/python3.9/threading.py:7"),
+                              OF_LIBRARY("Thread._bootstrap", "/usr/lib/python3.9/threading.py:3")),
+                        expected);
+    /* A file of the program's own with that name is the program's. */
+    assert_string_equal(LABEL(PYTHON("work", "run.py:5"), PYTHON("start", "/home/me/runpy.py:3")),
+                        "runpy.py:3 start > run.py:5 work");
+#undef OF_LIBRARY
+}
+
 static void names_the_runtime_function_that_was_called(void **state)
 {
     (void)state;
@@ -382,6 +406,7 @@ int main(void)
         cmocka_unit_test(keeps_source_locations),
         cmocka_unit_test(folds_an_interpreter_with_source_locations),
         cmocka_unit_test(python_frames_stand_for_the_interpreter),
+        cmocka_unit_test(begins_with_the_program),
         cmocka_unit_test(names_the_runtime_function_that_was_called),
         cmocka_unit_test(tells_nameless_places_apart),
         cmocka_unit_test(nothing_left_is_empty),
