@@ -81,7 +81,7 @@ struct vg_census_shape {
 
 /* Arrays of one library and shape. */
 struct vg_census_array_shape {
-    uint32_t library; /* enum vg_census_array_library */
+    uint32_t from; /* enum vg_census_array_library */
     struct vg_census_shape shape;
 };
 

@@ -123,7 +123,7 @@ static json_t *array_shapes(const struct vg_census *census)
     json_t *const array = vg_json_array();
     for (uint32_t i = 0; i < census->array_shape_count; i++) {
         json_t *const object = shape_object(&census->array_shapes[i].shape);
-        VG_JSON_SET_NAME(object, "library", library_names, census->array_shapes[i].library);
+        VG_JSON_SET_NAME(object, "library", library_names, census->array_shapes[i].from);
         vg_json_append(array, object);
     }
     return array;

@@ -5,117 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "analyze/event_records.h"
 #include "base/cancellation.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "driver/captures.h"
 #include "guard/array_census.h"
 #include "guard/guard.h"
+#include "guard/oom_facts.h"
 #include "oom/callback_thread.h"
 #include "oom/census_observer.h"
-#include "oom/census_threads.h"
 #include "oom/emit.h"
-
-/* ---- facts ---- */
-
-static void measure_device(struct vg_failure *failure)
-{
-    failure->free_bytes = failure->total_bytes = VG_BYTES_UNKNOWN;
-    vg_driver_memory(failure->device, &failure->free_bytes, &failure->total_bytes);
-}
-
-void vg_oom_call_measure_limit(struct vg_process_state *state, struct vg_failure *failure)
-{
-    if (vg_quota_left(&state->allowance, failure->device, &failure->limit_bytes,
-                      &failure->limit_left_bytes))
-        failure->limit_shared = state->allowance.shared;
-}
-
-/* The functions that PyTorch's caching allocator calls again after it has emptied its cache:
- * cudaMalloc and, for expandable segments, cuMemCreate (c10/cuda/CUDACachingAllocator.cpp,
- * alloc_block). */
-static bool is_made_twice(enum vg_function_id function)
-{
-    return function == VG_FN_cuMemAlloc_v2 || function == VG_FN_cuMemCreate;
-}
-
-/* The functions that others take device memory with, who empty their own caches. */
-static bool is_device_memory(enum vg_function_id function)
-{
-    switch (function) {
-    case VG_FN_cuMemAlloc_v2:
-    case VG_FN_cuMemAllocPitch_v2:
-    case VG_FN_cuMemAllocManaged:
-    case VG_FN_cuMemAllocAsync:
-    case VG_FN_cuMemAllocFromPoolAsync:
-    case VG_FN_cuMemCreate: return true;
-    default: return false;
-    }
-}
-
-/* Of PyTorch's cudaMallocAsync backend. */
-static bool is_pool_call(enum vg_function_id function)
-{
-    return function == VG_FN_cuMemAllocAsync || function == VG_FN_cuMemAllocAsync_ptsz ||
-           function == VG_FN_cuMemAllocFromPoolAsync ||
-           function == VG_FN_cuMemAllocFromPoolAsync_ptsz;
-}
-
-/* What these calls lack when they fail is nothing that another process could free on the GPU; NULL
- * for all others. */
-static const char *lacks_elsewhere(enum vg_function_id function)
-{
-    switch (function) {
-    case VG_FN_cuMemHostAlloc:
-    case VG_FN_cuMemAllocHost:
-    case VG_FN_cuMemAllocHost_v2:
-    case VG_FN_cuMemHostRegister:
-    case VG_FN_cuMemHostRegister_v2: return "the host's memory is short, not the GPU's";
-    case VG_FN_cuMemAddressReserve: return "addresses are short, not memory";
-    default: return NULL;
-    }
-}
-
-static void classify_stack(const struct vg_call *call, struct vg_failure *failure,
-                           const struct vg_stack *stack)
-{
-    struct vg_process_state *const state = call->state;
-    failure->caller = vg_caller_classify(stack->frames, stack->depth);
-    failure->twice = is_made_twice(call->function);
-    failure->pool_call = is_pool_call(call->function);
-    if (failure->caller == VG_CALLER_XLA)
-        failure->caller = state->options->jax_asks_once ? VG_CALLER_OTHER : VG_CALLER_ARENA;
-    if (failure->caller == VG_CALLER_OTHER)
-        failure->flusher =
-            vg_caller_flusher(&state->recorder, failure->stack_id, stack->frames, stack->depth);
-    if (failure->flusher) {
-        failure->caller = VG_CALLER_FLUSHING;
-        failure->twice = is_device_memory(call->function);
-    }
-    failure->below_pytorch =
-        stack->depth == 0 || vg_caller_is_below(VG_CALLER_PYTORCH, stack->frames, stack->depth);
-}
-
-/* Who calls is asked for even when no stacks are wanted. */
-static void classify_caller(const struct vg_call *call, struct vg_failure *failure)
-{
-    struct vg_stack stack = { .depth = 0 };
-    if (call->stack.depth > 0 || vg_thread.small_stack) {
-        classify_stack(call, failure, &call->stack);
-        return;
-    }
-    vg_stack_capture(&stack);
-    classify_stack(call, failure, &stack);
-}
 
 /* ---- failures that are passed on ---- */
 
-/* The failure that this thread was given untouched is over: its caller asked again and got it, or
- * has gone on to something else, and nobody has been told. */
-static void end_passed(struct vg_process_state *state, bool answered)
+void vg_oom_call_end_deferred(struct vg_process_state *state, bool answered)
 {
     struct vg_deferred_failure passed;
     const uint16_t place = vg_thread.passed_place;
@@ -169,7 +73,7 @@ static void follow_passed(struct vg_call *call)
     struct vg_oom_call *const failing = call->failing;
     struct vg_deferred_failure passed;
     if (!failing->failure.retry) {
-        end_passed(call->state, false);
+        vg_oom_call_end_deferred(call->state, false);
     } else if (vg_thread.passed_place != 0) {
         if (vg_deferred_oom_take(list, vg_thread.passed_place, &passed))
             follow_first(failing, &passed);
@@ -185,7 +89,7 @@ void vg_oom_call_succeed_after_pass(const struct vg_call *call)
     const enum vg_deferred_end end =
         vg_oom_note_success(&vg_thread.last_failure, (uint16_t)call->function, call->asked_bytes);
     if (end != VG_DEFERRED_OPEN)
-        end_passed(call->state, end == VG_DEFERRED_CURED);
+        vg_oom_call_end_deferred(call->state, end == VG_DEFERRED_CURED);
 }
 
 void vg_oom_call_memory_read(struct vg_process_state *state)
@@ -206,7 +110,7 @@ void vg_oom_call_memory_read(struct vg_process_state *state)
 void vg_guard_note_mapped(struct vg_process_state *state)
 {
     vg_thread.last_failure.passed = 0;
-    end_passed(state, true);
+    vg_oom_call_end_deferred(state, true);
 }
 
 /* ---- one failing call ---- */
@@ -239,36 +143,8 @@ static void describe_failure(struct vg_call *call)
 {
     struct vg_process_state *const state = call->state;
     struct vg_oom_call *const failing = call->failing;
-    const bool injected = call->refused_by == VG_REFUSED_BY_INJECT;
-    const int device = vg_guard_device(call);
-    const uint32_t stack_id = vg_guard_take_stack(state, &call->stack);
-    if (device >= 0) {
-        vg_process_await_device(state, device);
-        atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
-    }
     failing->made_again = false;
-    failing->failure = (struct vg_failure){
-        .tables = vg_process_tables(state),
-        .api = vg_functions[call->function].symbol,
-        .error = call->result,
-        .monotonic_ns = vg_clock_monotonic_ns(),
-        .device = device,
-        .asked_bytes = call->asked_bytes,
-        .thread_id = vg_thread.thread_id,
-        .frames = call->stack.frames,
-        .frame_count = call->stack.depth,
-        .stack_id = stack_id,
-        .stack_truncated = call->stack.truncated,
-        .refused_by = call->refused_by,
-        .injected_rule = injected ? call->injected_by->text : NULL,
-        .injected_number = injected ? call->allocation_number : 0,
-        .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
-        .capturing = vg_captures_live(),
-        .lacks_elsewhere = lacks_elsewhere(call->function),
-    };
-    classify_caller(call, &failing->failure);
-    measure_device(&failing->failure);
-    vg_oom_call_measure_limit(state, &failing->failure);
+    vg_oom_facts_describe(call, &failing->failure);
     failing->rescue = (struct vg_rescue){
         .policy = &state->policy,
         .options = state->options,
@@ -302,7 +178,7 @@ static bool follow_course(struct vg_call *call)
         return make_again(failing);
     if (failing->course == VG_DECISION_AGAIN) {
         /* Somebody else may have been faster: then it is a shortage like any other. */
-        measure_device(&failing->failure);
+        vg_oom_facts_measure_device(&failing->failure);
         if (vg_oom_is_enough_free(&failing->failure))
             return false;
         failing->course = VG_DECISION_POLICY; /* whatever is measured while an action runs */
@@ -335,8 +211,7 @@ static void record_rescue(const struct vg_failure *failure)
     vg_rescue_record_append(failure->tables.recorder, &rescue);
 }
 
-/* The program has its failure: it is told, now. */
-static void tell_failure(struct vg_process_state *state, struct vg_failure *failure)
+void vg_oom_call_tell(struct vg_process_state *state, struct vg_failure *failure)
 {
     struct vg_census_source source;
     failure->failure_number = atomic_fetch_add(&state->recorder.header->failure_count, 1) + 1;
@@ -389,7 +264,7 @@ static void give_up(struct vg_call *call)
         return;
     if (failure->limit_bytes > 0) {
         failure->refused_by = call->refused_by; /* of the last try */
-        vg_oom_call_measure_limit(state, failure);
+        vg_oom_facts_measure_limit(state, failure);
     }
     if (will_torch_tell(state, failure))
         vg_census_await_attachment(); /* where no action has: it is told by our observer */
@@ -402,7 +277,7 @@ static void give_up(struct vg_call *call)
         vg_thread.last_failure.passed = 0;
     vg_thread.torch_told = is_of_torch(failure);
     note_capture(failure);
-    tell_failure(state, failure);
+    vg_oom_call_tell(state, failure);
 }
 
 /* One try has failed. Returns whether to make another. */
@@ -480,127 +355,4 @@ void vg_oom_call_end(struct vg_call *call)
     call->failing = NULL;
     vg_cancellation_release();
     errno = saved_errno;
-}
-
-/* ---- what PyTorch's allocator says ---- */
-
-void vg_oom_call_torch_served(struct vg_process_state *state)
-{
-    end_passed(state, true);
-    vg_thread.last_failure.passed = 0;
-    vg_thread.torch_refused = vg_thread.torch_told = 0;
-}
-
-/* Room of PyTorch's allocator in a segment of its own for one block (CUDACachingAllocator.cpp,
- * get_allocation_size: 20 MiB for smaller ones, multiples of 2 MiB). */
-#define SEGMENT_SLACK_BYTES (20 * VG_MIB)
-
-/* Is the failure that of an allocation of `bytes` on `device`? Pieces of expandable segments tell
- * nothing of the whole. */
-static bool is_failure_of(const struct vg_failure *failure, uint64_t bytes, int device)
-{
-    return failure->device == device &&
-           (failure->api == vg_functions[VG_FN_cuMemCreate].symbol ||
-            (failure->asked_bytes >= bytes && failure->asked_bytes - bytes <= SEGMENT_SLACK_BYTES));
-}
-
-/* PyTorch has given up without a failing call that is noted: it has refused by itself, unless
- * there was such a call and no room to note it. */
-static void describe_refusal(struct vg_process_state *state, uint64_t bytes, int device,
-                             struct vg_failure *out)
-{
-    struct vg_stack stack;
-    const uint32_t stack_id = vg_guard_take_stack(state, &stack);
-    *out = (struct vg_failure){
-        .tables = vg_process_tables(state),
-        .api = "PyTorch's allocator",
-        .error = CUDA_ERROR_OUT_OF_MEMORY,
-        .monotonic_ns = vg_clock_monotonic_ns(),
-        .device = device,
-        .asked_bytes = bytes,
-        .thread_id = vg_thread.thread_id,
-        .stack_id = stack_id,
-        .stack_truncated = stack.truncated,
-        .refused_by = vg_thread.torch_refused ? VG_REFUSED_BY_DRIVER : VG_REFUSED_BY_PYTORCH,
-        .caller = VG_CALLER_PYTORCH,
-        .below_pytorch = true,
-        .searches_batch_size = vg_caller_searches_batch_size(&state->recorder, stack_id),
-    };
-    atomic_fetch_add(&state->recorder.header->devices[device].failed_count, 1);
-    vg_oom_call_measure_limit(state, out);
-}
-
-/* The noted failure of this thread, if it is of this allocation. */
-static bool take_noted(struct vg_process_state *state, uint64_t bytes, int device,
-                       struct vg_deferred_failure *out)
-{
-    const uint16_t place = vg_thread.passed_place;
-    if (place == 0)
-        return false;
-    vg_thread.passed_place = 0;
-    if (!vg_deferred_oom_take(&state->passed, place, out))
-        return false;
-    if (is_failure_of(&out->failure, bytes, device))
-        return true;
-    vg_deferred_oom_report(out, true); /* of something else, and never told */
-    return false;
-}
-
-static void answer_giving_up(struct vg_process_state *state, uint64_t bytes, int device)
-{
-    struct vg_deferred_failure noted;
-    struct vg_failure *const failure = &noted.failure;
-    if (take_noted(state, bytes, device, &noted)) {
-        if (failure->api == vg_functions[VG_FN_cuMemCreate].symbol)
-            failure->asked_bytes = bytes; /* the whole, not the piece that failed */
-    } else {
-        vg_process_await_device(state, device);
-        describe_refusal(state, bytes, device, failure);
-    }
-    measure_device(failure);
-    if (vg_census_attachment() == VG_CENSUS_ATTACHED) {
-        vg_thread.passed_place =
-            vg_deferred_oom_note(&state->passed, VG_DEFERRED_GIVEN_UP, failure);
-        if (vg_thread.passed_place != 0)
-            return;
-    }
-    tell_failure(state, failure);
-}
-
-void vg_oom_call_torch_gave_up(struct vg_process_state *state, uint64_t bytes, int device)
-{
-    const bool told = vg_thread.torch_told;
-    vg_thread.last_failure.passed = 0;
-    vg_thread.torch_told = 0;
-    if (!told && !vg_callback_thread_is_current()) {
-        vg_cancellation_hold();
-        answer_giving_up(state, bytes, device);
-        vg_cancellation_release();
-    }
-    vg_thread.torch_refused = 0;
-}
-
-void vg_oom_call_torch_observed(struct vg_process_state *state,
-                                const struct vg_census_failure *failure,
-                                const struct vg_census *census)
-{
-    struct vg_deferred_failure noted;
-    struct vg_failure *const told = &noted.failure;
-    const uint16_t place = vg_thread.passed_place;
-    if (place == 0)
-        return;
-    vg_thread.passed_place = 0;
-    if (!vg_deferred_oom_take(&state->passed, place, &noted))
-        return;
-    vg_cancellation_hold();
-    if (failure->device == told->device) {
-        told->asked_bytes = failure->asked_bytes;
-        if (failure->total_bytes < told->total_bytes)
-            told->torch_limit_bytes = failure->total_bytes;
-    }
-    if (told->thread_id != (uint32_t)getpid())
-        vg_census_main_line(&told->main_line);
-    told->census = census->state == VG_CENSUS_NOT_TAKEN ? NULL : census;
-    tell_failure(state, told);
-    vg_cancellation_release();
 }

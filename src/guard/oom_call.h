@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-#include "oom/census_observer.h"
 #include "oom/policy.h"
 
 struct vg_call;
@@ -33,8 +32,13 @@ void vg_oom_call_abandon(struct vg_process_state *state);
 /* The call, made again, has not returned out of memory. */
 void vg_oom_call_end(struct vg_call *call);
 
-/* Fills in what a limit allows of failure->device, and leaves. */
-void vg_oom_call_measure_limit(struct vg_process_state *state, struct vg_failure *failure);
+/* The program has its failure: tells it, now. Locks as vg_oom_call_answer. */
+void vg_oom_call_tell(struct vg_process_state *state, struct vg_failure *failure);
+
+/* The failure that this thread was given untouched is over. `answered`: its caller asked again and
+ * got it; else it has gone on to something else, and is told to have survived. Locks as
+ * vg_oom_call_answer. */
+void vg_oom_call_end_deferred(struct vg_process_state *state, bool answered);
 
 /* A success of a thread whose last failure was passed on untouched. */
 void vg_oom_call_succeed_after_pass(const struct vg_call *call);
@@ -42,20 +46,5 @@ void vg_oom_call_succeed_after_pass(const struct vg_call *call);
 /* This thread has asked how much memory is free: tells the failure of PyTorch's cudaMallocAsync
  * backend that is noted for it. errno is preserved by the caller. Locks as vg_oom_call_answer. */
 void vg_oom_call_memory_read(struct vg_process_state *state);
-
-/* What PyTorch's allocator says in this thread of an allocation that lacked memory, or may have:
- * that it has got a block after all, */
-void vg_oom_call_torch_served(struct vg_process_state *state);
-
-/* or that it gives up: the failure is told now or, where an observer of ours is attached to
- * PyTorch, from there. `bytes`: what its caller asked for. Locks as vg_oom_call_answer; PyTorch's
- * allocator holds its mutex. */
-void vg_oom_call_torch_gave_up(struct vg_process_state *state, uint64_t bytes, int device);
-
-/* PyTorch calls its observers, this thread's failure is to be told with what they saw. `failure`,
- * `census`: see oom/census_observer.h. */
-void vg_oom_call_torch_observed(struct vg_process_state *state,
-                                const struct vg_census_failure *failure,
-                                const struct vg_census *census);
 
 #endif

@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "driver/captures.h"
-#include "guard/oom_call.h"
 #include "guard/process_state.h"
 #include "guard/torch_observer.h"
+#include "guard/torch_oom.h"
 #include "unwind/python_stack.h"
 #include "unwind/stack.h"
 
@@ -68,7 +68,7 @@ static void give_out(struct vg_process_state *state, uint64_t address, uint64_t 
         vg_graph_pools_add_block(&state->graph_pools, capture, bytes, told->allocated_bytes);
     if (__builtin_expect(vg_thread.passed_place | vg_thread.torch_refused | vg_thread.torch_told,
                          0))
-        vg_oom_call_torch_served(state);
+        vg_torch_oom_served(state);
     if (__builtin_expect(state->wants_census, 0))
         vg_torch_observer_want(state);
 }
@@ -87,7 +87,7 @@ void vg_guard_torch_out_of_memory(int64_t bytes, uint64_t allocated_bytes, uint6
                                         .reserved_bytes = reserved_bytes };
     if (state->wants_blocks) {
         vg_blocks_note_refused(&state->blocks, (uint16_t)device, &told);
-        vg_oom_call_torch_gave_up(state, (uint64_t)bytes, device);
+        vg_torch_oom_gave_up(state, (uint64_t)bytes, device);
     }
     errno = saved_errno;
     vg_guard_leave();

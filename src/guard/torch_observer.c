@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "driver/captures.h"
-#include "guard/oom_call.h"
+#include "guard/torch_oom.h"
 #include "oom/census_observer.h"
 
 /* Of the failure that is observed: the GIL sees to it that there is one at a time. */
@@ -61,7 +61,7 @@ static void tell_failure(const struct vg_census_failure *failure, const struct v
     struct vg_guard_frame frame;
     struct vg_process_state *const state = vg_guard_enter(&frame, sizeof frame);
     if (state) {
-        vg_oom_call_torch_observed(state, failure, census);
+        vg_torch_oom_observed(state, failure, census);
         vg_guard_leave();
     }
     errno = saved_errno;

@@ -5,6 +5,7 @@
 #include "base/cancellation.h"
 #include "base/version.h"
 #include "guard/guard.h"
+#include "guard/oom_facts.h"
 #include "hook/wrappers.h"
 #include "oom/emit.h"
 #include "oom/trim_hooks.h"
@@ -36,7 +37,7 @@ VG_EXPORT int vramguard_write_report(int fd)
             .thread_id = vg_thread.thread_id,
         };
         vg_cancellation_hold();
-        vg_oom_call_measure_limit(state, &present);
+        vg_oom_facts_measure_limit(state, &present);
         error = vg_report_write(&present, fd);
         vg_cancellation_release();
     }

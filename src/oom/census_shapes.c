@@ -35,7 +35,7 @@ static struct vg_census_array_shape *find_shape(struct shapes *shapes,
     memcpy(words, shape->shape.sizes, sizeof shape->shape.sizes);
     words[VG_CENSUS_RANK] = shape->shape.rank;
     words[VG_CENSUS_RANK + 1] = dtype;
-    words[VG_CENSUS_RANK + 2] = shape->library;
+    words[VG_CENSUS_RANK + 2] = shape->from;
     const uint64_t hash = vg_hash_words(words, VG_CENSUS_RANK + 3) | 1;
     const uint64_t *const index = vg_census_map_put(&shapes->of, hash, shapes->list.count, is_new);
     if (!index)
@@ -52,7 +52,7 @@ static void count_tensor(struct vg_census_work *work, struct shapes *shapes,
                          const struct vg_census_storage *storage)
 {
     const struct vg_census_python *const python = work->python;
-    struct vg_census_array_shape shape = { .library = VG_CENSUS_ARRAY_LIBRARIES };
+    struct vg_census_array_shape shape = { .from = VG_CENSUS_ARRAY_LIBRARIES };
     bool is_new;
     const uintptr_t type = storage->tensor ? vg_object_type(storage->tensor) : 0;
     if (!type || vg_census_class_of(work, type) != VG_CLASS_EXACT_TENSOR)
@@ -96,11 +96,11 @@ static bool is_part(const struct vg_census_shape *shape, uint64_t bytes)
 static void count_array(struct vg_census_work *work, struct shapes *shapes,
                         const struct vg_census_storage *storage)
 {
-    struct vg_census_array_shape shape = { .library = storage->kind - VG_CENSUS_KINDS };
+    struct vg_census_array_shape shape = { .from = storage->kind - VG_CENSUS_KINDS };
     uint64_t dtype[VG_CENSUS_DTYPE_CAP / sizeof(uint64_t)];
     bool is_new;
     _Static_assert(sizeof dtype == sizeof shape.shape.dtype, "whole words");
-    if (!vg_census_arrays_describe(work->python, &work->arrays, shape.library, storage->tensor,
+    if (!vg_census_arrays_describe(work->python, &work->arrays, shape.from, storage->tensor,
                                    &shape.shape) ||
         is_part(&shape.shape, storage->bytes))
         return;
@@ -117,7 +117,7 @@ static struct vg_census_array_shape *largest_shape(const struct shapes *shapes, 
     struct vg_census_array_shape *const all = shapes->list.items;
     struct vg_census_array_shape *largest = NULL;
     for (size_t i = 0; i < shapes->list.count; i++)
-        if ((all[i].library < VG_CENSUS_ARRAY_LIBRARIES) == of_arrays &&
+        if ((all[i].from < VG_CENSUS_ARRAY_LIBRARIES) == of_arrays &&
             all[i].shape.amount.bytes > (largest ? largest->shape.amount.bytes : 0))
             largest = &all[i];
     return largest;

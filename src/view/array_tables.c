@@ -46,13 +46,13 @@ static void fill_shapes(struct vg_row_table *table, const struct vg_census *cens
     for (uint32_t i = 0; i < census->array_shape_count && table->count + 1 < rows; i++) {
         const struct vg_census_array_shape *const shape = &census->array_shapes[i];
         const struct vg_census_amount *const amount = &shape->shape.amount;
-        struct vg_row *const row = shape->library < VG_CENSUS_ARRAY_LIBRARIES
+        struct vg_row *const row = shape->from < VG_CENSUS_ARRAY_LIBRARIES
                                        ? vg_row_table_next(table, amount->bytes, amount->blocks)
                                        : NULL;
         if (!row)
             continue;
         struct vg_text label = vg_text_over(row->label, sizeof row->label);
-        vg_text_addf(&label, "%s ", vg_array_text_of(shape->library)->name);
+        vg_text_addf(&label, "%s ", vg_array_text_of(shape->from)->name);
         vg_array_text_add_shape(&label, &shape->shape);
         bytes += amount->bytes;
         blocks += amount->blocks;

@@ -103,7 +103,7 @@ static void add_shape(struct vg_text *text, const struct vg_census_shape *shape)
 
 static void add_array_shape(struct vg_text *text, const struct vg_census_array_shape *shape)
 {
-    vg_text_addf(text, "{\"library\": %u, \"shape\": ", shape->library);
+    vg_text_addf(text, "{\"library\": %u, \"shape\": ", shape->from);
     add_shape(text, &shape->shape);
     vg_text_add(text, "}");
 }

@@ -41,7 +41,7 @@ static void add_shape(enum vg_census_array_library library, uint64_t bytes, uint
 {
     struct vg_census_array_shape *const shape = &census.array_shapes[census.array_shape_count++];
     *shape = (struct vg_census_array_shape){
-        .library = library,
+        .from = library,
         .shape = { .rank = 2, .sizes = { 64, 1048576 }, .dtype = "float32" },
     };
     shape->shape.amount = (struct vg_census_amount){ bytes, blocks };

@@ -439,7 +439,7 @@ static void make_census(void)
     census.held_arrays[0].arrays[VG_CENSUS_CUPY] = census.arrays[VG_CENSUS_CUPY];
     census.array_shape_count = 1;
     census.array_shapes[0] =
-        (struct vg_census_array_shape){ .library = VG_CENSUS_CUPY,
+        (struct vg_census_array_shape){ .from = VG_CENSUS_CUPY,
                                         .shape = { .rank = 1, .sizes = { 100 }, .dtype = "int8" } };
 }
 
