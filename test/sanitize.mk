@@ -5,8 +5,9 @@
 SANITIZE_OUT     := $(BUILD)/sanitize
 # The model does for long what the tests of the queue do.
 SANITIZE_ADDRESS := $(filter-out queue_model,$(patsubst test/unit/test_%.c,%,$(wildcard test/unit/test_*.c)))
-SANITIZE_THREAD  := guard guard_concurrency guard_limit guard_spill guard_spill_free shared_quota lock recorder \
-                    recorder_disk registry run_file spilled live_index trim queue_wait queue
+SANITIZE_THREAD  := guard guard_concurrency guard_limit guard_limit_shared guard_spill guard_spill_free shared_quota \
+                    quota_group lock recorder recorder_disk registry run_file spilled live_index \
+                    live_index_threads trim queue_wait queue_wait_signals queue
 # Warnings are the ordinary build's; under sanitizers gcc guesses some that are none.
 SANITIZE_FLAGS := -O1 -fno-omit-frame-pointer -w
 SANITIZE_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -16,6 +16,7 @@
 #include "core_fixture.h"
 #include "heap/blocks.h"
 #include "record/reader.h"
+#include "site_model.h"
 
 enum { STACKS = 40, ADDRESSES = 900, DEVICES = 3, ROUNDS = 60000 };
 
@@ -69,24 +70,20 @@ static void take(uint16_t device, uint64_t address)
 
 /* ---- the model ---- */
 
-struct model_site {
-    uint64_t allocations, frees, live_bytes, allocated_bytes, peak_bytes, peak_count;
-};
-
 static struct model {
     struct {
         uint64_t bytes; /* 0 not live */
         uint32_t stack_id;
         uint64_t number;
     } live[ADDRESSES];
-    struct model_site sites[STACKS];
+    struct site_model sites[STACKS];
     uint64_t allocated_bytes, peak_bytes;
 } models[DEVICES];
 
 /* Remembers all sites each time the peak rises: what the counters know without it. */
 static void model_put(struct model *model, int at, uint64_t bytes, uint32_t stack_id)
 {
-    struct model_site *const site = &model->sites[stack_id];
+    struct site_model *const site = &model->sites[stack_id];
     model->live[at].bytes = bytes;
     model->live[at].stack_id = stack_id;
     model->live[at].number = ++site->allocations;
@@ -96,15 +93,12 @@ static void model_put(struct model *model, int at, uint64_t bytes, uint32_t stac
     if (model->allocated_bytes <= model->peak_bytes)
         return;
     model->peak_bytes = model->allocated_bytes;
-    for (int i = 0; i < STACKS; i++) {
-        model->sites[i].peak_bytes = model->sites[i].live_bytes;
-        model->sites[i].peak_count = model->sites[i].allocations - model->sites[i].frees;
-    }
+    note_peak(model->sites, STACKS);
 }
 
 static void model_take(struct model *model, int at)
 {
-    struct model_site *const site = &model->sites[model->live[at].stack_id];
+    struct site_model *const site = &model->sites[model->live[at].stack_id];
     site->frees++;
     site->live_bytes -= model->live[at].bytes;
     model->allocated_bytes -= model->live[at].bytes;
@@ -151,21 +145,13 @@ static void check_block(const struct vg_block *block, void *argument)
     seen_blocks++;
 }
 
-static struct model_site sums[DEVICES][STACKS];
+static struct site_model sums[DEVICES][STACKS];
 
 static void add_site(const struct vg_site_slot *slot, uint64_t epoch, void *argument)
 {
     (void)argument;
-    uint64_t bytes, count;
-    struct model_site *const sum = &sums[slot->device][slot->stack_id];
     assert_int_equal(slot->level, VG_SITE_BLOCK);
-    vg_site_at_peak(slot, epoch, &bytes, &count);
-    sum->allocations += slot->allocations;
-    sum->frees += slot->frees;
-    sum->live_bytes += slot->live_bytes;
-    sum->allocated_bytes += slot->allocated_bytes;
-    sum->peak_bytes += bytes;
-    sum->peak_count += count;
+    add_counters(&sums[slot->device][slot->stack_id], slot, epoch);
 }
 
 static void check_all(void)

@@ -6,60 +6,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdlib.h>
 
 #include "analyze/census.h"
-#include "analyze/event_records.h"
-#include "analyze/file_source.h"
 #include "analyze/sites.h"
 #include "base/text.h"
-#include "core_fixture.h"
+#include "event_fixture.h"
 #include "record/event_parts.h"
 #include "record/parts.h"
 #include "record/version3.h"
-#include "sample_failure.h"
 #include "view/event_text.h"
 #include "view/render.h"
-
-static struct vg_recorder *recorder;
-static struct vg_reader reader;
-static struct vg_file_source source;
-static struct vg_region region;
-static struct vg_run run;
-static struct vg_run_failure s;
-static char buffer[VG_EVENT_RECORD_CAP] __attribute__((aligned(8)));
-
-static int open_recorder(void **state)
-{
-    if (make_scratch(state) != 0)
-        return -1;
-    recorder = calloc(1, sizeof *recorder);
-    const struct vg_recorder_config config = { .path_template = in_scratch("run") };
-    return recorder ? vg_recorder_open(recorder, &config) : -1;
-}
-
-static int close_recorder(void **state)
-{
-    free(recorder);
-    return remove_scratch(state);
-}
-
-static const struct vg_run *read_back(void)
-{
-    char why[160];
-    const char *const path = in_scratch("run");
-    assert_int_equal(vg_reader_open(&reader, path, why, sizeof why), 0);
-    assert_int_equal(vg_reader_load(&reader), 0);
-    vg_file_source_init(&source, &reader, path, NULL);
-    vg_file_source_build(&source, &region, &run);
-    return &run;
-}
-
-static void release(void)
-{
-    vg_region_release(&region);
-    vg_reader_close(&reader);
-}
 
 /* ---- marks ---- */
 
@@ -409,89 +365,6 @@ static void too_much_is_told_as_sums(void **state)
     release();
 }
 
-/* ---- censuses ---- */
-
-static struct vg_census census;
-
-/* One with arrays, of which `bytes` are written; as read from the file. */
-static const struct vg_census *write_and_read_census(uint32_t bytes)
-{
-    sample_alone(&s);
-    s.census = &census;
-    s.census_bytes = bytes;
-    s.census_format = VG_CENSUS_FORMAT;
-    assert_int_equal(vg_failure_record_append(recorder, &s, buffer), 0);
-    read_back();
-    assert_int_equal(run.failure_count, 1);
-    assert_int_equal(run.failures[0].census_format, VG_CENSUS_FORMAT);
-    assert_int_equal(run.failures[0].census_bytes, sizeof census);
-    return run.failures[0].census;
-}
-
-static void make_census(void)
-{
-    memset(&census, 0, sizeof census);
-    census.state = VG_CENSUS_COMPLETE;
-    census.arrays[VG_CENSUS_CUPY] = (struct vg_census_amount){ 900, 9 };
-    census.arrays_were_asked = census.arrays_are_of_device = 1;
-    census.variable_count = 1;
-    SET(census.variables[0].path, "history");
-    census.held_arrays[0].arrays[VG_CENSUS_CUPY] = census.arrays[VG_CENSUS_CUPY];
-    census.array_shape_count = 1;
-    census.array_shapes[0] =
-        (struct vg_census_array_shape){ .from = VG_CENSUS_CUPY,
-                                        .shape = { .rank = 1, .sizes = { 100 }, .dtype = "int8" } };
-}
-
-static void a_census_is_read_again(void **state)
-{
-    (void)state;
-    make_census();
-    assert_memory_equal(write_and_read_census(sizeof census), &census, sizeof census);
-    release();
-}
-
-static void a_census_of_an_older_version_has_no_arrays_of_the_device(void **state)
-{
-    (void)state;
-    make_census();
-    const struct vg_census *const read =
-        write_and_read_census(offsetof(struct vg_census, arrays_were_asked));
-    assert_int_equal(read->arrays[VG_CENSUS_CUPY].bytes, 900);
-    assert_string_equal(read->variables[0].path, "history");
-    assert_int_equal(read->arrays_are_of_device, 0);
-    assert_int_equal(read->array_shape_count, 0);
-    assert_int_equal(read->held_arrays[0].arrays[VG_CENSUS_CUPY].bytes, 0);
-    release();
-}
-
-static void a_hostile_census_does_no_harm(void **state)
-{
-    (void)state;
-    memset(&census, 0x1b, sizeof census);
-    census.module_count = census.shape_count = census.variable_count = UINT32_MAX;
-    census.array_shape_count = UINT32_MAX;
-    census.state = VG_CENSUS_COMPLETE;
-    const struct vg_census *const read = write_and_read_census(sizeof census);
-    assert_int_equal(read->module_count, VG_CENSUS_MODULES);
-    assert_int_equal(read->shape_count, VG_CENSUS_SHAPES);
-    assert_int_equal(read->variable_count, VG_CENSUS_VARIABLES);
-    assert_int_equal(read->array_shape_count, VG_CENSUS_SHAPES);
-    for (uint32_t i = 0; i < VG_CENSUS_VARIABLES; i++) {
-        const struct vg_census_variable *const variable = &read->variables[i];
-        assert_true(variable->place < VG_CENSUS_PLACES);
-        assert_true(vg_text_is_safe(variable->path) && vg_text_is_safe(variable->type));
-        assert_true(vg_text_is_safe(variable->function) && vg_text_is_safe(variable->file));
-    }
-    for (uint32_t i = 0; i < VG_CENSUS_SHAPES; i++)
-        assert_true(vg_text_is_safe(read->array_shapes[i].shape.dtype));
-    static char report[1 << 17];
-    struct vg_text text = vg_text_over(report, sizeof report);
-    vg_report_render(&run.failures[0], (struct vg_report_style){ 0 }, &text);
-    assert_null(strchr(report, 0x1b));
-    release();
-}
-
 /* ---- other versions ---- */
 
 /* One that knew fewer fields, and one that knows more and writes parts that are not known here. */
@@ -636,22 +509,11 @@ static void hostile_records_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(marks_are_read_again, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(marks_are_bounded, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(rescues_are_read_again, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(failures_are_read_again, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(every_number_comes_back, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(sites_of_a_failure_are_read_again, open_recorder,
-                                        close_recorder),
-        cmocka_unit_test_setup_teardown(too_much_is_told_as_sums, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(a_census_is_read_again, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(a_census_of_an_older_version_has_no_arrays_of_the_device,
-                                        open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(a_hostile_census_does_no_harm, open_recorder,
-                                        close_recorder),
-        cmocka_unit_test_setup_teardown(other_versions_are_read, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(version_3_is_read, open_recorder, close_recorder),
-        cmocka_unit_test_setup_teardown(hostile_records_do_no_harm, open_recorder, close_recorder),
+        EVENT_TEST(marks_are_read_again),     EVENT_TEST(marks_are_bounded),
+        EVENT_TEST(rescues_are_read_again),   EVENT_TEST(failures_are_read_again),
+        EVENT_TEST(every_number_comes_back),  EVENT_TEST(sites_of_a_failure_are_read_again),
+        EVENT_TEST(too_much_is_told_as_sums), EVENT_TEST(other_versions_are_read),
+        EVENT_TEST(version_3_is_read),        EVENT_TEST(hostile_records_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
-/* The guard under VRAMGUARD_LIMIT, over a driver of the test's own that has memory without end:
- * what is refused, what is charged, what is given back. Each test runs in a process of its own. */
+/* The guard under VRAMGUARD_LIMIT: what is refused, what is charged, what is given back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,161 +6,13 @@
 
 #include <cmocka.h>
 
-#include "child.h"
-#include "guard/guard.h"
-#include "segments.h"
-
-#define LIMIT UINT64_C(1000000)
-
-enum { DEVICES = 3 };
-
-static struct {
-    _Atomic uint64_t next_address, last_address;
-    _Atomic int calls;
-    _Atomic CUresult result, free_result, total_result;
-    bool no_uuid;
-    uint64_t context;
-    _Atomic int64_t held_bytes, most_bytes;
-} driver;
-
-static _Thread_local CUdevice device;
-
-static void hold(int64_t bytes)
-{
-    const int64_t held = atomic_fetch_add(&driver.held_bytes, bytes) + bytes;
-    int64_t most = driver.most_bytes;
-    while (held > most && !atomic_compare_exchange_weak(&driver.most_bytes, &most, held))
-        ;
-}
-
-static CUresult fake_alloc(CUdeviceptr *address, size_t bytes)
-{
-    driver.calls++;
-    if (driver.result != CUDA_SUCCESS)
-        return driver.result;
-    hold((int64_t)bytes);
-    *address = atomic_fetch_add(&driver.next_address, (bytes + 511) / 512 * 512);
-    driver.last_address = *address;
-    return CUDA_SUCCESS;
-}
+#include "guard_limit_fixture.h"
 
 static CUresult fake_mem_info(size_t *free_bytes, size_t *total_bytes)
 {
     *free_bytes = *total_bytes = 1 << 30;
     driver.result = CUDA_SUCCESS; /* of the next call: it may be made again */
     return CUDA_SUCCESS;
-}
-
-static CUresult fake_free(CUdeviceptr address)
-{
-    (void)address;
-    return driver.free_result;
-}
-
-static CUresult fake_get_device(CUdevice *out)
-{
-    *out = device;
-    return CUDA_SUCCESS;
-}
-
-static CUresult fake_get_current(CUcontext *out)
-{
-    *out = (CUcontext)(uintptr_t)driver.context;
-    return CUDA_SUCCESS;
-}
-
-static CUresult fake_total(size_t *bytes, CUdevice ordinal)
-{
-    if (driver.total_result != CUDA_SUCCESS)
-        return driver.total_result;
-    *bytes = 2 * LIMIT;
-    return ordinal < DEVICES ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
-}
-
-static CUresult fake_uuid(CUuuid *uuid, CUdevice ordinal)
-{
-    if (driver.no_uuid)
-        return CUDA_ERROR_NOT_SUPPORTED;
-    memset(uuid, ordinal + 1, sizeof *uuid);
-    return CUDA_SUCCESS;
-}
-
-static void make_driver(void)
-{
-    memset(&driver, 0, sizeof driver);
-    driver.next_address = 0x7f0000000000;
-    driver.context = 8;
-    vg_driver.cuMemAlloc_v2 = fake_alloc;
-    vg_driver.cuMemFree_v2 = fake_free;
-    vg_driver.cuCtxGetDevice = fake_get_device;
-    vg_driver.cuCtxGetCurrent = fake_get_current;
-    vg_driver.cuDeviceTotalMem_v2 = fake_total;
-    vg_driver.cuDeviceGetUuid_v2 = fake_uuid;
-}
-
-/* A wrapper, as guard.h shows it. `more_bytes`: what it turns out to take beyond `bytes`. */
-static CUresult take_more(CUdeviceptr *address, size_t bytes, size_t more_bytes)
-{
-    struct vg_call call;
-    CUdeviceptr got = 0;
-    CHECK(vg_guard_begin(&call, VG_FN_cuMemAlloc_v2, bytes));
-    do {
-        call.result = vg_guard_admits(&call) ? vg_driver.cuMemAlloc_v2(&got, bytes)
-                                             : CUDA_ERROR_OUT_OF_MEMORY;
-        if (call.result == CUDA_SUCCESS && !vg_guard_allows(&call, bytes + more_bytes))
-            call.result = CUDA_ERROR_OUT_OF_MEMORY;
-    } while (vg_guard_again(&call));
-    if (call.result == CUDA_SUCCESS)
-        vg_guard_record(&call, VG_KIND_DEVICE, *address = got, bytes + more_bytes);
-    return vg_guard_end(&call);
-}
-
-static CUresult take(CUdeviceptr *address, size_t bytes)
-{
-    return take_more(address, bytes, 0);
-}
-
-static CUresult give(CUdeviceptr address, size_t bytes)
-{
-    struct vg_free_call call;
-    CHECK(vg_guard_begin_free(&call, VG_FN_cuMemFree_v2, address));
-    if (driver.free_result == CUDA_SUCCESS)
-        hold(-(int64_t)bytes); /* before the account has it back */
-    return vg_guard_end_free(&call, vg_driver.cuMemFree_v2(address));
-}
-
-static uint64_t left_on(int ordinal)
-{
-    uint64_t limit_bytes = 0, left_bytes = 0;
-    struct vg_process_state *const state = vg_process_start();
-    CHECK(vg_quota_left(&state->allowance, ordinal, &limit_bytes, &left_bytes));
-    CHECK(limit_bytes == LIMIT);
-    return left_bytes;
-}
-
-static int set_up(void **state, const char *scope)
-{
-    static char registry[128];
-    if (make_scratch(state) != 0)
-        return -1;
-    snprintf(registry, sizeof registry, "%s/registry", scratch);
-    vg_registry_directory = registry;
-    setenv("VRAMGUARD_STACKS", "off", 1);
-    setenv("VRAMGUARD_POLICY", "off", 1);
-    setenv("VRAMGUARD_LIMIT", "1000000B", 1);
-    setenv("VRAMGUARD_LIMIT_SCOPE", scope, 1);
-    make_driver();
-    return 0;
-}
-
-static int own(void **state)
-{
-    return set_up(state, "process");
-}
-
-static int shared(void **state)
-{
-    return set_up(state, "shared");
 }
 
 static void to_the_byte_child(void *argument)
@@ -371,128 +222,6 @@ static void a_share_of_an_unknown_total_is_told(void **state)
     assert_non_null(strstr(attempt, "GPU 0 has: it is not limited"));
 }
 
-/* ---- the shared scope ---- */
-
-static pid_t (*make_child)(void);
-
-/* The child of a process that has used CUDA: shares, and is charged for its own only. */
-static void fork_after_use_child(void *argument)
-{
-    CUdeviceptr inherited, address;
-    (void)argument;
-    CHECK(take(&inherited, 600000) == CUDA_SUCCESS);
-    const pid_t pid = make_child();
-    if (pid == 0) {
-        CHECK(left_on(0) == 400000);
-        CHECK(give(inherited, 0) == CUDA_SUCCESS && left_on(0) == 400000);
-        CHECK(take(&address, 400001) == CUDA_ERROR_OUT_OF_MEMORY);
-        CHECK(take(&address, 300000) == CUDA_SUCCESS && left_on(0) == 100000);
-        kill(getpid(), SIGKILL);
-    }
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
-    CHECK(left_on(0) == 400000);
-    CHECK(take(&address, 400000) == CUDA_SUCCESS);
-    _exit(0);
-}
-
-static void forked_child_shares_the_account(void **state)
-{
-    (void)state;
-    make_child = fork_by_call;
-    in_child(fork_after_use_child);
-}
-
-static void child_of_a_system_call_shares_the_account(void **state)
-{
-    (void)state;
-    make_child = fork_by_system_call;
-    in_child(fork_after_use_child);
-}
-
-static void fork_own_child(void *argument)
-{
-    CUdeviceptr address;
-    (void)argument;
-    CHECK(take(&address, 600000) == CUDA_SUCCESS);
-    const pid_t pid = fork();
-    if (pid == 0)
-        _exit(left_on(0) == LIMIT ? 0 : 1);
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-    CHECK(left_on(0) == 400000);
-}
-
-static void forked_child_has_its_own_account(void **state)
-{
-    (void)state;
-    in_child(fork_own_child);
-}
-
-/* What is left of the limit as it counts for this process. */
-static uint64_t left_of(int ordinal, uint64_t expected_limit_bytes)
-{
-    uint64_t limit_bytes, left_bytes;
-    struct vg_process_state *const state = vg_process_start();
-    CHECK(vg_quota_left(&state->allowance, ordinal, &limit_bytes, &left_bytes));
-    CHECK(limit_bytes == expected_limit_bytes);
-    return left_bytes;
-}
-
-/* Joins, and gives the segment away. */
-static void occupy_child(void *argument)
-{
-    CUdeviceptr address;
-    struct shmid_ds segment;
-    (void)argument;
-    CHECK(take(&address, 1) == CUDA_SUCCESS);
-    const int id = segment_id(vg_process_start()->allowance.devices[0].ledger.file);
-    CHECK(shmctl(id, IPC_STAT, &segment) == 0);
-    segment.shm_perm.mode = 0666;
-    CHECK(shmctl(id, IPC_SET, &segment) == 0);
-}
-
-static void unusable_child(void *argument)
-{
-    CUdeviceptr address;
-    (void)argument;
-    CHECK(take(&address, LIMIT + 1) == CUDA_ERROR_OUT_OF_MEMORY);
-    CHECK(take(&address, LIMIT) == CUDA_SUCCESS && left_on(0) == 0);
-}
-
-static void refused_child(void *argument)
-{
-    CUdeviceptr address;
-    (void)argument;
-    CHECK(take(&address, 1) == CUDA_ERROR_OUT_OF_MEMORY);
-    CHECK(left_of(0, 0) == 0);
-}
-
-/* Another program has taken the account's place: no limit is kept by letting everybody have it. */
-static void without_a_shared_account_nothing_is_given(void **state)
-{
-    (void)state;
-    in_child(occupy_child);
-    in_child(refused_child);
-    assert_non_null(strstr(attempt, "allocations on GPU 0 are refused"));
-}
-
-static void an_unusable_folder_does_not_matter(void **state)
-{
-    (void)state;
-    assert_int_equal(mkdir(vg_registry_directory, 0777), 0);
-    assert_int_equal(chmod(vg_registry_directory, 0777), 0);
-    in_child(unusable_child);
-}
-
-static void without_a_uuid_the_process_is_limited(void **state)
-{
-    (void)state;
-    driver.no_uuid = true;
-    in_child(unusable_child);
-    assert_non_null(strstr(attempt, "(the GPU has no UUID): this process is limited alone"));
-}
-
 /* ---- threads ---- */
 
 #ifdef __SANITIZE_THREAD__
@@ -587,9 +316,7 @@ static void threads_never_pass_the_limit_and_leave_nothing_charged(void **state)
     in_child(churn_child);
 }
 
-#define OWN_TEST(name)    cmocka_unit_test_setup_teardown(name, own, remove_scratch_and_segments)
-#define SHARED_TEST(name) cmocka_unit_test_setup_teardown(name, shared, remove_scratch_and_segments)
-#define BOTH_TEST(name)   OWN_TEST(name), SHARED_TEST(name)
+#define BOTH_TEST(name) OWN_TEST(name), SHARED_TEST(name)
 
 int main(void)
 {
@@ -606,12 +333,6 @@ int main(void)
         BOTH_TEST(a_share_of_an_unknown_total_is_told),
         BOTH_TEST(threads_race_for_the_last_byte),
         BOTH_TEST(threads_never_pass_the_limit_and_leave_nothing_charged),
-        OWN_TEST(forked_child_has_its_own_account),
-        SHARED_TEST(forked_child_shares_the_account),
-        SHARED_TEST(child_of_a_system_call_shares_the_account),
-        SHARED_TEST(without_a_shared_account_nothing_is_given),
-        SHARED_TEST(an_unusable_folder_does_not_matter),
-        SHARED_TEST(without_a_uuid_the_process_is_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

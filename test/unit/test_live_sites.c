@@ -8,6 +8,7 @@
 
 #include "core_fixture.h"
 #include "heap/live_index.h"
+#include "site_model.h"
 
 enum { SITES = 9, SITE_ADDRESSES = 300 };
 
@@ -22,9 +23,7 @@ static int setup(void **state)
     return vg_live_index_init(&track, &recorder);
 }
 
-static struct site_model {
-    uint64_t allocations, frees, live_bytes, allocated_bytes, peak_bytes, peak_count;
-} site_models[SITES], site_sums[SITES];
+static struct site_model site_models[SITES], site_sums[SITES];
 
 static uint64_t model_live_bytes, model_peak_bytes;
 static uint64_t site_bytes[SITE_ADDRESSES]; /* 0: not live */
@@ -34,10 +33,7 @@ static void model_peak(void)
     if (model_live_bytes <= model_peak_bytes)
         return;
     model_peak_bytes = model_live_bytes;
-    for (int i = 0; i < SITES; i++) {
-        site_models[i].peak_bytes = site_models[i].live_bytes;
-        site_models[i].peak_count = site_models[i].allocations - site_models[i].frees;
-    }
+    note_peak(site_models, SITES);
 }
 
 static void site_put(int at, uint64_t bytes)
@@ -77,17 +73,9 @@ static void site_take(int at, bool refused)
 static void sum_site(const struct vg_site_slot *slot, uint64_t epoch, void *argument)
 {
     (void)argument;
-    uint64_t bytes, count;
-    struct site_model *const sum = &site_sums[slot->stack_id];
     assert_int_equal(slot->level, VG_SITE_ALLOCATION);
     assert_int_equal(slot->device, 2);
-    vg_site_at_peak(slot, epoch, &bytes, &count);
-    sum->allocations += slot->allocations;
-    sum->frees += slot->frees;
-    sum->live_bytes += slot->live_bytes;
-    sum->allocated_bytes += slot->allocated_bytes;
-    sum->peak_bytes += bytes;
-    sum->peak_count += count;
+    add_counters(&site_sums[slot->stack_id], slot, epoch);
 }
 
 /* Of amounts that are added to the device's total at once, so that the peak is exact. */
