@@ -9,7 +9,6 @@
 #include "analyze/label.h"
 #include "analyze/process_source.h"
 #include "analyze/run_build.h"
-#include "analyze/source_line.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "base/clock.h"
@@ -222,7 +221,6 @@ static void collect_stack(struct vg_stack_names *names, const struct vg_failure 
     out->main_line.file = vg_text_base_name(out->main_line.path);
     out->main_line.function = vg_region_string(names->region, failure->main_line.function);
     out->main_line.line = failure->main_line.line;
-    vg_source_line_read(names->region, source->header, &out->own);
 }
 
 /* Read once: a process does not change its job. */

@@ -63,6 +63,11 @@ void vg_json_set_number(json_t *object, const char *key, int64_t number)
     vg_json_set(object, key, json_integer(number));
 }
 
+void vg_json_set_known(json_t *object, const char *key, bool is_known, int64_t number)
+{
+    vg_json_set(object, key, is_known ? json_integer(number) : json_null());
+}
+
 void vg_json_set_flag(json_t *object, const char *key, bool is_set)
 {
     vg_json_set(object, key, json_boolean(is_set));

@@ -23,6 +23,9 @@ void vg_json_set_amount(json_t *object, const char *key, uint64_t amount);
 void vg_json_set_number(json_t *object, const char *key, int64_t number);
 void vg_json_set_flag(json_t *object, const char *key, bool is_set);
 
+/* The same for a number that is not always known; null when it is not. */
+void vg_json_set_known(json_t *object, const char *key, bool is_known, int64_t number);
+
 /* The same for a value of an enum, by its name in `names`; null for one that has none there. */
 void vg_json_set_name(json_t *object, const char *key, const char *const *names, size_t name_count,
                       uint64_t value);

@@ -61,8 +61,7 @@ static json_t *variable_object(const struct vg_census_variable *variable)
     vg_json_set_text(object, "variable", variable->path);
     VG_JSON_SET_NAME(object, "place", places, variable->place);
     vg_json_set_text(object, "type", variable->type);
-    vg_json_set(object, "length",
-                variable->length >= 0 ? json_integer(variable->length) : json_null());
+    vg_json_set_known(object, "length", variable->length >= 0, variable->length);
     vg_json_set_text(object, "function", variable->function);
     vg_json_set_text(object, "file", variable->file);
     vg_json_set_number(object, "line", variable->line);

@@ -18,7 +18,7 @@ json_t *vg_json_line(const struct vg_run_line *line)
 json_t *vg_json_gpu(const struct vg_run_gpu *gpu)
 {
     json_t *const object = vg_json_object();
-    vg_json_set(object, "ordinal", gpu->ordinal >= 0 ? json_integer(gpu->ordinal) : json_null());
+    vg_json_set_known(object, "ordinal", gpu->ordinal >= 0, gpu->ordinal);
     vg_json_set_text(object, "name", gpu->name);
     vg_json_set_text(object, "uuid", gpu->uuid);
     vg_json_set_text(object, "pci_bus_id", gpu->pci_bus_id);
@@ -103,7 +103,7 @@ static json_t *process_object(const struct vg_run_other *process)
     vg_json_set_text(object, "user", process->user);
     vg_json_set_text(object, "job", process->job);
     vg_json_set_text(object, "container", process->container);
-    vg_json_set(object, "rank", process->rank >= 0 ? json_integer(process->rank) : json_null());
+    vg_json_set_known(object, "rank", process->rank >= 0, process->rank);
     vg_json_set_amount(object, "bytes", process->bytes);
     vg_json_set_amount(object, "idle_bytes", process->idle_bytes);
     vg_json_set_flag(object, "guarded", process->flags & VG_PROCESS_GUARDED);

@@ -51,7 +51,7 @@ static json_t *frame_object(const struct vg_run_frame *frame)
     vg_json_set_flag(object, "python", vg_frame_is_python(frame));
     vg_json_set_text(object, "function", frame->function);
     vg_json_set_text(object, "file", frame->file);
-    vg_json_set(object, "line", frame->line > 0 ? json_integer(frame->line) : json_null());
+    vg_json_set_known(object, "line", frame->line > 0, frame->line);
     if (!vg_frame_is_python(frame)) {
         vg_json_set_text(object, "module", frame->module);
         vg_json_set_amount(object, "module_offset", frame->module_offset);
@@ -149,7 +149,6 @@ json_t *vg_json_failure(const struct vg_run_failure *failure)
     vg_json_set(object, "arrays", vg_json_array_census(vg_array_holder_census(failure)));
     vg_json_set(object, "host", host_object(&failure->host));
     vg_json_set_text(object, "driver_version", failure->driver_version);
-    vg_json_set(object, "cuda_version",
-                failure->cuda_version > 0 ? json_integer(failure->cuda_version) : json_null());
+    vg_json_set_known(object, "cuda_version", failure->cuda_version > 0, failure->cuda_version);
     return object;
 }

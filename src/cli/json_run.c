@@ -19,13 +19,11 @@ json_t *vg_json_process(const struct vg_run_process *process)
     vg_json_set_text(object, "command", process->command);
     vg_json_set_text(object, "exe", process->exe);
     vg_json_set_amount(object, "start_ns", process->start_realtime_ns);
-    vg_json_set(object, "end_ns",
-                ended ? json_integer((json_int_t)process->end_realtime_ns) : json_null());
+    vg_json_set_known(object, "end_ns", ended, (int64_t)process->end_realtime_ns);
     VG_JSON_SET_NAME(object, "state", states, process->state);
-    vg_json_set(object, "exit_status", ended ? json_integer(process->exit_status) : json_null());
-    vg_json_set(object, "rank", process->rank >= 0 ? json_integer(process->rank) : json_null());
-    vg_json_set(object, "world_size",
-                process->world_size >= 0 ? json_integer(process->world_size) : json_null());
+    vg_json_set_known(object, "exit_status", ended, process->exit_status);
+    vg_json_set_known(object, "rank", process->rank >= 0, process->rank);
+    vg_json_set_known(object, "world_size", process->world_size >= 0, process->world_size);
     return object;
 }
 
@@ -35,8 +33,7 @@ static json_t *rescues_array(const struct vg_run *run)
     for (uint32_t i = 0; i < run->rescue_count; i++) {
         const struct vg_run_rescue *const rescue = &run->rescues[i];
         json_t *const object = vg_json_object();
-        vg_json_set(object, "ordinal",
-                    rescue->device >= 0 ? json_integer(rescue->device) : json_null());
+        vg_json_set_known(object, "ordinal", rescue->device >= 0, rescue->device);
         vg_json_set_amount(object, "realtime_ns", rescue->realtime_ns);
         vg_json_set_amount(object, "duration_ns", rescue->duration_ns);
         vg_json_set_text(object, "api", rescue->api);
@@ -54,8 +51,7 @@ static json_t *mark_devices(const struct vg_run_mark *mark)
     for (uint32_t i = 0; i < mark->device_count; i++) {
         const struct vg_run_mark_device *const device = &mark->devices[i];
         json_t *const object = vg_json_object();
-        vg_json_set(object, "ordinal",
-                    device->device == VG_FILE_HOST ? json_null() : json_integer(device->device));
+        vg_json_set_known(object, "ordinal", device->device != VG_FILE_HOST, device->device);
         vg_json_set_amount(object, "live_bytes", device->live_bytes);
         vg_json_set_amount(object, "peak_bytes", device->peak_bytes);
         vg_json_append(array, object);

@@ -43,10 +43,8 @@ void vg_captures_mode_set(CUstreamCaptureMode mode)
     of_thread.relaxed = mode == CU_STREAM_CAPTURE_MODE_RELAXED;
 }
 
-uint32_t vg_captures_allocating(void)
+uint32_t vg_captures_of_thread(void)
 {
-    if (!vg_captures_live())
-        return 0;
     if (of_thread.open > 0)
         return of_thread.capture;
     return of_thread.relaxed ? atomic_load(&begun_count) : 0;

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "driver/cuda_abi.h"
 
@@ -24,11 +25,17 @@ static inline bool vg_captures_live(void)
     return atomic_load_explicit(&vg_captures_count, memory_order_relaxed) > 0;
 }
 
+/* What vg_captures_allocating answers while one is live. */
+uint32_t vg_captures_of_thread(void);
+
 /* For which capture, counted from 1, does the calling thread allocate? 0: for none. It is the
  * capture that the thread has begun itself or, where it has said that it allocates beside captures
  * (CU_STREAM_CAPTURE_MODE_RELAXED), the last one that was begun: PyTorch's allocator says so around
  * each cudaMalloc for a stream that is captured, and else never
  * (c10/cuda/CUDACachingAllocator.cpp, cudaMallocMaybeCapturing). */
-uint32_t vg_captures_allocating(void);
+static inline uint32_t vg_captures_allocating(void)
+{
+    return __builtin_expect(vg_captures_live(), 0) ? vg_captures_of_thread() : 0;
+}
 
 #endif

@@ -161,7 +161,7 @@ void vg_guard_record(struct vg_call *call, enum vg_kind kind, uint64_t address, 
         .kind = (uint16_t)kind,
         .context = traits & VG_TRAIT_OF_CONTEXT ? vg_driver_context() : 0,
         .stack_id = take_stack(state, &call->stack),
-        .capture = vg_captures_live() ? vg_captures_allocating() : 0,
+        .capture = vg_captures_allocating(),
     };
     if (__builtin_expect(allocation.capture != 0, 0))
         vg_graph_pools_add_segment(&state->graph_pools, allocation.capture, bytes);

@@ -266,9 +266,10 @@ static void give_up(struct vg_call *call)
         failure->refused_by = call->refused_by; /* of the last try */
         vg_oom_facts_measure_limit(state, failure);
     }
-    if (will_torch_tell(state, failure))
+    const bool torch_tells = will_torch_tell(state, failure);
+    if (torch_tells)
         vg_census_await_attachment(); /* where no action has: it is told by our observer */
-    if (will_torch_tell(state, failure) || may_ask_again(failure)) {
+    if (torch_tells || may_ask_again(failure)) {
         vg_thread.passed_place = vg_deferred_oom_note(&state->passed, VG_DEFERRED_TRIED, failure);
         if (vg_thread.passed_place != 0)
             return;

@@ -4,22 +4,22 @@
 
 #include "base/size.h"
 
-static void follow_capture(struct vg_graph_pools *pools, uint64_t capture)
+static void follow_capture(struct vg_graph_pools *pools, uint32_t capture)
 {
-    if (atomic_load(&pools->capture) == (uint32_t)capture)
+    if (atomic_load(&pools->capture) == capture)
         return;
     atomic_store(&pools->segment_bytes, 0);
     atomic_store(&pools->before_bytes, VG_BYTES_UNKNOWN);
-    atomic_store(&pools->capture, (uint32_t)capture);
+    atomic_store(&pools->capture, capture);
 }
 
-void vg_graph_pools_add_segment(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes)
+void vg_graph_pools_add_segment(struct vg_graph_pools *pools, uint32_t capture, uint64_t bytes)
 {
     follow_capture(pools, capture);
     atomic_fetch_add(&pools->segment_bytes, bytes);
 }
 
-void vg_graph_pools_add_block(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes,
+void vg_graph_pools_add_block(struct vg_graph_pools *pools, uint32_t capture, uint64_t bytes,
                               uint64_t allocated_bytes)
 {
     follow_capture(pools, capture);
@@ -30,7 +30,7 @@ void vg_graph_pools_add_block(struct vg_graph_pools *pools, uint64_t capture, ui
     }
     if (allocated_bytes <= before_bytes ||
         allocated_bytes - before_bytes <= atomic_load(&pools->segment_bytes) ||
-        atomic_exchange(&pools->last_reuser, (uint32_t)capture) == (uint32_t)capture)
+        atomic_exchange(&pools->last_reuser, capture) == capture)
         return;
     atomic_fetch_add(&pools->reuser_count, 1);
 }

@@ -17,12 +17,12 @@ struct vg_graph_pools {
 };
 
 /* A segment of `bytes` has been taken for `capture`, not 0. Any thread, no lock. */
-void vg_graph_pools_add_segment(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes);
+void vg_graph_pools_add_segment(struct vg_graph_pools *pools, uint32_t capture, uint64_t bytes);
 
 /* PyTorch has given out a block of `bytes` for `capture`, not 0, and counts `allocated_bytes` in
  * blocks with it. When these have grown by more than the capture's own segments have, there was
  * memory of an earlier one. Any thread, no lock; what two threads do at once may be missed. */
-void vg_graph_pools_add_block(struct vg_graph_pools *pools, uint64_t capture, uint64_t bytes,
+void vg_graph_pools_add_block(struct vg_graph_pools *pools, uint32_t capture, uint64_t bytes,
                               uint64_t allocated_bytes);
 
 #endif

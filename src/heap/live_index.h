@@ -13,6 +13,7 @@
 #include "base/lock.h"
 #include "base/shard.h"
 #include "heap/address_index.h"
+#include "heap/free_slots.h"
 #include "heap/site_counters.h"
 #include "record/recorder.h"
 
@@ -85,7 +86,7 @@ bool vg_live_index_begin_free(struct vg_live_index *track, uint64_t address,
 static inline void vg_live_index_commit_free(struct vg_live_index *track,
                                              const struct vg_pending_free *taken)
 {
-    atomic_store_explicit(&track->recorder->slots[taken->slot].address, 0, memory_order_release);
+    vg_free_slots_end(track->recorder->slots, taken->slot);
 }
 
 /* The driver refused: it is live as before. */

@@ -27,9 +27,9 @@ static uintptr_t attribute_of(const struct vg_census_python *python, uintptr_t o
  * its class, which the class knows (traitlets, SingletonConfigurable). */
 static uintptr_t cell_numbers(const struct vg_census_python *python)
 {
-    const uintptr_t module = vg_census_module_dict(python, "IPython.core.interactiveshell");
-    const uintptr_t type = module ? vg_census_dict_find(python, module, "InteractiveShell") : 0;
-    if (!type || !(vg_type_flags(vg_object_type(type)) & VG_TYPE_IS_TYPE))
+    const uintptr_t type =
+        vg_census_module_type(python, "IPython.core.interactiveshell", "InteractiveShell");
+    if (!type)
         return 0;
     const uintptr_t dict = vg_python_word(type + VG_TYPE_DICT);
     const uintptr_t shell = dict ? vg_census_dict_find(python, dict, "_instance") : 0;

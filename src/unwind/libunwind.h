@@ -13,8 +13,7 @@
 typedef int (*vg_backtrace_function)(void **out, int cap);
 
 /* Opens libunwind.so.8 privately (RTLD_LOCAL) and returns its unw_backtrace; NULL with the reason
- * in
- * `*out_why` when it lacks something or cannot be kept from the program's descriptors, with NULL
+ * in `*out_why` when it lacks something or cannot be kept from the program's descriptors, with NULL
  * there when it is not installed. No lock of ours may be held: takes the loader's. Several threads
  * may come here at once. */
 vg_backtrace_function vg_libunwind_open(const char **out_why);

@@ -53,9 +53,9 @@ struct vg_python_layout {
 
     /* str. */
     int16_t ascii_data, compact_data;
-    unsigned
-        kind_shift; /* of the bits kind:3, compact:1, ascii:1 in the word at VG_STR_STATE, and */
-    unsigned other_kind_shift; /* where some releases of this version have them; 0: none has */
+    /* Of the bits kind:3, compact:1, ascii:1 in the word at VG_STR_STATE; `other`: where some
+     * releases of this version have them, 0: none has. */
+    unsigned kind_shift, other_kind_shift;
 };
 
 /* The same in all versions (Include/object.h, unicodeobject.h, bytesobject.h). */

@@ -10,7 +10,7 @@ static bool is_of_name(char c)
     return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* What ends a value: a blank, the end of a clause, or a comma that no blank follows not. */
+/* Up to a blank or the end of a clause; a comma in front of these is none of the value. */
 static size_t value_length(const char *text)
 {
     size_t length = strcspn(text, " ;)");

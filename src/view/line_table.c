@@ -5,6 +5,7 @@
 
 #include "base/amount.h"
 #include "view/line_text.h"
+#include "view/row_table.h"
 #include "view/wrap.h"
 
 enum { ROWS_MAX = 16, LINE_CAP = 512 };
@@ -63,12 +64,9 @@ static size_t choose_sites(const struct vg_run_sites *sites, amount_function *am
 static void add_row(struct vg_text *out, struct line_amount row, const char *label,
                     uint64_t whole_bytes, size_t columns)
 {
-    char line[LINE_CAP], cut[LINE_CAP], amount[VG_SIZE_TEXT_CAP], times[24];
-    struct vg_text text = vg_text_over(times, sizeof times);
-    vg_text_addf(&text, "%llux", (unsigned long long)row.count);
-    text = vg_text_over(line, sizeof line);
-    vg_text_addf(&text, "  %10s %9s  %s",
-                 vg_amount_format_column(amount, (int64_t)row.bytes, whole_bytes), times, label);
+    char line[LINE_CAP], cut[LINE_CAP];
+    struct vg_text text = vg_text_over(line, sizeof line);
+    vg_row_add(&text, row.bytes, row.count, whole_bytes, label);
     vg_wrap_cut(cut, sizeof cut, line, columns);
     vg_text_addf(out, "%s\n", cut);
 }

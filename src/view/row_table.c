@@ -47,11 +47,19 @@ static size_t label_width(const struct vg_row_table *table)
     return width < LABEL_MAX ? width : LABEL_MAX;
 }
 
-/* "  4.31 GiB      276x  net.py:9 Net.forward   h = x * 1.5", cut to `columns`. */
+void vg_row_add(struct vg_text *out, uint64_t bytes, uint64_t count, uint64_t whole_bytes,
+                const char *label)
+{
+    char amount[VG_SIZE_TEXT_CAP], times[24];
+    vg_amount_format_column(amount, (int64_t)bytes, whole_bytes);
+    snprintf(times, sizeof times, "%llux", (unsigned long long)count);
+    vg_text_addf(out, "  %10s %9s  %s", amount, times, label);
+}
+
 void vg_row_table_lay_out(const struct vg_row_table *table, size_t at, size_t columns, char *out,
                           uint64_t whole_bytes)
 {
-    char line[VG_ROW_TEXT_CAP], amount[VG_SIZE_TEXT_CAP], times[24];
+    char line[VG_ROW_TEXT_CAP];
     struct vg_text text = vg_text_over(line, sizeof line);
     out[0] = '\0';
     if (at > table->count)
@@ -60,9 +68,7 @@ void vg_row_table_lay_out(const struct vg_row_table *table, size_t at, size_t co
         vg_text_addf(&text, "  %s", table->title);
     } else {
         const struct vg_row *const row = &table->rows[at - 1];
-        vg_amount_format_column(amount, (int64_t)row->bytes, whole_bytes);
-        snprintf(times, sizeof times, "%llux", (unsigned long long)row->count);
-        vg_text_addf(&text, "  %10s %9s  %s", amount, times, row->label);
+        vg_row_add(&text, row->bytes, row->count, whole_bytes, row->label);
         if (row->note[0]) {
             vg_text_pad(&text, ' ', (long)label_width(table) - (long)vg_wrap_width(row->label));
             vg_text_addf(&text, "  %s", row->note);

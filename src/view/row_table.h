@@ -23,6 +23,11 @@ struct vg_row_table {
     struct vg_row rows[VG_ROW_TABLE_ROWS];
 };
 
+/* Appends "  4.31 GiB      276x  net.py:9 Net.forward": one row. The amount has the unit of
+ * `whole_bytes`. */
+void vg_row_add(struct vg_text *out, uint64_t bytes, uint64_t count, uint64_t whole_bytes,
+                const char *label);
+
 /* A new last row without texts; NULL: there is no room. */
 struct vg_row *vg_row_table_next(struct vg_row_table *table, uint64_t bytes, uint64_t count);
 

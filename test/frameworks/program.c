@@ -1,7 +1,9 @@
 /* program STEP...: a program that uses the emulated frameworks. Sizes are in MiB.
- *   native=NAME:SIZE expandable=... async=... async-twice=... uncached=... plugged=...   allocates
- * with PyTorch, as NAME free=NAME                gives it back to PyTorch own=SIZE takes and frees
- * through the driver: this program's own code keep=SIZE                takes and keeps: likewise
+ *   BACKEND=NAME:SIZE        allocates with PyTorch, as NAME. BACKEND: native, expandable, async,
+ *                            async-twice, uncached, plugged
+ *   free=NAME                gives it back to PyTorch
+ *   own=SIZE                 takes and frees through the driver: this program's own code
+ *   keep=SIZE                takes and keeps: likewise
  *   xla=WANTED:NEEDED onnxruntime=NEEDED rmm=WANTED:NEEDED ggml=SIZE
  *   cudnn=SIZE,SIZE,...      searches
  *   capture=global|relaxed   begins to capture; PyTorch's calls are made in relaxed mode anyway

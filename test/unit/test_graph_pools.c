@@ -23,7 +23,7 @@ static int prepare(void **state)
 }
 
 /* 64 MiB lie in blocks before; each capture makes blocks of `bytes`, in a segment of its own. */
-static void capture_apart(uint64_t capture, uint64_t bytes)
+static void capture_apart(uint32_t capture, uint64_t bytes)
 {
     vg_graph_pools_add_segment(&pools, capture, bytes);
     vg_graph_pools_add_block(&pools, capture, bytes, 64 * MIB + bytes);
