@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cancellation.h"
+#include "base/every_process.h"
 #include "base/signal_block.h"
 #include "base/text.h"
 
@@ -59,7 +60,7 @@ static void write_bounded(const char *bytes, size_t length)
 
 /* A program that was started without a standard error may open a file of its own as descriptor 2.
  */
-static bool closed_at_start;
+VG_EVERY_PROCESS_DATA static bool closed_at_start;
 
 __attribute__((constructor)) static void look_at_start(void)
 {

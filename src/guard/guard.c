@@ -64,20 +64,10 @@ static inline void publish_held(struct vg_process_state *state, int device)
         tell_held(state, device, held, live);
 }
 
-/* Apart, so that programs without stacks pay nothing for it. */
-static __attribute__((noinline)) uint32_t take_wanted(struct vg_process_state *state,
-                                                      struct vg_stack *out)
-{
-    const int saved_errno = errno; /* the first stack makes libunwind open things */
-    const uint32_t id = vg_stack_take(state->stacks, &state->recorder, out);
-    errno = saved_errno;
-    return id;
-}
-
 static inline uint32_t take_stack(struct vg_process_state *state, struct vg_stack *out)
 {
     if ((state->stacks.native || state->stacks.python) && !vg_thread.small_stack)
-        return take_wanted(state, out);
+        return vg_stack_take(state->stacks, &state->recorder, out);
     out->depth = 0;
     out->truncated = false;
     return 0;

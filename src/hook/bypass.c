@@ -13,6 +13,7 @@
 #include "os/fork_gate.h"
 #include "os/fork_mark.h"
 #include "os/loader.h"
+#include "os/startup_order.h"
 
 enum { SEEN = 256 };
 static void *seen_handles[SEEN]; /* by their hash; the latest of those with the same */
@@ -35,6 +36,8 @@ __attribute__((destructor)) static void look_at_exit(void)
     /* A forked child that has made no call of CUDA has nothing to tell; the loader's lock may have
      * been another thread's when it was forked, and will never be free again. */
     if (vg_is_forked_child() && !vg_fork_mark_intact())
+        return;
+    if (vg_startup_is_all()) /* what stands behind us at the start is bound to us */
         return;
     if (vg_driver_bind() && !vg_process_switched_off() && vg_bypass_check_all(true))
         vg_bypass_tell();

@@ -8,7 +8,7 @@
 #include "driver/cuda_abi.h"
 #include "oom/emit.h"
 
-/* An entry goes through these states, and the bits above count how often: who takes one out cannot
+/* A place goes through these states, and the bits above count how often: who takes one out cannot
  * mistake a later failure for the one that it has read. */
 enum { FREE, WRITING, OPEN, STATE_MASK = 3 };
 
@@ -16,18 +16,18 @@ uint16_t vg_deferred_oom_note(struct vg_deferred_oom *passed, enum vg_deferred_s
                               const struct vg_failure *failure)
 {
     for (uint16_t i = 0; i < VG_DEFERRED_OOM_MAX; i++) {
-        struct vg_deferred_oom_entry *const entry = &passed->entries[i];
-        uint64_t state = atomic_load(&entry->state);
+        struct vg_deferred_failure *const noted = &passed->failures[i];
+        uint64_t state = atomic_load(&passed->states[i]);
         if ((state & STATE_MASK) != FREE ||
-            !atomic_compare_exchange_strong(&entry->state, &state, state + WRITING))
+            !atomic_compare_exchange_strong(&passed->states[i], &state, state + WRITING))
             continue;
-        entry->failure.stage = stage;
-        entry->failure.realtime_ns = vg_clock_ns(CLOCK_REALTIME);
-        entry->failure.monotonic_ns = vg_clock_monotonic_ns();
-        entry->failure.failure = *failure;
-        entry->failure.failure.frames = NULL;
-        entry->failure.failure.frame_count = 0;
-        atomic_store(&entry->state, state + OPEN);
+        noted->stage = stage;
+        noted->realtime_ns = vg_clock_ns(CLOCK_REALTIME);
+        noted->monotonic_ns = vg_clock_monotonic_ns();
+        noted->failure = *failure;
+        noted->failure.frames = NULL;
+        noted->failure.frame_count = 0;
+        atomic_store(&passed->states[i], state + OPEN);
         return i + 1;
     }
     return 0;
@@ -36,12 +36,12 @@ uint16_t vg_deferred_oom_note(struct vg_deferred_oom *passed, enum vg_deferred_s
 bool vg_deferred_oom_take(struct vg_deferred_oom *passed, uint16_t place,
                           struct vg_deferred_failure *out)
 {
-    struct vg_deferred_oom_entry *const entry = &passed->entries[place - 1];
-    uint64_t state = atomic_load(&entry->state);
+    _Atomic uint64_t *const place_state = &passed->states[place - 1];
+    uint64_t state = atomic_load(place_state);
     if ((state & STATE_MASK) != OPEN)
         return false;
-    *out = entry->failure;
-    return atomic_compare_exchange_strong(&entry->state, &state, state - OPEN + STATE_MASK + 1);
+    *out = passed->failures[place - 1];
+    return atomic_compare_exchange_strong(place_state, &state, state - OPEN + STATE_MASK + 1);
 }
 
 static void note_not_asked_again(struct vg_deferred_failure *passed)

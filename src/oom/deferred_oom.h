@@ -26,11 +26,11 @@ struct vg_deferred_failure {
     struct vg_failure failure;          /* without its frames: the stack has an id, or is lost */
 };
 
+/* The states lie together: all are looked at when the process ends, and the failures are large. */
 struct vg_deferred_oom {
-    struct vg_deferred_oom_entry {
-        _Atomic uint64_t state; /* its two lowest bits: 0 free, 1 being written, 2 open */
-        struct vg_deferred_failure failure;
-    } entries[VG_DEFERRED_OOM_MAX];
+    _Atomic uint64_t states[VG_DEFERRED_OOM_MAX]; /* the two lowest bits: 0 free, 1 being written,
+                                                     2 open */
+    struct vg_deferred_failure failures[VG_DEFERRED_OOM_MAX];
 };
 
 /* Notes `failure`. Returns its place, from 1; 0 when there is no room. Any thread, no locks. */

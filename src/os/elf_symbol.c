@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/every_process.h"
 #include "base/plain_text.h"
 #include "os/loader.h"
 
@@ -124,14 +125,14 @@ int vg_elf_find_other_definition(const char *symbol, uintptr_t address, struct v
     return vg_loader_each_object(match_object, &search) ? 0 : -ENOENT;
 }
 
-static int read_generation(struct dl_phdr_info *info, size_t size, void *argument)
+VG_EVERY_PROCESS static int read_generation(struct dl_phdr_info *info, size_t size, void *argument)
 {
     (void)size;
     *(uint64_t *)argument = info->dlpi_adds;
     return 1;
 }
 
-uint64_t vg_elf_generation(void)
+VG_EVERY_PROCESS uint64_t vg_elf_generation(void)
 {
     uint64_t generation = 0;
     vg_loader_each_object(read_generation, &generation);

@@ -9,23 +9,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/every_process.h"
+
 enum { PAUSE_NS = 50000, PAUSES = 20000, /* a second */ INSIDE_PLACES = 16 };
 
 /* Threads inside, counted in several places: all that capture stacks come by here. */
-static struct {
+VG_EVERY_PROCESS_DATA static struct {
     _Alignas(64) atomic_uint count;
 } inside[INSIDE_PLACES];
-static atomic_uint forking_count; /* threads in fork */
-static atomic_uint left_inside;   /* that fork has waited for in vain: it does so once */
+VG_EVERY_PROCESS_DATA static atomic_uint forking_count; /* threads in fork */
+static atomic_uint left_inside; /* that fork has waited for in vain: it does so once */
 static _Thread_local unsigned depth;
-static pid_t first_process;
+VG_EVERY_PROCESS_DATA static pid_t first_process;
 
 __attribute__((constructor)) static void note_process(void)
 {
     first_process = getpid();
 }
 
-bool vg_is_forked_child(void)
+VG_EVERY_PROCESS bool vg_is_forked_child(void)
 {
     return first_process != 0 && first_process != getpid();
 }
@@ -91,12 +93,10 @@ void vg_fork_gate_open(void)
     atomic_store_explicit(&is_open, true, memory_order_release);
 }
 
-void vg_fork_gate_enter(void)
+/* Apart: hardly anybody meets a fork, and everybody comes by the gate. */
+static __attribute__((noinline)) void let_fork_pass(void)
 {
     const int saved_errno = errno;
-    if (depth++ > 0)
-        return;
-    atomic_fetch_add(own_place(), 1);
     for (int i = 0; atomic_load(&forking_count) > 0 && i < PAUSES; i++) {
         atomic_fetch_sub(own_place(), 1);
         pause_shortly();
@@ -105,11 +105,19 @@ void vg_fork_gate_enter(void)
     errno = saved_errno;
 }
 
-void vg_fork_gate_leave(void)
+VG_EVERY_PROCESS void vg_fork_gate_enter(void)
 {
-    if (depth == 1)
+    if (depth++ > 0)
+        return;
+    atomic_fetch_add(own_place(), 1);
+    if (__builtin_expect(atomic_load(&forking_count) > 0, 0))
+        let_fork_pass();
+}
+
+VG_EVERY_PROCESS void vg_fork_gate_leave(void)
+{
+    if (--depth == 0)
         atomic_fetch_sub(own_place(), 1);
-    depth--;
 }
 
 void vg_fork_gate_reset(void)

@@ -1,9 +1,11 @@
 #include "os/loader.h"
 
+#include "base/every_process.h"
 #include "os/fork_gate.h"
 
-int vg_loader_each_object(int (*visit)(struct dl_phdr_info *info, size_t size, void *argument),
-                          void *argument)
+VG_EVERY_PROCESS int vg_loader_each_object(int (*visit)(struct dl_phdr_info *info, size_t size,
+                                                        void *argument),
+                                           void *argument)
 {
     vg_fork_gate_enter();
     const int result = dl_iterate_phdr(visit, argument);

@@ -1,17 +1,19 @@
 #include "os/startup_order.h"
 
+#include "base/every_process.h"
 #include "base/log.h"
 #include "base/plain_text.h"
 #include "os/loader.h"
 
 /* Objects in the list when our constructors ran: all of the start, since they are mapped before any
  * constructor runs. 0 until then, when there are no others. */
-static unsigned startup_count;
+VG_EVERY_PROCESS_DATA static unsigned startup_count;
+VG_EVERY_PROCESS_DATA static uint64_t startup_generation; /* vg_elf_generation then */
 
-static int count_objects(struct dl_phdr_info *info, size_t size, void *argument)
+VG_EVERY_PROCESS static int count_objects(struct dl_phdr_info *info, size_t size, void *argument)
 {
-    (void)info;
     (void)size;
+    startup_generation = info->dlpi_adds;
     ++*(unsigned *)argument;
     return 0;
 }
@@ -21,6 +23,11 @@ __attribute__((constructor)) static void count_at_start(void)
     unsigned count = 0;
     vg_loader_each_object(count_objects, &count);
     __atomic_store_n(&startup_count, count, __ATOMIC_RELAXED);
+}
+
+VG_EVERY_PROCESS bool vg_startup_is_all(void)
+{
+    return vg_elf_generation() == startup_generation;
 }
 
 struct walk {

@@ -31,6 +31,9 @@ void *vg_startup_libc_function(const char *name);
 void *vg_startup_next_dlsym(void);
 void *vg_startup_next_dlvsym(void);
 
+/* Is what was loaded at the start all that has been loaded in this process? */
+bool vg_startup_is_all(void);
+
 /* Is `object` the C library or the dynamic linker (their parts before glibc 2.34, too)? */
 bool vg_startup_is_libc(const struct vg_elf_object *object);
 

@@ -20,6 +20,8 @@
 enum {
     LOOKED_INTO_MAX = 256, /* files that one process opens */
     SIZED_MAX = 4096,      /* files whose size is asked for */
+    ALWAYS_SIZED_MAX = 16,
+    SIZED_BY_ONE_IN = 8, /* runs */
 };
 
 /* ---- one file ---- */
@@ -182,6 +184,14 @@ static uint64_t bytes_of(int directory, const char *name)
                : 0;
 }
 
+/* Asking for the size of each file is what takes time, so where there are more than a few, one run
+ * in so many does. */
+static bool is_to_be_sized(const struct listing *listing)
+{
+    return listing->count <= ALWAYS_SIZED_MAX ||
+           vg_clock_monotonic_ns() / 1000 % SIZED_BY_ONE_IN == 0;
+}
+
 /* Of the newest ones, when there are very many. */
 static uint64_t sum_bytes(int directory, const struct listing *listing)
 {
@@ -231,7 +241,7 @@ void vg_run_file_prune(unsigned keep, uint64_t keep_bytes)
         const bool many = listing.count > keep + keep / 8;
         if (many)
             sort_names(&listing);
-        const uint64_t bytes = keep_bytes ? sum_bytes(fd, &listing) : 0;
+        const uint64_t bytes = keep_bytes && is_to_be_sized(&listing) ? sum_bytes(fd, &listing) : 0;
         if ((many || bytes > keep_bytes) && flock(fd, LOCK_EX | LOCK_NB) == 0) {
             if (!many)
                 sort_names(&listing);

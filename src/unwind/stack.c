@@ -1,5 +1,6 @@
 #include "unwind/stack.h"
 
+#include <errno.h>
 #include <execinfo.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -150,11 +151,15 @@ static __attribute__((noinline)) uint32_t record_with_python(struct vg_stack *st
 uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
                        struct vg_stack *out)
 {
+    const int saved_errno = errno; /* the first stack makes libunwind open things */
     out->depth = 0;
     out->truncated = false;
     if (choice.native)
         capture_native(out);
-    return choice.python ? record_with_python(out, recorder) : record_native(out, recorder);
+    const uint32_t id =
+        choice.python ? record_with_python(out, recorder) : record_native(out, recorder);
+    errno = saved_errno;
+    return id;
 }
 
 uint64_t vg_stack_hash_python(void)

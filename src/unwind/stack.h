@@ -31,8 +31,8 @@ void vg_stack_capture(struct vg_stack *out);
 
 /* Captures the caller's stack, without the frames of this library, and returns its id in
  * `recorder`, which records it when it is new; 0 when there is nothing to record or it cannot be
- * kept. The native part is left in `out`: depth 0 when it is not wanted or no unwinder is there. No
- * lock of ours may be held; the loader's object-list lock may be taken. */
+ * kept. The native part is left in `out`: depth 0 when it is not wanted or no unwinder is there.
+ * errno is preserved. No lock of ours may be held; the loader's object-list lock may be taken. */
 uint32_t vg_stack_take(struct vg_stack_choice choice, struct vg_recorder *recorder,
                        struct vg_stack *out);
 
