@@ -401,6 +401,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_kept_results,
     &vg_advice_array_traceback,
     &vg_advice_kept_arrays,
+    &vg_advice_worker_contexts,
     &vg_advice_own_program,
     &vg_advice_idle_neighbour,
     &vg_advice_orphan,

@@ -13,7 +13,7 @@
 struct group {
     uint64_t bytes;
     uint32_t count;
-    const struct vg_run_other *largest; /* NULL: there are none */
+    const struct vg_run_other *largest, *smallest; /* NULL: there are none */
 };
 
 static struct group find_group(const struct vg_run_failure *s, uint32_t flags)
@@ -27,6 +27,8 @@ static struct group find_group(const struct vg_run_failure *s, uint32_t flags)
         group.count++;
         if (!group.largest || one->bytes > group.largest->bytes)
             group.largest = one;
+        if (!group.smallest || one->bytes < group.smallest->bytes)
+            group.smallest = one;
     }
     return group;
 }
@@ -94,6 +96,49 @@ static void own_program_advice(const struct vg_run_failure *s, struct vg_text *o
 
 const struct vg_advice_row vg_advice_own_program = { "own-program", own_program_applies,
                                                      own_program_cause, own_program_advice };
+
+/* ---- a context each ---- */
+
+/* Others of the program hold no more than contexts take, and this one's does not fit. */
+static bool worker_contexts_applies(const struct vg_run_failure *s)
+{
+    const struct group workers = find_group(s, VG_PROCESS_JOB | VG_PROCESS_CHILD);
+    return !vg_amount_known(s->asked_bytes) && own_program_applies(s) && workers.count > 1 &&
+           workers.largest->bytes < CONTEXT_BYTES && !is_rank(workers.largest);
+}
+
+static void worker_contexts_cause(const struct vg_run_failure *s, struct vg_text *out)
+{
+    const struct group workers = find_group(s, VG_PROCESS_JOB | VG_PROCESS_CHILD);
+    const struct group parent = find_group(s, VG_PROCESS_PARENT);
+    vg_text_addf(out,
+                 "a context on the GPU takes some hundred MiB, and %s are free: %u other "
+                 "processes of this program hold ",
+                 VG_AMOUNT(s->device.gpu.free_bytes), workers.count);
+    if (workers.smallest->bytes != workers.largest->bytes)
+        vg_text_addf(out, "%s to ", VG_AMOUNT(workers.smallest->bytes));
+    vg_text_addf(out, "%s each, %s together", VG_AMOUNT(workers.largest->bytes),
+                 VG_AMOUNT(workers.bytes));
+    if (parent.largest) {
+        vg_text_add(out, "; ");
+        vg_advice_add_process(out, s, parent.largest);
+        vg_text_addf(out, ", which started this process, holds %s", VG_AMOUNT(parent.bytes));
+    }
+    vg_text_add(out, ".");
+}
+
+static void worker_contexts_advice(const struct vg_run_failure *s, struct vg_text *out)
+{
+    vg_text_add(out,
+                "start fewer of them, or let them prepare data on the CPU and the main "
+                "process move it to the GPU");
+    if (s->torch.loaded)
+        vg_text_add(out, " (a DataLoader's num_workers and pin_memory=True)");
+}
+
+const struct vg_advice_row vg_advice_worker_contexts = { "worker-contexts", worker_contexts_applies,
+                                                         worker_contexts_cause,
+                                                         worker_contexts_advice };
 
 /* ---- left behind ---- */
 

@@ -5,6 +5,9 @@
 
 #include "view/advice.h"
 
+/* Workers of the program have a context each, and for one more there is no room. */
+extern const struct vg_advice_row vg_advice_worker_contexts;
+
 /* Other ranks, workers, the parent or children hold what is missing: they do not end before this
  * one. */
 extern const struct vg_advice_row vg_advice_own_program;

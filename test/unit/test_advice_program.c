@@ -69,6 +69,43 @@ static void parent_and_workers(void **state)
     expect_row("co-tenant");
 }
 
+static void workers_with_a_context_each(void **state)
+{
+    (void)state;
+    s.asked_bytes = VG_BYTES_UNKNOWN;
+    s.device.gpu.free_bytes = 100 * VG_MIB;
+    struct vg_run_other *const parent = add_process(&s, 100, 3 * VG_GIB / 2, "python load.py");
+    parent->flags = VG_PROCESS_PARENT;
+    parent->rank = -1;
+    for (int i = 0; i < 4; i++) {
+        struct vg_run_other *const one = add_process(&s, 101 + i, 320 * VG_MIB, "python load.py");
+        one->flags = VG_PROCESS_JOB;
+        one->rank = -1;
+    }
+    expect_row("worker-contexts");
+    expect_text(cause,
+                "100 MiB are free: 4 other processes of this program hold 320 MiB each, "
+                "1.25 GiB together; pid 100 (python load.py), which started this process, "
+                "holds 1.50 GiB.");
+    expect_text(advice, "start fewer of them");
+    expect_no_text(advice, "DataLoader");
+    s.torch.loaded = true;
+    expect_row("worker-contexts");
+    expect_text(advice, "num_workers");
+    struct vg_run_other *const last = &processes[4];
+    last->bytes = 300 * VG_MIB;
+    expect_row("worker-contexts");
+    expect_text(cause, "hold 300 MiB to 320 MiB each");
+    last->bytes = 3 * VG_GIB; /* holds more than a context: another story */
+    expect_row("own-program");
+    last->bytes = 320 * VG_MIB;
+    s.asked_bytes = 2 * VG_GIB; /* no context is made */
+    expect_row("own-program");
+    s.asked_bytes = VG_BYTES_UNKNOWN;
+    s.device.gpu.free_bytes = 2 * VG_GIB; /* enough for one: it is something else */
+    assert_string_not_equal(vg_advice_find(&s)->name, "worker-contexts");
+}
+
 static void one_that_was_left_behind(void **state)
 {
     (void)state;
@@ -134,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(ranks_of_the_job, setup),
         cmocka_unit_test_setup(parent_and_workers, setup),
+        cmocka_unit_test_setup(workers_with_a_context_each, setup),
         cmocka_unit_test_setup(one_that_was_left_behind, setup),
         cmocka_unit_test_setup(a_neighbours_unused_pool, setup),
         cmocka_unit_test_setup(how_long_a_neighbour_has_not_moved, setup),
