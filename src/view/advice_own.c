@@ -1,6 +1,9 @@
 #include "view/advice_own.h"
 
+#include <string.h>
+
 #include "analyze/account.h"
+#include "analyze/outcome.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_text.h"
@@ -8,11 +11,34 @@
 
 /* ---- pools keep what nothing uses ---- */
 
+/* Have the driver's pools and graphs been asked at this very call (oom/action_trim.c)? What they
+ * still keep lies between allocations: nobody can have it. */
+static bool were_trimmed(const struct vg_run_failure *s)
+{
+    for (uint32_t i = 0; i < s->action_count; i++)
+        for (uint32_t k = 0; k < s->actions[i].outcome_count; k++) {
+            const struct vg_outcome *const outcome = &s->actions[i].outcomes[k];
+            if ((outcome->code == VG_OUTCOME_GAVE || outcome->code == VG_OUTCOME_ASKED) &&
+                strcmp(vg_outcome_subject(&s->actions[i], outcome), "pools") == 0)
+                return true;
+        }
+    return false;
+}
+
+/* PyTorch empties its cache of the cudaMallocAsync backend by trimming the pool. */
+static bool was_flushed(const struct vg_run_failure *s)
+{
+    uint64_t brought_bytes;
+    return s->torch.count[VG_TORCH_ASYNC] > 0 && vg_torch_flushed(s, &brought_bytes);
+}
+
 /* Reserved by pools and graphs, used by no allocation. */
 static uint64_t idle_bytes(const struct vg_run_failure *s)
 {
     uint64_t idle = 0;
-    if (vg_amount_known(s->device.pool_reserved_bytes) &&
+    if (were_trimmed(s))
+        return 0;
+    if (!was_flushed(s) && vg_amount_known(s->device.pool_reserved_bytes) &&
         s->device.pool_reserved_bytes > s->device.pool_used_bytes)
         idle += s->device.pool_reserved_bytes - s->device.pool_used_bytes;
     if (vg_amount_known(s->device.graph_reserved_bytes) &&

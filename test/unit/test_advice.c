@@ -387,7 +387,19 @@ static void pools_keep_what_is_missing(void **state)
     s.action_count = 1;
     SET(actions[0].name, "trim");
     expect_row("idle-pool");
-    expect_no_text(advice, "POLICY");               /* it was tried */
+    expect_no_text(advice, "POLICY"); /* it was tried */
+    vg_outcome_add(&actions[0], (struct vg_outcome){ .code = VG_OUTCOME_ASKED }, "pools");
+    expect_row("own-total"); /* what is left lies between allocations */
+    actions[0].outcome_count = 0;
+    SET(actions[0].name, "flush");
+    expect_row("idle-pool");
+    s.torch.count[VG_TORCH_ASYNC] = 1; /* whose flush trims the pool */
+    expect_row("own-total");
+    s.device.graph_reserved_bytes = 2 * VG_GIB; /* and not what graphs keep */
+    s.device.graph_used_bytes = 0;
+    expect_row("idle-pool");
+    s.device.graph_reserved_bytes = 0;
+    s.torch.count[VG_TORCH_ASYNC] = 0;
     s.device.pool_used_bytes = 2 * VG_GIB + VG_MIB; /* less than what is missing */
     expect_row("own-total");
 }
