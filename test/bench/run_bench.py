@@ -27,6 +27,7 @@ LOOKUP_LIMIT_NS = 20
 PYTHON_DEPTHS = (16, 48)
 PYTHON_LIMITS_NS = {16: 400}  # full stacks, by depth
 TORCH_LIMITS_NS = {16: 350, 48: 600}  # real PyTorch's torch.empty and its free, by Python depth
+LOAD_LIMIT = 1.01  # times the bare instructions
 CENSUS_LIMITS_MS = {True: 150, False: 500}  # from CPython 3.12 on, before
 COLD_LIVE = 100_000
 # A free touches two, of the index and the record, an allocation one, of the index; where they lie
@@ -256,6 +257,52 @@ def torch_table(bench, quick):
     return failures
 
 
+def counted_load(bench, model, guarded):
+    """Instructions of the second load of a model in a process (callgrind, from outside)."""
+    programs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "torch", "programs")
+    preload = [f"{bench.build}/libvramguard.so"] if guarded else []
+    environment = dict(os.environ, LD_LIBRARY_PATH=f"{bench.build}/simgpu", HF_HUB_OFFLINE="1",
+                       XDG_STATE_HOME=bench.state, SIMGPU_ID=f"bench-{os.getpid()}",
+                       SIMGPU_QUIET="1", TRANSFORMERS_VERBOSITY="error", TQDM_DISABLE="1",
+                       LD_PRELOAD=":".join([*preload, f"{bench.build}/simgpu/libcudart.so.13"]))
+    with tempfile.NamedTemporaryFile() as out:
+        loader = subprocess.Popen(
+            ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
+             f"--callgrind-out-file={out.name}", f"{bench.build}/torch-venv/bin/python",
+             "-W", "ignore", f"{programs}/load_time.py", model],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        for step in ("on", "off"):
+            loader.stdin.write("\n")
+            loader.stdin.flush()
+            loader.stdout.readline()
+            subprocess.run(["callgrind_control", "-i", step, str(loader.pid)], check=True,
+                           capture_output=True)
+        loader.stdin.close()
+        loader.wait()
+        os.unlink(f"/dev/shm/simgpu-bench-{os.getpid()}")
+        text = subprocess.run(["callgrind_annotate", "--auto=no", out.name],
+                              check=True, capture_output=True, text=True).stdout
+        return int(re.search(r"([\d,]+) .*PROGRAM TOTALS", text)[1].replace(",", ""))
+
+
+def load_table(bench, quick):
+    """By instructions: two bare processes differ by more seconds than the guard takes."""
+    model = f"{bench.build}/torch-models/bert-large-uncased"
+    missing = next((what for what, there in (
+        ("--quick was given", not quick),
+        ("valgrind is not installed", shutil.which("callgrind_control")),
+        (f"there is no {model} (scripts/test --torch makes it)", os.path.exists(model)),
+    ) if not there), None)
+    if missing:
+        print(f"Loading bert-large: skipped, {missing}")
+        return []
+    bare, guarded = (counted_load(bench, model, guarded) for guarded in (False, True))
+    print(f"Loading bert-large: bare {bare / 1e6:.1f} million instructions, guarded "
+          f"{guarded / bare:.4f} times (callgrind)", flush=True)
+    return [f"loading bert-large: {guarded / bare:.4f} times"] if guarded > LOAD_LIMIT * bare else []
+
+
 def lookup_table(bench, quick):
     rows = []
     for _ in range(3 if quick else 9):
@@ -299,6 +346,7 @@ def main():
         failures = allocation_table(bench, arguments.quick)
         failures += python_table(bench, arguments.quick)
         failures += torch_table(bench, arguments.quick)
+        failures += load_table(bench, arguments.quick)
         failures += start_table(bench, arguments.quick)
         failures += lookup_table(bench, arguments.quick)
         failures += together_table(bench, arguments.quick)
