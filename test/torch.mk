@@ -2,7 +2,7 @@
 # it is no part of `make check`: scripts/test --torch runs it.
 
 .PHONY: build-torch check-torch
-build-torch: all simgpu-driver $(BUILD)/test/torch/census_probe.so $(BUILD)/test/torch/measure
+build-torch: all simgpu-driver $(addprefix $(BUILD)/test/torch/,census_probe.so measure plug_in.so)
 check-torch: build-torch
 	@BUILD=$(BUILD) test/torch/run
 
@@ -21,3 +21,8 @@ $(BUILD)/test/torch/census_probe.so: test/torch/census_probe.c $(BUILD)/libvramg
 $(BUILD)/test/torch/measure: test/torch/measure.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(filter %.c %.a,$^) -o $@
+
+# An allocator that is plugged into PyTorch; the program has the runtime that it calls.
+$(BUILD)/test/torch/plug_in.so: test/torch/plug_in.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared $< -o $@

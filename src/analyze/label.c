@@ -190,23 +190,21 @@ static size_t fold_recursion(const struct vg_run_frame *frames, unsigned char *p
     return used;
 }
 
-/* Thins a stack in which the program's own Python code calls that of packages: the reader knows its
- * own functions, the one it called, and where it ended. Writes 1 to `kept[i]` for each part that
- * stays. Returns whether there is such code at all. */
+/* Thins a stack in which the program's own Python code calls other code, of packages or native: the
+ * reader knows its own functions, the one it called, and where it ended. Writes 1 to `kept[i]` for
+ * each part that stays. Returns whether there is such code at all. */
 static bool thin_parts(const struct vg_run_frame *frames, const unsigned char *parts, size_t count,
                        unsigned char *kept)
 {
     size_t own_count = 0, last_own = 0, last_python = 0, own_seen = 0;
-    bool has_library = false;
     for (size_t i = 0; i < count; i++) {
         const struct vg_run_frame *const frame = &frames[parts[i]];
         const bool own = vg_frame_is_own(frame);
         own_count += own;
         last_own = own ? i : last_own;
         last_python = vg_frame_is_python(frame) ? i : last_python;
-        has_library = has_library || vg_frame_is_library(frame);
     }
-    if (own_count == 0 || !has_library)
+    if (own_count == 0)
         return false;
     for (size_t i = 0; i < count; i++) {
         const struct vg_run_frame *const frame = &frames[parts[i]];
@@ -215,6 +213,20 @@ static bool thin_parts(const struct vg_run_frame *frames, const unsigned char *p
         kept[i] = (own && (own_seen == 1 || own_count - own_seen < OWN_PARTS)) ||
                   i == last_own + 1 || i == last_python || count - i <= NATIVE_PARTS;
     }
+    return true;
+}
+
+/* Of the native code that Python code has called, what it called first and where it ended tells.
+ * Returns whether anything goes. */
+static bool thin_native(const struct vg_run_frame *frames, const unsigned char *parts, size_t count,
+                        unsigned char *kept)
+{
+    size_t native = count; /* where it begins */
+    while (native > 0 && !vg_frame_is_python(&frames[parts[native - 1]]))
+        native--;
+    if (native == 0 || native + 1 + NATIVE_PARTS >= count)
+        return false;
+    memset(kept + native + 1, 0, count - NATIVE_PARTS - (native + 1));
     return true;
 }
 
@@ -275,7 +287,7 @@ void vg_label_from_frames(const struct vg_run_frame *frames, size_t count, char 
         memset(kept + OUTER_PARTS, 0, used - OUTER_PARTS - INNER_PARTS);
     add_parts(&text, frames, parts, kept, used, nameless);
     const bool fits = text.length < cap && used <= OUTER_PARTS + INNER_PARTS;
-    if (!fits && thin_parts(frames, parts, used, kept)) {
+    if (fits ? thin_native(frames, parts, used, kept) : thin_parts(frames, parts, used, kept)) {
         text = vg_text_over(draft, sizeof draft);
         add_parts(&text, frames, parts, kept, used, nameless);
     }
@@ -311,17 +323,20 @@ static void fit_one_part(struct vg_text *text, const char *label, size_t width)
     vg_text_add(text, tail);
 }
 
-/* The length of what stands before the first ellipsis, if all of it is Python code; else 0. */
+/* The length of the Python code that the label begins with, where further on something was left
+ * out; else 0. */
 static size_t python_head(const char *label)
 {
     const char *const end = strstr(label, omission);
-    for (const char *part = label; end && part < end; part = strstr(part, VG_LABEL_SEPARATOR)) {
-        part += part > label ? SEPARATOR_LENGTH : 0;
-        const char *const python = strstr(part, ".py:");
-        if (!python || python > part + next_separator(part, 0))
-            return 0;
+    size_t length = 0;
+    for (size_t part = 0; end && part < (size_t)(end - label); part = length + SEPARATOR_LENGTH) {
+        const size_t next = next_separator(label, part);
+        const char *const python = strstr(label + part, ".py:");
+        if (!python || python >= label + next)
+            break;
+        length = next;
     }
-    return end ? (size_t)(end - label) : 0;
+    return length;
 }
 
 /* Is there room for one more part at the head? */

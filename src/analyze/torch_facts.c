@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "analyze/outcome.h"
-
 #include "base/amount.h"
+#include "base/text.h"
 
 bool vg_torch_runs_python(const struct vg_run_failure *s)
 {
@@ -38,6 +38,33 @@ bool vg_torch_flushed(const struct vg_run_failure *s, uint64_t *out_bytes)
             return true;
         }
     return false;
+}
+
+/* Between the plug-in and us. */
+static bool is_below_plug_in(const char *module)
+{
+    return vg_text_starts_with(module, "libvramguard.so") ||
+           vg_text_starts_with(module, "libcuda.so") || vg_text_starts_with(module, "libcudart.so");
+}
+
+const char *vg_torch_plug_in(const struct vg_run_failure *s)
+{
+    const char *plug_in = NULL;
+    for (uint32_t i = 0; i < s->stack.frame_count; i++) {
+        const struct vg_run_frame *const frame = &s->stack.frames[i];
+        if (frame->flags & VG_FRAME_PYTHON || !frame->module[0])
+            return NULL;
+        if (!plug_in && is_below_plug_in(frame->module))
+            continue;
+        if (plug_in && vg_text_starts_with(frame->module, "libtorch_cuda"))
+            return plug_in;
+        if (plug_in && strcmp(frame->module, plug_in) != 0)
+            return NULL;
+        plug_in = frame->module;
+        if (vg_text_starts_with(plug_in, "libtorch") || vg_text_starts_with(plug_in, "libc10"))
+            return NULL; /* PyTorch itself */
+    }
+    return NULL;
 }
 
 /* "expandable_segments:True", as PyTorch wants it (c10/cuda/CUDAAllocatorConfig.cpp); blanks around

@@ -25,6 +25,11 @@ bool vg_torch_flushed(const struct vg_run_failure *report, uint64_t *out_bytes);
 /* Are expandable segments in use, or asked for in the settings? */
 bool vg_torch_is_expandable(const struct vg_run_failure *report);
 
+/* The library that was plugged into PyTorch in place of its allocator and has made the failing call
+ * (torch.cuda.memory.CUDAPluggableAllocator, RMM's too); NULL when none has, or no native stack was
+ * recorded. Points into the report. */
+const char *vg_torch_plug_in(const struct vg_run_failure *report);
+
 /* The variable to set, as far as the settings tell which one this PyTorch reads. */
 const char *vg_torch_variable(const struct vg_run_failure *report);
 

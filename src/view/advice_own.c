@@ -108,22 +108,23 @@ static bool site_applies(const struct vg_run_failure *s)
     if (s->torch.tells_blocks) /* a segment says nothing of the tensors in it */
         return false;
     uint64_t deficit;
-    return vg_advice_lacks_memory(s, &deficit) && s->device.sites[VG_LEVEL_ALLOCATIONS].count > 0 &&
-           s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].label[0] != '\0' &&
-           vg_amount_known(s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes) &&
-           vg_amount_known(s->device.live_bytes) &&
-           s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes >= deficit &&
-           s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes > s->device.live_bytes / 2 &&
-           (s->device.sites[VG_LEVEL_ALLOCATIONS].count > 1 ||
-            s->device.sites[VG_LEVEL_ALLOCATIONS].rest_stack_count > 0);
+    const struct vg_run_sites *const sites = &s->device.sites[VG_LEVEL_ALLOCATIONS];
+    return vg_advice_lacks_memory(s, &deficit) && sites->count > 0 &&
+           sites->entries[0].label[0] != '\0' && vg_amount_known(sites->entries[0].live_bytes) &&
+           vg_amount_known(s->device.live_bytes) && sites->entries[0].live_bytes >= deficit &&
+           sites->entries[0].live_bytes > s->device.live_bytes / 2;
 }
 
 static void site_cause(const struct vg_run_failure *s, struct vg_text *out)
 {
-    vg_text_addf(out, "this process itself; one place holds %s of its %s: ",
-                 VG_AMOUNT(s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].live_bytes),
-                 VG_AMOUNT(s->device.live_bytes));
-    vg_advice_add_label(out, s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0].label);
+    const struct vg_run_site *const site = &s->device.sites[VG_LEVEL_ALLOCATIONS].entries[0];
+    vg_text_add(out, "this process itself; one place holds ");
+    if (site->live_bytes == s->device.live_bytes)
+        vg_text_addf(out, "all of its %s: ", VG_AMOUNT(site->live_bytes));
+    else
+        vg_text_addf(out, "%s of its %s: ", VG_AMOUNT(site->live_bytes),
+                     VG_AMOUNT(s->device.live_bytes));
+    vg_advice_add_label(out, site->label);
     vg_text_add(out, ".");
 }
 
@@ -151,12 +152,18 @@ static void own_cause(const struct vg_run_failure *s, struct vg_text *out)
 static void own_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_framework *const framework = vg_framework_of_call(s);
+    const char *const plug_in = vg_torch_plug_in(s);
     if (framework)
         vg_text_add(out, framework->advice);
-    else if (vg_torch_is_used(s))
+    else if (vg_torch_is_used(s) || plug_in)
         vg_text_add(out, "keep less on the GPU: the lines below hold most");
     else
         vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+    if (plug_in)
+        vg_text_addf(out,
+                     " (PyTorch allocates through %s, which was plugged into it: its own cache and "
+                     "settings play no part)",
+                     plug_in);
     vg_advice_add_larger_gpu(out, s);
 }
 

@@ -411,6 +411,36 @@ static void one_place_holds_most(void **state)
     sites[0].live_bytes = 6 * VG_GIB;
     expect_row("own-site");
     expect_text(cause, "6.00 GiB of its 10.00 GiB: main (train.c:12) > load (load.c:7)");
+    sites[0].live_bytes = s.device.live_bytes;
+    s.device.sites[VG_LEVEL_ALLOCATIONS].count = 1; /* a sole holder */
+    s.device.sites[VG_LEVEL_ALLOCATIONS].rest_stack_count = 0;
+    expect_row("own-site");
+    expect_text(cause, "one place holds all of its 10.00 GiB: main (train.c:12) > load (load.c:7)");
+}
+
+static void an_allocator_is_plugged_into_pytorch(void **state)
+{
+    (void)state;
+    static const char *const modules[] = { "libcudart.so.13", "librmm_torch.so", "librmm_torch.so",
+                                           "libtorch_cuda.so", "libtorch_cpu.so" };
+    static struct vg_run_frame frames[5];
+    for (size_t i = 0; i < 5; i++)
+        frames[i] = (struct vg_run_frame){ .module = modules[i], .function = "", .file = "" };
+    sample_alone(&s);
+    sites[0].live_bytes = 6 * VG_GIB;
+    s.stack.frames = frames;
+    s.stack.frame_count = 5;
+    s.torch.loaded = true;
+    expect_row("own-site");
+    expect_text(advice, "PyTorch allocates through librmm_torch.so, which was plugged into it");
+    frames[2].module = "libother.so"; /* who calls it is not PyTorch */
+    expect_row("own-site");
+    expect_no_text(advice, "plugged");
+    frames[2].module = "librmm_torch.so";
+    frames[1].module = frames[2].module = "libc10_cuda.so"; /* PyTorch's own */
+    expect_row("own-site");
+    expect_no_text(advice, "plugged");
+    s.stack.frame_count = 0;
 }
 
 static void all_in_all(void **state)
@@ -501,6 +531,7 @@ int main(void)
         cmocka_unit_test(contexts_outweigh_allocations),
         cmocka_unit_test(pools_keep_what_is_missing),
         cmocka_unit_test(one_place_holds_most),
+        cmocka_unit_test(an_allocator_is_plugged_into_pytorch),
         cmocka_unit_test(all_in_all),
         cmocka_unit_test(nothing_is_known),
         cmocka_unit_test(any_numbers_give_sentences),

@@ -42,7 +42,8 @@ static void a_program_is_a_word(void **state)
         { "/opt/bin/trainer --config /etc/x", "trainer" },
         { "/usr/bin/python3 /srv/a/train.py --lr 1", "train.py" },
         { "python -u train.py", "train.py" },
-        { "python -u -X dev -W ignore train.py", "train.py" }, /* options with a word of their own */
+        { "python -u -X dev -W ignore train.py",
+          "train.py" }, /* options with a word of their own */
         { "python -uW ignore /srv/train.py", "train.py" },
         { "python -Wignore -Xdev train.py", "train.py" },
         { "python --check-hash-based-pycs always --version train.py", "train.py" },

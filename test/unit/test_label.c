@@ -246,6 +246,32 @@ static void keeps_the_programs_own_functions(void **state)
 }
 
 /* A notebook's kernel starts the program's own code: a label may begin with what is left out. */
+static void native_code_below_python_is_folded(void **state)
+{
+    (void)state;
+    const struct frame frames[] = {
+        FRAME("libcudart.so.13", "cudaMalloc"), FRAME("pool.so", "pool_malloc"),
+        FRAME("libtorch_cuda.so", ""),          FRAME("libtorch_cpu.so", ""),
+        FRAME("libtorch_python.so", ""),        PYTHON("step", "train.py:4"),
+        PYTHON("main", "train.py:7"),           PYTHON("<module>", "train.py:8"),
+    };
+    char out[VG_LABEL_CAP];
+    const char *label = label_of(frames, 8);
+    assert_string_equal(label,
+                        "train.py:8 <module> > train.py:7 main > train.py:4 step "
+                        "> libtorch_python.so > ... > libtorch_cuda.so "
+                        "> pool.so pool_malloc > libcudart.so.13 cudaMalloc");
+    /* The program's own lines stay longest. */
+    vg_label_fit(out, sizeof out, label, 90);
+    assert_string_equal(out,
+                        "train.py:8 <module> > train.py:7 main > train.py:4 step > ... "
+                        "> libcudart.so.13 cudaMalloc");
+    label = label_of(frames, 4); /* of a program without Python all is kept */
+    assert_string_equal(label,
+                        "libtorch_cpu.so > libtorch_cuda.so > pool.so pool_malloc "
+                        "> libcudart.so.13 cudaMalloc");
+}
+
 static void begins_with_one_ellipsis(void **state)
 {
     (void)state;
@@ -412,6 +438,7 @@ int main(void)
         cmocka_unit_test(nothing_left_is_empty),
         cmocka_unit_test(deep_stacks_keep_both_ends),
         cmocka_unit_test(keeps_the_programs_own_functions),
+        cmocka_unit_test(native_code_below_python_is_folded),
         cmocka_unit_test(begins_with_one_ellipsis),
         cmocka_unit_test(the_allocator_of_pytorch_is_one_word),
         cmocka_unit_test(keeps_both_ends_of_the_programs_functions),
