@@ -66,4 +66,17 @@ typedef struct {
     unsigned int gpu, memory;
 } nvmlUtilization_t;
 
+enum { NVML_FI_DEV_NVLINK_LINK_COUNT = 91, NVML_VALUE_TYPE_UNSIGNED_INT = 1 };
+
+typedef struct {
+    unsigned int fieldId, scopeId; /* set by the caller */
+    long long timestamp, latencyUsec;
+    int valueType;
+    nvmlReturn_t nvmlReturn;
+    union {
+        unsigned int uiVal;
+        unsigned long long ullVal;
+    } value;
+} nvmlFieldValue_t;
+
 #endif

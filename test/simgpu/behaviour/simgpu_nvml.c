@@ -39,7 +39,13 @@ static struct {
     NVML_CALL(nvmlDeviceGetComputeRunningProcesses_v3,                                             \
               (nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *processes))            \
     NVML_CALL(nvmlDeviceGetGraphicsRunningProcesses_v3,                                            \
-              (nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *processes))
+              (nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *processes))            \
+    NVML_CALL(nvmlDeviceGetMaxPcieLinkGeneration, (nvmlDevice_t device, unsigned int *out))        \
+    NVML_CALL(nvmlDeviceGetGpuMaxPcieLinkGeneration, (nvmlDevice_t device, unsigned int *out))     \
+    NVML_CALL(nvmlDeviceGetCurrPcieLinkGeneration, (nvmlDevice_t device, unsigned int *out))       \
+    NVML_CALL(nvmlDeviceGetMaxPcieLinkWidth, (nvmlDevice_t device, unsigned int *out))             \
+    NVML_CALL(nvmlDeviceGetCurrPcieLinkWidth, (nvmlDevice_t device, unsigned int *out))            \
+    NVML_CALL(nvmlDeviceGetFieldValues, (nvmlDevice_t device, int count, nvmlFieldValue_t *values))
     NVML_LIST
 #undef NVML_CALL
 } nvml;
@@ -109,6 +115,37 @@ static void check_device(void)
     CHECK("a wild handle", nvml.nvmlDeviceGetIndex((nvmlDevice_t)&index, &index),
           NVML_ERROR_INVALID_ARGUMENT);
     CHECK("MIG", nvml.nvmlDeviceGetMigMode(device, &current, &pending), NVML_ERROR_NOT_SUPPORTED);
+}
+
+/* JAX complains at its start where these are not told. */
+static void check_links(void)
+{
+    nvmlReturn_t (*const links[])(nvmlDevice_t, unsigned int *) = {
+        nvml.nvmlDeviceGetMaxPcieLinkGeneration,  nvml.nvmlDeviceGetGpuMaxPcieLinkGeneration,
+        nvml.nvmlDeviceGetCurrPcieLinkGeneration, nvml.nvmlDeviceGetMaxPcieLinkWidth,
+        nvml.nvmlDeviceGetCurrPcieLinkWidth,
+    };
+    nvmlFieldValue_t values[] = { { .fieldId = NVML_FI_DEV_NVLINK_LINK_COUNT }, { .fieldId = 1 } };
+    nvmlDevice_t device;
+    nvml.nvmlDeviceGetHandleByIndex_v2(1, &device);
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+        unsigned int value = 99;
+        CHECK("PCIe, a wild handle", links[i]((nvmlDevice_t)&value, &value),
+              NVML_ERROR_INVALID_ARGUMENT);
+        CHECK("PCIe, nowhere to", links[i](device, NULL), NVML_ERROR_INVALID_ARGUMENT);
+        CHECK("PCIe", links[i](device, &value), NVML_SUCCESS);
+        CHECK("  generation or lanes", value, i < 3 ? 4 : 16);
+    }
+    values[0].value.ullVal = 99;
+    CHECK("fields, nowhere to", nvml.nvmlDeviceGetFieldValues(device, 1, NULL),
+          NVML_ERROR_INVALID_ARGUMENT);
+    CHECK("fields, a wild handle", nvml.nvmlDeviceGetFieldValues((nvmlDevice_t)values, 1, values),
+          NVML_ERROR_INVALID_ARGUMENT);
+    CHECK("fields", nvml.nvmlDeviceGetFieldValues(device, 2, values), NVML_SUCCESS);
+    CHECK("  NVLinks are told", values[0].nvmlReturn, NVML_SUCCESS);
+    CHECK("  as a number", values[0].valueType, NVML_VALUE_TYPE_UNSIGNED_INT);
+    CHECK("  none", values[0].value.uiVal, 0);
+    CHECK("  another field is not", values[1].nvmlReturn, NVML_ERROR_NOT_SUPPORTED);
 }
 
 /* Takes 100 MiB of the only device it sees, which is NVML's device 1, and tells its UUID. */
@@ -239,6 +276,7 @@ int main(void)
     }
     check_system();
     check_device();
+    check_links();
     check_processes();
     check_absent();
     return check_finish();
