@@ -72,20 +72,50 @@ def test_the_simulated_gpus_have_device_files(machine):
     ]
 
 
-def test_nvidias_own_runtime_is_named_as_the_reason(machine):
-    program = """
+# JAX's way: the runtime that its packages bring is loaded by its path, and opened by its name.
+BY_PATH_THEN_NAME = """
+import ctypes, sys
+own = ctypes.CDLL(sys.argv[1])
+ours = ctypes.CDLL("libcudart.so.%s" % sys.argv[1].rpartition(".")[2])
+memory = ctypes.c_void_p()
+print(own.cudaMalloc(None, 0), ours.cudaMalloc(ctypes.byref(memory), ctypes.c_size_t(1 << 20)))
+"""
+
+
+@pytest.mark.parametrize("major", [12, 13])
+def test_a_runtime_that_was_loaded_by_its_path_gives_way_to_ours(machine, major):
+    own = machine.folder / ("libcudart.so.%d" % major)
+    (machine.folder / "decoy.c").write_text(DECOY)
+    compiled("cc", "-shared", "-fPIC", "-Wl,-soname," + own.name, machine.folder / "decoy.c", "-o", own)  # fmt: skip
+    command = [sys.executable, "-c", BY_PATH_THEN_NAME, own]
+    without = dict(LD_LIBRARY_PATH=None, SIMGPU_DEVICES=None)
+    assert machine.run(command, **without).stdout == "801 801\n"
+    result = machine.vramguard("run", "--simulate", "256MiB", "--", *command, **without)
+    assert (result.code, result.stdout, result.stderr) == (0, "801 0\n", "")
+
+
+LOOKS_UP = """
 import ctypes
 driver, table = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p()
-print(driver.cuInit(0), [driver.cuGetExportTable(ctypes.byref(table), bytes(16)) for _ in "12"])
+tables = [driver.cuGetExportTable]
+driver.cuGetProcAddress_v2(b"cuGetExportTable", ctypes.byref(table), 13000, ctypes.c_uint64(0), None)
+tables.append(ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(table.value))
+print(driver.cuInit(0))
 """
-    run = ["run", "--simulate", "256MiB", "--", sys.executable, "-c", program]
-    result = machine.vramguard(*run)
-    assert result.stdout == "0 [801, 801]\n"
-    assert result.own_stderr.startswith(
-        "simgpu: this program brings a part of NVIDIA's CUDA runtime"
-    )
-    assert len(result.own_stderr.splitlines()) == 1
-    assert machine.vramguard(*run, SIMGPU_QUIET="1").own_stderr == ""
+ASKS = LOOKS_UP + "print([ask(ctypes.byref(table), bytes(16)) for ask in tables])\n"
+
+
+def test_nvidias_own_runtime_is_named_as_the_reason(machine):
+    """A program that only looks the function up, as our runtime's tables do, is told nothing."""
+    run = ["run", "--simulate", "256MiB", "--", sys.executable, "-c"]
+    result = machine.vramguard(*run, ASKS)
+    assert result.stdout == "0\n[801, 801]\n"
+    (line,) = result.own_stderr.splitlines()
+    assert line.startswith("simgpu: a part of this program (cuDNN, cuBLAS and the like) has NVIDIA's own CUDA runtime")
+    assert "works with a real GPU only" in line and "compute on the CPU or a real GPU" in line
+    assert machine.vramguard(*run, ASKS, SIMGPU_QUIET="1").own_stderr == ""
+    result = machine.vramguard(*run, LOOKS_UP)
+    assert (result.stdout, result.own_stderr) == ("0\n", "")
 
 
 def test_other_calls_about_files_are_the_kernels(machine):
