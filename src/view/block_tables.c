@@ -67,6 +67,15 @@ static void fill_kinds(struct vg_row_table *table, const struct vg_run_failure *
                          census->total.blocks - blocks, "held by C++ code or unknown");
 }
 
+/* Does the site begin in what the failing call begins in, neither in a line of the program's? A
+ * pool of threads works for the main thread then, which waits for it at a line that is known. */
+static bool is_in_same_pool(const struct vg_run_failure *f, const struct vg_run_site *site)
+{
+    const size_t length = strcspn(f->where, ">");
+    return !site->own.file[0] && f->main_line.line > 0 && f->where[length] != '\0' &&
+           strncmp(f->where, site->label, length) == 0;
+}
+
 static void fill_lines(struct vg_row_table *table, const struct vg_run_failure *f, size_t rows)
 {
     const struct vg_run_sites *const sites = &f->device.sites[VG_LEVEL_BLOCKS];
@@ -85,10 +94,13 @@ static void fill_lines(struct vg_row_table *table, const struct vg_run_failure *
         if (!row)
             break;
         struct vg_text label = vg_text_over(row->label, sizeof row->label);
-        if (site->own.text[0]) /* the text says more than the function's name */
+        if (site->own.text[0]) { /* the text says more than the function's name */
             vg_text_addf(&label, "%s:%u", site->own.file, site->own.line);
-        else
+        } else {
+            if (is_in_same_pool(f, site))
+                vg_line_add_main(&label, f);
             vg_line_add_site(&label, site);
+        }
         snprintf(row->note, sizeof row->note, "%s", site->own.text);
         bytes += site->live_bytes;
         count += site->live_count;

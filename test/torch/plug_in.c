@@ -1,4 +1,5 @@
-/* An allocator for torch.cuda.memory.CUDAPluggableAllocator: each block is a call of the runtime. */
+/* An allocator for torch.cuda.memory.CUDAPluggableAllocator: each block is a call of the runtime.
+ */
 #include <stddef.h>
 #include <sys/types.h>
 

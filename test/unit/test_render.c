@@ -147,6 +147,33 @@ static void segments_are_one_where_tensors_are_told(void **state)
     expect_no("step.py:9 step > PyTorch's allocator");
 }
 
+/* Tensors that the pool of threads has made in which the failing call is, too. */
+static void lines_of_a_pool_lead_to_who_waits_for_it(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    add_site(&s, 3 * VG_GIB, 3, "copy.py:87 _job > copy.py:65 copy");
+    add_site(&s, VG_GIB, 1, "pin.py:4 loop");
+    s.device.sites[VG_LEVEL_BLOCKS] = s.device.sites[VG_LEVEL_ALLOCATIONS];
+    s.device.sites[VG_LEVEL_BLOCKS].entries += s.device.sites[VG_LEVEL_BLOCKS].count - 2;
+    s.device.sites[VG_LEVEL_BLOCKS].count = 2;
+    s.torch.tells_blocks = true;
+    s.torch.block_count = 4;
+    s.torch.allocated_bytes = 4 * VG_GIB;
+    s.where = "copy.py:87 _job > PyTorch's allocator";
+    render(120);
+    expect_line("3.00 GiB        3x  copy.py:87 _job > copy.py:65 copy");
+    s.main_line = (struct vg_run_line){
+        .path = "/a/load.py", .file = "load.py", .function = "load", .line = 9, .text = ""
+    };
+    render(120);
+    expect_line(
+        "3.00 GiB        3x  load.py:9 load (main thread) > copy.py:87 _job > copy.py:65 copy");
+    expect_line("1.00 GiB        1x  pin.py:4 loop"); /* somebody else's thread */
+    s.main_line.line = 0;
+    s.torch.tells_blocks = false;
+}
+
 static void whole_report(void **state)
 {
     (void)state;
@@ -397,6 +424,7 @@ int main(void)
         cmocka_unit_test(what_pytorch_holds),
         cmocka_unit_test(pytorch_without_native_stacks),
         cmocka_unit_test(segments_are_one_where_tensors_are_told),
+        cmocka_unit_test(lines_of_a_pool_lead_to_who_waits_for_it),
         cmocka_unit_test(whole_report),
         cmocka_unit_test(without_nvml_the_rest_is_unknown),
         cmocka_unit_test(what_is_unknown_is_not_zero),
