@@ -17,7 +17,8 @@ bool vg_torch_runs_python(const struct vg_run_failure *s)
 
 bool vg_torch_is_used(const struct vg_run_failure *s)
 {
-    return s->torch.loaded && (s->torch.reserved_bytes > 0 || vg_torch_reserved_bytes(s) > 0);
+    return s->torch.loaded &&
+           (s->torch.is_caller || s->torch.reserved_bytes > 0 || vg_torch_reserved_bytes(s) > 0);
 }
 
 uint64_t vg_torch_reserved_bytes(const struct vg_run_failure *s)

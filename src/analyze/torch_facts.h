@@ -11,7 +11,8 @@
 /* Is it a Python program, as far as its command line, its stack and its libraries tell? */
 bool vg_torch_runs_python(const struct vg_run_failure *report);
 
-/* Is PyTorch's allocator in use in this process? Advice about PyTorch is for such programs only. */
+/* Is PyTorch's allocator in use in this process: does it hold memory, or has it made the failing
+ * call, its first maybe? Advice about PyTorch is for such programs only. */
 bool vg_torch_is_used(const struct vg_run_failure *report);
 
 /* What PyTorch's allocator holds of the device, by whatever calls. 0 when that is nothing or

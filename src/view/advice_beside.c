@@ -73,7 +73,7 @@ static void other_arena_advice(const struct vg_run_failure *f, struct vg_text *o
 
 static bool beside_torch_applies(const struct vg_run_failure *f)
 {
-    return (vg_torch_is_used(f) || f->torch.is_caller) && site_beside(f) != NULL;
+    return vg_torch_is_used(f) && site_beside(f) != NULL;
 }
 
 static void beside_torch_why(const struct vg_run_failure *f, struct vg_text *out)

@@ -55,6 +55,15 @@ static void request_above_the_device(void **state)
     s.torch.loaded = false;
     expect_row("impossible");
     expect_no_text(advice, "torch");
+    /* PyTorch's first call: it holds nothing yet. */
+    memset(s.torch.bytes, 0, sizeof s.torch.bytes);
+    s.torch.reserved_bytes = 0;
+    s.torch.loaded = true;
+    expect_row("impossible");
+    expect_no_text(advice, "torch");
+    s.torch.is_caller = true;
+    expect_row("impossible");
+    expect_text(advice, "smaller batch");
 }
 
 static void a_framework_has_its_own_words_for_a_request_that_is_too_large(void **state)
