@@ -143,6 +143,8 @@ struct vg_census {
     uint32_t array_shape_count;
     struct vg_census_array_shape array_shapes[VG_CENSUS_SHAPES]; /* by bytes */
     struct vg_census_held held_arrays[VG_CENSUS_VARIABLES]; /* by `variables`, in their order */
+    uint32_t graph_uses[VG_CENSUS_VARIABLES]; /* likewise: how often the graphs that the variable
+                                                 leads to use each parameter, on average */
 };
 
 #endif

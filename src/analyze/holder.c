@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 
-enum { RESULTS_MIN = 4 };
+enum { RESULTS_MIN = 4, CHAINED_USES_MIN = 4 };
 
 const struct vg_census *vg_holder_census(const struct vg_run_failure *failure)
 {
@@ -78,6 +78,15 @@ static bool is_inside_module_call(const struct vg_run_failure *failure,
     return false;
 }
 
+/* Is it a variable of the program's, which lives longer than a forward pass, that keeps so much? */
+static bool keeps_in_program(const struct vg_run_failure *failure,
+                             const struct vg_census_variable *variable, uint64_t at_least_bytes)
+{
+    const uint64_t kept = vg_holder_kept_bytes(variable);
+    return variable->place != VG_CENSUS_LIBRARY && variable->traceback.bytes <= kept / 2 &&
+           kept >= at_least_bytes && !is_inside_module_call(failure, variable);
+}
+
 const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failure *failure,
                                                       uint64_t at_least_bytes)
 {
@@ -86,11 +95,43 @@ const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failur
     for (uint32_t i = 0; census && i < census->variable_count; i++) {
         const struct vg_census_variable *const variable = &census->variables[i];
         const uint64_t kept = vg_holder_kept_bytes(variable);
-        if (variable->length < RESULTS_MIN || variable->place == VG_CENSUS_LIBRARY ||
-            variable->traceback.bytes > kept / 2 || kept < at_least_bytes ||
-            kept < census->total.bytes / 4 || is_inside_module_call(failure, variable))
+        if (variable->length < RESULTS_MIN || kept < census->total.bytes / 4 ||
+            !keeps_in_program(failure, variable, at_least_bytes))
             continue;
         if (!best || kept > vg_holder_kept_bytes(best))
+            best = variable;
+    }
+    return best;
+}
+
+const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure *failure,
+                                                    uint64_t at_least_bytes, uint32_t *out_uses)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    for (uint32_t i = 0; census && i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        if (variable->length >= RESULTS_MIN || census->graph_uses[i] < CHAINED_USES_MIN ||
+            !keeps_in_program(failure, variable, at_least_bytes) ||
+            variable->graph.bytes < census->total.bytes / 4)
+            continue;
+        if (!best || variable->graph.bytes > best->graph.bytes) {
+            best = variable;
+            *out_uses = census->graph_uses[i];
+        }
+    }
+    return best;
+}
+
+const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *failure,
+                                                   const struct vg_run_site *site)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    for (uint32_t i = 0; census && i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        if (keeps_in_program(failure, variable, site->live_bytes / 2) &&
+            (!best || vg_holder_kept_bytes(variable) > vg_holder_kept_bytes(best)))
             best = variable;
     }
     return best;

@@ -32,6 +32,18 @@ const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failur
 /* Are most of the bytes that the variable keeps behind its tensors, in autograd graphs? */
 bool vg_holder_keeps_graphs(const struct vg_census_variable *variable);
 
+/* A variable that is no container of results and leads to a graph in which each parameter is used
+ * several times: a sum of losses, a hidden state that is never cut off; or a model that shares its
+ * weights. With `at_least_bytes` and a quarter of all blocks, outside of every module's call. The
+ * largest of that kind, NULL for none. Stores how often in `out_uses`. */
+const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure *failure,
+                                                    uint64_t at_least_bytes, uint32_t *out_uses);
+
+/* Any variable of the program, outside of every module's call, that leads to half of what the site
+ * of blocks holds, the largest; NULL for none. */
+const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *failure,
+                                                   const struct vg_run_site *site);
+
 /* A variable that keeps `at_least_bytes` through the frames of an exception, the largest; NULL for
  * none. */
 const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_failure *failure,

@@ -79,6 +79,7 @@ static json_t *variables_array(const struct vg_census *census)
         set_census_amount(object, "graph", &variable->graph);
         set_census_amount(object, "model", &variable->model);
         set_census_amount(object, "traceback", &variable->traceback);
+        vg_json_set_amount(object, "graph_uses", census->graph_uses[i]);
         vg_json_append(array, object);
     }
     return array;

@@ -110,6 +110,12 @@ static void count_saved(struct vg_census_work *work, const struct vg_census_gett
     work->python->api->drop((void *)saved);
 }
 
+static bool is_leaf(struct vg_census_work *work, uintptr_t node)
+{
+    const struct vg_census_node_type *const type = node_type_of(work, vg_object_type(node));
+    return type && type->leaf.get;
+}
+
 /* `next_functions` is a tuple of pairs of a node, or None, and a number. */
 static void add_next(struct vg_census_work *work, const struct vg_census_getter *getter,
                      uintptr_t node)
@@ -122,6 +128,7 @@ static void add_next(struct vg_census_work *work, const struct vg_census_getter 
         const uintptr_t next = vg_python_tuple_item(work->python->layout, pair, 0);
         if (vg_census_class_of(work, vg_object_type(next)) != VG_CLASS_NODE)
             continue;
+        vg_census_row_number(work, work->row)->leaf_edges += is_leaf(work, next);
         work->python->api->take((void *)next);
         add_node(work, next);
     }
@@ -147,8 +154,10 @@ static void visit_node(struct vg_census_work *work, uintptr_t node)
     const struct vg_census_node_type type = *known; /* the list may move */
     for (uint32_t i = 0; i < type.saved_count; i++)
         count_saved(work, &type.saved[i], node);
-    if (type.leaf.get)
+    if (type.leaf.get) {
+        work->leaf_count++;
         count_leaf(work, &type.leaf, node);
+    }
     if (type.is_python) /* what the program's Function keeps besides, as attributes */
         vg_census_reach(work, node);
     add_next(work, &type.next, node);

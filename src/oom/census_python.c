@@ -155,6 +155,12 @@ uintptr_t vg_census_instance_dict(const struct vg_census_python *python, uintptr
     return (vg_type_flags(vg_object_type((uintptr_t)dict)) & VG_TYPE_IS_DICT) ? (uintptr_t)dict : 0;
 }
 
+bool vg_census_type_is(uintptr_t type, const char *name)
+{
+    const char *const own = (const char *)vg_python_word(type + VG_TYPE_NAME);
+    return own && strcmp(own, name) == 0;
+}
+
 void vg_census_type_name(uintptr_t type, char *out, size_t cap)
 {
     const char *const name = (const char *)vg_python_word(type + VG_TYPE_NAME);

@@ -121,6 +121,10 @@ uintptr_t vg_census_instance_dict(const struct vg_census_python *python, uintptr
 bool vg_census_read_sizes(const struct vg_census_python *python, uintptr_t sizes,
                           struct vg_census_shape *out);
 
+/* Is that the type's full name? Types written in C begin with their module's ("collections.deque"),
+ * those of Python code do not. */
+bool vg_census_type_is(uintptr_t type, const char *name);
+
 /* Writes the last part of the type's name ("Tensor"). `cap` >= 1. */
 void vg_census_type_name(uintptr_t type, char *out, size_t cap);
 

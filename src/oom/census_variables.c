@@ -46,6 +46,7 @@ static void close_row(struct vg_census_work *work, uint32_t number)
         add_amount(&parent->model, &row->model);
         add_amount(&parent->traceback, &row->traceback);
         add_amount(&parent->array_traceback, &row->array_traceback);
+        parent->leaf_edges += row->leaf_edges;
         for (size_t i = 0; i < VG_CENSUS_ARRAY_LIBRARIES; i++)
             add_amount(&parent->arrays[i], &row->arrays[i]);
     }

@@ -67,6 +67,7 @@ struct vg_census_row {
                                                                 walked through */
     struct vg_census_amount arrays[VG_CENSUS_ARRAY_LIBRARIES]; /* in none of those; likewise */
     struct vg_census_amount array_traceback;                   /* of all of them */
+    uint64_t leaf_edges; /* how often the graphs lead to a leaf: a parameter, mostly; likewise */
 };
 
 /* Where a variable lives. */
@@ -134,6 +135,7 @@ struct vg_census_work {
     struct vg_census_list nodes;       /* owned until the end */
     struct vg_census_map node_type_of; /* type -> number */
     struct vg_census_list node_types;  /* struct vg_census_node_type */
+    uint64_t leaf_count;               /* of the nodes: those of leaves */
     uintptr_t saved_type;              /* of PyTorch's raw saved tensors, once one was seen */
     bool in_graph;
 };

@@ -90,6 +90,7 @@ static void choose_attributes(struct choice *choice, uint32_t number, uint32_t d
         vg_census_amount_subtract(&row->model, &part->model);
         vg_census_amount_subtract(&row->traceback, &part->traceback);
         vg_census_amount_subtract(&row->array_traceback, &part->array_traceback);
+        row->leaf_edges -= part->leaf_edges < row->leaf_edges ? part->leaf_edges : row->leaf_edges;
         for (size_t k = 0; k < VG_CENSUS_ARRAY_LIBRARIES; k++)
             vg_census_amount_subtract(&row->arrays[k], &part->arrays[k]);
         choose_parts(choice, i, depth + 1);
@@ -147,6 +148,8 @@ static int64_t length_of(const struct vg_census_python *python, uintptr_t object
         return (int64_t)vg_python_word(object + VG_SIZE);
     if (type == (uintptr_t)python->set || type == (uintptr_t)python->frozenset)
         return (int64_t)vg_python_word(object + VG_SET_SIZE);
+    if (vg_census_type_is(type, "collections.deque"))
+        return (int64_t)vg_python_word(object + VG_SIZE);
     return -1;
 }
 
@@ -187,6 +190,8 @@ void vg_census_write_variables(struct vg_census_work *work)
         struct vg_census_held *const held = &work->out->held_arrays[i];
         memcpy(held->arrays, row->arrays, sizeof held->arrays);
         held->traceback = row->array_traceback;
+        if (work->leaf_count > 0)
+            work->out->graph_uses[i] = (uint32_t)(row->leaf_edges / work->leaf_count);
     }
     work->out->variable_count = choice.count;
 }

@@ -7,6 +7,7 @@
 #include "view/advice.h"
 
 extern const struct vg_advice_row vg_advice_kept_graphs;    /* results keep their graphs */
+extern const struct vg_advice_row vg_advice_chained_graph;  /* steps hang together by a graph */
 extern const struct vg_advice_row vg_advice_kept_results;   /* results pile up on the GPU */
 extern const struct vg_advice_row vg_advice_held_data;      /* a variable holds them, as ever */
 extern const struct vg_advice_row vg_advice_traceback;      /* an exception keeps tensors */

@@ -113,6 +113,49 @@ static void kept_graphs_advice(const struct vg_run_failure *f, struct vg_text *o
     vg_text_add(out, " instead of x, or only what you need of it: x.item(), x.detach().cpu()");
 }
 
+/* ---- steps that hang together ---- */
+
+static const struct vg_census_variable *chain_of(const struct vg_run_failure *f, uint32_t *out_uses)
+{
+    return vg_advice_blocks_hold_missing(f)
+               ? vg_holder_of_chain(f, vg_advice_missing_bytes(f), out_uses)
+               : NULL;
+}
+
+static bool chained_graph_applies(const struct vg_run_failure *f)
+{
+    uint32_t uses;
+    const struct vg_census_variable *const variable = chain_of(f, &uses);
+    return variable && vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
+}
+
+static void chained_graph_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint32_t uses;
+    const struct vg_census_variable *const variable = chain_of(f, &uses);
+    vg_line_add_variable(out, variable);
+    vg_text_addf(out,
+                 " keeps %s alive through its autograd graph, in which each parameter is used %u "
+                 "times",
+                 VG_AMOUNT(variable->graph.bytes), uses);
+    vg_advice_add_origin(f, variable->graph.bytes, out);
+    vg_text_add(out, ".");
+}
+
+static void chained_graph_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint32_t uses;
+    vg_text_add(out,
+                "if each use is a step of its own, do not carry graphs from one to the next: "
+                "add x.item() to a sum, assign x.detach() to ");
+    vg_line_add_variable_name(out, chain_of(f, &uses));
+    vg_text_add(out,
+                "; if they are all of one forward pass: shorter sequences, a smaller batch or "
+                "activation checkpointing");
+}
+
+/* ---- results without graphs ---- */
+
 static bool kept_results_applies(const struct vg_run_failure *f)
 {
     const struct vg_census_variable *const variable = results_of(f);
@@ -210,7 +253,14 @@ static void growing_line_why(const struct vg_run_failure *f, struct vg_text *out
     vg_text_addf(out, " keeps more and more: %s in %llu tensors by now, over ",
                  VG_AMOUNT(site->live_bytes), (unsigned long long)site->live_count);
     vg_amount_add_duration(out, site->oldest_ns);
-    vg_text_add(out, "; which variable keeps them is not known.");
+    const struct vg_census_variable *const holder = vg_holder_of_site(f, site);
+    if (!holder) {
+        vg_text_add(out, "; which variable keeps them is not known.");
+        return;
+    }
+    vg_text_add(out, "; ");
+    vg_line_add_variable(out, holder);
+    vg_text_add(out, " leads to them.");
 }
 
 static void growing_line_advice(const struct vg_run_failure *f, struct vg_text *out)
@@ -225,6 +275,8 @@ const struct vg_advice_row vg_advice_traceback = { "traceback", traceback_applie
                                                    traceback_advice };
 const struct vg_advice_row vg_advice_kept_graphs = { "kept-graphs", kept_graphs_applies,
                                                      kept_graphs_why, kept_graphs_advice };
+const struct vg_advice_row vg_advice_chained_graph = { "chained-graph", chained_graph_applies,
+                                                       chained_graph_why, chained_graph_advice };
 const struct vg_advice_row vg_advice_kept_results = { "kept-results", kept_results_applies,
                                                       kept_results_why, kept_results_advice };
 const struct vg_advice_row vg_advice_held_data = { "held-data", held_data_applies, held_data_why,

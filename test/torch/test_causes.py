@@ -15,6 +15,15 @@ CAUSES = {
         r"x\.detach\(\)",
     ),
     "hidden_states": (r"activations: ", r"smaller batch"),
+    "loss_sum": (
+        r"`total_loss` \(Tensor, causes\.py:\d+ loss_sum\) keeps \S+ MiB alive through its autograd graph, "
+        r"in which each parameter is used \d+ times",
+        r"add x\.item\(\) to a sum, assign x\.detach\(\) to `total_loss`",
+    ),
+    "hidden_state": (r"`state` \(Tensor, .* each parameter is used \d+ times", r"x\.detach\(\) to `state`"),
+    "shared_weights": (r"activations: ", r"smaller batch"),
+    "deque_of_results": (r"`outputs` \(deque of \d+, .*\) keeps more and more", r"x\.cpu\(\)"),
+    "closure": (r"causes\.py:\d+ \S*<lambda> keeps more and more: .* `step` \(function, .*\) leads to them", r"x\.cpu"),
     "kept_results": (
         r"`outputs` \(list of \d+, causes\.py:\d+ kept_results\) keeps more and more",
         r"x\.cpu\(\)",

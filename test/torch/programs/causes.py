@@ -1,6 +1,7 @@
 """Programs that run out of GPU memory for a known reason, each beside one that looks like it and is
 not: causes.py NAME. Kernels need not run; only memory counts. Each ends with PyTorch's error."""
 
+import collections
 import sys
 
 import torch
@@ -63,6 +64,51 @@ def hidden_states():
     while True:
         for rows in (1024, 2048, 200000):
             net(batch(rows)).mean().backward()
+
+
+def loss_sum():
+    """A sum of losses keeps the graph of every step."""
+    net, total_loss = Net().cuda(), 0
+    while True:
+        total_loss += net(batch(8192)).mean()
+
+
+def hidden_state():
+    """A state is carried from step to step and never cut off."""
+    cell, state = Layer(256).cuda(), batch(8192)
+    while True:
+        state = cell(state)
+
+
+def shared_weights():
+    """Looks alike: one forward pass that uses its weights over and over."""
+    net = Net(layers=1).cuda()
+
+    class Loop(nn.Module):
+        def forward(self, x):
+            while True:
+                x = net(x)
+
+    Loop()(batch(8192))
+
+
+def deque_of_results():
+    """Results pile up in what is no list."""
+    outputs, net = collections.deque(), Net().cuda()
+    with torch.no_grad():
+        while True:
+            outputs.append({"logits": net(batch(8192))})
+
+
+def closure():
+    """They pile up in a list that only a function sees."""
+    def make():
+        seen = []
+        return lambda x: seen.append(x * 2)
+
+    step = make()
+    while True:
+        step(batch(8192))
 
 
 def kept_results():
