@@ -113,6 +113,49 @@ static void results_with_their_graphs_are_a_leak(void **state)
     assert_non_null(strstr(advice_of(&vg_advice_kept_graphs), "x.detach() into `history`"));
 }
 
+static void a_graph_that_uses_each_parameter_several_times(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const total = add_history(MIB, 900 * MIB);
+    snprintf(total->path, sizeof total->path, "total");
+    snprintf(total->type, sizeof total->type, "Tensor");
+    total->length = -1;
+    assert_false(vg_advice_chained_graph.applies(&failure)); /* once: of one forward pass */
+    census.graph_uses[0] = 13;
+    assert_true(vg_advice_chained_graph.applies(&failure));
+    assert_string_equal(why_of(&vg_advice_chained_graph),
+                        "`total` (Tensor, train.py:38 main) keeps 900 MiB alive through its "
+                        "autograd graph, in which each parameter is used 13 times; 600 MiB comes "
+                        "from net.py:11 Mix.forward.");
+    assert_non_null(strstr(advice_of(&vg_advice_chained_graph),
+                           "add x.item() to a sum, assign x.detach() to "
+                           "`total`; if they are all of one forward"));
+    total->graph.bytes = 5 * MIB; /* less than what is missing */
+    assert_false(vg_advice_chained_graph.applies(&failure));
+    total->graph.bytes = 900 * MIB;
+    total->length = 70; /* a container of results has a row of its own */
+    assert_false(vg_advice_chained_graph.applies(&failure));
+    assert_true(vg_advice_kept_graphs.applies(&failure));
+}
+
+static void what_no_container_holds_is_told_by_the_variable(void **state)
+{
+    (void)state;
+    sites[0].growth.kind = VG_GROWTH_STEADY;
+    sites[0].growth.kept_bytes = 500 * MIB;
+    census.kinds[VG_CENSUS_OTHER] = (struct vg_census_amount){ 1000 * MIB, 300 };
+    assert_true(vg_advice_growing_line.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_growing_line), "which variable keeps them is not"));
+    struct vg_census_variable *const step = add_history(590 * MIB, 0);
+    snprintf(step->path, sizeof step->path, "step");
+    snprintf(step->type, sizeof step->type, "function");
+    step->length = -1;
+    assert_non_null(strstr(why_of(&vg_advice_growing_line),
+                           "; `step` (function, train.py:38 main) leads to them."));
+    step->direct.bytes = 200 * MIB; /* of others, maybe */
+    assert_non_null(strstr(why_of(&vg_advice_growing_line), "is not known"));
+}
+
 static void results_without_graphs_pile_up(void **state)
 {
     (void)state;
@@ -332,6 +375,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(results_with_their_graphs_are_a_leak, prepare),
+        cmocka_unit_test_setup(a_graph_that_uses_each_parameter_several_times, prepare),
+        cmocka_unit_test_setup(what_no_container_holds_is_told_by_the_variable, prepare),
         cmocka_unit_test_setup(results_without_graphs_pile_up, prepare),
         cmocka_unit_test_setup(what_has_stopped_to_grow_is_held_and_no_leak, prepare),
         cmocka_unit_test_setup(without_pytorchs_blocks_nothing_is_said_of_them, prepare),
