@@ -414,6 +414,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_wide_load,
     &vg_advice_cache_in_way,
     &vg_advice_other_arena,
+    &vg_advice_load,
     &vg_advice_model_twice,
     &vg_advice_optimizer,
     &vg_advice_growing_line,

@@ -184,6 +184,46 @@ static void activations_advice(const struct vg_run_failure *f, struct vg_text *o
     vg_text_add(out, "; bfloat16 autocast; torch.no_grad() where nothing is trained");
 }
 
+/* ---- a file that is loaded onto the GPU ---- */
+
+/* torch.load puts a tensor where it was saved from, or where map_location says, as it reads it
+ * (torch/serialization.py). */
+static bool load_applies(const struct vg_run_failure *f)
+{
+    return vg_advice_blocks_hold_missing(f) && vg_holder_stack_is_in(f, "/torch/serialization.py");
+}
+
+static uint64_t loaded_bytes(const struct vg_run_failure *f)
+{
+    const struct vg_run_sites *const sites = &f->device.sites[VG_LEVEL_BLOCKS];
+    for (uint32_t i = 0; f->own.line > 0 && i < sites->count; i++)
+        if (sites->entries[i].own.line == f->own.line &&
+            strcmp(sites->entries[i].own.path, f->own.path) == 0)
+            return sites->entries[i].live_bytes;
+    return 0;
+}
+
+static void load_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const uint64_t loaded = loaded_bytes(f);
+    const uint64_t parameters = vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER);
+    vg_text_add(out, "torch.load puts the tensors of the file onto the GPU as it reads them");
+    if (loaded > 0)
+        vg_text_addf(out, ": %s so far", VG_AMOUNT(loaded));
+    if (parameters > 0)
+        vg_text_addf(out, ", beside parameters of %s that are there already",
+                     VG_AMOUNT(parameters));
+    vg_text_add(out, ".");
+}
+
+static void load_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "read the file into host memory: torch.load(..., map_location=\"cpu\"); "
+                "load_state_dict() copies from there to where the model is");
+}
+
 /* ---- the model itself ---- */
 
 static bool parameters_applies(const struct vg_run_failure *f)
@@ -316,6 +356,7 @@ const struct vg_advice_row vg_advice_optimizer = { "optimizer", optimizer_applie
                                                    optimizer_advice };
 const struct vg_advice_row vg_advice_activations = { "activations", activations_applies,
                                                      activations_why, activations_advice };
+const struct vg_advice_row vg_advice_load = { "load-to-gpu", load_applies, load_why, load_advice };
 const struct vg_advice_row vg_advice_parameters = { "parameters", parameters_applies,
                                                     parameters_why, parameters_advice };
 const struct vg_advice_row vg_advice_holes = { "holes", holes_applies, holes_why, holes_advice };

@@ -15,6 +15,7 @@ extern const struct vg_advice_row vg_advice_growing_line;   /* a line keeps more
 extern const struct vg_advice_row vg_advice_model_twice;    /* two models of one class */
 extern const struct vg_advice_row vg_advice_optimizer;      /* the optimizer's state */
 extern const struct vg_advice_row vg_advice_activations;    /* what backward will need */
+extern const struct vg_advice_row vg_advice_load;           /* torch.load, onto the GPU */
 extern const struct vg_advice_row vg_advice_parameters;     /* the model itself */
 extern const struct vg_advice_row vg_advice_holes;          /* unused parts of used segments */
 extern const struct vg_advice_row vg_advice_cache_in_way;   /* another library needs the cache */

@@ -36,6 +36,11 @@ CAUSES = {
     "optimizer": (r"the optimizer's state does not fit beside the model", r"8-bit"),
     "parameters": (r"the model itself: parameters take ", r"bfloat16"),
     "model_twice": (r"there are two models of class Net ", r"delete the variable"),
+    "load_onto_gpu": (
+        r"torch\.load puts the tensors of the file onto the GPU as it reads them: \S+ MiB so far, beside parameters of",
+        r"map_location=\"cpu\"",
+    ),
+    "load_and_move": (r"(?!.*torch\.load)", r"(?!.*map_location)"),
     "two_models": (r"the model itself", r""),
     "holes": (r"fragmentation: ", r"expandable_segments:True"),
     "no_holes": (r"`kept` \(list of 11, causes\.py:\d+ no_holes\) holds 440 MiB", r"x\.cpu\(\)"),

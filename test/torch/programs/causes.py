@@ -196,6 +196,21 @@ def model_twice():
     return model, again, batch(200000)
 
 
+def saved_weights():
+    torch.save([torch.zeros(8 * MIB) for _ in range(30)], "weights.pt")
+    return Net(layers=30, width=2896).cuda()
+
+
+def load_onto_gpu():
+    """The weights are read onto the GPU, beside the model that they are for."""
+    return saved_weights(), torch.load("weights.pt", map_location="cuda")
+
+
+def load_and_move():
+    """Looks alike: they are read into host memory; then the model is made once more."""
+    return saved_weights(), torch.load("weights.pt", map_location="cpu"), Net(layers=30, width=2896).cuda()
+
+
 def two_models():
     """Looks alike: two models of different sizes."""
     model = Net(layers=20, width=2500).cuda()
