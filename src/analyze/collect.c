@@ -195,6 +195,17 @@ static struct vg_run_stack name_call(struct vg_stack_names *names, const struct 
     return stack;
 }
 
+void vg_collect_main_line(struct vg_run_failure *out, const struct vg_program_line *line,
+                          struct vg_region *region)
+{
+    if (out->own.file[0] || line->line == 0)
+        return;
+    out->main_line.path = vg_region_string(region, line->path);
+    out->main_line.file = vg_text_base_name(out->main_line.path);
+    out->main_line.function = vg_region_string(region, line->function);
+    out->main_line.line = line->line;
+}
+
 /* The failing call's addresses are looked up with those of the sites. */
 static void note_call(struct vg_stack_names *names, const struct vg_failure *failure)
 {
@@ -215,12 +226,7 @@ static void collect_stack(struct vg_stack_names *names, const struct vg_failure 
     out->where = vg_region_string(names->region, label);
     out->own = own.key ? vg_stack_names_line(names, stack, own.index) : vg_run_line_none();
     out->main_line = vg_run_line_none();
-    if (own.key || failure->main_line.line == 0)
-        return;
-    out->main_line.path = vg_region_string(names->region, failure->main_line.path);
-    out->main_line.file = vg_text_base_name(out->main_line.path);
-    out->main_line.function = vg_region_string(names->region, failure->main_line.function);
-    out->main_line.line = failure->main_line.line;
+    vg_collect_main_line(out, &failure->main_line, names->region);
 }
 
 /* Read once: a process does not change its job. */

@@ -103,6 +103,11 @@ void vg_collect(const struct vg_failure *failure, struct vg_region *region,
 /* Makes `census`, which has to last as long as `out`, part of the failure; NULL: it has none. */
 void vg_collect_census(struct vg_run_failure *out, const struct vg_census *census);
 
+/* Makes `line` part of a failure in whose stack there is no line of the program; `line->line` 0: it
+ * is not known. */
+void vg_collect_main_line(struct vg_run_failure *out, const struct vg_program_line *line,
+                          struct vg_region *region);
+
 /* The place of the failing call as one label (vg_label_from_frames), "" when another thread is
  * asking right now or nothing is known. */
 void vg_collect_where(const struct vg_failure *failure, char *out, size_t cap);

@@ -2,6 +2,7 @@
 
 #include "driver/captures.h"
 #include "oom/census_arrays.h"
+#include "oom/census_observer.h"
 #include "unwind/python_stack.h"
 
 /* The thread that takes the census may be late, so it is given nothing that could end: `argument`
@@ -49,13 +50,25 @@ static bool would_say_something(const struct vg_process_state *state,
            !failure->lacks_elsewhere;
 }
 
+/* A PyTorch without observers gives up with its mutex held, which a thread that has the GIL may
+ * wait for: then the census does not come in time. */
+static bool may_have_tensors(const struct vg_failure *failure)
+{
+    return failure->below_pytorch && vg_census_attachment() == VG_CENSUS_NOT_POSSIBLE;
+}
+
+static bool may_have_arrays(const struct vg_failure *failure)
+{
+    return !failure->below_pytorch && vg_census_arrays_may_exist();
+}
+
 bool vg_array_census_prepare(const struct vg_process_state *state, const struct vg_failure *failure,
                              struct vg_census_source *out)
 {
-    if (failure->below_pytorch || failure->capturing || !would_say_something(state, failure))
+    if (failure->capturing || !would_say_something(state, failure))
         return false;
     vg_python_look();
-    if (!vg_python_is_found() || !vg_census_arrays_may_exist())
+    if (!vg_python_is_found() || !(may_have_tensors(failure) || may_have_arrays(failure)))
         return false;
     *out = (struct vg_census_source){ .find_block = find_block,
                                       .total = total_blocks,

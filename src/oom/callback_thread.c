@@ -76,6 +76,13 @@ void vg_callback_thread_release(void)
     move_stage(CLAIMED, FREE);
 }
 
+void vg_callback_thread_await_end(uint64_t until_ns)
+{
+    uint64_t pause_ns = 20000;
+    while (atomic_load(&helper) == encode_stage(ABANDONED) && vg_clock_monotonic_ns() < until_ns)
+        sleep_briefly(&pause_ns);
+}
+
 /* ---- in the helper ---- */
 
 /* Runs when the work is over, even if it ended the thread. */

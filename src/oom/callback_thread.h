@@ -48,4 +48,8 @@ enum vg_callback_thread_end vg_callback_thread_run(const struct vg_callback_thre
 
 void vg_callback_thread_release(void);
 
+/* Waits until `until_ns` at the most for the end of a call that timed out, when it has little left
+ * to do: who claims the helper before that is refused. */
+void vg_callback_thread_await_end(uint64_t until_ns);
+
 #endif

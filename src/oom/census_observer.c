@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "oom/callback_thread.h"
 #include "oom/census_python.h"
+#include "oom/census_threads.h"
 #include "os/thread.h"
 
 static const struct vg_census_client *_Atomic client;
@@ -171,6 +172,7 @@ static struct {
     struct vg_census_source source;
     _Atomic uint32_t stage; /* enum request_stage */
     struct vg_census census;
+    struct vg_program_line main_line;
 } request;
 
 /* Who waits for one: process << 32 | thread. A forked child begins anew. */
@@ -195,6 +197,7 @@ static void request_task(void *unused)
         return;
     const int state = api->ensure();
     if (!api->is_finalizing() && move_request(WAITING, TAKING)) {
+        vg_census_main_line(&request.main_line);
         vg_census_take(&request.source, VG_CENSUS_BUDGET_MS * VG_MS_NS, &request.census);
         move_request(TAKING, TAKEN);
     }
@@ -227,7 +230,7 @@ static bool await_request(uint64_t gil_until_ns)
 
 /* With the callback thread claimed. */
 static bool run_request(const struct vg_census_source *source, uint64_t gil_until_ns,
-                        struct vg_census *out)
+                        struct vg_census *out, struct vg_program_line *main_line)
 {
     static const struct vg_callback_thread_task task = { .run = request_task,
                                                          .done = finish_request };
@@ -237,10 +240,14 @@ static bool run_request(const struct vg_census_source *source, uint64_t gil_unti
     const bool is_alone =
         vg_callback_thread_run(&task, 0, do_nothing, NULL) == VG_CALLBACK_TIMED_OUT;
     const bool is_taken = await_request(gil_until_ns);
-    if (is_taken)
+    if (is_taken) {
         *out = request.census;
+        *main_line = request.main_line;
+    }
     if (!is_alone)
         vg_callback_thread_release();
+    else if (is_taken) /* another failure may follow at once */
+        vg_callback_thread_await_end(vg_clock_monotonic_ns() + VG_CENSUS_GIL_MS * VG_MS_NS);
     return is_taken;
 }
 
@@ -258,13 +265,16 @@ void vg_census_request_abandon(void)
         move_request(WAITING, GIVEN_UP);
 }
 
-int vg_census_request(const struct vg_census_source *source, struct vg_census *out)
+int vg_census_request(const struct vg_census_source *source, struct vg_census *out,
+                      struct vg_program_line *main_line)
 {
     const struct vg_python_api *const api = vg_python_api_find();
     const uint64_t gil_until_ns = vg_clock_monotonic_ns() + VG_CENSUS_GIL_MS * VG_MS_NS;
+    main_line->line = 0;
     if (!api || !api->is_initialized() || api->is_finalizing())
         return -ENOENT;
     if (api->holds_gil()) {
+        vg_census_main_line(main_line);
         vg_census_take(source, VG_CENSUS_BUDGET_MS * VG_MS_NS, out);
         return 0;
     }
@@ -272,7 +282,7 @@ int vg_census_request(const struct vg_census_source *source, struct vg_census *o
         return -EBUSY;
     int result = -EBUSY;
     if (vg_callback_thread_claim(gil_until_ns) == 0)
-        result = run_request(source, gil_until_ns, out) ? 0 : -ETIMEDOUT;
+        result = run_request(source, gil_until_ns, out, main_line) ? 0 : -ETIMEDOUT;
     atomic_store(&requester, 0);
     return result;
 }

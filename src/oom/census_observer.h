@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analyze/collect.h"
 #include "oom/census.h"
 
 enum { VG_CENSUS_BUDGET_MS = 1000, VG_CENSUS_GIL_MS = 500 };
@@ -59,9 +60,10 @@ void vg_census_await_attachment(void);
  * VG_CENSUS_GIL_MS, then for the census, which ends after VG_CENSUS_BUDGET_MS. Returns 0 with the
  * result in `out`; -ETIMEDOUT: the GIL did not come in time; -EBUSY: the thread is in use, or still
  * waits for the GIL for somebody who has given up; -ENOENT: there is no Python that can be asked.
- * `source` is copied; what it points to must stay valid for ever: the thread may come later. No
- * lock of ours may be held. */
-int vg_census_request(const struct vg_census_source *source, struct vg_census *out);
+ * `main_line`: where the main thread is, as vg_census_main_line tells. `source` is copied; what it
+ * points to must stay valid for ever: the thread may come later. No lock of ours may be held. */
+int vg_census_request(const struct vg_census_source *source, struct vg_census *out,
+                      struct vg_program_line *main_line);
 
 /* The calling thread has left a request of its own otherwise than by its end: it is over. Nothing
  * when there is none. */

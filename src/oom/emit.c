@@ -33,6 +33,7 @@ static struct vg_run_process report_process;
 static struct vg_run_failure report;
 static char report_text[VG_REPORT_TEXT_CAP];
 static struct vg_census report_census;
+static struct vg_program_line report_main_line;
 static char report_record[VG_EVENT_RECORD_CAP] __attribute__((aligned(8)));
 
 /* Where there is no memory to be had, a report of the most important things still fits in here. */
@@ -199,20 +200,22 @@ static enum vg_census_state state_of_error(int error)
 /* Asks for one and adds it to the report. An arena's calls follow each other until it has what it
  * gets: of these, one in a window is enough. */
 static void ask_census(const struct vg_failure *failure, const struct vg_census_source *source,
-                       uint64_t place)
+                       uint64_t place, struct vg_region *region)
 {
     if (window_start_ns == missed_window_ns || (failure->caller == VG_CALLER_ARENA && place > 0))
         return;
     memset(&report_census, 0, sizeof report_census);
-    const int error = vg_census_request(source, &report_census);
+    const int error = vg_census_request(source, &report_census, &report_main_line);
     if (error)
         report_census.state = state_of_error(error);
     if (error == -ETIMEDOUT || error == -EBUSY)
         missed_window_ns = window_start_ns;
     if (report_census.state == VG_CENSUS_NO_LIBRARY)
         return;
-    report_census.arrays_were_asked = 1;
+    report_census.arrays_were_asked = !failure->below_pytorch;
     vg_collect_census(&report, &report_census);
+    if (failure->thread_id != (uint32_t)getpid())
+        vg_collect_main_line(&report, &report_main_line, region);
 }
 
 /* ---- reports ---- */
@@ -231,7 +234,7 @@ void vg_report_failure(const struct vg_failure *failure, const struct vg_census_
         vg_notebook_name_cells(failure->tables.recorder);
         vg_collect(failure, &region, &report_process, &report);
         if (source)
-            ask_census(failure, source, place);
+            ask_census(failure, source, place, &region);
         vg_failure_record_append(failure->tables.recorder, &report, report_record);
         const uint64_t window = window_start_ns;
         const struct vg_advice_row *const cause = vg_advice_find(&report);

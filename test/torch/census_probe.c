@@ -208,7 +208,8 @@ int census_take(uint64_t budget_ns, char *out, size_t cap)
 int census_request(unsigned delay_us, char *out, size_t cap)
 {
     usleep(delay_us);
-    const int error = vg_census_request(&live_source, &census);
+    struct vg_program_line main_line;
+    const int error = vg_census_request(&live_source, &census, &main_line);
     return error ? error : write_result(out, cap);
 }
 

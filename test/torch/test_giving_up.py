@@ -99,6 +99,45 @@ def test_a_third_attempt_is_the_same_failure(machine):
     assert report.count("PyTorch emptied its cache and asked again") == 2, report
 
 
+# As 1.13 is: told where PyTorch gives up, with its mutex held and without the GIL.
+WITHOUT_OBSERVERS = (
+    "import threading, torch\n"
+    "torch._C.__dict__.pop('_cuda_attach_out_of_memory_observer', None)\n"
+    "make = {'dtype': torch.int8, 'device': 'cuda'}\n"
+)
+
+
+@pytest.mark.parametrize("thread", ["main", "other"])
+def test_variables_without_observers(machine, thread):
+    code = (
+        "kept = []\n"
+        "def fail():\n"
+        "    while True: kept.append(torch.empty(100 << 20, **make))\n"
+    )
+    code += "fail()\n" if thread == "main" else "threading.Thread(target=fail).start()\n"
+    result = machine.run_to_failure(machine.code(WITHOUT_OBSERVERS + code), SIMGPU_DEVICES="2GiB")
+    assert len(headlines(result)) == 1, result.stderr
+    holders = result.guard_text.split("Which variables hold them\n")[1]
+    assert re.match(r" +1\.66 GiB +17x  `kept` \(list of 17\b", holders), result.stderr
+
+
+def test_the_gil_is_not_waited_for_long_without_observers(machine):
+    """The main thread has it and waits for the mutex, to read the statistics. Then there is no census."""
+    code = (
+        "def fail():\n"
+        "    try: torch.empty(1 << 40, **make)\n"
+        "    except torch.cuda.OutOfMemoryError: print('gave up')\n"
+        "torch.empty(5, **make)\n"
+        "thread = threading.Thread(target=fail)\n"
+        "thread.start()\n"
+        "while thread.is_alive(): torch._C._cuda_memoryStats(0)\n"
+    )
+    result = machine.run(machine.code(WITHOUT_OBSERVERS + code), True, VRAMGUARD_POLICY="off")
+    assert (result.code, result.stdout) == (0, "gave up\n"), result.stderr
+    assert len(headlines(result)) == 1, result.stderr
+    assert "What they are" not in result.guard_text
+
+
 def test_workers_of_a_pool_fail_as_one(machine):
     """One report, which leads to the line of the program where the main thread is, in the report made later, too."""
     result = run_command(machine, machine.program("worker_pool"))
