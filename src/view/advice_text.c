@@ -141,10 +141,13 @@ void vg_advice_add_framework(struct vg_text *out, const struct vg_run_other *pro
 void vg_advice_add_expandable(struct vg_text *out, const struct vg_run_failure *s)
 {
     static const char setting[] = "expandable_segments:True";
+    /* An older PyTorch does not start with a setting that it does not know. */
     if (s->torch.settings[0])
-        vg_text_addf(out, "add %s to %s", setting, vg_torch_variable(s));
+        vg_text_addf(out, "add %s to %s (from PyTorch 2.1 on)", setting, vg_torch_variable(s));
     else
-        vg_text_addf(out, "PYTORCH_CUDA_ALLOC_CONF=%s (or PYTORCH_ALLOC_CONF in recent PyTorch)",
+        vg_text_addf(out,
+                     "PYTORCH_CUDA_ALLOC_CONF=%s (or PYTORCH_ALLOC_CONF in recent PyTorch; none "
+                     "before 2.1 has it)",
                      setting);
 }
 

@@ -177,10 +177,11 @@ static void a_cache_that_was_of_no_use(void **state)
     expect_text(cause, "PyTorch had 3.00 GiB cached that no tensor used");
     expect_text(cause, "1.00 GiB are still missing.");
     expect_text(advice,
-                "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in");
+                "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in recent "
+                "PyTorch; none before 2.1 has it)");
     s.torch.settings = "PYTORCH_ALLOC_CONF=max_split_size_mb:64";
     expect_row("fragments");
-    expect_text(advice, "add expandable_segments:True to PYTORCH_ALLOC_CONF");
+    expect_text(advice, "add expandable_segments:True to PYTORCH_ALLOC_CONF (from PyTorch 2.1 on)");
     actions[0].recovered_bytes = VG_GIB; /* a tenth of it, and less than what was asked for */
     expect_row("own-total");
     s.asked_bytes = VG_GIB + VG_GIB / 100;
