@@ -6,6 +6,7 @@ neighbour that leaves a given amount, so that they do not depend on the size of 
 """
 
 import fcntl
+import functools
 import importlib.util
 import json
 import os
@@ -117,10 +118,35 @@ def torch_library(name):
     return found
 
 
+@functools.cache
 def embeds_its_runtime():
     """NVIDIA's runtime is in this PyTorch's allocator, and refuses a simulated GPU (1.13)."""
     text = subprocess.run(["readelf", "-d", torch_library("libc10_cuda.so")], check=True, capture_output=True)
     return b"libcudart" not in text.stdout
+
+
+EMBEDDED = "NVIDIA's runtime is in this PyTorch's allocator, and refuses a simulated GPU"
+
+
+def needs_cuda():
+    """The mark of tests whose programs use the GPU."""
+    return pytest.mark.skipif(not REAL_GPU and embeds_its_runtime(), reason=EMBEDDED)
+
+
+def skip_without_cuda():
+    """The same in a test that has begun."""
+    if not REAL_GPU and embeds_its_runtime():
+        pytest.skip(EMBEDDED)
+
+
+def skip_what_is_lacking(result):
+    """A program found that this PyTorch lacks what the test is about."""
+    option = re.search(r"Unrecognized CachingAllocator option: (\w+)", result.stderr)
+    if option:
+        pytest.skip("this PyTorch has no %s in PYTORCH_CUDA_ALLOC_CONF" % option[1])
+    told = re.search(r"^this PyTorch has no .+", result.stderr, re.MULTILINE)
+    if told:
+        pytest.skip(told[0])
 
 
 def plain(text):

@@ -4,9 +4,9 @@ has another."""
 import re
 
 import pytest
-from conftest import REAL_GPU
+from conftest import REAL_GPU, needs_cuda
 
-pytestmark = pytest.mark.skipif(REAL_GPU, reason="needs a GPU of a known size")
+pytestmark = [needs_cuda(), pytest.mark.skipif(REAL_GPU, reason="needs a GPU of a known size")]
 
 # What `why` and `do` of each program's last report begin with or contain.
 CAUSES = {

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import skip_what_is_lacking, skip_without_cuda
 
 KINDS = ("parameter", "gradient", "optimizer", "buffer", "other", "graph")
 MIB = 1 << 20
@@ -10,6 +11,7 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize("seed", range(4))
 def test_kinds_are_exact(census_machine, seed):
+    skip_without_cuda()
     result = census_machine.run(census_machine.program("census_numbers", seed))
     assert result.code == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -22,8 +24,10 @@ def test_kinds_are_exact(census_machine, seed):
 
 
 def fail(machine, where, tmp_path):
+    skip_without_cuda()
     told = tmp_path / "told"
     result = machine.run(machine.program("census_failing", where, told), SIMGPU_DEVICES="1100MiB")
+    skip_what_is_lacking(result)
     assert result.code == 0, result.stderr
     assert result.stdout == "OutOfMemoryError CUDA out of memory.\n"
     return [json.loads(line) for line in told.read_text().splitlines()]
@@ -98,6 +102,7 @@ def test_operator_in_backward(census_machine, tmp_path):
 def test_distributed(census_machine, way):
     """Wherever the numbers of two layers of 32 x 32 lie, they are told as the model's."""
     result = census_machine.run(census_machine.program("census_distributed", way))
+    skip_what_is_lacking(result)
     assert result.code == 0, result.stderr
     census = json.loads(result.stdout.splitlines()[-1])
     numbers_bytes = 2 * (32 * 32 + 32) * 4

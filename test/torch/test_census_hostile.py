@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import needs_cuda, skip_what_is_lacking
 
 HOSTILE = (
     "hostile_object hostile_keys hostile_module module_ring containers weak deep subclasses modes hooks fake functorch "
@@ -48,18 +49,24 @@ def test_ends_as_bare(census_machine, hostile_lines):
     assert set(hostile_lines) == set(HOSTILE)
 
 
+@needs_cuda()
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_moment(census_machine, tmp_path, moment):
     told = tmp_path / "told"
     command = census_machine.program("census_moments", moment)
     bare = census_machine.run(command, SIMGPU_DEVICES="1100MiB")
     result = census_machine.run([*command, told], SIMGPU_DEVICES="1100MiB")
+    skip_what_is_lacking(result)
     assert (result.code, result.stdout) == (bare.code, bare.stdout), result.stderr
     assert "done" in bare.stdout
     lines = [json.loads(line) for line in told.read_text().splitlines()]
-    assert [line["census"]["state"] for line in lines] == MOMENTS[moment]
+    states = MOMENTS[moment]
+    if moment == "at_exit" and "at the end of a global" not in bare.stdout:
+        states = states[:1]  # with PyTorch 2.3 the global outlives the program
+    assert [line["census"]["state"] for line in lines] == states
 
 
+@needs_cuda()
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_moment_guarded(census_machine, moment):
     """The same with the whole library, whose census is part of its report."""

@@ -16,7 +16,7 @@ EXPECTED = {
     "many keys": [("sessions", "dict", 100, "many_keys", "local", 100 * ONE, 0)],
     "attribute": [("trainer.loop.history", "list", 5, "attribute", "local", 5 * ONE, 0)],
     "two attributes": [
-        ("trainer.second", "deque", -1, "two_attributes", "local", 4 * ONE, 0),
+        ("trainer.second", "deque", 4, "two_attributes", "local", 4 * ONE, 0),
         ("trainer.first", "list", 3, "two_attributes", "local", 3 * ONE, 0),
     ],
     "slots": [("kept", "Slots", -1, "slots", "local", ONE, 0)],

@@ -2,6 +2,9 @@
 
 import re
 
+from conftest import needs_cuda
+
+pytestmark = needs_cuda()
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from conftest import BUILD, REAL_GPU
+from conftest import BUILD, REAL_GPU, needs_cuda
 
 PLUG_IN = BUILD / "test" / "torch" / "plug_in.so"
 SMALL = {"SIMGPU_DEVICES": "1GiB", "VRAMGUARD_POLICY": "off"}
-pytestmark = pytest.mark.skipif(REAL_GPU, reason="needs a GPU of a known size")
+pytestmark = [needs_cuda(), pytest.mark.skipif(REAL_GPU, reason="needs a GPU of a known size")]
 
 
 def first_report(result):

@@ -9,14 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAMS, REAL_GPU, embeds_its_runtime
+from conftest import PROGRAMS, needs_cuda
 from test_causes import CAUSES
 
 MORE = os.environ.get("TABLE_PROGRAMS")
 TABLES = Path(__file__).resolve().parent / "tables"
-pytestmark = pytest.mark.skipif(
-    not REAL_GPU and embeds_its_runtime(), reason="NVIDIA's runtime is in this PyTorch's allocator"
-)
+pytestmark = needs_cuda()
 LIBRARY = ("/site-packages/", "/dist-packages/", "/lib/python3.")
 COMMON = {"SIMGPU_DEVICES": "1400MiB", "VRAMGUARD_POLICY": "off"}
 

@@ -7,7 +7,11 @@ import sys
 import census_probe
 import torch
 import torch.distributed
-from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+
+try:
+    from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+except ImportError:  # before 2.5
+    Shard = None
 
 WIDTH = 32
 
@@ -28,7 +32,10 @@ def fsdp(net, mesh):
 
 
 def flat_fsdp(net, mesh):
-    from torch.distributed.fsdp import FullyShardedDataParallel
+    try:
+        from torch.distributed.fsdp import FullyShardedDataParallel
+    except ValueError:  # 1.13 with Python 3.11
+        sys.exit("this PyTorch has no torch.distributed.fsdp that this Python can import")
 
     return FullyShardedDataParallel(net, device_id=torch.device("cpu"))
 
@@ -46,7 +53,9 @@ def blocks():
 
 def main(way):
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    mesh = init_device_mesh("cpu", (1,))
+    if way in (dtensor, fsdp) and not Shard:
+        sys.exit("this PyTorch has no torch.distributed.tensor.Shard")
+    mesh = init_device_mesh("cpu", (1,)) if Shard else None
     net = way(torch.nn.Sequential(torch.nn.Linear(WIDTH, WIDTH), torch.nn.Linear(WIDTH, WIDTH)), mesh)
     optimizer = torch.optim.Adam(net.parameters(), foreach=False)
     x = torch.ones(4, WIDTH)

@@ -72,7 +72,7 @@ def on_thread():
         try:
             while True:
                 kept.append(torch.empty(16 * MIB, device="cuda", dtype=torch.uint8))
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             errors.append(error)
 
     thread = threading.Thread(target=work)
@@ -90,7 +90,7 @@ def among_threads():
             try:
                 kept = [torch.empty(1000, device="cuda") for _ in range(20)]
                 (kept[0].requires_grad_() * 2).sum().backward()
-            except torch.OutOfMemoryError:
+            except torch.cuda.OutOfMemoryError:
                 pass
 
     threads = [threading.Thread(target=churn) for _ in range(4)]
@@ -111,6 +111,6 @@ if __name__ == "__main__":
     census_probe.attach(sys.argv[2])
     try:
         globals()[sys.argv[1]]()
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         print(type(error).__name__, str(error)[:19], flush=True)
     os._exit(0)  # PyTorch itself aborts now and then at Python's end, after a backward

@@ -25,7 +25,7 @@ def fail(where):
     kept = torch.ones(64 * MIB, device="cuda", dtype=torch.uint8)
     try:
         torch.empty(4096 * MIB, device="cuda", dtype=torch.uint8)
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         print(where, type(error).__name__, str(error)[:19], len(kept), flush=True)
 
 

@@ -30,16 +30,14 @@ def set_device(number, jax_platform="gpu"):
 
 def active_blocks():
     """Of PyTorch's caching allocator, as (address, bytes)."""
-    import torch
+    import snapshot
 
-    blocks = []
-    for segment in torch.cuda.memory._snapshot()["segments"]:
-        address = segment["address"]
-        for block in segment["blocks"]:
-            if block["state"].startswith("active"):
-                blocks.append((address, block["size"]))
-            address += block["size"]
-    return blocks
+    return [
+        (block["address"], block["size"])
+        for segment in snapshot.segments()
+        for block in segment["blocks"]
+        if block["state"].startswith("active")
+    ]
 
 
 def storage_of(tensor):
@@ -67,6 +65,8 @@ def attach(path, wait_s=20):
         if not sys.is_finalizing():  # else with what was live the last time
             set_blocks(active_blocks())
 
+    if not hasattr(torch._C, "_cuda_attach_out_of_memory_observer"):
+        sys.exit("this PyTorch has no torch._C._cuda_attach_out_of_memory_observer")
     torch._C._cuda_attach_out_of_memory_observer(observer)
     library.census_attach(str(path).encode())
     until = time.monotonic() + wait_s

@@ -11,6 +11,7 @@ import sys
 import threading
 
 import run_file
+import snapshot
 import torch
 
 MOST_BYTES = 1 << 30
@@ -114,11 +115,7 @@ class Comparison:
 
     def each_block(self, file):
         ours = {b.address: b for b in file.blocks}
-        theirs = {}
-        for segment in torch.cuda.memory_snapshot():
-            for block in segment["blocks"]:
-                if block["state"] == "active_allocated":
-                    theirs[block["address"]] = (segment["device"], block)
+        theirs = {address: (index, block) for address, index, block in snapshot.live_blocks()}
         for address in ours.keys() ^ theirs.keys():
             self.differ("block", hex(address), "only in", "ours" if address in ours else "PyTorch's")
         for address in ours.keys() & theirs.keys():
@@ -127,8 +124,8 @@ class Comparison:
             self.blocks += 1
             if (one.bytes, one.device) != (block["size"], of_device):
                 self.differ("block", hex(address), one.bytes, one.device, block["size"], of_device)
-            if self.with_lines and "frames" in block:
-                self.block_lines(file.python(one.stack_id), block["frames"])
+            if self.with_lines and snapshot.frames(block) is not None:
+                self.block_lines(file.python(one.stack_id), snapshot.frames(block))
 
     def block_lines(self, ours, theirs):
         """PyTorch's frames, of which we keep the innermost 64."""
@@ -194,7 +191,7 @@ def play(seed, steps, comparison):
 def main():
     words = sys.argv[3:]
     if "history" in words:
-        torch.cuda.memory._record_memory_history(max_entries=400000, context="all", stacks="python")
+        snapshot.record_history(400000)
     comparison = Comparison("history" in words)
     play(int(sys.argv[1]), int(sys.argv[2]), comparison)
     for line in comparison.differences[:20]:

@@ -5,6 +5,7 @@ import collections
 import os
 import sys
 
+import snapshot
 import torch
 
 KEPT = []
@@ -37,21 +38,46 @@ def profiler_out_of_memory():
 
 
 def history():
-    torch.cuda.memory._record_memory_history(max_entries=1000)
+    snapshot.record_history(1000)
     KEPT.extend(torch.empty(3000 * i + 1, device="cuda") for i in range(20))
     del KEPT[3:9]
-    for trace in torch.cuda.memory._snapshot()["device_traces"]:
-        for event in trace:
-            print(event["action"], event["size"], [f["line"] for f in event["frames"][-3:]])
+    told = torch.cuda.memory._snapshot()
+    if isinstance(told, dict):
+        for trace in told["device_traces"]:
+            for event in trace:
+                print(event["action"], event["size"], [f["line"] for f in event["frames"][-3:]])
+        return
+    for segment in told:  # before 2.0: of each block who had it
+        for block in segment["blocks"]:
+            for entry in block.get("history", ()):
+                print(block["state"], entry["real_size"], [f["line"] for f in entry["frames"][-3:]])
 
 
 def pools():
+    if not hasattr(torch.cuda, "MemPool"):
+        return pool_without_a_class()
     pool = torch.cuda.MemPool()
     with torch.cuda.use_mem_pool(pool):
         KEPT.extend(torch.empty(1 << 20, device="cuda") for _ in range(5))
     KEPT.append(torch.empty(1 << 20, device="cuda"))
     print(sorted(s["total_size"] for s in pool.snapshot()))
     KEPT.append(pool)
+
+
+def pool_without_a_class():
+    """The same before 2.5."""
+    if not hasattr(torch._C, "_cuda_beginAllocateCurrentStreamToPool"):
+        sys.exit("this PyTorch has no torch.cuda.MemPool and no _cuda_beginAllocateCurrentStreamToPool")
+    torch.cuda.init()
+    pool = torch.cuda.graph_pool_handle()
+    with torch.cuda.stream(torch.cuda.Stream()):
+        torch._C._cuda_beginAllocateCurrentStreamToPool(0, pool)
+        KEPT.extend(torch.empty(1 << 20, device="cuda") for _ in range(5))
+        torch._C._cuda_endAllocateCurrentStreamToPool(0, pool)
+    KEPT.append(torch.empty(1 << 20, device="cuda"))
+    of_pool = [s["total_size"] for s in torch.cuda.memory_snapshot() if s["segment_pool_id"] == pool]
+    assert of_pool
+    print(sorted(of_pool))
 
 
 def graph():
@@ -91,12 +117,7 @@ def compare():
     import run_file
 
     file = run_file.own()
-    theirs = {
-        block["address"]: block["size"]
-        for segment in torch.cuda.memory_snapshot()
-        for block in segment["blocks"]
-        if block["state"] == "active_allocated"
-    }
+    theirs = {address: block["size"] for address, _, block in snapshot.live_blocks()}
     assert {b.address: b.bytes for b in file.blocks} == theirs and theirs
     assert file.totals[0].allocated_bytes == torch.cuda.memory_allocated()
     assert file.totals[0].peak_bytes == torch.cuda.max_memory_allocated()
