@@ -48,7 +48,8 @@ static bool is_module_call(const struct vg_run_frame *frame)
            vg_text_ends_with(frame->file, "nn/modules/module.py");
 }
 
-/* A function's name without what it is defined in: the census tells it so. */
+/* A function's name without what it is defined in: the census tells it so, up to CPython 3.10.
+ * Where two have one name, the line that each is at tells them apart. */
 static const char *bare_name(const char *qualified)
 {
     const char *const dot = strrchr(qualified, '.');
@@ -59,6 +60,7 @@ static bool is_frame_of(const struct vg_run_frame *frame, const struct vg_census
 {
     return (frame->flags & VG_FRAME_PYTHON) &&
            strcmp(bare_name(frame->function), bare_name(variable->function)) == 0 &&
+           (variable->line <= 0 || frame->line == (uint32_t)variable->line) &&
            strcmp(frame->file, variable->file) == 0;
 }
 

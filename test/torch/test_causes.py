@@ -14,6 +14,7 @@ CAUSES = {
         r"a leak: `history` \(list of \d+, causes\.py:\d+ kept_graphs\) keeps .* graphs behind them",
         r"x\.detach\(\)",
     ),
+    "forward": (r"a leak: `history` \(list of \d+, causes\.py:\d+ forward\) keeps", r"x\.detach\(\)"),
     "hidden_states": (r"activations: ", r"smaller batch"),
     "loss_sum": (
         r"`total_loss` \(Tensor, causes\.py:\d+ loss_sum\) keeps \S+ MiB alive through its autograd graph, "
