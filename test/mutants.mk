@@ -1,4 +1,4 @@
-# `make mutants`: would the tests notice? MUTANTS="words" chooses some by their names. Takes long.
+# `make mutants`: would the tests notice? MUTANTS="words" chooses some by their names or files.
 
 .PHONY: mutants
 mutants:

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,19 +47,27 @@ static double cpu_seconds(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static atomic_bool is_held; /* by the thread of the test itself */
+
 struct waited {
     double cpu_seconds;
     int error;
+    bool was_held; /* when it had the lock */
+    long sleeps;
 };
 
 static void *take_once(void *argument)
 {
     struct waited *const out = argument;
+    struct rusage usage;
     errno = 4711;
     vg_lock_take(&lock);
+    out->was_held = atomic_load(&is_held);
     out->error = errno;
     vg_lock_release(&lock);
     out->cpu_seconds = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    getrusage(RUSAGE_THREAD, &usage);
+    out->sleeps = usage.ru_nvcsw;
     return NULL;
 }
 
@@ -68,11 +77,15 @@ static void sleeps_while_it_waits(void **state)
     pthread_t thread;
     struct waited waited;
     vg_lock_take(&lock);
+    atomic_store(&is_held, true);
     assert_int_equal(pthread_create(&thread, NULL, take_once, &waited), 0);
     usleep(500000);
+    atomic_store(&is_held, false);
     vg_lock_release(&lock);
     pthread_join(thread, NULL);
+    assert_false(waited.was_held);
     assert_true(waited.cpu_seconds < 0.25);
+    assert_true(waited.sleeps > 20); /* a busy machine leaves little to burn */
     assert_int_equal(waited.error, 4711);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/option.h"
 #include "base/option_names.h"
+#include "base/spelling.h"
 #include "core_fixture.h"
 #include "oom/policy.h"
 
@@ -278,6 +279,91 @@ static void right_values_are_silent(void **state)
     assert_string_equal(text, "");
 }
 
+static void config_child(void *argument)
+{
+    struct vg_options options;
+    setenv("VRAMGUARD_CONFIG", argument, 1);
+    setenv("VRAMGUARD_KEEP", "", 1);
+    unsetenv("VRAMGUARD_PRIORITY");
+    setenv("VRAMGUARD_STACKS", "native", 1);
+    vg_option_read_environment(&options);
+    CHECK(options.keep_runs.number == 7); /* an empty variable is none */
+    CHECK(options.priority.number == 60);
+    CHECK(options.stacks.number == VG_STACKS_NATIVE); /* the environment counts more */
+}
+
+static void the_file_stands_in_for_the_environment(void **state)
+{
+    (void)state;
+    char text[2048], path[128];
+    snprintf(path, sizeof path, "%s/settings", scratch);
+    FILE *const file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("VRAMGUARD_KEEP=7\nVRAMGUARD_PRIORITY=60\nVRAMGUARD_STACKS=full\n", file);
+    fclose(file);
+    assert_int_equal(run_child(config_child, path, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
+static void jax_child(void *argument)
+{
+    struct vg_options options;
+    unsetenv("XLA_PYTHON_CLIENT_ALLOCATOR");
+    if (argument)
+        setenv("XLA_PYTHON_CLIENT_ALLOCATOR", argument, 1);
+    vg_option_read_environment(&options);
+    CHECK(options.jax_asks_once ==
+          (argument && (strcmp(argument, "platform") == 0 || strcmp(argument, "cuda_async") == 0)));
+}
+
+static void jax_without_its_pool_is_known(void **state)
+{
+    (void)state;
+    char text[2048], platform[] = "platform", async[] = "cuda_async", pool[] = "bfc";
+    char *const cases[] = { NULL, platform, async, pool };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(run_child(jax_child, cases[i], text, sizeof text), 0);
+}
+
+static void misspelt_child(void *argument)
+{
+    static char words[4][40];
+    static char *environment[5];
+    for (int i = 0; i < *(int *)argument; i++) {
+        snprintf(words[i], sizeof words[i], "VRAMGUARD_POLICY%d=trim", i);
+        environment[i] = words[i];
+    }
+    environ = environment;
+    errno = 4711;
+    vg_option_report_misspelt();
+    CHECK(errno == 4711);
+}
+
+static void misspelt_names_are_three_lines_at_most(void **state)
+{
+    (void)state;
+    for (int count = 0; count <= 4; count++) {
+        char text[2048];
+        assert_int_equal(run_child(misspelt_child, &count, text, sizeof text), 0);
+        assert_int_equal(line_count(text), count < 3 ? count : 3);
+    }
+}
+
+static void spellings_have_distances(void **state)
+{
+    (void)state;
+    assert_int_equal(vg_spelling_distance("", ""), 0);
+    assert_int_equal(vg_spelling_distance("limit", "limit"), 0);
+    assert_int_equal(vg_spelling_distance("", "abc"), 3);
+    assert_int_equal(vg_spelling_distance("abc", ""), 3);
+    assert_int_equal(vg_spelling_distance("limit", "limot"), 1); /* replaced */
+    assert_int_equal(vg_spelling_distance("limits", "limit"), 1);
+    assert_int_equal(vg_spelling_distance("imit", "limit"), 1);
+    assert_int_equal(vg_spelling_distance("ilmit", "limit"), 2); /* exchanged: two of them */
+    assert_int_equal(vg_spelling_distance("xxlimit", "limit"), 2);
+    assert_int_equal(vg_spelling_distance("kitten", "sitting"), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +377,11 @@ int main(void)
         cmocka_unit_test(off_is_silent),
         cmocka_unit_test(pytorchs_settings_are_read),
         cmocka_unit_test(right_values_are_silent),
+        cmocka_unit_test_setup_teardown(the_file_stands_in_for_the_environment, make_scratch,
+                                        remove_scratch),
+        cmocka_unit_test(jax_without_its_pool_is_known),
+        cmocka_unit_test(misspelt_names_are_three_lines_at_most),
+        cmocka_unit_test(spellings_have_distances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

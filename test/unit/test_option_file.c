@@ -37,6 +37,10 @@ static void lines_are_settings(void **state)
     assert_string_equal(find("A=b=c", "A"), "b=c");
     assert_string_equal(find("A=", "A"), "");
     assert_string_equal(find("A=\"", "A"), "\"");
+    assert_string_equal(find("A=\"x'", "A"), "\"x'"); /* no pair */
+    /* As long as the buffer lets it be. */
+    assert_string_equal(find("A=1234567890123456789012345678901", "A"),
+                        "1234567890123456789012345678901");
 }
 
 static void the_rest_is_not(void **state)
@@ -46,6 +50,7 @@ static void the_rest_is_not(void **state)
     assert_null(find("#A=1", "A"));
     assert_null(find("  # A=1", "A"));
     assert_null(find("AB=1", "A"));
+    assert_null(find("A=1", "AB"));
     assert_null(find("A", "A"));
     assert_null(find("B=1\n=2", "A"));
     assert_null(find("A=12345678901234567890123456789012", "A")); /* longer than the buffer */
@@ -92,6 +97,33 @@ static void what_cannot_be_read_is_one_line_or_none(void **state)
     assert_int_equal(line_count(text), 1);
 }
 
+static void whole_child(void *argument)
+{
+    struct vg_option_file file;
+    char value[8];
+    const int next = dup(STDOUT_FILENO); /* the number that the next descriptor gets */
+    close(next);
+    vg_option_file_open(&file, argument);
+    CHECK(vg_option_file_find(&file, "A", value, sizeof value));
+    CHECK(strcmp(value, "1") == 0);
+    vg_option_file_close(&file);
+    CHECK(!file.text);
+    CHECK(fcntl(next, F_GETFD) == -1); /* none is left open */
+}
+
+static void what_can_be_read_is_read(void **state)
+{
+    (void)state;
+    char text[512], path[128];
+    snprintf(path, sizeof path, "%s/settings", scratch);
+    FILE *const file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("A=1\n", file);
+    fclose(file);
+    assert_int_equal(run_child(whole_child, path, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +131,7 @@ int main(void)
         cmocka_unit_test(the_rest_is_not),
         cmocka_unit_test(any_bytes_are_survived),
         cmocka_unit_test(what_cannot_be_read_is_one_line_or_none),
+        cmocka_unit_test_setup_teardown(what_can_be_read_is_read, make_scratch, remove_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -32,9 +33,35 @@ static void pieces_do_not_overlap(void **state)
     unsigned char *const large = vg_region_alloc(&region, 20 << 20);
     assert_non_null(large);
     large[(20 << 20) - 1] = 1;
+    assert_true(region.next <= region.end);
     assert_false(region.exhausted);
     vg_region_release(&region);
     assert_null(region.chunks);
+}
+
+/* Pages of address space that this process has (proc(5), statm). */
+static long pages_mapped(void)
+{
+    long pages = 0;
+    FILE *const file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld", &pages), 1);
+    fclose(file);
+    return pages;
+}
+
+static void all_of_it_is_given_back(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 50 };
+    const long before = pages_mapped();
+    for (int round = 0; round < ROUNDS; round++) {
+        struct vg_region region = vg_region_over(NULL, 0);
+        for (int i = 0; i < 10; i++) /* a chunk and more each time */
+            assert_non_null(vg_region_alloc(&region, 1 << 20));
+        vg_region_release(&region);
+    }
+    assert_true(pages_mapped() - before < ROUNDS);
 }
 
 static void the_first_memory_is_used_again_and_zeroed(void **state)
@@ -73,6 +100,7 @@ static void without_memory_the_first_one_serves(void **state)
     assert_true(region.exhausted);
     assert_string_equal(text, "short");
     assert_null(vg_region_array(&region, SIZE_MAX / 4, 8));
+    assert_null(vg_region_array(&region, SIZE_MAX / 8 + 2, 8)); /* the product is 8 */
     assert_null(vg_region_array(&region, 0, 8));
     vg_region_release(&region);
     assert_false(region.exhausted);
@@ -83,6 +111,9 @@ static void texts_are_safe(void **state)
     (void)state;
     struct vg_region region = vg_region_over(NULL, 0);
     assert_string_equal(vg_region_string(&region, NULL), "");
+    const char *const whole = vg_region_string(&region, "0123456789abcdef");
+    assert_string_equal(vg_region_string(&region, "next"), "next");
+    assert_string_equal(whole, "0123456789abcdef"); /* its end is its own */
     assert_string_equal(vg_region_string(&region, "a\033[31m"), "a?[31m");
     assert_string_equal(vg_region_text(&region, "abcdef", 3), "abc");
     assert_string_equal(vg_region_text(&region, "gr\303", 3), "gr?");
@@ -125,6 +156,7 @@ int main(void)
         cmocka_unit_test(without_memory_the_first_one_serves),
         cmocka_unit_test(texts_are_safe),
         cmocka_unit_test(sorts),
+        cmocka_unit_test(all_of_it_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

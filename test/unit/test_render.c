@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "base/command_name.h"
 #include "render_fixture.h"
 #include "view/histogram.h"
 #include "view/wrap.h"
@@ -388,18 +387,6 @@ static void histogram_folds_to_its_width(void **state)
     assert_int_equal(text.length, 0);
 }
 
-static void commands_lose_their_directories(void **state)
-{
-    (void)state;
-    char out[64];
-    vg_command_short(out, sizeof out, "/usr/bin/python3 -u /srv/a b/c/train.py --data=/x/y /data/");
-    assert_string_equal(out, "python3 -u a train.py --data=/x/y data/");
-    vg_command_short(out, 8, "/usr/bin/python3");
-    assert_string_equal(out, "python3");
-    vg_command_short(out, sizeof out, "");
-    assert_string_equal(out, "");
-}
-
 static void cuts_between_letters(void **state)
 {
     (void)state;
@@ -435,7 +422,6 @@ int main(void)
         cmocka_unit_test(color_only_where_asked),
         cmocka_unit_test(keeps_the_width),
         cmocka_unit_test(histogram_folds_to_its_width),
-        cmocka_unit_test(commands_lose_their_directories),
         cmocka_unit_test(cuts_between_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

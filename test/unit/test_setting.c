@@ -38,6 +38,9 @@ static void each_rule(void **state)
         { "PYTORCH_ALLOC_CONF", "expandable_segments:True", "expandable_segments:True", true },
         { "PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:False", "expandable_segments:True",
           false },
+        { "PYTORCH_ALLOC_CONF", "a:1,b:2", "b:2,a:1", true },
+        { "PYTORCH_ALLOC_CONF", "a:1", "a:1,b:2", false },
+        { "PYTORCH_ALLOC_CONF", "b:2", "a:1,b:2", false },
         { "VRAMGUARD_POLICY", "trim,wait=10m", "trim,wait=10m", true },
         { "VRAMGUARD_POLICY", "wait=20m,trim", "trim,wait=10m", true },
         { "VRAMGUARD_POLICY", "trim,wait", "trim,wait=10m", false },
@@ -81,6 +84,8 @@ static void what_is_not_set_is_not_so(void **state)
     assert_false(vg_setting_find(settings, "VRAMGUARD_NEED", value));
     assert_true(vg_setting_find(settings, "CUPY_GPU_MEMORY_LIMIT", value));
     assert_string_equal(value, "a?VRAMGUARD_NEED=1");
+    assert_false(vg_setting_find(settings, "CUPY_GPU_MEMORY", value)); /* a name's beginning */
+    assert_string_equal(value, "");
 }
 
 static void the_environment_is_read(void **state)

@@ -92,7 +92,7 @@ static void parses_what_people_write(void **state)
     assert_parses("0.5k", 512);
     assert_parses("2T", 2048 * VG_GIB);
     assert_parses("15E", UINT64_C(15) << 60);
-    assert_parses("1.00000000000000000000000000001 KiB", 1024);
+    assert_parses("1.00000000000000000000000000000000000000001 KiB", 1024);
 }
 
 static void refuses_the_rest(void **state)
@@ -128,6 +128,63 @@ static void says_what_a_size_lacks(void **state)
         assert_string_equal(vg_size_complaint(other[i]), "not a size, for example 8GiB");
 }
 
+static void parses_percentages(void **state)
+{
+    (void)state;
+    unsigned percent = 77;
+    assert_int_equal(vg_percent_parse("1%", &percent), 0);
+    assert_int_equal(percent, 1);
+    assert_int_equal(vg_percent_parse("100%", &percent), 0);
+    assert_int_equal(percent, 100);
+    const char *const large[] = { "0%", "101%", "99999999999999999999%" };
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++)
+        assert_int_equal(vg_percent_parse(large[i], &percent), -ERANGE);
+    const char *const wrong[] = { "", "%", "5", "5 %", "5%%", "-5%", "5.5%" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(vg_percent_parse(wrong[i], &percent), -EINVAL);
+    assert_int_equal(percent, 100);
+}
+
+static void parses_durations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } cases[] = { { "30", 30000 },    { "250ms", 250 },
+                  { "1.5s", 1500 },   { "10m", 600000 },
+                  { "2 h", 7200000 }, { "7d", 604800000 },
+                  { "2min", 120000 }, { "0", 0 },
+                  { "0.0005s", 0 },   { "1.00000000000000000000000000000000000001s", 1000 } };
+    uint64_t ms = 77;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(vg_duration_parse(cases[i].text, &ms), 0);
+        assert_int_equal(ms, cases[i].ms);
+    }
+    const char *const wrong[] = { "", "s", "-1s", "1x", "1.s", "1 s ", "1ss" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(vg_duration_parse(wrong[i], &ms), -EINVAL);
+    assert_int_equal(vg_duration_parse("18446744073709551615", &ms), -ERANGE);
+    assert_int_equal(vg_duration_parse("18446744073709551615ms", &ms), -ERANGE);
+    assert_int_equal(ms, 1000);
+}
+
+static void formats_durations(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } cases[] = { { 0, "0 ms" },          { 999, "999 ms" },  { 1000, "1 s" },
+                  { 1099, "1 s" },        { 3149, "3.1 s" },  { 59950, "59.9 s" },
+                  { 60000, "60 s" },      { 90000, "90 s" },  { 119999, "119 s" },
+                  { 120000, "2 min" },    { 3600000, "1 h" }, { 5400000, "90 min" },
+                  { 7199999, "119 min" }, { 7200000, "2 h" }, { 86400000, "24 h" } };
+    char out[VG_DURATION_TEXT_CAP];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(vg_duration_format(out, cases[i].ms), cases[i].text);
+}
+
 static void survives_any_text(void **state)
 {
     (void)state;
@@ -153,6 +210,8 @@ int main(void)
         cmocka_unit_test(formats_columns_of_gib),   cmocka_unit_test(every_result_fits),
         cmocka_unit_test(parses_what_people_write), cmocka_unit_test(refuses_the_rest),
         cmocka_unit_test(says_what_a_size_lacks),   cmocka_unit_test(survives_any_text),
+        cmocka_unit_test(parses_percentages),       cmocka_unit_test(parses_durations),
+        cmocka_unit_test(formats_durations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

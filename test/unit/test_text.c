@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plain_text.h"
 #include "base/text.h"
 
 static void appends(void **state)
@@ -87,6 +88,72 @@ static void cuts_with_dots(void **state)
     assert_string_equal(out, "");
 }
 
+static void ends_are_found(void **state)
+{
+    (void)state;
+    assert_true(vg_text_ends_with("libcuda.so", ".so"));
+    assert_true(vg_text_ends_with(".so", ".so"));
+    assert_true(vg_text_ends_with("x", ""));
+    assert_false(vg_text_ends_with("libcuda.so.1", ".so"));
+    static const char whole[] = "a.so"; /* what stands before a text is no part of it */
+    assert_false(vg_text_ends_with(whole + 1, "a.so"));
+    assert_true(vg_text_starts_with("abc", "ab"));
+    assert_false(vg_text_starts_with("a", "ab"));
+    assert_string_equal(vg_text_base_name("/a/b"), "b");
+    assert_string_equal(vg_text_base_name("b"), "b");
+    assert_string_equal(vg_text_base_name("/a/"), "");
+}
+
+static void repairs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *wanted;
+        int repairs;
+    } cases[] = {
+        { "gr\303\274n \342\202\254 \360\237\230\200", "gr\303\274n \342\202\254 \360\237\230\200",
+          0 },
+        { "a\033[31m", "a?[31m", 1 },
+        { "\302\233", "??", 2 }, /* U+009B */
+        { "x\303", "x?", 1 },    /* cut */
+        { "\303\303\274", "?\303\274", 1 },
+        { "\342\202x", "??x", 2 },
+        { "\360\237\230x", "???x", 3 },
+        { "\365\200\200\200", "????", 4 }, /* beyond U+10FFFF */
+        { "\300\200", "??", 2 },           /* longer than needed */
+        { "\177", "?", 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[32];
+        strcpy(text, cases[i].text);
+        assert_int_equal(vg_text_is_safe(text), cases[i].repairs == 0);
+        assert_int_equal(vg_text_repair(text, sizeof text), cases[i].repairs);
+        assert_string_equal(text, cases[i].wanted);
+        assert_true(vg_text_is_safe(text));
+    }
+    char endless[] = { 'a', 'b', 'c', 'd', 'e', '\0' };
+    assert_int_equal(vg_text_repair(endless, 4), 1);
+    assert_string_equal(endless, "abc");
+}
+
+static void compares_without_libc(void **state)
+{
+    (void)state;
+    assert_true(vg_plain_equal("", ""));
+    assert_true(vg_plain_equal("abc", "abc"));
+    assert_false(vg_plain_equal("abc", "abd"));
+    assert_false(vg_plain_equal("ab", "abc"));
+    assert_false(vg_plain_equal("abc", "ab"));
+    assert_true(vg_plain_starts_with("abc", ""));
+    assert_true(vg_plain_starts_with("abc", "abc"));
+    assert_false(vg_plain_starts_with("abc", "abcd"));
+    assert_false(vg_plain_starts_with("abc", "ac"));
+    assert_int_equal(vg_plain_length("four"), 4);
+    char to[] = "......";
+    vg_plain_copy(to + 1, "abcd", 4);
+    assert_string_equal(to, ".abcd.");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +161,9 @@ int main(void)
         cmocka_unit_test(never_overflows),
         cmocka_unit_test(sanitizes),
         cmocka_unit_test(cuts_with_dots),
+        cmocka_unit_test(ends_are_found),
+        cmocka_unit_test(repairs),
+        cmocka_unit_test(compares_without_libc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
