@@ -145,6 +145,28 @@ static void knows_nothing_of_other_memory(void **state)
     free(heap);
 }
 
+/* In the object's range, but in no segment of it. */
+static void knows_nothing_of_what_lies_between_segments(void **state)
+{
+    (void)state;
+    struct vg_elf_address between[BATCH];
+    size_t count = 0;
+    for (size_t i = 0; i < loaded_count && count < BATCH; i++) {
+        const ElfW(Phdr) *last = NULL;
+        for (int k = 0; k < loaded[i].header_count; k++) {
+            const ElfW(Phdr) *const header = &loaded[i].headers[k];
+            if (header->p_type != PT_LOAD)
+                continue;
+            if (last && last->p_vaddr + last->p_memsz < header->p_vaddr && count < BATCH)
+                between[count++] = (struct vg_elf_address){ .address = loaded[i].object.bias +
+                                                                       header->p_vaddr - 1 };
+            last = header;
+        }
+    }
+    assert_true(count > 0);
+    vg_elf_find_addresses(between, count, never, NULL);
+}
+
 /* Made by hand: a table of the old kind, symbols within symbols, without a size, undefined. */
 static void reads_the_old_hash_table_too(void **state)
 {
@@ -196,6 +218,7 @@ int main(void)
         cmocka_unit_test(tells_what_dladdr_tells),
         cmocka_unit_test(knows_nothing_of_other_memory),
         cmocka_unit_test(reads_the_old_hash_table_too),
+        cmocka_unit_test(knows_nothing_of_what_lies_between_segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

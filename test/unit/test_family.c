@@ -116,6 +116,14 @@ static void ranks_of_one_job_are_told(void **state)
     assert_int_equal(
         rank_relation("WORLD_SIZE=1|RANK=0|", command, "WORLD_SIZE=1|RANK=0|", command, &rank),
         VG_RELATION_NONE);
+    assert_int_equal(
+        rank_relation("WORLD_SIZE=1|RANK=0|", command, "WORLD_SIZE=1|RANK=1|", command, &rank),
+        VG_RELATION_NONE);
+    /* A variable whose name begins alike is another one. */
+    assert_int_equal(rank_relation("WORLD_SIZE=4|RANK=0|", command,
+                                   "RANK=3|WORLD_SIZE=4|RANKS=7|WORLD_SIZES=8|", command, &rank),
+                     VG_RELATION_JOB);
+    assert_int_equal(rank, 3);
     /* A port of its own makes it another job, the same one the same, whatever the command. */
     assert_int_equal(rank_relation("WORLD_SIZE=4|RANK=0|MASTER_PORT=29500|", command,
                                    "RANK=3|WORLD_SIZE=4|MASTER_PORT=29501|", command, &rank),
@@ -138,6 +146,22 @@ static void ranks_of_one_job_are_told(void **state)
         VG_RELATION_NONE);
 }
 
+/* An environment longer than what is read at a time, wherever an entry is cut by that. */
+static void long_environments_are_read(void **state)
+{
+    (void)state;
+    static const char command[] = "python train.py";
+    for (int before = 4060; before < 4100; before++) {
+        char other[8192];
+        int32_t rank;
+        const int length = snprintf(other, sizeof other, "RANK=0|WORLD_SIZE=9|X=%*s|", before, "");
+        snprintf(other + length, sizeof other - (size_t)length, "RANK=3|WORLD_SIZE=4|");
+        assert_int_equal(rank_relation("WORLD_SIZE=4|RANK=0|", command, other, command, &rank),
+                         VG_RELATION_JOB);
+        assert_int_equal(rank, 3);
+    }
+}
+
 static enum vg_relation sibling_relation(const char *own, const char *sibling)
 {
     int32_t rank;
@@ -154,6 +178,8 @@ static void workers_of_one_parent_are_told(void **state)
     static const char forked[] = "python load.py"; /* as their parent, whom they were forked from */
     assert_int_equal(sibling_relation(spawn, spawn), VG_RELATION_JOB);
     assert_int_equal(sibling_relation(forked, forked), VG_RELATION_JOB);
+    assert_int_equal(sibling_relation(spawn, "python b.py"), VG_RELATION_NONE);
+    assert_int_equal(sibling_relation("python a.py", spawn), VG_RELATION_NONE);
     /* Programs that a launcher in Python starts are programs of their own. */
     assert_int_equal(sibling_relation("python a.py", "python b.py"), VG_RELATION_NONE);
     assert_int_equal(sibling_relation("python a.py", "python a.py"), VG_RELATION_NONE);
@@ -203,6 +229,7 @@ int main(void)
         cmocka_unit_test(ranks_of_one_job_are_told),
         cmocka_unit_test(workers_of_one_parent_are_told),
         cmocka_unit_test(orphans_are_told_from_programs_in_the_background),
+        cmocka_unit_test(long_environments_are_read),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

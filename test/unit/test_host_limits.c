@@ -76,6 +76,27 @@ static void what_is_missing_is_unknown(void **state)
     assert_int_equal(vg_host_shortage_of(&limits, VG_GIB, false), VG_HOST_SHORTAGE_NONE);
 }
 
+static void limits_are_told_apart(void **state)
+{
+    (void)state;
+    struct vg_host_limits limits;
+    struct rlimit locked, address;
+    assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &locked), 0);
+    assert_int_equal(getrlimit(RLIMIT_AS, &address), 0);
+    const struct rlimit low = { .rlim_cur = 32 * VG_KIB, .rlim_max = locked.rlim_max };
+    const struct rlimit high = { .rlim_cur = 900 * VG_GIB, .rlim_max = address.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &low), 0);
+    assert_int_equal(setrlimit(RLIMIT_AS, &high), 0);
+    write_file("self/status", "Name:\tx\nVmSize:\t 800 kB\nVmLck:\t 8 kB\n");
+    vg_host_limits_read(&limits);
+    setrlimit(RLIMIT_MEMLOCK, &locked);
+    setrlimit(RLIMIT_AS, &address);
+    assert_int_equal(limits.locked_limit_bytes, 32 * VG_KIB);
+    assert_int_equal(limits.address_limit_bytes, 900 * VG_GIB);
+    assert_int_equal(limits.locked_bytes, 8 * VG_KIB); /* nothing is pinned */
+    assert_false(limits.lock_exempt);                  /* it tells of no capabilities */
+}
+
 static void the_real_ones_make_sense(void **state)
 {
     (void)state;
@@ -138,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everything_is_read, fake_host, real_host),
         cmocka_unit_test_setup_teardown(what_is_missing_is_unknown, fake_host, real_host),
+        cmocka_unit_test_setup_teardown(limits_are_told_apart, fake_host, real_host),
         cmocka_unit_test_setup_teardown(the_real_ones_make_sense, fake_host, real_host),
         cmocka_unit_test(the_tightest_certain_limit_is_named),
         cmocka_unit_test(calls_of_the_host_are_known),

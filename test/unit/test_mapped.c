@@ -47,6 +47,7 @@ static void what_wraps_or_is_too_long_is_not_mapped(void **state)
     char *const pages = mmap(NULL, 5 * page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(vg_is_mapped(pages, 4 * page_bytes));
     assert_false(vg_is_mapped(pages, 4 * page_bytes + 1));
+    assert_false(vg_is_mapped(pages + 8, 4 * page_bytes)); /* in five pages */
     munmap(pages, 5 * page_bytes);
 }
 
