@@ -392,6 +392,72 @@ static void impossible_allocations_are_counted(void **state)
     vg_reader_close(&reader);
 }
 
+static void slots_that_were_not_given_out_are_none(void **state)
+{
+    (void)state;
+    build_sample();
+    built.header.live_slots = 70; /* in the second extent */
+    assert_int_equal(open_built(BUILDER_CAP), 0);
+    assert_int_equal(live_bytes(), 70 * 71 / 2);
+    vg_reader_close(&reader);
+    built.header.live_slots = 3;
+    assert_int_equal(open_built(BUILDER_CAP), 0);
+    assert_int_equal(live_bytes(), 6);
+    vg_reader_close(&reader);
+}
+
+static int stop_at_third(const struct vg_live_slot *slot, void *argument)
+{
+    (void)slot;
+    return ++*(int *)argument == 3 ? 77 : 0;
+}
+
+static void a_visit_can_end_it(void **state)
+{
+    (void)state;
+    int count = 0;
+    build_sample();
+    assert_int_equal(open_built(BUILDER_CAP), 0);
+    assert_int_equal(vg_reader_each_live(&reader, stop_at_third, &count), 77);
+    assert_int_equal(count, 3);
+    vg_reader_close(&reader);
+}
+
+static int count_site(const struct vg_site_slot *slot, void *argument)
+{
+    (void)slot;
+    ++*(int *)argument;
+    return 0;
+}
+
+static void impossible_sites_are_counted(void **state)
+{
+    (void)state;
+    enum { SITES = 8 };
+    const struct vg_site_slot good = {
+        .allocations = 5, .frees = 5, .peak_count = 5, .level = VG_SITE_BLOCK
+    };
+    int count = 0;
+    build_sample();
+    built.header.extents[3].area = VG_AREA_SITES;
+    struct vg_site_slot *const sites = (void *)(built.bytes + built.header.extents[3].offset_bytes);
+    for (int i = 0; i < SITES; i++)
+        memcpy(&sites[i], &good, sizeof good);
+    sites[0].frees = 6;
+    sites[1].device = VG_FILE_DEVICES;
+    sites[2].live_bytes = UINT64_MAX;
+    sites[3].peak_bytes = UINT64_MAX;
+    sites[4].peak_count = 6;
+    atomic_store(&sites[5].level, VG_SITE_LEVELS);
+    atomic_store(&sites[6].level, VG_SITE_NONE); /* no site */
+    built.header.site_slots = SITES;
+    assert_int_equal(open_built(BUILDER_CAP), 0);
+    assert_int_equal(vg_reader_each_site(&reader, count_site, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(reader.damage.sites, 6);
+    vg_reader_close(&reader);
+}
+
 /* Whatever the bytes are: no crash, no access outside of what was read. */
 static void survives_random_damage(void **state)
 {
@@ -515,6 +581,9 @@ int main(void)
         cmocka_unit_test(a_cut_file_gives_what_is_left),
         cmocka_unit_test(extents_must_make_sense),
         cmocka_unit_test(impossible_allocations_are_counted),
+        cmocka_unit_test(slots_that_were_not_given_out_are_none),
+        cmocka_unit_test(a_visit_can_end_it),
+        cmocka_unit_test(impossible_sites_are_counted),
         cmocka_unit_test(survives_random_damage),
         cmocka_unit_test(reads_while_it_is_written),
     };

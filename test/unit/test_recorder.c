@@ -361,6 +361,101 @@ static void modules_are_recorded_with_the_first_stack(void **state)
     dlclose(late);
 }
 
+static char beyond_the_file[1 << 20]; /* zeros are in no file */
+
+struct id_search {
+    const char *path_end;
+    struct vg_journal_module *out;
+    bool found;
+};
+
+static void take_module(uint32_t type, const void *payload, uint32_t size_bytes, void *argument)
+{
+    struct id_search *const search = argument;
+    const struct vg_journal_module *const module = payload;
+    (void)size_bytes;
+    if (type != VG_JOURNAL_MODULE || !strstr(module->path, search->path_end))
+        return;
+    *search->out = *module;
+    search->found = true;
+}
+
+/* The build id as it lies in the file: the first note of that type (elf(5), ElfN_Nhdr). */
+static void file_tells_the_same_build_id(void **state)
+{
+    (void)state;
+    static const char head[] = { 4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0 };
+    static char bytes[64 * 1024];
+    struct vg_journal_module module;
+    struct record record;
+    struct id_search search = { .path_end = "/libc.so.6", .out = &module };
+    stack_of(101, 3);
+    assert_true(read_record(recorder.path, &record));
+    assert_true(walk_journal(&record, take_module, &search) > 0);
+    free_record(&record);
+    assert_true(search.found);
+    Dl_info info;
+    assert_int_not_equal(dladdr((void *)(uintptr_t)qsort, &info), 0);
+    FILE *const file = fopen(info.dli_fname, "r");
+    assert_non_null(file);
+    const size_t length = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    const char *const note = memmem(bytes, length, head, sizeof head);
+    if (!note)
+        skip(); /* built otherwise */
+    assert_int_equal(module.build_id_bytes, 20);
+    assert_memory_equal(module.build_id, note + sizeof head, 20);
+}
+
+static void modules_reach_to_their_last_byte(void **state)
+{
+    (void)state;
+    stack_of(102, 3);
+    assert_int_equal(
+        modules_like("/test_recorder",
+                     (uint64_t)(uintptr_t)&beyond_the_file[sizeof beyond_the_file - 1]),
+        1);
+}
+
+static void a_full_table_of_extents_is_the_end_of_the_file(void **state)
+{
+    (void)state;
+    struct vg_file_header *const header = recorder.header;
+    for (int i = 0; i < VG_FILE_EXTENTS; i++)
+        if (header->extents[i].area == VG_AREA_NONE)
+            header->extents[i].area = VG_AREA_BLOCKS;
+    const struct vg_file_extent first = header->extents[0];
+    assert_true(use_slots(5000)); /* in memory from then on */
+    assert_int_equal(header->memory_only, 1);
+    assert_memory_equal(&header->extents[0], &first, sizeof first);
+}
+
+static void an_area_ends_where_its_space_does(void **state)
+{
+    (void)state;
+    const uint32_t slots = VG_AREA_FIRST_BYTES / sizeof(struct vg_live_slot);
+    uint64_t first;
+    recorder.live.reserved_bytes = 2 * VG_AREA_FIRST_BYTES;
+    assert_true(use_slots(2 * slots));
+    assert_int_equal(vg_recorder_take_slots(&recorder, 1, &first), -ENOMEM);
+}
+
+static void recorders_have_stacks_of_their_own(void **state)
+{
+    (void)state;
+    static struct vg_recorder other; /* as after a fork */
+    const uint64_t frames[] = { 0x400000, 0x400001, 0x400002 };
+    const struct vg_recorder_config config = { .path_template = in_scratch("other.vgr") };
+    assert_int_equal(vg_recorder_open(&other, &config), 0);
+    assert_int_equal(vg_recorder_stack(&recorder, frames, 3, false), 1);
+    assert_int_equal(vg_recorder_stack(&recorder, frames, 2, false), 2);
+    assert_int_equal(vg_recorder_stack(&other, frames, 2, false), 1);
+    assert_int_equal(vg_recorder_stack(&recorder, frames, 2, false), 2);
+    assert_non_null(vg_recorder_stack_record(&other, 1));
+    assert_null(vg_recorder_stack_record(&other, 2));
+    assert_null(vg_recorder_stack_record(&other, 0));
+}
+
 static int open_descriptors(void)
 {
     int count = 0;
@@ -474,6 +569,11 @@ int main(void)
         WRITER_TEST(python_frames_are_kept),
         WRITER_TEST(threads_agree_on_stacks),
         WRITER_TEST(modules_are_recorded_with_the_first_stack),
+        WRITER_TEST(file_tells_the_same_build_id),
+        WRITER_TEST(modules_reach_to_their_last_byte),
+        WRITER_TEST(a_full_table_of_extents_is_the_end_of_the_file),
+        WRITER_TEST(an_area_ends_where_its_space_does),
+        WRITER_TEST(recorders_have_stacks_of_their_own),
         WRITER_TEST(no_descriptor_stays_open),
         WRITER_TEST(little_address_space_is_left_to_the_program),
         WRITER_TEST(what_was_reserved_is_given_back),
