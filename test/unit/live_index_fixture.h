@@ -39,7 +39,7 @@ static struct vg_allocation allocation(uint64_t address, uint64_t bytes, uint16_
                                    .context = bytes % 2 ? 0 : 0xc0 };
 }
 
-static int put(uint64_t address, uint64_t bytes, uint16_t device)
+static UNUSED int put(uint64_t address, uint64_t bytes, uint16_t device)
 {
     const struct vg_allocation one = allocation(address, bytes, device);
     return vg_live_index_put(&track, &one);
@@ -69,7 +69,7 @@ static void note(const struct vg_allocation *one, void *argument)
     seen->last = *one;
 }
 
-static struct seen look(void)
+static UNUSED struct seen look(void)
 {
     struct seen seen = { 0 };
     vg_live_index_each(&track, note, &seen);
@@ -77,7 +77,7 @@ static struct seen look(void)
 }
 
 /* What the shards have counted, those changes included that they still hold back. */
-static uint64_t live_bytes(int device)
+static UNUSED uint64_t live_bytes(int device)
 {
     uint64_t bytes = recorder.header->devices[device].live_bytes;
     for (int i = 0; i < VG_LIVE_INDEX_SHARDS; i++)

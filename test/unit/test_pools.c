@@ -43,11 +43,47 @@ static void a_pool_is_not_removed_while_it_is_held(void **state)
     nanosleep(&moment, NULL);
     assert_false(atomic_load(&is_removed));
     vg_pools_release(&pools, 7);
-    assert_false(atomic_load(&is_removed));
+    nanosleep(&moment, NULL);
+    assert_false(atomic_load(&is_removed)); /* one holds it still */
     vg_pools_release(&pools, 7);
     pthread_join(remover, NULL);
     assert_false(vg_pools_hold(&pools, 7));
     assert_int_equal(vg_pools_device(&pools, 7), -1);
+}
+
+/* Where it lies has no say: it is held on when it moves into the place of another. */
+static void a_held_pool_that_moves_is_held_on(void **state)
+{
+    (void)state;
+    const struct timespec moment = { .tv_nsec = 100000000 };
+    pthread_t remover;
+    vg_pools_add(&pools, 6, 0);
+    vg_pools_add(&pools, 7, 0);
+    assert_true(vg_pools_hold(&pools, 7));
+    vg_pools_remove(&pools, 6);
+    assert_int_equal(pthread_create(&remover, NULL, remove_pool, NULL), 0);
+    nanosleep(&moment, NULL);
+    assert_false(atomic_load(&is_removed));
+    vg_pools_release(&pools, 7);
+    pthread_join(remover, NULL);
+    assert_int_equal(pools.count, 0);
+}
+
+static void pools_are_listed_by_device(void **state)
+{
+    (void)state;
+    uint64_t out[4] = { 0 };
+    for (uint64_t i = 0; i < 6; i++)
+        vg_pools_add(&pools, 10 + i, (int)(i % 3));
+    assert_int_equal(vg_pools_on_device(&pools, 1, out, 4), 2);
+    assert_int_equal(out[0], 11);
+    assert_int_equal(out[1], 14);
+    assert_int_equal(vg_pools_on_device(&pools, 3, out, 4), 0);
+    assert_int_equal(vg_pools_on_device(&pools, 0, out, 1), 1);
+    assert_int_equal(out[1], 14); /* not written to */
+    for (uint64_t i = 0; i < 2 * VG_POOLS_MAX; i++)
+        vg_pools_add(&pools, 100 + i, 0);
+    assert_int_equal(pools.count, VG_POOLS_MAX);
 }
 
 /* Who has taken it and does not give it back, in a driver that hangs, say, keeps nobody for ever.
@@ -64,6 +100,13 @@ static void a_removal_has_its_patience(void **state)
     assert_int_equal(vg_pools_device(&pools, 8), 0);
     vg_pools_add(&pools, 7, 1); /* the address is used again: nobody holds the new one */
     vg_pools_remove(&pools, 7);
+    vg_pools_remove(&pools, 8);
+    vg_pools_add(&pools, 7, 0);
+    assert_true(vg_pools_hold(&pools, 7));
+    vg_pools_remove(&pools, 7); /* nor one that comes into its place in the list */
+    vg_pools_add(&pools, 9, 0);
+    assert_int_equal(pools.pools[0].handle, 9);
+    assert_int_equal(pools.pools[0].users, 0);
     assert_int_equal(vg_pools_device(&pools, 7), -1);
 }
 
@@ -113,6 +156,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_pool_is_not_removed_while_it_is_held, setup),
         cmocka_unit_test_setup(a_removal_has_its_patience, setup),
+        cmocka_unit_test_setup(a_held_pool_that_moves_is_held_on, setup),
+        cmocka_unit_test_setup(pools_are_listed_by_device, setup),
         cmocka_unit_test_setup(a_pool_is_found_while_it_is_moved, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,9 @@ static void bounds_count_what_others_have_reserved_or_taken(void **state)
     assert_int_equal(vg_spilled_reserve(&spilled, 600, &room), 0);
     assert_int_equal(vg_spilled_reserve(&spilled, 1, &room), -EDQUOT);
     vg_spilled_cancel(&spilled, 600);
+    room.host_bytes = 600; /* nothing of it is reserved any more */
+    assert_int_equal(vg_spilled_reserve(&spilled, 600, &room), 0);
+    vg_spilled_cancel(&spilled, 600);
     assert_int_equal(spilled.bytes, 400);
     assert_int_equal(spilled.peak_bytes, 400);
     room.cap_bytes = 300; /* whatever comes */
