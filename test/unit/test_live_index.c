@@ -377,6 +377,43 @@ static void more_than_there_is_room_for(void **state)
     assert_int_equal(look().bytes, 77);
 }
 
+/* A slot that is given out again says nothing of who had it before. */
+static void a_slot_forgets_where_its_memory_was_mapped(void **state)
+{
+    (void)state;
+    assert_int_equal(put(0x1000, 64, 0), 0);
+    vg_live_index_note_mapped(&track, 0x1000, 0x7f0000000000);
+    assert_int_equal(look().last.mapped_address, 0x7f0000000000);
+    assert_true(take_and_forget(0x1000));
+    assert_int_equal(put(0x1000, 64, 0), 0);
+    assert_int_equal(look().count, 1);
+    assert_int_equal(look().last.mapped_address, 0);
+}
+
+static void a_free_that_was_refused_is_not_counted(void **state)
+{
+    (void)state;
+    uint64_t puts, takes;
+    struct vg_pending_free taken;
+    assert_int_equal(put(0x1000, 64, 0), 0);
+    assert_int_equal(put(0x2000, 64, 0), 0);
+    assert_true(vg_live_index_begin_free(&track, 0x1000, &taken));
+    vg_live_index_abort_free(&track, &taken);
+    assert_true(take_and_forget(0x2000));
+    vg_live_index_counts(&track, &puts, &takes);
+    assert_int_equal(puts, 2);
+    assert_int_equal(takes, 1);
+}
+
+static void what_no_gpu_has_is_lost(void **state)
+{
+    (void)state;
+    assert_int_equal(put(0x1000, (UINT64_C(1) << 48) - 1, 0), 0);
+    assert_int_equal(put(0x2000, UINT64_C(1) << 48, 0), -ENOMEM);
+    assert_int_equal(track.lost_count, 1);
+    assert_int_equal(look().count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +434,11 @@ int main(void)
         TRACK_TEST(records_stay_until_the_driver_answers),
         TRACK_TEST(slots_behind_one_being_freed_are_used),
         TRACK_TEST(a_region_is_in_few_shards),
+        cmocka_unit_test_setup_teardown(a_slot_forgets_where_its_memory_was_mapped, setup,
+                                        remove_scratch),
+        cmocka_unit_test_setup_teardown(a_free_that_was_refused_is_not_counted, setup,
+                                        remove_scratch),
+        cmocka_unit_test_setup_teardown(what_no_gpu_has_is_lost, setup, remove_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,20 @@ static bool knows(uint64_t address)
     return vg_spilled_find(&spilled, address, &range);
 }
 
+/* The end of the older one was not seen: the newer stands for it, and is all that is charged. */
+static void a_newer_entry_takes_the_place_of_an_older(void **state)
+{
+    (void)state;
+    put(10 * PAGE, 100, 1);
+    put(10 * PAGE, 50, 1);
+    assert_int_equal(spilled.bytes, 50);
+    assert_int_equal(vg_spilled_entries, 1);
+    assert_false(knows(10 * PAGE + 50));
+    end(10 * PAGE);
+    assert_int_equal(spilled.bytes, 0);
+    assert_false(knows(10 * PAGE));
+}
+
 static void finds_by_any_address_inside(void **state)
 {
     (void)state;
@@ -328,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup(the_queue_survives_the_end_of_a_context, reset),
         cmocka_unit_test_setup(mappings_are_known_and_cost_nothing, reset),
         cmocka_unit_test_setup(threads_never_exceed_the_cap, reset),
+        cmocka_unit_test_setup(a_newer_entry_takes_the_place_of_an_older, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
