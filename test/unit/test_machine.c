@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "machine/machine.h"
 #include "machine/nvml_answer.h"
+#include "os/process.h"
 #include "unit/nvml_fake.h"
 
 #define GPU_0 "GPU-aaaaaaaa-0000"
@@ -254,6 +256,81 @@ static void it_is_remembered_since_when_nothing_changed(void **state)
     vg_registry_leave(&own);
 }
 
+static void who_comes_to_wait_is_news(void **state)
+{
+    (void)state;
+    struct vg_machine_gpu gpu;
+    struct vg_registration own;
+    int ready[2], ends[2], status;
+    char byte;
+    vg_registry_join(GPU_0, &own);
+    measure(GPU_0, own.file, VG_MACHINE_PLAIN, &gpu);
+    const uint64_t before = vg_machine_fingerprint(&gpu, own.file);
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        struct vg_registration childs;
+        struct vg_queue_slot place;
+        close(ends[1]);
+        vg_registry_join(GPU_0, &childs);
+        const struct vg_wait_request request = { .owner = vg_process_owner_self(),
+                                                 .thread = (uint32_t)getpid(),
+                                                 .now_ns = vg_clock_monotonic_ns(),
+                                                 .deadline_ns = UINT64_MAX / 2 };
+        if (vg_queue_enter(childs.queue, &request, &place) != 0)
+            _exit(1);
+        _exit(write(ready[1], "y", 1) != 1 || read(ends[0], &byte, 1) != 0);
+    }
+    close(ends[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_true(vg_machine_fingerprint(&gpu, own.file) != before);
+    assert_true(vg_machine_fingerprint(&gpu, NULL) == before);
+    close(ends[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(ready[0]);
+    close(ready[1]);
+    vg_registry_leave(&own);
+}
+
+static void an_unknown_amount_is_not_the_largest(void **state)
+{
+    (void)state;
+    struct vg_machine_gpu gpu;
+    measure(GPU_0, NULL, VG_MACHINE_PLAIN, &gpu);
+    assert_null(vg_machine_largest(&gpu));
+    fake_add(0, 100000, ~0ull);
+    measure(GPU_0, NULL, VG_MACHINE_PLAIN, &gpu);
+    assert_int_equal(gpu.process_count, 1);
+    assert_null(vg_machine_largest(&gpu));
+}
+
+static sigset_t asking_mask;
+
+static int open_and_look(struct vg_nvml *out, char *why, size_t why_cap)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, &asking_mask);
+    return fake_open(out, why, why_cap);
+}
+
+static void asking_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct vg_nvml_answer answer;
+    const int opened = atomic_load(&fake_opened), closed = atomic_load(&fake_closed);
+    vg_machine_open_nvml = open_and_look;
+    errno = 4711;
+    assert_int_equal(vg_nvml_ask(GPU_0, "", true, &region, &answer), 0);
+    assert_int_equal(errno, 4711);
+    assert_true(sigismember(&asking_mask, SIGTERM) && sigismember(&asking_mask, SIGUSR1));
+    assert_false(sigismember(&asking_mask, SIGSEGV));
+    assert_int_equal(atomic_load(&fake_opened), opened + 1);
+    for (int i = 0; i < 10000 && atomic_load(&fake_closed) == closed; i++)
+        usleep(1000); /* the thread closes it when the answer is there */
+    assert_int_equal(atomic_load(&fake_closed), closed + 1);
+}
+
 /* The last of them: NVML is left alone for a minute. */
 static void a_hanging_nvml_holds_nobody(void **state)
 {
@@ -264,7 +341,9 @@ static void a_hanging_nvml_holds_nobody(void **state)
     const uint64_t start_ns = vg_clock_monotonic_ns();
     measure(GPU_0, NULL, VG_MACHINE_PLAIN, &gpu);
     assert_true(gpu.slow && !gpu.known);
-    measure(GPU_0, NULL, VG_MACHINE_PLAIN, &gpu); /* not asked again */
+    const int opened = atomic_load(&fake_opened);
+    measure(GPU_0, NULL, VG_MACHINE_PLAIN, &gpu);
+    assert_int_equal(atomic_load(&fake_opened), opened); /* not asked again */
     assert_true(gpu.slow && !gpu.known);
     assert_true(vg_clock_monotonic_ns() - start_ns < UINT64_C(15000000000));
 }
@@ -296,6 +375,9 @@ int main(void)
         MACHINE_TEST(a_standstill_has_one_fingerprint),
         MACHINE_TEST(guarded_ones_are_known_and_counted_once),
         MACHINE_TEST(it_is_remembered_since_when_nothing_changed),
+        MACHINE_TEST(who_comes_to_wait_is_news),
+        MACHINE_TEST(an_unknown_amount_is_not_the_largest),
+        MACHINE_TEST(asking_leaves_no_trace),
         MACHINE_TEST(a_hanging_nvml_holds_nobody),
     };
     return cmocka_run_group_tests(tests, start, end);
