@@ -45,7 +45,7 @@ static UNUSED int put(uint64_t address, uint64_t bytes, uint16_t device)
     return vg_live_index_put(&track, &one);
 }
 
-static bool take_and_forget(uint64_t address)
+static UNUSED bool take_and_forget(uint64_t address)
 {
     struct vg_pending_free taken;
     if (!vg_live_index_begin_free(&track, address, &taken))

@@ -226,6 +226,26 @@ static void pools_and_kinds_are_shown(void **state)
     expect_line("Host      memory available 50.00 GiB of 64.00 GiB, this process pins 2.00 GiB\n");
 }
 
+static void what_is_missing_is_told_of_the_gpu_and_left_of_the_limit(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.asked_bytes = 3 * VG_GIB;
+    s.device.gpu.free_bytes = 2 * VG_GIB;
+    assert_true(vg_report_deficit(&s) == VG_GIB);
+    assert_true(vg_report_available(&s) == 2 * VG_GIB);
+    s.device.gpu.free_bytes = 4 * VG_GIB; /* refused all the same */
+    assert_true(vg_report_deficit(&s) == 0);
+    s.device.gpu.free_bytes = VG_BYTES_UNKNOWN;
+    assert_true(vg_report_deficit(&s) == VG_BYTES_UNKNOWN);
+    s.device.gpu.free_bytes = 4 * VG_GIB;
+    s.device.limit_bytes = 6 * VG_GIB;
+    s.device.limit_left_bytes = VG_GIB;
+    assert_true(vg_report_available(&s) == 4 * VG_GIB); /* it was not the limit that refused */
+    s.refused_by = VG_REFUSED_BY_LIMIT;
+    assert_true(vg_report_available(&s) == VG_GIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +254,7 @@ int main(void)
         cmocka_unit_test(managed_memory_is_bounded),
         cmocka_unit_test(lines_of_live_allocations_add_up),
         cmocka_unit_test(pools_and_kinds_are_shown),
+        cmocka_unit_test(what_is_missing_is_told_of_the_gpu_and_left_of_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,9 @@ static void a_container_of_arrays_is_found(void **state)
     assert_int_equal(vg_array_holder_held(&census, history).bytes, 880 * MIB);
     assert_int_equal(vg_array_holder_library(&census, history), VG_CENSUS_NUMBA);
     assert_null(vg_array_holder_of_several(&failure, 881 * MIB));
+    add_variable("results", 20, VG_CENSUS_CUPY, 300 * MIB); /* of two the larger one */
+    assert_ptr_equal(vg_array_holder_of_several(&failure, 12 * MIB), history);
+    census.variable_count--;
     history->length = 3;
     assert_null(vg_array_holder_of_several(&failure, 12 * MIB));
     history->length = 14;
@@ -132,6 +135,12 @@ static void arrays_of_any_device_are_none(void **state)
 {
     (void)state;
     assert_non_null(vg_array_holder_census(&failure));
+    failure.census_format = VG_CENSUS_FORMAT + 1;
+    assert_null(vg_array_holder_asked(&failure)); /* not to be understood here */
+    failure.census_format = VG_CENSUS_FORMAT;
+    failure.census_bytes--;
+    assert_null(vg_array_holder_asked(&failure));
+    failure.census_bytes++;
     census.arrays_are_of_device = 0; /* as recorded before this was told */
     assert_null(vg_array_holder_census(&failure));
     census.arrays_are_of_device = 1;
@@ -172,6 +181,9 @@ static void arrays_that_are_held(void **state)
     assert_non_null(strstr(data, "del cache;"));
     assert_non_null(strstr(data, "cupy.get_default_memory_pool().free_all_blocks()"));
     assert_no_torch(data);
+    assert_non_null(strstr(why_of(&vg_advice_held_arrays), "; 880 MiB comes from net.py:5 fill"));
+    sites[0].live_bytes = 120 * MIB; /* less than an eighth: it is no origin */
+    assert_null(strstr(why_of(&vg_advice_held_arrays), "comes from"));
     cache->length = -1; /* one array is no collection */
     assert_false(vg_advice_held_arrays.applies(&failure));
     cache->length = 30;
@@ -192,6 +204,18 @@ static void an_exception_that_keeps_arrays(void **state)
     assert_no_torch(data);
     error->length = 9;
     assert_null(vg_array_holder_of_several(&failure, 12 * MIB)); /* it is the exception's */
+    /* Of a thread that fails after the main thread has: it is of this very failure. */
+    static const struct vg_run_frame frame = {
+        .module = "", .function = "f", .file = "a.py", .flags = VG_FRAME_PYTHON
+    };
+    error->place = VG_CENSUS_LIBRARY;
+    strcpy(error->function, "sys");
+    strcpy(error->path, "last_value");
+    assert_true(vg_advice_array_traceback.applies(&failure));
+    failure.stack.frames = &frame;
+    failure.stack.frame_count = 1;
+    failure.thread_id = (uint32_t)failure.process->pid + 1;
+    assert_false(vg_advice_array_traceback.applies(&failure));
 }
 
 static void advice_finds_its_row(void **state)
@@ -205,6 +229,14 @@ static void advice_finds_its_row(void **state)
     /* A census of a PyTorch program that has no arrays changes nothing. */
     memset(census.arrays, 0, sizeof census.arrays);
     assert_string_not_equal(vg_advice_find(&failure)->name, "kept-arrays");
+}
+
+static void each_library_has_its_way_to_the_host(void **state)
+{
+    (void)state;
+    assert_string_equal(vg_array_text_of(VG_CENSUS_CUPY)->to_host, "cupy.asnumpy(x)");
+    assert_string_equal(vg_array_text_of(VG_CENSUS_NUMBA)->to_host, "x.copy_to_host()");
+    assert_string_equal(vg_array_text_of(VG_CENSUS_JAX)->to_host, "jax.device_get(x)");
 }
 
 /* What a variable holds of arrays is no tensor. */
@@ -287,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup(tables_tell_shapes_and_variables, prepare),
         cmocka_unit_test_setup(silence_is_told_where_arrays_were_looked_for, prepare),
         cmocka_unit_test_setup(shapes_are_written_as_numpy_does, prepare),
+        cmocka_unit_test(each_library_has_its_way_to_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,12 +92,23 @@ static void a_hostile_census_does_no_harm(void **state)
     release();
 }
 
+static void a_state_that_there_is_not_is_none(void **state)
+{
+    (void)state;
+    make_census();
+    census.state = VG_CENSUS_STATES;
+    const struct vg_census *const read = write_and_read_census(sizeof census);
+    assert_int_equal(read->state, VG_CENSUS_NOT_TAKEN);
+    release();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         EVENT_TEST(a_census_is_read_again),
         EVENT_TEST(a_census_of_an_older_version_has_no_arrays_of_the_device),
         EVENT_TEST(a_hostile_census_does_no_harm),
+        EVENT_TEST(a_state_that_there_is_not_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,7 @@ static void what_is_no_header_adds_nothing(void **state)
         "{\"a\":{\"dtype\":\"F32\"}}",
         "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0]}}",
         "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[-4,4]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[,4]}}",
         "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[8,4]}}",
         "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,101]}}",
         "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,18446744073709551617]}}",

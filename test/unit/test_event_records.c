@@ -94,6 +94,24 @@ static void rescues_are_read_again(void **state)
     release();
 }
 
+/* Records without the part that they are of: damage, and no events. */
+static void parts_that_are_missing_are_damage(void **state)
+{
+    (void)state;
+    struct vg_part_writer writer = vg_part_write(buffer, sizeof buffer);
+    const uint64_t other = 7;
+    vg_part_add(&writer, 999, &other, sizeof other);
+    const uint32_t size = vg_part_finish(&writer, VG_PART_TEXTS);
+    static const enum vg_journal_type types[] = { VG_JOURNAL_FAILURE_PARTS, VG_JOURNAL_RESCUE_PARTS,
+                                                  VG_JOURNAL_MARK_PARTS };
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(vg_recorder_append(recorder, types[i], buffer, size, NULL), 0);
+    read_back();
+    assert_int_equal(run.failure_count + run.rescue_count + run.mark_count, 0);
+    assert_int_equal(reader.damage.records, 3);
+    release();
+}
+
 /* ---- failures ---- */
 
 static const struct vg_run_frame frames[] = {
@@ -287,6 +305,51 @@ static void every_number_comes_back(void **state)
     release();
 }
 
+/* Values that cannot be, as a damaged file or a later version may have them. */
+static void what_cannot_be_is_unknown(void **state)
+{
+    (void)state;
+    sample_everything();
+    s.device.live_bytes = UINT64_C(1) << 60;
+    s.device.self_bytes = UINT64_MAX - 1;
+    s.outer.host_shortage = VG_HOST_SHORTAGE_COUNT;
+    assert_int_equal(vg_failure_record_append(recorder, &s, buffer), 0);
+    struct vg_part_writer writer = vg_part_write(buffer, sizeof buffer);
+    const struct vg_part_call bare = { .number = 2 };
+    vg_part_add(&writer, VG_PART_CALL, &bare, sizeof bare);
+    const uint32_t size = vg_part_finish(&writer, VG_PART_TEXTS);
+    assert_int_equal(vg_recorder_append(recorder, VG_JOURNAL_FAILURE_PARTS, buffer, size, NULL), 0);
+    read_back();
+    assert_int_equal(run.failure_count, 2);
+    assert_true(run.failures[0].device.live_bytes == VG_BYTES_UNKNOWN);
+    assert_true(run.failures[0].device.self_bytes == VG_BYTES_UNKNOWN);
+    assert_int_equal(run.failures[0].outer.host_shortage, VG_HOST_SHORTAGE_NONE);
+    assert_true(run.failures[1].host.total_bytes == VG_BYTES_UNKNOWN);
+    assert_true(run.failures[1].host.cgroup_limit_bytes == VG_BYTES_UNKNOWN);
+    assert_true(run.failures[1].outer.mps_bytes == VG_BYTES_UNKNOWN);
+    release();
+}
+
+/* The file knows the modules of its addresses only; what the process could name stays named. */
+static void names_that_the_process_knew_are_kept(void **state)
+{
+    (void)state;
+    static struct vg_run_frame known[1];
+    const uint64_t address = 0x7000;
+    sample_everything();
+    const uint32_t id = vg_recorder_stack(recorder, &address, 1, false);
+    known[0] = (struct vg_run_frame){
+        .address = address, .module = "libx.so", .function = "make_it", .file = ""
+    };
+    s.stack = (struct vg_run_stack){ .id = id, .frames = known, .frame_count = 1 };
+    assert_int_equal(vg_failure_record_append(recorder, &s, buffer), 0);
+    read_back();
+    assert_int_equal(run.failures[0].stack.frame_count, 1);
+    assert_string_equal(run.failures[0].stack.frames[0].function, "make_it");
+    assert_string_equal(run.failures[0].stack.frames[0].module, "libx.so");
+    release();
+}
+
 static void sites_of_a_failure_are_read_again(void **state)
 {
     (void)state;
@@ -426,7 +489,11 @@ static void version_3_is_read(void **state)
     old.torch.loaded = 1;
     old.torch.bytes[1] = 17;
     old.action_count = 1;
-    old.frame_count = 1;
+    old.frame_count = 2;
+    old.kind_count[VG_KIND_ARRAY] = 3;
+    old.kind_bytes[VG_KIND_ARRAY] = 33;
+    SET(old.frames[1].function, "main");
+    SET(old.frames[1].location, "main.c"); /* without a line */
     SET(old.frames[0].module, "train");
     SET(old.frames[0].function, "load");
     SET(old.frames[0].location, "train.c:12");
@@ -443,7 +510,12 @@ static void version_3_is_read(void **state)
     const struct vg_run_failure *const f = &run.failures[0];
     const struct vg_run_sites *const list = &f->device.sites[VG_LEVEL_ALLOCATIONS];
     assert_int_equal(f->asked_bytes, 3 * VG_GIB);
-    assert_string_equal(f->where, "load (train.c:12)");
+    assert_string_equal(f->where, "main > load (train.c:12)");
+    assert_string_equal(f->stack.frames[1].file, "main.c");
+    assert_int_equal(f->stack.frames[1].line, 0);
+    assert_int_equal(f->device.kind_count, 1);
+    assert_int_equal(f->device.kinds[0].kind, VG_KIND_ARRAY);
+    assert_int_equal(f->device.kinds[0].bytes, 33);
     assert_int_equal(list->count, 2);
     assert_string_equal(list->entries[0].label, "main > load");
     assert_int_equal(list->entries[0].growth.kind, VG_GROWTH_STEADY);
@@ -509,11 +581,19 @@ static void hostile_records_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EVENT_TEST(marks_are_read_again),     EVENT_TEST(marks_are_bounded),
-        EVENT_TEST(rescues_are_read_again),   EVENT_TEST(failures_are_read_again),
-        EVENT_TEST(every_number_comes_back),  EVENT_TEST(sites_of_a_failure_are_read_again),
-        EVENT_TEST(too_much_is_told_as_sums), EVENT_TEST(other_versions_are_read),
-        EVENT_TEST(version_3_is_read),        EVENT_TEST(hostile_records_do_no_harm),
+        EVENT_TEST(marks_are_read_again),
+        EVENT_TEST(marks_are_bounded),
+        EVENT_TEST(rescues_are_read_again),
+        EVENT_TEST(failures_are_read_again),
+        EVENT_TEST(every_number_comes_back),
+        EVENT_TEST(sites_of_a_failure_are_read_again),
+        EVENT_TEST(too_much_is_told_as_sums),
+        EVENT_TEST(other_versions_are_read),
+        EVENT_TEST(version_3_is_read),
+        EVENT_TEST(hostile_records_do_no_harm),
+        EVENT_TEST(parts_that_are_missing_are_damage),
+        EVENT_TEST(what_cannot_be_is_unknown),
+        EVENT_TEST(names_that_the_process_knew_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,10 @@ static void a_census_that_cannot_be_used_is_none(void **state)
     failure.census_format--;
     failure.census_bytes--;
     assert_null(vg_holder_census(&failure));
+    failure.census_bytes++;
+    assert_non_null(vg_holder_census(&failure));
+    census.total.bytes = 0; /* it has found nothing */
+    assert_null(vg_holder_census(&failure));
 }
 
 static void the_largest_kind_is_that_of_most_bytes(void **state)

@@ -425,6 +425,20 @@ static void survives_any_symbol(void **state)
     }
 }
 
+static void paths_of_packages_are_known(void **state)
+{
+    (void)state;
+    static const char *const packages[] = { "/usr/lib/python3/dist-packages/torch/nn.py",
+                                            "/v/lib/python3.12/site-packages/torch/nn.py",
+                                            "/usr/lib/python3.12/threading.py", "<frozen runpy>" };
+    static const char *const own[] = { "/home/me/train.py", "train.py", "<stdin>", "",
+                                       "/home/me/my-packages/x.py" };
+    for (size_t i = 0; i < sizeof packages / sizeof packages[0]; i++)
+        assert_true(vg_frame_is_library_path(packages[i]));
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        assert_false(vg_frame_is_library_path(own[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +461,7 @@ int main(void)
         cmocka_unit_test(fit_never_exceeds_its_width),
         cmocka_unit_test(reads_mangled_names),
         cmocka_unit_test(survives_any_symbol),
+        cmocka_unit_test(paths_of_packages_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,19 @@ static void other_namespaces_are_known_too(void **state)
     assert_string_equal(frame.function, here.dli_sname);
 }
 
+static void an_address_is_looked_up_once(void **state)
+{
+    (void)state;
+    Dl_info info;
+    const uint64_t start = function_at("libc.so.6", "qsort", &info);
+    for (int i = 0; i < 3; i++) {
+        vg_native_names_add(&names, start + 1);
+        vg_native_names_add(&names, start + 2);
+        assert_string_equal(named(start + 1).function, "qsort");
+    }
+    assert_int_equal(names.count, 2);
+}
+
 /* In any order, asked for before others are noted and after, and some twice. */
 static void more_than_there_is_room_for(void **state)
 {
@@ -150,6 +163,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(functions_that_are_not_exported_are_named_from_the_file, clear),
         cmocka_unit_test_setup(what_is_in_no_object_keeps_its_address, clear),
         cmocka_unit_test_setup(other_namespaces_are_known_too, clear),
+        cmocka_unit_test_setup(an_address_is_looked_up_once, clear),
         cmocka_unit_test_setup(more_than_there_is_room_for, clear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

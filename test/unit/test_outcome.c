@@ -92,6 +92,15 @@ static void an_unknown_code_is_named_by_its_number(void **state)
     assert_string_equal(words_of(&outcome, ""), "outcome 65000");
 }
 
+static void who_is_not_known_is_another_process(void **state)
+{
+    (void)state;
+    struct vg_outcome outcome = { .code = VG_OUTCOME_HOLDER_FREED, .bytes = 2 * VG_GIB };
+    assert_string_equal(words_of(&outcome, ""), "another process freed 2.00 GiB");
+    outcome.pid = 4711;
+    assert_string_equal(words_of(&outcome, ""), "pid 4711 freed 2.00 GiB");
+}
+
 static void outcomes_are_told_in_order(void **state)
 {
     (void)state;
@@ -138,6 +147,9 @@ static void a_damaged_action_is_made_safe(void **state)
     assert_true(action.outcome_count <= VG_ACTION_OUTCOMES);
     assert_null(memchr(words_of_all(), '\033', sizeof text));
     assert_int_equal(vg_outcome_repair(&action), 0);
+    action.outcomes[0].text_at = (uint16_t)(sizeof action.texts + 1);
+    assert_int_equal(vg_outcome_repair(&action), 1);
+    assert_int_equal(action.outcomes[0].text_at, 0);
 }
 
 int main(void)
@@ -145,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(every_row_is_one_of_a_kind_and_says_something, clear_action),
         cmocka_unit_test_setup(an_unknown_code_is_named_by_its_number, clear_action),
+        cmocka_unit_test_setup(who_is_not_known_is_another_process, clear_action),
         cmocka_unit_test_setup(outcomes_are_told_in_order, clear_action),
         cmocka_unit_test_setup(too_many_end_in_dots, clear_action),
         cmocka_unit_test_setup(long_texts_are_cut, clear_action),

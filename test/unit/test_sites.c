@@ -197,8 +197,42 @@ static void native_places_with_one_name_are_one(void **state)
     assert_int_equal(sites->count, 2);
     assert_int_equal(sites->entries[0].live_bytes, 4 * MIB);
     assert_int_equal(sites->entries[0].stack_count, 2);
+    assert_int_equal(sites->entries[0].owner, VG_OWNER_OTHER); /* there is no PyTorch here */
     assert_non_null(strstr(sites->entries[0].label, "abort"));
     assert_non_null(strstr(sites->entries[1].label, "qsort"));
+}
+
+/* Ages are those of the live ones on the device, and the largest stack stands for the place. */
+static void a_site_has_ages_and_a_stack(void **state)
+{
+    (void)state;
+    const uint64_t second = UINT64_C(1000000000), now_ns = vg_clock_monotonic_ns();
+    const uint32_t small = STACK({ "/p/net.py", "Net.forward", 11 }, MAIN);
+    const uint32_t large = STACK(LIBRARY, { "/p/net.py", "Net.forward", 11 }, MAIN);
+    const struct {
+        uint64_t bytes, age_s;
+        uint32_t stack_id;
+        uint16_t device;
+    } made[] = { { 2 * MIB, 3000, small, 0 },
+                 { 5 * MIB, 1000, large, 0 },
+                 { 2 * MIB, 2000, small, 0 },
+                 { 64 * MIB, 9000, small, 1 } };
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+        const struct vg_allocation one = { .address = next_address += 64 * MIB,
+                                           .bytes = made[i].bytes,
+                                           .monotonic_ns = now_ns - made[i].age_s * second,
+                                           .stack_id = made[i].stack_id,
+                                           .device = made[i].device,
+                                           .kind = VG_KIND_DEVICE };
+        assert_int_equal(vg_live_index_put(track, &one), 0);
+    }
+    const struct vg_run_sites *const sites = build(VG_LEVEL_ALLOCATIONS);
+    assert_int_equal(sites->count, 1);
+    assert_int_equal(sites->entries[0].live_bytes, 9 * MIB);
+    assert_int_equal(device.live_bytes, 9 * MIB);
+    assert_int_equal(sites->entries[0].oldest_ns / second / 100, 30);
+    assert_int_equal(sites->entries[0].newest_ns / second / 100, 10);
+    assert_int_equal(sites->entries[0].stack_id, large);
 }
 
 /* A recursion has thousands of stacks of one label: a failing call does not wait for all of them.
@@ -295,6 +329,31 @@ static void blocks_have_sites_of_their_own(void **state)
     assert_int_equal(sites->entries[1].peak_bytes, 6 * MIB);
     assert_int_equal(sites->entries[1].peak_count, 2);
     assert_int_equal(device.sites[VG_LEVEL_ALLOCATIONS].count, 1);
+    assert_int_equal(device.live_bytes, 64 * MIB); /* they lie in what the driver has given */
+    assert_int_equal(device.kind_count, 1);
+}
+
+/* What PyTorch tells of its blocks, and what lies between them. */
+static void holes_lie_between_blocks(void **state)
+{
+    (void)state;
+    const uint32_t stack_id = STACK({ "/p/net.py", "Net.forward", 11 }, MAIN);
+    const struct vg_block_sums told = { .allocated_bytes = 3 * MIB, .reserved_bytes = 16 * MIB };
+    allocate(stack_id, 16 * MIB);
+    put_block(stack_id, next_address, 2 * MIB);
+    put_block(stack_id, next_address + 4 * MIB, MIB);
+    put_block(stack_id, next_address + 8 * MIB, MIB);
+    vg_blocks_take(blocks, 0, next_address + 8 * MIB, &told);
+    build(VG_LEVEL_BLOCKS);
+    assert_true(torch.tells_blocks);
+    assert_int_equal(torch.block_count, 2);
+    assert_int_equal(torch.allocation_count, 3);
+    assert_int_equal(torch.allocated_bytes, 3 * MIB);
+    assert_int_equal(torch.reserved_bytes, 16 * MIB);
+    assert_int_equal(torch.unused_bytes, 13 * MIB);
+    assert_int_equal(torch.hole_count, 2);
+    assert_int_equal(torch.largest_hole_bytes, 11 * MIB);
+    assert_int_equal(torch.empty_bytes, 0); /* the segment has blocks in it */
 }
 
 static void without_blocks_their_level_is_unknown(void **state)
@@ -302,6 +361,7 @@ static void without_blocks_their_level_is_unknown(void **state)
     (void)state;
     allocate(STACK(MAIN), MIB);
     assert_false(build(VG_LEVEL_BLOCKS)->is_known);
+    assert_false(torch.tells_blocks);
 }
 
 /* ---- growth ---- */
@@ -440,6 +500,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_blocks_their_level_is_unknown, open_tables,
                                         close_tables),
         cmocka_unit_test_setup_teardown(the_file_tells_the_same, open_tables, close_tables),
+        cmocka_unit_test_setup_teardown(a_site_has_ages_and_a_stack, open_tables, close_tables),
+        cmocka_unit_test_setup_teardown(holes_lie_between_blocks, open_tables, close_tables),
         cmocka_unit_test(growth_is_told_from_working_sets),
         cmocka_unit_test(allocations_tell_what_the_clock_does_not),
         cmocka_unit_test_setup_teardown(rounds_need_no_time, open_tables, close_tables),
