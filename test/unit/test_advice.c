@@ -10,6 +10,8 @@
 
 #include "advice_fixture.h"
 #include "record/kind.h"
+#include "view/advice_beside.h"
+#include "view/advice_text.h"
 
 static void the_users_own_limit(void **state)
 {
@@ -172,6 +174,7 @@ static void this_process_is_not_its_own_neighbour(void **state)
     s.device.self_bytes = VG_BYTES_UNKNOWN;
     add_process(&s, 98765, 10 * VG_GIB + VG_GIB / 2, "")->flags = VG_PROCESS_INVISIBLE;
     expect_row("own-total");
+    assert_null(vg_advice_largest_process(&s));
     expect_no_text(cause, "98765");
     expect_text(cause, "this process itself holds 10.50 GiB");
 }
@@ -380,6 +383,9 @@ static void contexts_outweigh_allocations(void **state)
     s.device.kinds = &managed;
     s.device.kind_count = 1;
     expect_row("own-site");
+    s.torch.tells_blocks = true; /* the place is one of its segments */
+    assert_string_not_equal(vg_advice_find(&s)->name, "own-site");
+    s.torch.tells_blocks = false;
     s.device.kinds = NULL;
     s.device.kind_count = 0;
 }
@@ -512,6 +518,54 @@ static void any_numbers_give_sentences(void **state)
     }
 }
 
+static void a_larger_gpu_is_larger(void **state)
+{
+    (void)state;
+    char words[256];
+    sample_alone(&s);
+    s.asked_bytes = s.device.live_bytes = s.device.self_bytes = VG_GIB;
+    gpus[0] = (struct vg_run_gpu){ .ordinal = 1,
+                                   .total_bytes = 8 * VG_GIB,
+                                   .free_bytes = 7 * VG_GIB,
+                                   .name = "",
+                                   .uuid = "",
+                                   .pci_bus_id = "" };
+    s.other_gpus = gpus;
+    s.other_gpu_count = 1;
+    struct vg_text text = vg_text_over(words, sizeof words);
+    vg_advice_add_other_gpu(&text, &s);
+    expect_text(words, "; or GPU 1, which has 7.00 GiB free");
+    text = vg_text_over(words, sizeof words);
+    vg_advice_add_larger_gpu(&text, &s); /* of 12 GiB is this one */
+    assert_string_equal(words, "");
+    gpus[0].total_bytes = 12 * VG_GIB + 1;
+    vg_advice_add_larger_gpu(&text, &s);
+    expect_text(words, "; or GPU 1");
+}
+
+static void memory_beside_pytorch_is_told_where_it_is_most(void **state)
+{
+    (void)state;
+    static const struct vg_run_frame frame = { .module = "xla_extension.so",
+                                               .function = "grow",
+                                               .file = "" };
+    sample_alone(&s);
+    use_torch();
+    sites[0].owner = VG_OWNER_OTHER;
+    sites[0].live_bytes = 3 * VG_GIB;
+    sites[0].label = "both.py:6 main > xla_extension.so grow";
+    s.torch.reserved_bytes = 2 * VG_GIB;
+    assert_true(vg_advice_beside_torch.applies(&s));
+    assert_true(vg_advice_other_arena.applies(&s));
+    s.torch.reserved_bytes = 4 * VG_GIB;
+    assert_false(vg_advice_beside_torch.applies(&s));
+    s.torch.reserved_bytes = 2 * VG_GIB;
+    s.stack.frames = &frame; /* its own call fails: it is no other one */
+    s.stack.frame_count = 1;
+    assert_false(vg_advice_other_arena.applies(&s));
+    sites[0].owner = VG_OWNER_UNKNOWN;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +598,8 @@ int main(void)
         cmocka_unit_test(all_in_all),
         cmocka_unit_test(nothing_is_known),
         cmocka_unit_test(any_numbers_give_sentences),
+        cmocka_unit_test(a_larger_gpu_is_larger),
+        cmocka_unit_test(memory_beside_pytorch_is_told_where_it_is_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,8 @@ static void what_is_done_is_left_out(void **state)
         { "a; or start JAX there with XLA_PYTHON_CLIENT_PREALLOCATE=false",
           "XLA_PYTHON_CLIENT_PREALLOCATE=false|",
           "a; or start JAX there with XLA_PYTHON_CLIENT_PREALLOCATE=false" },
+        { "a (CUPY_GPU_MEMORY_LIMIT=50%; b); c", "CUPY_GPU_MEMORY_LIMIT=9%|", "c" },
+        { "CUDA_MODULE_LOADING=LAZY, and b; c", "CUDA_MODULE_LOADING=LAZY|", "c" },
         { "load it with dtype=torch.float16", "VRAMGUARD_NEED=1|",
           "load it with dtype=torch.float16" },
         { "CUPY_GPU_MEMORY_LIMIT=50%", "CUPY_GPU_MEMORY_LIMIT=9%|",

@@ -38,6 +38,10 @@ static void ranks_of_the_job(void **state)
     expect_text(advice, "map_location=\"cpu\"");
     expect_no_text(advice, "stop");
     expect_no_text(advice, "wait");
+    processes[1].bytes += VG_MIB;
+    expect_row("own-program");
+    expect_text(cause, "the most of it pid 102 ");
+    processes[1].bytes -= VG_MIB;
     s.torch.loaded = false;
     expect_row("own-program");
     expect_no_text(advice, "torch");
@@ -58,6 +62,11 @@ static void parent_and_workers(void **state)
     one->flags = VG_PROCESS_CHILD;
     expect_row("own-program");
     expect_text(cause, "which this process started");
+    one->flags = VG_PROCESS_JOB; /* a worker beside it: no rank */
+    expect_row("own-program");
+    expect_text(cause, ", of the same job, holds 1.50 GiB");
+    expect_text(advice, "fewer processes");
+    one->flags = VG_PROCESS_CHILD;
     s.asked_bytes = VG_BYTES_UNKNOWN; /* a worker's context */
     s.device.gpu.free_bytes = 100 * VG_MIB;
     expect_row("own-program");

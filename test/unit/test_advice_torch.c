@@ -30,6 +30,10 @@ static void weights_larger_than_the_gpu(void **state)
                 "11.50 GiB that one process can have of this GPU.");
     expect_text(advice, "device_map=\"auto\"");
     expect_text(advice, "about 13.00 GiB (8 bits) or 6.50 GiB (4 bits)");
+    s.checkpoint.file_count = 2;
+    expect_row("model-size");
+    expect_text(cause, "the weights in model.safetensors and 1 more file are 26.00 GiB");
+    s.checkpoint.file_count = 3;
     expect_no_text(advice, "dtype"); /* they are half size already */
     add_device(&s, 1, 48 * VG_GIB, 47 * VG_GIB);
     expect_row("model-size");
@@ -183,6 +187,8 @@ static void a_cache_that_was_of_no_use(void **state)
     expect_row("fragments");
     expect_text(advice, "add expandable_segments:True to PYTORCH_ALLOC_CONF (from PyTorch 2.1 on)");
     actions[0].recovered_bytes = VG_GIB; /* a tenth of it, and less than what was asked for */
+    expect_row("own-total");
+    actions[0].recovered_bytes = 0;
     expect_row("own-total");
     s.asked_bytes = VG_GIB + VG_GIB / 100;
     actions[0].recovered_bytes = s.asked_bytes;

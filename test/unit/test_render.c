@@ -10,6 +10,8 @@
 
 #include "render_fixture.h"
 #include "view/histogram.h"
+#include "view/render_device.h"
+#include "view/render_torch.h"
 #include "view/wrap.h"
 
 static void headline_says_it_all(void **state)
@@ -387,6 +389,100 @@ static void histogram_folds_to_its_width(void **state)
     assert_int_equal(text.length, 0);
 }
 
+static void six_places_and_more_are_one_line(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.device.sites[VG_LEVEL_ALLOCATIONS].count = 0;
+    s.device.sites[VG_LEVEL_ALLOCATIONS].rest_stack_count = 0;
+    s.device.sites[VG_LEVEL_ALLOCATIONS].rest_bytes = 0;
+    s.device.sites[VG_LEVEL_ALLOCATIONS].rest_count = 0;
+    for (int i = 0; i < 6; i++)
+        add_site(&s, VG_GIB, 5, "a place");
+    render(80);
+    expect_line("    1.00 GiB        5x  (1 more place)\n");
+    add_site(&s, VG_GIB, 5, "a place");
+    render(80);
+    expect_line("    2.00 GiB       10x  (2 more places)\n");
+}
+
+static void kinds_are_told_where_there_are_two(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.device.kind_count = 0;
+    set_kind(&s, VG_KIND_DEVICE, 9 * VG_GIB, 30);
+    render(80);
+    expect_no("By kind");
+    set_kind(&s, VG_KIND_ARRAY, VG_GIB, 10);
+    render(80);
+    expect_line("  By kind   cuMemAlloc: 9.00 GiB in 30   arrays: 1.00 GiB in 10 (estimated)\n");
+}
+
+static void small_shares_and_further_processes(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    add_process(&s, 101, VG_MIB, "small")->flags = 0;
+    render(80);
+    expect_line("<1 %");
+    s.device.rest_process_count = 1;
+    render(80);
+    expect_line("    1 more process ");
+    s.device.rest_process_count = 2;
+    render(80);
+    expect_line("    2 more processes ");
+}
+
+static void notes_tell_who_a_process_is(void **state)
+{
+    (void)state;
+    char note[VG_PROCESS_NOTE_CAP];
+    struct vg_run_other other = { .flags = VG_PROCESS_JOB | VG_PROCESS_GUARDED, .rank = 3 };
+    assert_string_equal(vg_render_process_note(note, &other), "same job, rank 3, guarded");
+    other.rank = -1;
+    assert_string_equal(vg_render_process_note(note, &other), "same job, guarded");
+    other.flags = VG_PROCESS_GUARDED;
+    other.idle_bytes = VG_GIB;
+    assert_string_equal(vg_render_process_note(note, &other), "guarded, 1.00 GiB unused");
+    other = (struct vg_run_other){ .flags = VG_PROCESS_ORPHAN | VG_PROCESS_WAITING };
+    assert_string_equal(vg_render_process_note(note, &other), "its parent has ended, waiting");
+    other.flags = 0;
+    assert_string_equal(vg_render_process_note(note, &other), "");
+}
+
+/* However long it is. */
+static const char *torch_line(void)
+{
+    struct vg_text text = vg_text_over(report, sizeof report);
+    vg_render_torch(&text, &s, 12, 1000);
+    return report;
+}
+
+static void blocks_tell_more_than_a_flush(void **state)
+{
+    (void)state;
+    sample_alone(&s);
+    s.torch.loaded = true;
+    s.torch.bytes[VG_TORCH_NATIVE] = 6 * VG_GIB;
+    s.torch.count[VG_TORCH_NATIVE] = 41;
+    s.torch.tells_blocks = true;
+    s.torch.allocated_bytes = 5 * VG_GIB;
+    s.torch.block_count = 7;
+    s.torch.unused_bytes = VG_GIB;
+    s.torch.hole_count = 2;
+    s.torch.largest_hole_bytes = VG_GIB / 2;
+    s.action_count = 1;
+    SET(actions[0].name, "flush");
+    actions[0].recovered_bytes = VG_GIB;
+    assert_non_null(strstr(torch_line(),
+                           "; allocated 5.00 GiB in 7 blocks, unused 1.00 GiB, "
+                           "the largest hole between blocks 512 MiB\n"));
+    s.torch.hole_count = VG_COUNT_UNKNOWN;
+    s.torch.largest_hole_bytes = VG_BYTES_UNKNOWN;
+    assert_non_null(strstr(torch_line(), "; allocated 5.00 GiB in 7 blocks, unused 1.00 GiB\n"));
+}
+
 static void cuts_between_letters(void **state)
 {
     (void)state;
@@ -423,6 +519,11 @@ int main(void)
         cmocka_unit_test(keeps_the_width),
         cmocka_unit_test(histogram_folds_to_its_width),
         cmocka_unit_test(cuts_between_letters),
+        cmocka_unit_test(six_places_and_more_are_one_line),
+        cmocka_unit_test(kinds_are_told_where_there_are_two),
+        cmocka_unit_test(small_shares_and_further_processes),
+        cmocka_unit_test(notes_tell_who_a_process_is),
+        cmocka_unit_test(blocks_tell_more_than_a_flush),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

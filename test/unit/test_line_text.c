@@ -1,0 +1,114 @@
+/* Lines of a program and its variables, in words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "view/line_text.h"
+
+static char words[512];
+
+static struct vg_text start(void)
+{
+    return vg_text_over(words, sizeof words);
+}
+
+static const struct vg_run_line step = { .path = "/p/net.py",
+                                         .file = "net.py",
+                                         .line = 11,
+                                         .function = "main.<locals>.step",
+                                         .text = "" };
+
+static void lines_have_file_number_and_function(void **state)
+{
+    (void)state;
+    struct vg_text out = start();
+    vg_line_add(&out, &step);
+    assert_string_equal(words, "net.py:11 step");
+    struct vg_run_line line = step;
+    line.function = "<module>"; /* says nothing */
+    out = start();
+    vg_line_add(&out, &line);
+    assert_string_equal(words, "net.py:11");
+    line.file = "";
+    out = start();
+    vg_line_add(&out, &line);
+    assert_string_equal(words, "");
+}
+
+static void the_main_threads_line_stands_in(void **state)
+{
+    (void)state;
+    struct vg_run_failure failure = { .main_line = step };
+    struct vg_text out = start();
+    vg_line_add_main(&out, &failure);
+    assert_string_equal(words, "net.py:11 step (main thread) > ");
+    failure.main_line.line = 0;
+    out = start();
+    vg_line_add_main(&out, &failure);
+    assert_string_equal(words, "");
+}
+
+static void sites_have_a_line_or_a_label(void **state)
+{
+    (void)state;
+    struct vg_run_site site = { .own = step, .called = "torch.sigmoid", .label = "a label" };
+    struct vg_text out = start();
+    vg_line_add_site(&out, &site);
+    assert_string_equal(words, "net.py:11 step (torch.sigmoid)");
+    site.own.file = "";
+    out = start();
+    vg_line_add_site(&out, &site);
+    assert_string_equal(words, "a label");
+    site.label = "";
+    out = start();
+    vg_line_add_site(&out, &site);
+    assert_string_equal(words, "(no stack was recorded)");
+}
+
+static void variables_have_their_place(void **state)
+{
+    (void)state;
+    struct vg_census_variable variable = { .place = VG_CENSUS_LOCAL,
+                                           .path = "history",
+                                           .type = "list",
+                                           .length = 70,
+                                           .function = "main",
+                                           .file = "/p/train.py",
+                                           .line = 24 };
+    struct vg_text out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words, "`history` (list of 70, train.py:24 main)");
+    variable.length = -1;
+    variable.line = 0;
+    strcpy(variable.function, "<module>");
+    out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words, "`history` (list, train.py)");
+    variable.place = VG_CENSUS_GLOBAL;
+    variable.type[0] = '\0';
+    variable.length = 0;
+    out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words, "`history` (type unknown of 0, global of train.py)");
+    variable.place = VG_CENSUS_LIBRARY;
+    strcpy(variable.function, "sys");
+    out = start();
+    vg_line_add_variable_name(&out, &variable);
+    assert_string_equal(words, "`sys.history`");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_have_file_number_and_function),
+        cmocka_unit_test(the_main_threads_line_stands_in),
+        cmocka_unit_test(sites_have_a_line_or_a_label),
+        cmocka_unit_test(variables_have_their_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
