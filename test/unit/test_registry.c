@@ -5,9 +5,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "base/size.h"
 #include "core_fixture.h"
 #include "shared/reclaim_slot.h"
@@ -152,6 +154,107 @@ static void killed_owner_is_gone_and_its_slot_reused(void **state)
         assert_int_equal(others_of(&own, &entry), 0);
         assert_false(vg_registry_member(own.file, neighbour.pid, &entry));
     }
+    vg_registry_leave(&own);
+}
+
+/* As before an exec: `vramguard run` reserves for the program that it becomes, which holds nothing
+ * yet. */
+static void a_slot_that_is_taken_again_keeps_its_promise_alone(void **state)
+{
+    (void)state;
+    struct vg_registration before, own;
+    vg_registry_join(GPU, &before);
+    *before.held_bytes = 777;
+    vg_registry_reserve(&before, 100, UINT64_MAX);
+    vg_registry_join(GPU, &own);
+    assert_int_equal(*own.held_bytes, 0);
+    assert_true(vg_registry_has_reserved(&own));
+    vg_registry_reserve(&own, 100, vg_clock_monotonic_ns()); /* until now */
+    assert_false(vg_registry_has_reserved(&own));
+    vg_registry_leave(&own);
+}
+
+/* A neighbour that has given 7 MiB to somebody, and ends with what it is asked for in MiB. */
+static void amounts_that_are_asked_for_are_rounded_up(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    struct vg_registry_reclaimed given;
+    int ready[2], ends[2], status;
+    char byte;
+    vg_registry_join(GPU, &own);
+    atomic_store(&vg_registry_reclaim_slot(&own)->listens, 1);
+    assert_int_equal(vg_registry_request_reclaim(own.file, 1), 0); /* not oneself */
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        struct vg_registration childs;
+        close(ends[1]);
+        vg_registry_join(GPU, &childs);
+        struct vg_reclaim_slot *const ask = vg_registry_reclaim_slot(&childs);
+        atomic_store(&ask->gave_mib, 7);
+        atomic_store(&ask->listens, 1);
+        if (write(ready[1], "y", 1) != 1 || read(ends[0], &byte, 1) != 0)
+            _exit(99);
+        _exit((int)atomic_load(&ask->wanted_mib));
+    }
+    close(ends[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    vg_registry_measure_reclaimed(own.file, &given);
+    assert_int_equal(given.bytes, 0); /* it was another who asked for that */
+    assert_int_equal(vg_registry_request_reclaim(own.file, (UINT64_C(5) << 20) + 1), 1);
+    close(ends[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 6);
+    close(ready[0]);
+    close(ready[1]);
+    vg_registry_leave(&own);
+}
+
+static void a_standstill_lasts_until_the_amount_changes(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    vg_registry_join(GPU, &own);
+    assert_int_equal(vg_registry_note_sighting(own.file, 41, 5, 1000, 100), 100);
+    assert_int_equal(vg_registry_note_sighting(own.file, 41, 5, 1000, 200), 100);
+    assert_int_equal(vg_registry_note_sighting(own.file, 42, 5, 1000, 250), 250);
+    assert_int_equal(vg_registry_note_sighting(own.file, 41, 5, 1000, 300), 100);
+    assert_int_equal(vg_registry_note_sighting(own.file, 41, 5, 1001, 400), 400);
+    assert_int_equal(vg_registry_note_sighting(own.file, 41, 6, 1001, 500), 500); /* pid reused */
+    assert_int_equal(vg_registry_note_sighting(NULL, 41, 5, 1001, 600), 0);
+    vg_registry_leave(&own);
+}
+
+static void count_file(const char *uuid, struct vg_registry_file *file, void *argument)
+{
+    assert_string_equal(uuid, GPU);
+    assert_non_null(file);
+    ++*(int *)argument;
+}
+
+/* Files of other versions and what else lies there are left alone, and none of ours is left over.
+ */
+static void only_the_files_of_gpus_are_visited(void **state)
+{
+    (void)state;
+    struct vg_registration own;
+    int count = 0;
+    vg_registry_join(GPU, &own);
+    static const char *const others[] = { "GPU-old.1", "GPU-none", "deciding", "jobs.1" };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/%s", folder, others[i]);
+        close(open(path, O_RDWR | O_CREAT, 0600));
+    }
+    assert_int_equal(vg_registry_each(count_file, &count), 0);
+    assert_int_equal(count, 1);
+    DIR *const directory = opendir(folder);
+    assert_non_null(directory);
+    for (const struct dirent *entry; (entry = readdir(directory));)
+        assert_int_not_equal(strncmp(entry->d_name, ".new-", 5), 0);
+    closedir(directory);
     vg_registry_leave(&own);
 }
 
@@ -573,6 +676,10 @@ int main(void)
         REGISTRY_TEST(two_processes_see_each_other),
         REGISTRY_TEST(every_gpu_has_its_own_file),
         REGISTRY_TEST(killed_owner_is_gone_and_its_slot_reused),
+        REGISTRY_TEST(a_slot_that_is_taken_again_keeps_its_promise_alone),
+        REGISTRY_TEST(amounts_that_are_asked_for_are_rounded_up),
+        REGISTRY_TEST(a_standstill_lasts_until_the_amount_changes),
+        REGISTRY_TEST(only_the_files_of_gpus_are_visited),
         REGISTRY_TEST(who_listens_is_asked_and_answers),
         REGISTRY_TEST(questions_die_with_who_was_asked),
         REGISTRY_TEST(reused_pid_is_not_the_owner),
