@@ -350,6 +350,26 @@ static void names_that_the_process_knew_are_kept(void **state)
     release();
 }
 
+static void frames_keep_their_modules(void **state)
+{
+    (void)state;
+    static const char *const modules[] = { "liba.so", "libb.so", "libb.so", "", "liba.so" };
+    enum { FRAMES = sizeof modules / sizeof modules[0] };
+    static struct vg_run_frame made[FRAMES];
+    sample_everything();
+    for (uint32_t i = 0; i < FRAMES; i++)
+        made[i] = (struct vg_run_frame){
+            .address = i, .module = modules[i], .function = "f", .file = ""
+        };
+    s.stack = (struct vg_run_stack){ .frames = made, .frame_count = FRAMES };
+    assert_int_equal(vg_failure_record_append(recorder, &s, buffer), 0);
+    read_back();
+    assert_int_equal(run.failures[0].stack.frame_count, FRAMES);
+    for (uint32_t i = 0; i < FRAMES; i++)
+        assert_string_equal(run.failures[0].stack.frames[i].module, modules[i]);
+    release();
+}
+
 static void sites_of_a_failure_are_read_again(void **state)
 {
     (void)state;
@@ -594,6 +614,7 @@ int main(void)
         EVENT_TEST(parts_that_are_missing_are_damage),
         EVENT_TEST(what_cannot_be_is_unknown),
         EVENT_TEST(names_that_the_process_knew_are_kept),
+        EVENT_TEST(frames_keep_their_modules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
