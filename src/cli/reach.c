@@ -82,6 +82,13 @@ static void note_reason(struct vg_reach *out, const char *why)
     snprintf(out->why_not, sizeof out->why_not, "%s", why);
 }
 
+/* Its loader goes on without a library of another kind, after a line of its own for each. */
+static void note_other_kind(struct vg_reach *out, const char *why)
+{
+    note_reason(out, why);
+    out->must_not_preload = true;
+}
+
 /* By the name of the loader that the program asks for. */
 static void inspect_interpreter(int fd, const ElfW(Phdr) * segment, struct vg_reach *out)
 {
@@ -121,9 +128,9 @@ static void inspect_elf(int fd, struct vg_reach *out)
         memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
         return;
     if (header.e_ident[EI_CLASS] != ELFCLASS64)
-        note_reason(out, "it is a 32-bit program, and vramguard has 64 bits");
+        note_other_kind(out, "it is a 32-bit program, and vramguard has 64 bits");
     else if (header.e_machine != OWN_MACHINE)
-        note_reason(out, "it is made for another kind of processor");
+        note_other_kind(out, "it is made for another kind of processor");
     else if (is_privileged(fd))
         note_reason(out,
                     "it runs with rights that its user lacks (setuid, setgid or file "

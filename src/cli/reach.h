@@ -8,7 +8,7 @@
 
 struct vg_reach {
     char why_not[192];     /* "" when nothing speaks against it: "it is linked statically" */
-    bool must_not_preload; /* its loader would refuse to start it with our library */
+    bool must_not_preload; /* its loader would refuse to start it with our library, or complain */
 };
 
 /* Would execvp(3) find a program for `command`? */

@@ -87,9 +87,12 @@ def test_a_setuid_program(machine):
 
 
 def test_a_32_bit_program(machine):
-    result = guarded(machine, build(machine, "narrow", "-m32"))
+    program = build(machine, "narrow", "-m32")
+    result = guarded(machine, program)
     assert result.code == 7
-    assert "32-bit program" in result.stderr
+    assert result.stderr.count("\n") == 1 and "32-bit program" in result.stderr
+    result = machine.vramguard("run", "--simulate", "1GiB", "--", program)
+    assert result.code == 7 and result.stderr.count("\n") == 1
 
 
 def test_another_c_library(machine):
