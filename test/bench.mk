@@ -8,11 +8,11 @@ $(BUILD)/bench/libcuda.so.1: test/bench/null_driver.c
 
 $(BUILD)/bench/%: test/bench/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $< -pthread -ldl -o $@
+	$(CC) $(ALL_CFLAGS) $< $(LIBC_LIBS) -o $@
 
 $(BUILD)/bench/pairs.so: test/bench/pairs.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -shared $< -ldl -o $@
+	$(CC) $(ALL_CFLAGS) -fPIC -shared $< $(LIBC_LIBS) -o $@
 
 .PHONY: bench
 bench: $(BUILD)/bench/pairs.so $(BUILD)/libvramguard.so simgpu-driver $(BUILD)/bench/libcuda.so.1 $(BENCH_PROGRAMS) \

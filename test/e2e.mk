@@ -2,7 +2,7 @@
 
 $(BUILD)/test/e2e/%: test/e2e/%.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $< $(BUILD)/libvramguard_core.a -o $@
+	$(CC) $(ALL_CFLAGS) $< $(BUILD)/libvramguard_core.a $(LIBC_LIBS) -o $@
 
 # Programs that use the public header as any other program would: strict C and C++, linked in each way
 # there is.
@@ -14,32 +14,32 @@ CXX         ?= g++
 
 $(E2E_OUT)/header: test/e2e/header.c include/vramguard.h
 	@mkdir -p $(@D)
-	$(CC) -std=c99 $(E2E_WARN) -O0 -Iinclude $< -o $@
+	$(CC) -std=c99 $(E2E_WARN) -O0 -Iinclude $< $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/header_no_pie: test/e2e/header.c include/vramguard.h
 	@mkdir -p $(@D)
-	$(CC) -std=c99 $(E2E_WARN) -O2 -fno-pie -no-pie -Iinclude $< -o $@
+	$(CC) -std=c99 $(E2E_WARN) -O2 -fno-pie -no-pie -Iinclude $< $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/header_cpp: test/e2e/header.c include/vramguard.h
 	@mkdir -p $(@D)
-	$(CXX) -x c++ -std=c++11 $(E2E_WARN) -O2 -Iinclude $< -o $@
+	$(CXX) -x c++ -std=c++11 $(E2E_WARN) -O2 -Iinclude $< $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/trim_hooks: test/e2e/trim_hooks.cpp include/vramguard.h $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CXX) -std=c++11 $(E2E_WARN) -O1 -g -Iinclude $< -L$(BUILD)/simgpu -lcuda -pthread -o $@
+	$(CXX) -std=c++11 $(E2E_WARN) -O1 -g -Iinclude $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/libtrim_library.so $(E2E_OUT)/libtrim_slow.so: test/e2e/trim_library.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(if $(findstring slow,$@),-DSLOW) -fPIC -shared $< -o $@
+	$(CC) $(ALL_CFLAGS) $(if $(findstring slow,$@),-DSLOW) -fPIC -shared $< $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/actor: test/e2e/actor.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -pthread -o $@
+	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 # With line tables: the tool names what was inlined.
 $(E2E_OUT)/inlined: test/e2e/inlined.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itest -O2 -g $< -L$(BUILD)/simgpu -lcuda -o $@
+	$(CC) $(ALL_CFLAGS) -Itest -O2 -g $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 build-e2e: $(E2E_OUT)/inlined
 
@@ -48,36 +48,36 @@ E2E_NAMES := $(addprefix $(E2E_OUT)/torch_names/,program librenamed.so libcaller
 
 $(E2E_OUT)/torch_names/librenamed.so: test/e2e/torch_names.c src/hook/torch_table.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DDEFINES -fvisibility=default -fPIC -shared -Wl,-soname,$(@F) $< -o $@
+	$(CC) $(ALL_CFLAGS) -DDEFINES -fvisibility=default -fPIC -shared -Wl,-soname,$(@F) $< $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/torch_names/libcaller.so: test/e2e/torch_names.c $(E2E_OUT)/torch_names/librenamed.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DCALLS -fvisibility=default -fPIC -shared $(filter %.c %.so,$^) -o $@
+	$(CC) $(ALL_CFLAGS) -DCALLS -fvisibility=default -fPIC -shared $(filter %.c %.so,$^) $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/torch_names/program: test/e2e/torch_names.c $(E2E_OUT)/torch_names/libcaller.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $< -o $@
+	$(CC) $(ALL_CFLAGS) $< $(LIBC_LIBS) -o $@
 
 E2E_MARKS := $(addprefix $(E2E_OUT)/,marks marks_cpp)
 
 $(E2E_OUT)/marks: test/e2e/marks.c include/vramguard.h $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) -std=c99 $(E2E_WARN) -O1 -Iinclude $< -L$(BUILD)/simgpu -lcuda -o $@
+	$(CC) -std=c99 $(E2E_WARN) -O1 -Iinclude $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/marks_cpp: test/e2e/marks.c include/vramguard.h $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CXX) -x c++ -std=c++11 $(E2E_WARN) -O1 -Iinclude $< -x none -L$(BUILD)/simgpu -lcuda -o $@
+	$(CXX) -x c++ -std=c++11 $(E2E_WARN) -O1 -Iinclude $< -x none -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 # A caching allocator for the stand-ins of PyTorch and CuPy, under the names of the real ones.
 E2E_PYTHON := $(addprefix $(E2E_OUT)/python_trim/,torch/lib/libc10_cuda.so cupy/_core/core.so take)
 
 $(E2E_OUT)/python_trim/take: test/e2e/python_trim/take.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes $< -L$(BUILD)/simgpu -lcuda -o $@
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/python_trim/%.so: test/e2e/python_trim/allocator.cpp $(BUILD)/simgpu/libcudart.so
 	@mkdir -p $(@D)
-	$(CXX) -std=c++17 $(E2E_WARN) -O1 -g -fPIC -shared $< -L$(BUILD)/simgpu -lcudart -ldl -o $@
+	$(CXX) -std=c++17 $(E2E_WARN) -O1 -g -fPIC -shared $< -L$(BUILD)/simgpu -lcudart $(LIBC_LIBS) -o $@
 
 .PHONY: build-e2e check-e2e
 build-e2e: all $(BUILD)/test/e2e/show_stacks $(E2E_HEADERS) $(E2E_TRIM) $(E2E_OUT)/actor \
@@ -93,15 +93,15 @@ E2E_CACHES := $(addprefix $(E2E_OUT)/own_cache/,libc10_cuda.so libdrjit-core.so 
 
 $(E2E_CACHES): test/e2e/own_cache/library.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fno-optimize-sibling-calls -fvisibility=default -fPIC -shared -Itest $< -L$(BUILD)/simgpu -lcuda -o $@
+	$(CC) $(ALL_CFLAGS) -fno-optimize-sibling-calls -fvisibility=default -fPIC -shared -Itest $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/own_cache/libstranger.so: test/e2e/own_cache/stranger.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fno-optimize-sibling-calls -fvisibility=default -fPIC -shared -Itest $< -L$(BUILD)/simgpu -lcuda -o $@
+	$(CC) $(ALL_CFLAGS) -fno-optimize-sibling-calls -fvisibility=default -fPIC -shared -Itest $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 $(E2E_OUT)/own_cache/program: test/e2e/own_cache/program.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda -o $@
+	$(CC) $(ALL_CFLAGS) -Itest $< -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS) -o $@
 
 E2E_OWN_CACHE := $(E2E_CACHES) $(E2E_OUT)/own_cache/libstranger.so $(E2E_OUT)/own_cache/program
 build-e2e: $(E2E_OWN_CACHE)

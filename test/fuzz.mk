@@ -10,7 +10,7 @@ FUZZ_FLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzz
                 -fno-sanitize-recover=all
 FUZZ_SOURCES := $(CORE_SOURCES) $(filter-out src/cli/main.c,$(CLI_SOURCES))
 FUZZ_OBJECTS := $(FUZZ_SOURCES:src/%.c=$(FUZZ_OUT)/obj/%.o)
-FUZZ_LINK    := -ldw -lelf -ljansson -pthread
+FUZZ_LINK    := -ldw -lelf -ljansson $(LIBC_LIBS)
 
 $(FUZZ_OUT)/obj/%.o: src/%.c
 	@mkdir -p $(@D)

@@ -13,35 +13,35 @@ HOSTILE_COMPILE = $(CC) $(ALL_CFLAGS) -Itest/hostile $< -o $@
 
 $(HOSTILE_OUT)/%: test/hostile/%.c $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(HOSTILE_COMPILE) -L$(BUILD)/simgpu -Wl,--as-needed -lcuda -pthread
+	$(HOSTILE_COMPILE) -L$(BUILD)/simgpu -Wl,--as-needed -lcuda $(LIBC_LIBS)
 
 # One library linked with the driver, two without.
 $(HOSTILE_OUT)/libmoments.so: test/hostile/moments.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(HOSTILE_COMPILE) -DLIBRARY -fPIC -shared -L$(BUILD)/simgpu -lcuda
+	$(HOSTILE_COMPILE) -DLIBRARY -fPIC -shared -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS)
 
 # Another interposer, which works in each of three ways, and programs that find the driver in each.
 $(HOSTILE_OUT)/libinterposer_%.so: test/hostile/interposer.c
 	@mkdir -p $(@D)
-	$(HOSTILE_COMPILE) -D$(shell echo $* | tr a-z A-Z) -fPIC -shared
+	$(HOSTILE_COMPILE) -D$(shell echo $* | tr a-z A-Z) -fPIC -shared $(LIBC_LIBS)
 
 # Libraries that go past the guard, or could.
 $(HOSTILE_OUT)/libbypass_%.so: test/hostile/bypass.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
 	$(HOSTILE_COMPILE) -DLIBRARY -D$(shell echo $* | tr a-z A-Z) -fPIC -shared \
-	  $(if $(filter linked,$*),-L$(BUILD)/simgpu -lcuda)
+	  $(if $(filter linked,$*),-L$(BUILD)/simgpu -lcuda) $(LIBC_LIBS)
 
 $(HOSTILE_OUT)/interposed_linked: test/hostile/interposed.c $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(HOSTILE_COMPILE) -DDRIVER_LINKED -L$(BUILD)/simgpu -lcuda
+	$(HOSTILE_COMPILE) -DDRIVER_LINKED -L$(BUILD)/simgpu -lcuda $(LIBC_LIBS)
 
 $(HOSTILE_OUT)/lib%.so: test/hostile/%.c
 	@mkdir -p $(@D)
-	$(HOSTILE_COMPILE) -DLIBRARY -fPIC -shared
+	$(HOSTILE_COMPILE) -DLIBRARY -fPIC -shared $(LIBC_LIBS)
 
 $(HOSTILE_OUT)/static_runtime: test/hostile/static_runtime.c $(BUILD)/simgpu/libcudart_sim_static.a
 	@mkdir -p $(@D)
-	$(HOSTILE_COMPILE) $(BUILD)/simgpu/libcudart_sim_static.a -pthread
+	$(HOSTILE_COMPILE) $(BUILD)/simgpu/libcudart_sim_static.a $(LIBC_LIBS)
 
 .PHONY: build-hostile check-hostile
 build-hostile: all $(HOSTILE_PROGRAMS)

@@ -6,7 +6,7 @@ STRESS_PROGRAMS := $(addprefix $(STRESS_OUT)/,actor load)
 
 $(STRESS_OUT)/%: test/stress/%.c test/stress/cuda.h $(BUILD)/simgpu/libcuda.so.1 $(BUILD)/simgpu/libcuda.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itest/stress $< -o $@ -L$(BUILD)/simgpu -Wl,--as-needed -lcuda -pthread
+	$(CC) $(ALL_CFLAGS) -Itest/stress $< -o $@ -L$(BUILD)/simgpu -Wl,--as-needed -lcuda $(LIBC_LIBS)
 
 .PHONY: build-stress check-stress
 build-stress: all $(STRESS_PROGRAMS)

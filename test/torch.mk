@@ -15,13 +15,12 @@ check-torch-%: build-torch
 # The census alone, for tests that load it into a program with ctypes.
 $(BUILD)/test/torch/census_probe.so: test/torch/census_probe.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-Bsymbolic -Wl,-z,defs -Wl,--gc-sections $(filter %.c %.a,$^) -o $@
-
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-Bsymbolic -Wl,-z,defs -Wl,--gc-sections $(filter %.c %.a,$^) $(LIBC_LIBS) -o $@
 
 # What the tool would compute of PyTorch's memory, from a run file.
 $(BUILD)/test/torch/measure: test/torch/measure.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(filter %.c %.a,$^) -o $@
+	$(CC) $(ALL_CFLAGS) $(filter %.c %.a,$^) $(LIBC_LIBS) -o $@
 
 # An allocator that is plugged into PyTorch; the program has the runtime that it calls.
 $(BUILD)/test/torch/plug_in.so: test/torch/plug_in.c

@@ -3,7 +3,7 @@
 
 UNIT_TESTS  := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
 UNIT_FILTER := $(BUILD)/obj/test/unit/filter.o
-UNIT_LINK    = $(UNIT_FILTER) -lcmocka -pthread
+UNIT_LINK    = $(UNIT_FILTER) -lcmocka $(LIBC_LIBS)
 
 $(UNIT_FILTER): test/unit/filter.c
 	@mkdir -p $(@D)

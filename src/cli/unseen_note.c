@@ -61,11 +61,11 @@ static int list_notes(const char *folder, struct dirent ***out)
 static void remove_old_notes(const char *folder)
 {
     struct dirent **entries = NULL;
-    char path[PATH_CAP];
+    char path[PATH_CAP + sizeof entries[0]->d_name + 1];
     const int count = list_notes(folder, &entries);
     for (int i = 0; i < count; i++) {
-        const int length = snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        if (i >= KEPT_NOTES && (size_t)length < sizeof path && vg_unseen_is_note(path))
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        if (i >= KEPT_NOTES && vg_unseen_is_note(path))
             unlink(path);
         free(entries[i]);
     }

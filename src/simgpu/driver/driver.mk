@@ -39,7 +39,7 @@ $(BUILD)/obj/test/simgpu/behaviour/%.o: test/simgpu/behaviour/%.c
 
 $(BEHAVIOUR_BINARIES): $(BUILD)/test/simgpu/behaviour/%: $(BUILD)/obj/test/simgpu/behaviour/%.o $(BEHAVIOUR_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) -pthread -rdynamic $(LDFLAGS) -o $@ $^
+	$(CC) -rdynamic $(LDFLAGS) -o $@ $^ $(LIBC_LIBS)
 
 check-behaviour: behaviour simgpu-driver
 	src/simgpu/driver/check-readme

@@ -65,17 +65,17 @@ rt_runtime    = $(RT_OUT)/$(if $(filter static,$1),libcudart_sim_static.a,libcud
 define rt_test_rules
 $(RT_TEST_OUT)/$1/%: $(RT_TEST)/%.c $(RT_TEST)/check.h $(call rt_runtime,$1)
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) -I$(RT_DIR) $$(call rt_define,$1) $$< $(call rt_runtime,$1) -pthread -o $$@
+	$$(CC) $$(ALL_CFLAGS) -I$(RT_DIR) $$(call rt_define,$1) $$< $(call rt_runtime,$1) $$(LIBC_LIBS) -o $$@
 endef
 $(foreach build,$(RT_BUILDS),$(eval $(call rt_test_rules,$(build))))
 
 $(RT_TEST_OUT)/probe/libcuda.so.1: $(RT_TEST)/driver_probe.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-soname,libcuda.so.1 $< -o $@
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-soname,libcuda.so.1 $< $(LIBC_LIBS) -o $@
 
 $(RT_TEST_OUT)/probe/dl_probe.so: $(RT_TEST)/dl_probe.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -shared $< -o $@
+	$(CC) $(ALL_CFLAGS) -fPIC -shared $< $(LIBC_LIBS) -o $@
 
 .PHONY: build-runtime check-runtime
 build-runtime: simgpu-runtime simgpu-driver $(RT_PROBES) \
