@@ -26,9 +26,10 @@ TIMEOUT_S = 60
 def as_bare(text):
     """A function of the guard stands for the driver's, or the C library's, of the same name. The
     text of dlerror may name another object as the one that looked: glibc takes it from the caller
-    of the last look-up, which is the guard when it had to look behind itself."""
+    of the last look-up, which is the guard when it had to look behind itself. Before glibc 2.34 the two
+    functions are in a library of their own."""
     text = re.sub(r"(?<=, dlerror )/\S+(?=: undefined symbol: )", "OBJECT", text)
-    text = re.sub(r"\blibvramguard\.so:(dlv?sym)\b", r"libc.so.6:\1", text)
+    text = re.sub(r"\b(libvramguard\.so|libdl\.so\.2):(dlv?sym)\b", r"libc.so.6:\2", text)
     text = re.sub(r"\blibvramguard\.so:(nvml\w+)", r"libnvidia-ml.so.1:\1", text)
     return re.sub(r"\blibvramguard\.so:(cu\w+)(?=[\s,]|$)", r"libcuda.so.1:\1", text)
 
