@@ -51,13 +51,16 @@ uninstall:
 
 # What is packaged: as installed, without debug information.
 STAGE := $(BUILD)/stage
-ARCH  := $(shell uname -m)
+# The compiler's, which may build for another machine: its tools bear the machine's name before their own.
+MACHINE := $(shell $(CC) -dumpmachine)
+ARCH    := $(firstword $(subst -, ,$(MACHINE)))
+STRIP   ?= $(if $(filter $(ARCH),$(shell uname -m)),strip,$(MACHINE)-strip)
 
 .PHONY: stage
 stage: all
 	rm -rf $(STAGE)
 	$(MAKE) -s install DESTDIR=$(abspath $(STAGE)) PREFIX=/usr LIBDIR=/usr/lib
-	strip --strip-unneeded -R .comment -R .note $(STAGE)/usr/bin/vramguard \
+	$(STRIP) --strip-unneeded -R .comment -R .note $(STAGE)/usr/bin/vramguard \
 	  $(STAGE)/usr/lib/libvramguard.so $(SIMGPU:%=$(STAGE)/usr/lib/vramguard/simgpu/%)
 
 .PHONY: wheel
@@ -66,7 +69,7 @@ wheel: stage
 
 .PHONY: deb
 deb: stage
-	scripts/build-deb $(STAGE) $(BUILD)
+	CC="$(CC)" scripts/build-deb $(STAGE) $(BUILD)
 
 # Unpack it anywhere: bin/vramguard finds the rest.
 TARBALL := vramguard-$(VERSION)-linux-$(ARCH)
