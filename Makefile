@@ -68,4 +68,5 @@ include $(wildcard src/simgpu/*/*.mk) $(wildcard test/*.mk) scripts/install.mk
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
+# Not those of whole distributions (test/roots.mk).
+-include $(shell find $(BUILD) -path $(BUILD)/roots -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -96,6 +96,13 @@ extern struct vg_process_state *_Atomic vg_process_current; /* NULL before the f
 /* Makes the state if need be, in a forked child anew, and caches the thread's id. */
 struct vg_process_state *vg_process_start(void);
 
+/* gcc 14 does not see that vg_guard_leave takes the frame out again. */
+#if defined __GNUC__ && __GNUC__ >= 12 && !defined __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdangling-pointer"
+#define VG_DIAGNOSTIC_PUSHED
+#endif
+
 /* The first half of vg_guard_enter. Returns false for a nested call. */
 static inline bool vg_guard_enter_thread(struct vg_guard_frame *frame, size_t bytes)
 {
@@ -106,6 +113,11 @@ static inline bool vg_guard_enter_thread(struct vg_guard_frame *frame, size_t by
     frame->mark = vg_guard_mark(frame);
     return true;
 }
+
+#ifdef VG_DIAGNOSTIC_PUSHED
+#pragma GCC diagnostic pop
+#undef VG_DIAGNOSTIC_PUSHED
+#endif
 
 /* Enters the guard: returns this process's state, made on first use, or NULL when the call is to go
  * straight to the driver: switched off, nested inside the guard, or inert. Each non-NULL answer is
