@@ -335,6 +335,14 @@ def census_table(bench, quick):
     return [f"census {took_ms:.0f} ms"] if took_ms > limit_ms else []
 
 
+def size_table(bench):
+    with tempfile.NamedTemporaryFile() as stripped:
+        library = f"{bench.build}/libvramguard.so"
+        subprocess.run(["strip", "--strip-unneeded", "-o", stripped.name, library], check=True)
+        print(f"\nlibvramguard.so: {os.path.getsize(library) / 1e6:.1f} MB with debug information, "
+              f"{os.path.getsize(stripped.name) / 1e3:.0f} KB stripped", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build")
@@ -344,6 +352,7 @@ def main():
     with tempfile.TemporaryDirectory() as state:
         bench = Bench(arguments.build, state)
         failures = allocation_table(bench, arguments.quick)
+        size_table(bench)
         failures += python_table(bench, arguments.quick)
         failures += torch_table(bench, arguments.quick)
         failures += load_table(bench, arguments.quick)
