@@ -32,7 +32,7 @@ CAUSES = {
     "data_on_gpu": (r"`dataset` \(list of 60, causes\.py:\d+ data_on_gpu\) holds ", r"x\.cpu\(\)"),
     "ring_buffer": (r"(?!.*leak)(?!.*more and more)this process itself", r"keep less"),
     "traceback": (r"an earlier exception keeps the frames .*`kept` \(OutOfMemoryError", r"del kept"),
-    "handled": (r"(?!.*exception)this process itself: tensors made at causes\.py:50 batch", r""),
+    "handled": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "activations": (r"activations: ", r"smaller batch"),
     "optimizer": (r"the optimizer's state does not fit beside the model", r"8-bit"),
     "parameters": (r"the model itself: parameters take ", r"bfloat16"),
