@@ -296,6 +296,17 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     collect_stack(&names, failure, out);
 }
 
+/* Is more of the process's unseen than seen, and as much as is missing (view/advice_outer.c)? */
+static bool may_lack_unseen(const struct vg_run_failure *failure)
+{
+    const struct vg_run_device *const device = &failure->device;
+    if (!vg_amount_known(device->self_bytes) || !vg_amount_known(device->gpu.free_bytes) ||
+        !vg_amount_known(failure->asked_bytes) || device->self_bytes < device->live_bytes)
+        return false;
+    const uint64_t unseen = device->self_bytes - device->live_bytes;
+    return unseen > device->live_bytes && failure->asked_bytes <= device->gpu.free_bytes + unseen;
+}
+
 static void collect_outer(struct vg_run_failure *out)
 {
     const struct vg_run_device *const device = &out->device;
@@ -306,6 +317,7 @@ static void collect_outer(struct vg_run_failure *out)
         .is_instance = out->outer.is_instance != 0, /* of vg_collect_gpus */
         .asked_bytes = out->asked_bytes,
         .own_bytes = vg_amount_known(device->self_bytes) ? device->self_bytes : device->live_bytes,
+        .unseen_may_lack = may_lack_unseen(out),
     };
     vg_outer_limits_collect(&call, &out->outer);
 }

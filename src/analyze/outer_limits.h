@@ -34,6 +34,8 @@ struct vg_refused_call {
     bool is_instance;     /* the device is a MIG instance */
     uint64_t asked_bytes; /* VG_BYTES_UNKNOWN when it names no amount */
     uint64_t own_bytes;   /* what this process holds of the device, VG_BYTES_UNKNOWN likewise */
+    bool unseen_may_lack; /* could what the process holds without its having been seen to allocate
+                             it be what is missing? Else nobody looks for who goes past us */
 };
 
 /* Fills `out` completely. Reads /proc, the control groups and the environment, some hundred
