@@ -179,8 +179,9 @@ def test_man_pages_say_what_help_says(machine, name):
 
 
 def completions(machine, *words):
-    """What bash offers for the last of the words."""
+    """What bash offers for the last of the words; where a program's own words begin, it says so."""
     script = """
+_command_offset() { COMPREPLY=("of word" $1); }
 . %s
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 _vramguard; printf '%%s\\n' "${COMPREPLY[@]}"
@@ -193,13 +194,58 @@ def test_bash_completion(machine):
     assert completions(machine, "vramguard", "rep") == ["report"]
     assert "--simulate" in completions(machine, "vramguard", "run", "--s")
     assert completions(machine, "vramguard", "run", "--stacks", "=", "n") == ["native"]
+    assert completions(machine, "vramguard", "run", "--gpu", "=") == ["auto"]
     assert completions(machine, "vramguard", "list", "--wai") == ["--waiting"]
 
 
-def test_zsh_completion(machine):
+@pytest.mark.parametrize("before", [
+    "run", "run --", "run --policy off", "run --policy = off", "run --simulate 1GiB --", "doctor --",
+])  # fmt: skip
+def test_bash_completion_of_a_program(machine, before):
+    words = ["vramguard", *before.split()]
+    assert set(completions(machine, *words, "sha256s")) == {"sha256sum"}
+    assert completions(machine, *words, "cat", "--") == ["of", "word", str(len(words))]
+
+
+# A zsh on a terminal of its own that has loaded the completion: types $3 and TAB, and prints what then
+# stands in its line and what it showed above.
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "path=($1 /usr/bin /bin); fpath=($1/doc/zsh \$fpath); PS1=; PS2=; cd $2; stty -echo cols 200
+autoload -Uz compinit; compinit -D -u; show_line() { print -r -- \"<line>\$BUFFER</line>\" }
+zle -N show_line; bindkey '^T' show_line; print '<'ready'>'"
+zpty -r shell output '*<ready>*'
+zpty -w -n shell "$3"$'\t\x14'
+zpty -r shell output '*</line>*'
+print -r -- "$output"
+"""
+
+
+@pytest.mark.parametrize("typed, line, shown", [
+    ("vramguard rep", "vramguard report ", ""),
+    ("vramguard ", None, "doctor +-- look for what is in the way"),
+    ("vramguard --ver", "vramguard --version ", ""),
+    ("vramguard run --simul", "vramguard run --simulate=", ""),
+    ("vramguard run --stacks=na", "vramguard run --stacks=native ", ""),
+    ("vramguard list --wai", "vramguard list --waiting ", ""),
+    ("vramguard run -- ./the_pro", "vramguard run -- ./the_program ", ""),
+    ("vramguard run -- sha256s", "vramguard run -- sha256sum ", ""),
+    ("vramguard run --simulate 1GiB sha256s", "vramguard run --simulate 1GiB sha256sum ", ""),
+    ("vramguard run -- sha256sum the_f", "vramguard run -- sha256sum the_file ", ""),
+    ("vramguard doctor -- sha256s", "vramguard doctor -- sha256sum ", ""),
+])  # fmt: skip
+def test_zsh_completion(machine, typed, line, shown):
     if not shutil.which("zsh"):
         pytest.skip("no zsh")
-    assert machine.run(["zsh", "-n", BUILD / "doc/zsh/_vramguard"]).own == (0, "", "")
+    (machine.folder / "the_file").touch()
+    (machine.folder / "the_program").touch(0o755)
+    command = ["zsh", "-f", "-c", ZSH, "zsh", BUILD, machine.folder, typed]
+    result = machine.run(command, TERM="xterm", SHELL=None)
+    assert (result.code, result.stderr) == (0, "")
+    text = re.sub("\x1b[^a-zA-Z]*[a-zA-Z]|\r|\x07", "", result.stdout)
+    assert re.search(shown, text) and not re.search(r"\w:\d+: ", text), text
+    assert line is None or "<line>%s</line>" % line in text, text
 
 
 def test_missing_packages_are_named_before_anything_is_compiled(machine):
