@@ -86,6 +86,8 @@ static int find_run(const char *target, char *out, size_t cap)
         return 0;
     }
     if (vg_runs_scan(&runs, directory, why, sizeof why) != 0) {
+        if (!target && !directory)
+            vg_unseen_note_warn(0);
         vg_complain("vramguard report", "%s", why);
         return VG_EXIT_FAILED;
     }

@@ -74,16 +74,19 @@ static bool is_directory(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* Without one given, where the library puts them: VRAMGUARD_LOG if that is a folder. */
+int vg_runs_directory(char *out, size_t cap)
+{
+    if (vg_option_given(VG_OPTION_ID_log_path, out, cap) && is_directory(out))
+        return 0;
+    return vg_run_file_directory(out, cap);
+}
+
 static int name_directory(struct vg_runs *out, const char *given, char *why, size_t why_cap)
 {
     const size_t cap = sizeof out->directory;
     int error = 0;
-    if (!given && vg_option_given(VG_OPTION_ID_log_path, out->directory, cap) &&
-        is_directory(out->directory))
-        return 0;
     if (!given)
-        error = vg_run_file_directory(out->directory, cap);
+        error = vg_runs_directory(out->directory, cap);
     else if ((size_t)snprintf(out->directory, cap, "%s", given) >= cap)
         error = -ENAMETOOLONG;
     if (error)

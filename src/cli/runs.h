@@ -21,9 +21,13 @@ struct vg_runs {
     char directory[4096];
 };
 
-/* Reads the header of every recorder file in `directory`; for NULL in the folder that VRAMGUARD_LOG
- * names, if it names one, or else in the state directory, which need not be there yet. Files of
- * other users that may not be read are left out. Returns 0, or -errno with a reason in `why`
+/* Where runs are looked for: in the folder that VRAMGUARD_LOG names, if it names one, or else in
+ * the state directory. Returns 0 or -errno. */
+int vg_runs_directory(char *out, size_t cap);
+
+/* Reads the header of every recorder file in `directory`; for NULL in that of vg_runs_directory,
+ * which need not be there yet. Files of other users that may not be read are left out. Returns 0,
+ * or -errno with a reason in `why`
  * (`why_cap` bytes). Freed by vg_runs_free. */
 int vg_runs_scan(struct vg_runs *out, const char *directory, char *why, size_t why_cap);
 void vg_runs_free(struct vg_runs *runs);

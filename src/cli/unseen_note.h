@@ -7,12 +7,15 @@
 #include <stdint.h>
 
 #include "os/process.h"
+#include "record/unseen.h"
 
 struct vg_unseen_note {
     struct vg_process_id id;
     uint64_t start_realtime_ns;
+    uint32_t runs;     /* stands for the folder where its run would be looked for; 0 for none */
     char command[512]; /* safe to print */
     char why_not[192]; /* why it could not be watched; "" when nothing is known against it */
+    enum vg_unseen_end end;
 };
 
 /* Leaves a note for this process, whose program is about to be replaced by `command`, and names it

@@ -196,7 +196,9 @@ static struct vg_process_state *make_state(const struct vg_options *from)
     vg_blocks_init(&state->blocks, &state->recorder);
     state->wants_blocks = from->tensors.number != VG_TENSORS_OFF;
     state->wants_census = from->tensors.number == VG_TENSORS_FULL;
-    vg_unseen_forget();
+    vg_unseen_settle(!state->recorder.path[0]  ? VG_UNSEEN_UNWRITTEN
+                     : config.path_template[0] ? VG_UNSEEN_ELSEWHERE
+                                               : VG_UNSEEN_RECORDED);
     vg_registry_join("", &state->registrations[0]); /* unregistered, but usable */
     for (int i = 1; i < VG_FILE_DEVICES; i++)
         state->registrations[i] = state->registrations[0];

@@ -75,8 +75,12 @@ static void tell_no_file(const char *path, int error)
     static char directory[4096]; /* one thread makes the file */
     if (path[0])
         strcpy(directory, path);
-    else if (vg_run_file_directory(directory, sizeof directory) != 0)
-        snprintf(directory, sizeof directory, "the state directory");
+    else if (vg_run_file_directory(directory, sizeof directory) != 0) {
+        vg_warn_once(VG_FAULT_STATE_DIR,
+                     "neither XDG_STATE_HOME nor HOME is set: no recorder file "
+                     "for this run; reports still go to stderr");
+        return;
+    }
     vg_warn_once(VG_FAULT_STATE_DIR,
                  "cannot write %s (%s): no recorder file for this run; reports still go to stderr",
                  directory, strerror(-error));

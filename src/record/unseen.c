@@ -1,6 +1,7 @@
 #include "record/unseen.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,13 @@ int vg_unseen_directory(char *out, size_t cap)
     return 0;
 }
 
+const char *vg_unseen_suffix(enum vg_unseen_end end)
+{
+    return end == VG_UNSEEN_UNWRITTEN   ? ".unwritten"
+           : end == VG_UNSEEN_ELSEWHERE ? ".elsewhere"
+                                        : "";
+}
+
 bool vg_unseen_is_note(const char *path)
 {
     static const char digits[] = "0123456789";
@@ -30,7 +38,12 @@ bool vg_unseen_is_note(const char *path)
         return false;
     const size_t time = strspn(name + 1, digits);
     const char *const pid = name + 1 + time;
-    return time > 0 && *pid == '-' && pid[1] && pid[1 + strspn(pid + 1, digits)] == '\0';
+    if (time == 0 || *pid != '-')
+        return false;
+    const size_t number = strspn(pid + 1, digits);
+    const char *const end = pid + 1 + number;
+    return number > 0 && (*end == '\0' || strcmp(end, vg_unseen_suffix(VG_UNSEEN_UNWRITTEN)) == 0 ||
+                          strcmp(end, vg_unseen_suffix(VG_UNSEEN_ELSEWHERE)) == 0);
 }
 
 bool vg_unseen_is_asked_for(void)
@@ -39,11 +52,16 @@ bool vg_unseen_is_asked_for(void)
     return path && *path;
 }
 
-void vg_unseen_forget(void)
+void vg_unseen_settle(enum vg_unseen_end end)
 {
+    static char renamed[4096]; /* the stack can be a small one */
     const int saved_errno = errno;
     const char *const path = secure_getenv(VG_RUN_VARIABLE);
-    if (path && vg_unseen_is_note(path))
+    const bool is_note = path && vg_unseen_is_note(path);
+    if (is_note && end == VG_UNSEEN_RECORDED)
         unlink(path);
+    else if (is_note && (size_t)snprintf(renamed, sizeof renamed, "%s%s", path,
+                                         vg_unseen_suffix(end)) < sizeof renamed)
+        rename(path, renamed);
     errno = saved_errno;
 }

@@ -13,14 +13,19 @@
 
 const char *vg_registry_directory;
 
+void vg_shared_directory_path(char *out, size_t cap)
+{
+    if (vg_registry_directory)
+        snprintf(out, cap, "%s", vg_registry_directory);
+    else
+        snprintf(out, cap, "/dev/shm/vramguard-%u", (unsigned)geteuid());
+}
+
 int vg_shared_directory(void)
 {
     char path[512];
     struct stat status;
-    if (vg_registry_directory)
-        snprintf(path, sizeof path, "%s", vg_registry_directory);
-    else
-        snprintf(path, sizeof path, "/dev/shm/vramguard-%u", (unsigned)geteuid());
+    vg_shared_directory_path(path, sizeof path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return errno == EPERM ? -EACCES : -errno; /* EPERM stands for what is seen below */
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

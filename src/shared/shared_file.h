@@ -26,6 +26,9 @@ struct vg_shared_layout {
     uint32_t size_bytes; /* of the whole file */
 };
 
+/* The directory's path, whoever made it. */
+void vg_shared_directory_path(char *out, size_t cap);
+
 /* Opens the directory, made with mode 0700 when there is none. /dev/shm is writable by everybody,
  * so it must be a real directory and nobody else's. Returns a descriptor, which the caller closes,
  * or -errno; -EPERM when it is open to others. */

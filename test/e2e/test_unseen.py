@@ -190,6 +190,44 @@ def test_report_without_any_run(machine):
     assert result.code == 1 and '"true"' in result.stderr
 
 
+@pytest.mark.parametrize("home", [None, "/proc/nowhere"])
+def test_where_no_note_can_be_left_among_the_records(machine, home):
+    """No home, or one that cannot be written: a container, a unit, a job."""
+    without = dict(XDG_STATE_HOME=None, HOME=home)
+    assert guarded(machine, "true", **without).stderr == (
+        SAID + 'no allocation of GPU memory was seen in "true"\n')
+    result = machine.vramguard("report", **without)
+    assert result.code == 1 and '"true"' in result.guard_lines[0], result.stderr
+    result = guarded(machine, *ALLOCATE, **without)
+    assert result.code == 0 and len(result.guard_lines) == 1, result.stderr
+    assert (home or "neither XDG_STATE_HOME nor HOME is set") in result.stderr
+
+
+def test_report_says_that_the_last_run_could_not_be_written(machine):
+    record_one(machine)
+    result = guarded(machine, *ALLOCATE, VRAMGUARD_LOG="/dev/full/x")
+    assert len(result.guard_lines) == 1 and "no recorder file" in result.stderr
+    result = machine.vramguard("report")
+    assert result.code == 0 and len(result.guard_lines) == 1
+    assert "no run file could be written; this is an earlier run" in result.stderr
+    assert guarded(machine, *ALLOCATE).guard_lines == []
+    assert machine.vramguard("report").stderr == ""
+
+
+def test_report_says_that_the_last_run_is_recorded_elsewhere(machine):
+    record_one(machine)
+    folder = machine.folder / "central"
+    folder.mkdir()
+    for path in (folder, machine.folder / "one.vgr"):
+        assert guarded(machine, *ALLOCATE, VRAMGUARD_LOG=str(path)).guard_lines == []
+        result = machine.vramguard("report")
+        assert result.code == 0 and len(result.guard_lines) == 1
+        assert "recorded elsewhere (VRAMGUARD_LOG); this is an earlier run" in result.stderr
+    assert machine.vramguard("report", VRAMGUARD_LOG=str(folder)).stderr != ""  # the last is not there
+    assert guarded(machine, *ALLOCATE, VRAMGUARD_LOG=str(folder)).guard_lines == []
+    assert machine.vramguard("report", VRAMGUARD_LOG=str(folder)).stderr == ""
+
+
 def test_a_command_that_never_ran_leaves_no_note(machine):
     result = guarded(machine, "/no/such/program")
     assert result.stderr.count("\n") == 1 and notes(machine) == []
