@@ -386,6 +386,7 @@ static const struct vg_advice_row *const rows[] = {
     &limit,
     &vg_advice_torch_fraction,
     &vg_advice_host_memory,
+    &vg_advice_reservation,
     &vg_advice_mps_limit,
     &vg_advice_address_space,
     &vg_advice_interposer,

@@ -1,5 +1,7 @@
 #include "view/advice_outer.h"
 
+#include <string.h>
+
 #include "base/amount.h"
 #include "view/advice_text.h"
 
@@ -121,6 +123,34 @@ static void address_advice(const struct vg_run_failure *s, struct vg_text *out)
 
 const struct vg_advice_row vg_advice_address_space = { "address-space", address_applies,
                                                        address_cause, address_advice };
+
+/* ---- addresses without memory ---- */
+
+static bool reservation_applies(const struct vg_run_failure *s)
+{
+    return strcmp(s->api, "cuMemAddressReserve") == 0;
+}
+
+static void reservation_cause(const struct vg_run_failure *s, struct vg_text *out)
+{
+    const struct vg_host_limits *const host = &s->outer.host;
+    vg_text_add(out, "this call takes addresses and no memory of the GPU. ");
+    if (vg_amount_known(host->address_limit_bytes))
+        vg_text_addf(out, "`ulimit -v` allows the process %s of address space; it uses %s.",
+                     VG_AMOUNT(host->address_limit_bytes), VG_AMOUNT(host->address_bytes));
+    else
+        vg_text_add(out, "The driver found none that were asked for.");
+}
+
+static void reservation_advice(const struct vg_run_failure *s, struct vg_text *out)
+{
+    vg_text_add(out, vg_amount_known(s->outer.host.address_limit_bytes)
+                         ? "raise the limit where the program is started: ulimit -v unlimited"
+                         : "reserve fewer addresses, or free some that are reserved");
+}
+
+const struct vg_advice_row vg_advice_reservation = { "reservation", reservation_applies,
+                                                     reservation_cause, reservation_advice };
 
 /* ---- another interposer ---- */
 

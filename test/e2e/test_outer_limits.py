@@ -51,11 +51,21 @@ def test_address_space(machine):
 
 def test_host_memory_blames_no_neighbour(machine):
     neighbour = machine.neighbour("100MiB")
-    guarded = run(machine, "host", str(1 << 20))
+    guarded = run(machine, "host", str(1 << 20), VRAMGUARD_POLICY="trim,wait=1s")
     why, do = section(guarded, "why"), section(guarded, "do")
     assert "takes memory of the host, not of the GPU" in why
     assert re.search(r"leaves|available\.", why)
     assert str(neighbour.pid) not in why + do and "wait" not in do
+    assert "tried" not in guarded.guard_text
+
+
+def test_addresses_are_no_memory(machine):
+    neighbour = machine.neighbour("100MiB")
+    guarded = run(machine, "reserve", "64", SIMGPU_FAIL="cuMemAddressReserve:*", VRAMGUARD_POLICY="trim,wait=1s")
+    why, do = section(guarded, "why"), section(guarded, "do")
+    assert "takes addresses and no memory of the GPU" in why
+    assert str(neighbour.pid) not in why + do and "free some that are reserved" in do
+    assert "tried" not in guarded.guard_text
 
 
 def test_another_library_may_have_refused(machine, tmp_path):

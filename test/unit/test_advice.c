@@ -342,6 +342,25 @@ static void context_without_room(void **state)
     expect_row("other-limit");
 }
 
+static void addresses_are_no_memory(void **state)
+{
+    (void)state;
+    sample_shared(&s);
+    s.asked_bytes = VG_BYTES_UNKNOWN;
+    s.api = "cuMemAddressReserve";
+    s.device.gpu.free_bytes = 100 * VG_MIB;
+    s.outer.host.address_limit_bytes = VG_BYTES_UNKNOWN;
+    expect_row("reservation");
+    expect_text(cause, "this call takes addresses and no memory of the GPU.");
+    expect_no_text(cause, "4711");
+    expect_text(advice, "reserve fewer addresses");
+    s.outer.host.address_limit_bytes = 64 * VG_GIB;
+    s.outer.host.address_bytes = 60 * VG_GIB;
+    expect_row("reservation");
+    expect_text(cause, "allows the process 64.00 GiB of address space; it uses 60.00 GiB.");
+    expect_text(advice, "ulimit -v unlimited");
+}
+
 static void pinning_makes_a_context(void **state)
 {
     (void)state;
@@ -590,6 +609,7 @@ int main(void)
         cmocka_unit_test(owner_that_nvml_does_not_list),
         cmocka_unit_test(guarded_neighbours_that_wait),
         cmocka_unit_test(context_without_room),
+        cmocka_unit_test(addresses_are_no_memory),
         cmocka_unit_test(pinning_makes_a_context),
         cmocka_unit_test(contexts_outweigh_allocations),
         cmocka_unit_test(pools_keep_what_is_missing),
