@@ -14,11 +14,15 @@ LONG_WAIT = {"VRAMGUARD_POLICY": "trim,wait=10m", **DEVICE}
 SHORT_WAIT = {"VRAMGUARD_POLICY": "trim,wait=300ms", **DEVICE}
 
 
-@pytest.fixture
-def neighbour(machine):
+def start_neighbour(machine, mib):
     machine.policy = None
     machine.settings = {}
-    return Actor(machine).holding(600)
+    return Actor(machine).holding(mib)
+
+
+@pytest.fixture
+def neighbour(machine):
+    return start_neighbour(machine, 600)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,14 @@ def test_a_framework_gets_what_it_has_cached(machine, neighbour, library):
     result = machine.run([CACHES / "program", CACHES / library], guarded=True, **LONG_WAIT)
     assert result.stdout == "result 0\n", result.stderr
     assert result.guard_lines == []
+
+
+def test_what_an_emptied_cache_has_brought_is_told(machine):
+    """Not enough."""
+    start_neighbour(machine, 700)
+    result = machine.run([CACHES / "program", CACHES / "cupy/cuda/memory.so"], guarded=True, **SHORT_WAIT)
+    assert result.stdout == "result 2\n", result.stderr
+    assert "own cache: CuPy emptied its cache and asked again, +300 MiB" in " ".join(result.guard_text.split())
 
 
 def test_also_behind_a_stranger(machine, neighbour):

@@ -205,6 +205,7 @@ def test_newcomers_are_held_back_and_holders_never(scene):
     assert late.hear(1.5) is None
     assert {"pid": late.pid, "for": "its turn"}.items() <= waiters(scene)[1].items()
     assert small_holder.alloc("y", 20)[0] == 0
+    assert late.hear(0.1) is None
     code, ms = head.awaited("x")
     assert code == OUT_OF_MEMORY and ms >= 8000
     assert late.awaited("x")[0] == 0
@@ -788,6 +789,7 @@ def test_a_thread_with_the_gil_waits_for_half_a_second(scene):
 POOL_KEEPER = """
 import ctypes, sys
 from driver_calls import *
+from driver_types import *
 call("cuInit", 0)
 current_primary_context()
 pool = ctypes.c_void_p()
@@ -798,20 +800,24 @@ address = ctypes.c_uint64()
 call("cuMemAllocFromPoolAsync", ctypes.byref(address), ctypes.c_size_t(700 << 20), pool, None)
 call("cuMemFreeAsync", address, None)
 call("cuCtxSynchronize")
+if len(sys.argv) > 3:
+    call("cuMemAllocFromPoolAsync", ctypes.byref(address), ctypes.c_size_t(int(sys.argv[3]) << 20), pool, None)
 print("idle", flush=True)
 sys.stdin.read()
 """
 
 
+def keep_pool(scene, *arguments):
+    process = scene.start([sys.executable, "-c", POOL_KEEPER, *arguments], guarded=True, stdin=-1,
+                          **{**DEVICE, "PYTHONPATH": HERE})
+    assert process.stdout.readline() == "idle\n"
+    return process
+
+
 @pytest.fixture
 def pool_keeper(scene):
     """A guarded neighbour that keeps 700 MiB in the device's default pool, and uses none of it."""
-    process = scene.start(
-        [sys.executable, "-c", POOL_KEEPER, "cuDeviceGetDefaultMemPool", "(0,)"], guarded=True,
-        stdin=-1, **{**DEVICE, "PYTHONPATH": HERE}
-    )
-    assert process.stdout.readline() == "idle\n"
-    return process
+    return keep_pool(scene, "cuDeviceGetDefaultMemPool", "(0,)")
 
 
 def test_a_neighbours_unused_pool_is_given_back(scene, pool_keeper):
@@ -829,3 +835,12 @@ def test_a_neighbours_unused_pool_is_named(scene, pool_keeper):
     actor = scene.actor(VRAMGUARD_POLICY="off")
     assert actor.alloc("x", 600)[0] == OUT_OF_MEMORY
     assert re.search(r"pid %d .*\(guarded, 700 MiB unused\)" % pool_keeper.pid, flat(actor.end().guard_text))
+
+
+def test_what_a_pool_of_a_neighbours_own_does_not_use_is_named(scene):
+    """Of 700 MiB that it keeps."""
+    properties = "(ctypes.byref(PoolProps(type=1, location=Location(1, 0))),)"
+    keeper = keep_pool(scene, "cuMemPoolCreate", properties, "200")
+    actor = scene.actor(VRAMGUARD_POLICY="off")
+    assert actor.alloc("x", 600)[0] == OUT_OF_MEMORY
+    assert re.search(r"pid %d .*\(guarded, 500 MiB unused\)" % keeper.pid, flat(actor.end().guard_text))

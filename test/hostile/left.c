@@ -1,6 +1,7 @@
 /* left HOW: a call that waits for memory is left otherwise than by its end, and the thread goes on.
  *   siglongjmp   a handler jumps out of it, three times
  *   longjmp      likewise, and the signal mask stays as the handler left it
+ *   pool         once; afterwards the device's pool keeps 100 MiB that nothing uses
  *   thread       the thread that waits ends in the handler; another one goes on
  *   exec         another thread executes `sleep 60`
  *   pending      the thread is cancelled, and makes 20,000 calls before it comes to a point of
@@ -87,6 +88,20 @@ static void jump_out(int save_mask, int times)
     }
     for (int i = 0; i < 10; i++)
         take(SMALL_BYTES);
+}
+
+/* The pool keeps all that it has ever had. */
+static void keep_in_pool(size_t bytes)
+{
+    enum { RELEASE_THRESHOLD = 4 };
+    CUmemoryPool pool;
+    CUdeviceptr address;
+    cuuint64_t all = UINT64_MAX;
+    MUST(cuDeviceGetDefaultMemPool(&pool, 0) == CUDA_SUCCESS);
+    MUST(cuMemPoolSetAttribute(pool, RELEASE_THRESHOLD, &all) == CUDA_SUCCESS);
+    MUST(cuMemAllocAsync(&address, bytes, NULL) == CUDA_SUCCESS);
+    MUST(cuMemFreeAsync(address, NULL) == CUDA_SUCCESS);
+    MUST(cuStreamSynchronize(NULL) == CUDA_SUCCESS);
 }
 
 static void *wait_for_memory(void *unused)
@@ -185,7 +200,10 @@ int main(int argc, char **argv)
         jump_out(1, 3);
     else if (strcmp(how, "longjmp") == 0)
         jump_out(0, 1);
-    else if (strcmp(how, "thread") == 0) {
+    else if (strcmp(how, "pool") == 0) {
+        jump_out(1, 1);
+        keep_in_pool((size_t)100 << 20);
+    } else if (strcmp(how, "thread") == 0) {
         thread = start_waiter();
         pthread_kill(thread, SIGUSR1);
         pthread_join(thread, NULL);
@@ -203,7 +221,7 @@ int main(int argc, char **argv)
     }
     take(SMALL_BYTES);
     printf("went on\n");
-    if (strcmp(how, "siglongjmp") == 0 || strcmp(how, "thread") == 0)
+    if (strcmp(how, "siglongjmp") == 0 || strcmp(how, "pool") == 0 || strcmp(how, "thread") == 0)
         getchar(); /* makes no call of CUDA's any more */
     return 0;
 }

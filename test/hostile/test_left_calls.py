@@ -1,5 +1,6 @@
 """Calls that a thread leaves otherwise than by their end, and threads that are cancelled in them."""
 
+import json
 import subprocess
 import sys
 import time
@@ -52,6 +53,41 @@ def test_jumped_out_of_a_wait_without_the_mask(hostile):
     holding(hostile, "850MiB")
     result = hostile.run(hostile.program("left", "longjmp"), guarded=True, **POLICY)
     assert (result.code, result.stdout) == (0, "went on\n"), "SIGINT can come in again"
+
+
+def waiting(machine):
+    """Of this test's processes."""
+    listed = machine.vramguard("list", "--waiting", "--json", guarded=False)
+    pids = machine.pids()
+    return [waiter["pid"] for waiter in json.loads(listed.stdout) if waiter["pid"] in pids]
+
+
+def test_jumped_out_of_the_line_of_newcomers(hostile):
+    """It waits no longer behind those who came before."""
+    holding(hostile, "850MiB")
+    first = hostile.start([sys.executable, HOLD, "400MiB"], True, **POLICY)
+    while waiting(hostile) != [first.pid]:
+        time.sleep(0.1)
+    second = hostile.start(
+        hostile.program("left", "siglongjmp"), guarded=True, stdin=subprocess.PIPE,
+        **{**POLICY, "VRAMGUARD_POLICY": "wait=2s"}
+    )
+    assert second.stdout.readline() == "went on\n"
+    assert waiting(hostile) == [first.pid]
+
+
+def test_who_jumped_out_of_a_wait_gives_back_its_pool(hostile):
+    """No call of its lacks memory any more."""
+    policy = {**POLICY, "VRAMGUARD_POLICY": "trim,wait=60s"}
+    holding(hostile, "700MiB")
+    first = hostile.start(
+        hostile.program("left", "pool"), guarded=True, stdin=subprocess.PIPE, **policy
+    )
+    assert first.stdout.readline() == "went on\n"
+    second = hostile.start([sys.executable, HOLD, "200MiB"], True, **policy)
+    start = time.monotonic()
+    assert second.stdout.readline().startswith("holding 200")
+    assert time.monotonic() - start < 50, "nobody else gives memory back"
 
 
 @pytest.mark.parametrize("how", ["siglongjmp", "thread", "exec"])
