@@ -1,9 +1,11 @@
 /* `vramguard env`: how to preload the library by hand. */
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "cli/install_paths.h"
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state)
@@ -34,8 +36,12 @@ static int run_env_command(int argc, char **argv)
     bool only_path = false;
     if (vg_arguments_parse(&argp, argc, argv, 0, &only_path) != 0)
         return VG_EXIT_USAGE;
-    if (vg_install_library(library, sizeof library) != 0) {
+    if (vg_install_loadable_library(library, sizeof library) != 0) {
         vg_install_report_missing(argv[0], "libvramguard.so");
+        return VG_EXIT_FAILED;
+    }
+    if (strpbrk(library, VG_LOADER_SEPARATORS)) {
+        vg_complain(argv[0], "LD_PRELOAD cannot name \"%s\"", library);
         return VG_EXIT_FAILED;
     }
     printf("%s%s\n", only_path ? "" : "LD_PRELOAD=", library);

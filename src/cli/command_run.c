@@ -136,13 +136,12 @@ static void describe_policies(char *out, size_t cap)
 
 /* ---- environment ---- */
 
-/* Sets `variable` to "first:what it was". The loader knows no way to quote what it takes for
- * `separators` (ld.so(8)). */
-static int prepend_variable(const char *variable, const char *first, const char *separators)
+/* Sets `variable` to "first:what it was". */
+static int prepend_variable(const char *variable, const char *first)
 {
     const char *const before = getenv(variable);
     char *joined;
-    const char *const separator = strpbrk(first, separators);
+    const char *const separator = strpbrk(first, VG_LOADER_SEPARATORS);
     if (separator) {
         vg_complain("vramguard run", "%s cannot name \"%s\": it contains a '%c'", variable, first,
                     *separator);
@@ -165,15 +164,15 @@ static int preload_simulation(const char *folder)
     for (size_t i = 0; !error && i < sizeof names / sizeof names[0]; i++)
         if ((size_t)snprintf(library, sizeof library, "%s/%s", folder, names[i]) < sizeof library &&
             access(library, R_OK) == 0)
-            error = prepend_variable("LD_PRELOAD", library, ": ");
+            error = prepend_variable("LD_PRELOAD", library);
     return error;
 }
 
 static int preload_library(void)
 {
     char library[VG_PATH_CAP];
-    if (vg_install_library(library, sizeof library) == 0)
-        return prepend_variable("LD_PRELOAD", library, ": ");
+    if (vg_install_loadable_library(library, sizeof library) == 0)
+        return prepend_variable("LD_PRELOAD", library);
     vg_install_report_missing("vramguard run", "libvramguard.so");
     return EXIT_OURS;
 }
@@ -185,9 +184,10 @@ static int simulate_devices(const char *devices, char *driver, size_t cap)
         vg_install_report_missing("vramguard run", "simgpu/libcuda.so.1");
         return EXIT_OURS;
     }
+    vg_install_make_loadable(driver, cap);
     if (setenv("SIMGPU_DEVICES", devices, 1) != 0)
         return EXIT_OURS;
-    return prepend_variable("LD_LIBRARY_PATH", driver, ":;");
+    return prepend_variable("LD_LIBRARY_PATH", driver);
 }
 
 static int select_gpu(const char *driver_folder)

@@ -44,14 +44,17 @@ static const char *value_of(const char *key)
 static int ask_probe(const struct vg_doctor *doctor)
 {
     char preload[VG_PATH_CAP + 16], path[VG_PATH_CAP + 32], folder[VG_PATH_CAP], id[64];
+    char library[VG_PATH_CAP];
     char tool[] = "/proc/self/exe", word[] = "doctor", option[] = "--probe";
     char *const argv[] = { tool, word, option, NULL };
-    snprintf(preload, sizeof preload, "LD_PRELOAD=%s", doctor->library);
+    vg_install_loadable_library(library, sizeof library);
+    snprintf(preload, sizeof preload, "LD_PRELOAD=%s", library);
     const char *real[] = { preload, "VRAMGUARD=on", "VRAMGUARD_POLICY=off", "VRAMGUARD_RUN", NULL };
     if (!doctor->simulated)
         return vg_capture(argv, real, PROBE_MS, answer, sizeof answer);
     if (vg_install_simgpu(folder, sizeof folder) != 0)
         return -ENOENT;
+    vg_install_make_loadable(folder, sizeof folder);
     snprintf(path, sizeof path, "LD_LIBRARY_PATH=%s", folder);
     snprintf(id, sizeof id, "SIMGPU_ID=doctor-%d", (int)getpid());
     const char *simulated[] = { preload,
@@ -162,7 +165,7 @@ static void say_routes(struct vg_doctor *doctor)
     if (!preloaded) {
         vg_doctor_say(doctor, VG_FINDING_PROBLEM, "preload", "the loader does not preload %s",
                       doctor->library);
-        vg_doctor_advise("LD_PRELOAD=%s ls says why", doctor->library);
+        vg_doctor_advise("env $(vramguard env) ls says why");
         return;
     }
     vg_doctor_say(doctor, VG_FINDING_OK, "preload", "works, version %s", preloaded);

@@ -1,13 +1,16 @@
 #include "cli/install_paths.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hashing.h"
 #include "cli/complain.h"
+#include "shared/shared_file.h"
 
 /* Debian's name of this machine, under which its packages keep libraries. */
 #if defined __x86_64__
@@ -63,6 +66,42 @@ int vg_install_simgpu(char *out, size_t cap)
     if (!error)
         *strrchr(out, '/') = '\0';
     return error;
+}
+
+/* The link's name tells what it leads to, so that several installations have one each. */
+static int link_folder(int directory, const char *name, const char *folder)
+{
+    char before[VG_PATH_CAP];
+    const ssize_t length = readlinkat(directory, name, before, sizeof before);
+    if (length == (ssize_t)strlen(folder) && memcmp(before, folder, (size_t)length) == 0)
+        return 0;
+    unlinkat(directory, name, 0);
+    return symlinkat(folder, directory, name) == 0 || errno == EEXIST ? 0 : -errno;
+}
+
+void vg_install_make_loadable(char *folder, size_t cap)
+{
+    char name[32], directory_path[512];
+    const int directory = strpbrk(folder, VG_LOADER_SEPARATORS) ? vg_shared_directory() : -1;
+    if (directory < 0)
+        return;
+    snprintf(name, sizeof name, "at-%08" PRIx32, vg_hash_fnv1a(folder, strlen(folder)));
+    vg_shared_directory_path(directory_path, sizeof directory_path);
+    if (link_folder(directory, name, folder) == 0)
+        snprintf(folder, cap, "%s/%s", directory_path, name);
+    close(directory);
+}
+
+int vg_install_loadable_library(char *out, size_t cap)
+{
+    static const char name[] = "/libvramguard.so";
+    const int error = vg_install_library(out, cap);
+    if (error)
+        return error;
+    out[strlen(out) - (sizeof name - 1)] = '\0';
+    vg_install_make_loadable(out, cap - sizeof name);
+    strcat(out, name);
+    return 0;
 }
 
 void vg_install_report_missing(const char *who, const char *name)

@@ -60,8 +60,11 @@ def check_tool(machine, tool):
     assert "allocate.py" in machine.run([tool, "report"]).stdout
     preload = machine.run([tool, "env"]).stdout.strip().removeprefix("LD_PRELOAD=")
     assert Path(preload).name == "libvramguard.so"
-    assert os.path.commonpath([preload, tool]) != "/"  # its own, not the build's
+    assert os.path.commonpath([os.path.realpath(preload), tool]) != "/"  # its own, not the build's
     assert str(BUILD) not in preload or str(BUILD) in str(tool)
+    result = machine.run(["sh", "-c", 'env $("$0" env) "$@"', tool, *ALLOCATE], VRAMGUARD_INJECT="1")
+    assert result.stderr.count("GPU 0 out of memory") == 1, result.stderr
+    assert re.search("ok +preload +works", machine.run([tool, "doctor"], SIMGPU_DEVICES=None).stdout)
 
 
 def files(folder):
@@ -146,6 +149,10 @@ def test_tarball(machine):
     (tarball,) = BUILD.glob("vramguard-*.tar.gz")
     subprocess.run(["tar", "-C", str(machine.folder), "-xzf", str(tarball)], check=True)
     (folder,) = machine.folder.glob("vramguard-*")
+    check_tool(machine, folder / "bin/vramguard")
+    odd = machine.folder / "a b:c;d" / folder.name  # the loader has no way to name it
+    odd.parent.mkdir()
+    folder = folder.rename(odd)
     check_tool(machine, folder / "bin/vramguard")
     link = machine.folder / "link"
     link.symlink_to(folder / "bin/vramguard")
