@@ -23,6 +23,21 @@ def test_what_is_unknown_is_one_line(machine, arguments):
     assert result.code not in (0, None) and result.code > 0
     assert result.stdout == ""
     assert arguments[-1] in result.stderr and result.stderr.count("\n") == 1
+    assert "did you mean" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [["env", "x"], ["options", "x"], ["list", "a", "x"], ["report", "a", "x"]])
+def test_words_that_no_command_takes(machine, words):
+    result = machine.vramguard(*words)
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == 'vramguard %s: unexpected argument "x"\n' % words[0]
+
+
+@pytest.mark.parametrize("name", ["run", "list", "report", "options", "env", "doctor"])
+def test_help_of_a_command(machine, name):
+    result = machine.vramguard("help", name)
+    assert result.code == 0 and result.stdout.startswith("Usage: vramguard %s " % name)
+    assert result.stdout == machine.vramguard(name, "--help").stdout
 
 
 def test_run_guards(machine, load_model):
@@ -58,6 +73,7 @@ def test_run_hands_a_signal_on(machine):
         (["run"], "command"),
         (["run", "--", "/no/such/program"], "/no/such/program"),
         (["run", "--simulate", "lots", "--", "true"], "lots"),
+        (["run", "--simulate", "1GiB,lots", "--", "true"], '"lots"'),
         (["run", "--stacks", "sometimes", "--", "true"], "sometimes"),
     ],
 )

@@ -1,6 +1,8 @@
 """The command line tool on recorder files of every kind: made by hand, damaged, hostile."""
 
 import ctypes
+import datetime
+import fcntl
 import json
 import os
 import pty
@@ -8,12 +10,14 @@ import random
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
-from conftest import BUILD, FIRST_LINE, MODEL
+from conftest import BUILD, FIRST_LINE, MODEL, ROOT
 
 HEADER_BYTES = 65536
 DEVICES = 32
@@ -277,6 +281,47 @@ def test_numbers_of_the_list(machine):
     )
 
 
+def test_numbers_of_a_fuller_first_gpu(machine):
+    run = Run(pid=100, end=1)
+    run.devices[1] = Device(total_bytes=24 * GIB, peak_bytes=GIB)
+    run.write(machine, "a")
+    assert " 2.00 GiB  exit 0" in listed(machine)[100]
+
+
+def test_columns_of_the_list(machine):
+    """They begin at the same place in each line."""
+    Run(pid=7, command="x", end=1).write(machine, "a")
+    Run(pid=1234567, command="some longer command", end=1).write(machine, "b")
+    lines = machine.vramguard("list").stdout.splitlines()
+    assert lines[0].split() == ["PID", "WHEN", "COMMAND", "GPU", "PEAK", "END"]
+    assert len({line.index(word) for line, word in zip(lines, ("END", "exit 0", "exit 0"))}) == 1
+    assert len({re.search(r"(?<=  )(GPU|0)(?=  )", line).start() for line in lines}) == 1
+
+
+def day(days_ago):
+    """(seconds since then, its date): noon of that day."""
+    then = datetime.datetime.combine(
+        datetime.date.today() - datetime.timedelta(days=days_ago), datetime.time(12)
+    )
+    return time.time() - then.timestamp(), then.strftime("%Y-%m-%d")
+
+
+def test_days_of_the_list(machine):
+    for pid, days_ago in ((100, 1), (101, 2), (102, 400)):
+        Run(pid=pid, age_s=int(day(days_ago)[0]), end=1).write(machine, "run-%d" % pid)
+    Run(pid=103, age_s=0, end=1).write(machine, "run-103")
+    lines = listed(machine)
+    assert "  yesterday 12:00  " in lines[100] and "  today " in lines[103]
+    assert "  %s  " % day(2)[1] in lines[101] and "  %s  " % day(400)[1] in lines[102]
+
+
+def test_one_of_each_in_the_list(machine):
+    Run(pid=100, end=1, failure_count=1, rescue_count=1).write(machine, "a")
+    assert listed(machine)[100].endswith("exit 0, rescued 1 time, survived 1 failure")
+    Run(pid=101, end=1, failure_count=2, rescue_count=2).write(machine, "b")
+    assert listed(machine)[101].endswith("exit 0, rescued 2 times, survived 2 failures")
+
+
 def test_how_many_are_listed(machine):
     for n in range(25):
         Run(pid=1000 + n, age_s=1000 - n, end=1).write(machine, "run-%02d" % n)
@@ -284,9 +329,16 @@ def test_how_many_are_listed(machine):
     assert "(5 older: vramguard list --all)" in machine.vramguard("list").stdout
     assert list(listed(machine, "-n", "3")) == [1024, 1023, 1022]
     assert len(listed(machine, "--all")) == 25
-    for wrong in ("0", "-1", "3x", ""):
+    assert len(json.loads(machine.vramguard("list", "--json").stdout)) == 20
+    for wrong in ("0", "-1", "-18446744073709551615", "+3", " 3", "3x", ""):
         result = machine.vramguard("list", "-n", wrong)
         assert result.code == 2 and result.stderr.count("\n") == 1
+
+
+def test_a_list_of_a_hundred(machine):
+    for n in range(100):
+        Run(pid=1000 + n, age_s=1000 - n, end=1).write(machine, "run-%02d" % n)
+    assert list(listed(machine, "--all")) == list(range(1099, 999, -1))
 
 
 def test_json(machine):
@@ -299,6 +351,11 @@ def test_json(machine):
     assert (first["gpus"], first["peak_bytes"], first["live_bytes"]) == ([0], 2 * GIB, GIB)
     assert (second["state"], second["exit_status"]) == ("killed", None)
     assert second["file"].endswith("/vramguard/b.vgr")
+    for path in machine.records():
+        path.unlink()
+    Run(pid=102).write(machine, "a\udcffb")  # no UTF-8
+    (entry,) = json.loads(machine.vramguard("list", "--json").stdout)
+    assert entry["file"].endswith("/vramguard/a?b.vgr")
     for path in machine.records():
         path.unlink()
     assert json.loads(machine.vramguard("list", "--json").stdout) == []
@@ -342,6 +399,32 @@ def test_newest_of_several_runs_with_one_pid(machine):
     assert "newer" in machine.vramguard("report", "100").stdout
 
 
+@pytest.mark.parametrize(
+    "seconds, said",
+    [
+        (1.25, "1.2 s"),
+        (130, "2 min 10 s"),
+        (2 * 3600 + 130, "2 h 2 min"),
+        (3 * 86400 + 5 * 3600, "3 d 5 h"),
+    ],
+)
+def test_how_long_a_run_took(machine, seconds, said):
+    run = Run(pid=100, end=1)
+    run.header.end_realtime_ns = run.header.start_realtime_ns + int(seconds * 1000) * 10**6
+    run.write(machine, "a")
+    assert "after %s, exit code 0" % said in machine.vramguard("report", "100").stdout
+
+
+def test_damage_is_told(machine):
+    run = Run(pid=100)
+    run.record(99, b"of a later version")
+    path = run.write(machine, "a")
+    report = machine.vramguard("report", path)
+    said = "vramguard: the recorder file is incomplete: 1 records of unknown types\n"
+    assert (report.code, report.stderr) == (0, said)
+    assert machine.vramguard("report", "--json", path).stderr == said
+
+
 def test_report_without_failures(machine):
     run = Run(pid=100, command="python train.py", end=1, exit_status=0)
     run.header.end_realtime_ns = run.header.start_realtime_ns + 130 * 10**9
@@ -378,6 +461,8 @@ def test_pinned_host_memory_is_no_gpu(machine):
     run.allocation(0x2000, 3 << 30, 0, device=DEVICES - 1)
     run.write(machine, "a")
     assert re.search(r"train.py  0 +2\.00 GiB  killed, 1\.00 GiB live", listed(machine)[100])
+    (entry,) = json.loads(machine.vramguard("list", "--json").stdout)
+    assert (entry["gpus"], entry["live_bytes"]) == ([0], GIB)
     text = machine.vramguard("report", "100").stdout
     assert "  1.00 GiB on GPU 0 when it was killed: 1 live allocation," in text
     assert "  3.00 GiB pinned host memory when it was killed: 1 live allocation," in text
@@ -415,6 +500,18 @@ def test_another_file_in_its_place_gives_no_names(machine, program, killed):
     assert "program.c" not in machine.vramguard("report", str(killed)).stdout
 
 
+def test_a_file_of_another_build_gives_no_names(machine, program, killed):
+    source = machine.folder / "program.c"
+    source.write_text(PROGRAM.replace("load_weights", "load_nothing"))
+    command = ["cc", "-g", "-O1", "-fno-omit-frame-pointer", "-Wl,--build-id", source, "-o", program]
+    program.unlink()
+    subprocess.run(
+        [*map(str, command), "-L%s" % machine.simgpu, "-l:libcudart.so.13"], check=True
+    )
+    text = machine.vramguard("report", str(killed)).stdout
+    assert "program.c" not in text and "load_nothing" not in text
+
+
 def test_all_failures_and_one_of_them(machine, program, killed):
     both = machine.vramguard("report", str(killed)).stdout
     assert len(re.findall("^" + FIRST_LINE.pattern + "$", both, re.MULTILINE)) == 1
@@ -424,6 +521,7 @@ def test_all_failures_and_one_of_them(machine, program, killed):
     assert re.findall(r"^vramguard: .*asked (\S+) GiB", every, re.MULTILINE) == ["3.00", "4.00"]
     first = machine.vramguard("report", "--failure", "1", str(killed)).stdout
     assert re.findall(r"^vramguard: .*asked (\S+) GiB", first, re.MULTILINE) == ["3.00"]
+    assert "Earlier failures" not in machine.vramguard("report", "--failure", "2", str(killed)).stdout
     third = machine.vramguard("report", "--failure=3", str(killed))
     assert third.code == 1 and third.stderr.count("\n") == 1
 
@@ -437,8 +535,9 @@ def test_width(machine, killed, width):
         assert len(line) <= width or whole.match(line), line
 
 
-def on_a_terminal(machine, arguments, **extra):
+def on_a_terminal(machine, arguments, rows=0, columns=0, **extra):
     leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = machine.environment(False, extra)
     command = [str(BUILD / "vramguard"), *arguments]
     process = subprocess.Popen(command, stdout=follower, env=environment, cwd=machine.folder)
@@ -462,6 +561,15 @@ def test_colour_only_on_a_terminal(machine, killed):
     assert "\x1b[1;31mvramguard: GPU 0" in on_a_terminal(machine, ["report"])
     assert "\x1b[" not in on_a_terminal(machine, ["report"], NO_COLOR="1")
     assert "\x1b[" not in on_a_terminal(machine, ["report", "--no-color"])
+
+
+def test_columns_of_a_terminal(machine):
+    """80 of one that does not say how many it has."""
+    Run(pid=100, command="python " + 40 * "word ", end=1).write(machine, "a")
+    for columns, wanted in ((0, 80), (72, 72), (110, 110)):
+        lines = on_a_terminal(machine, ["list"], rows=30, columns=columns).splitlines()
+        assert len(lines[1]) == wanted and "..." in lines[1], lines
+    assert "..." not in on_a_terminal(machine, ["list"], rows=30, columns=400)
 
 
 def check_survives(machine, path):
@@ -523,6 +631,11 @@ def test_run_sets_the_options(machine):
     }
 
 
+def test_run_takes_options_of_two_words(machine):
+    result = machine.vramguard("run", "--spill-cap", "1GiB", "--", "env")
+    assert "VRAMGUARD_SPILL_CAP=1GiB" in result.stdout.splitlines()
+
+
 def test_run_leaves_the_commands_own_options_alone(machine):
     result = machine.vramguard("run", "echo", "--stacks", "off", "--help", "-n")
     assert (result.code, result.stdout) == (0, "--stacks off --help -n\n")
@@ -549,7 +662,11 @@ def test_run_finds_the_library_of_an_installation(machine, tmp_path):
     shutil.copy(BUILD / "vramguard", tool)
     library = tmp_path / "lib" / "vramguard" / "libvramguard.so"
     missing = machine.run([tool, "run", "--", "true"])
-    assert missing.code == 125 and missing.stderr.count("\n") == 1
+    assert missing.code == 125
+    said = "cannot find libvramguard.so beside this program (%s)\n" % (tmp_path / "bin")
+    assert missing.stderr == "vramguard run: " + said
+    missing = machine.run([tool, "env"])
+    assert (missing.code, missing.stdout, missing.stderr) == (1, "", "vramguard env: " + said)
     shutil.copy(BUILD / "libvramguard.so", library)
     result = machine.run([tool, "run", "--", "sh", "-c", 'echo "$LD_PRELOAD"'])
     assert os.path.samefile(result.stdout.strip(), library)
@@ -580,9 +697,15 @@ def test_options_are_those_of_the_table(machine):
     names = re.findall(r"^\| `(VRAMGUARD\w*)` \|", text, re.MULTILINE)
     plain = machine.vramguard("options").stdout
     assert names == re.findall(r"^(VRAMGUARD\w*)$", plain, re.MULTILINE)
-    assert len(names) >= 5
+    table = (ROOT / "src" / "base" / "option_table.h").read_text()
+    assert sorted(names) == sorted(re.findall(r"^VG_OPTION\(.*?\b(VRAMGUARD\w*)", table, re.MULTILINE))
     for line in text.splitlines():
         assert len(re.findall(r"(?<!\\)\|", line)) == 5
+    for line in text.splitlines()[2:]:
+        cells = re.split(r" (?<!\\)\| ", line.strip("| "))
+        name, help_text, allowed, default = [cell.strip("`").replace("\\|", "|") for cell in cells]
+        assert default != ""
+        assert "%s\n    %s\n    allowed: %s; default: %s\n" % (name, help_text, allowed, default) in plain
 
 
 def test_a_full_disk_under_the_output_is_said(machine):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import BUILD, at_most
@@ -79,6 +80,11 @@ def test_no_nvml(machine):
     assert kind == "note" and "cannot name other processes" in text and result.code == 0
 
 
+def test_several_gpus(machine):
+    found = findings(doctor(machine, SIMGPU_DEVICES="1GiB,2GiB"))
+    assert [text for _, text in found["GPU"]] == ["0: SimGPU, 1.00 GiB", "1: SimGPU, 2.00 GiB"]
+
+
 def test_another_library_in_front(machine):
     source, other = machine.folder / "other.c", machine.folder / "libother.so"
     source.write_text("int cuMemAlloc_v2(void *a, unsigned long b) { return a != 0 && b; }\n")
@@ -108,6 +114,16 @@ def test_variables(machine):
     assert ["note", "VRAMGUARD=0: vramguard does nothing"] in off
 
 
+def test_settings_for_all_users(machine):
+    file = machine.folder / "settings"
+    file.write_text("VRAMGUARD_KEEP=7\nVRAMGUARD_NEED=8\n")
+    result = doctor(machine, VRAMGUARD_CONFIG=str(file))
+    good, wrong = sorted(findings(result)["settings"])
+    assert good == ["ok", "%s: VRAMGUARD_KEEP=7" % file]
+    assert wrong[0] == "problem" and 'VRAMGUARD_NEED="8": a size needs a unit' in wrong[1]
+    assert result.code == 1
+
+
 def test_folders(machine):
     result = doctor(machine, XDG_STATE_HOME=None, HOME=None)
     assert any("neither XDG_STATE_HOME nor HOME" in text for text in problems(result))
@@ -127,12 +143,19 @@ def test_limits_of_the_kernel(machine):
     assert "1.95 MiB" in file[1] and "ulimit -f unlimited" in file[1]
 
 
-@pytest.mark.parametrize("words, kind", [(["true"], "ok"), (["/no/such"], "problem"),
-                                         (["no-such"], "problem")])  # fmt: skip
-def test_a_command(machine, words, kind):
+@pytest.mark.parametrize("words, remedy", [(["true"], None), (["/no/such"], "correct the path"),
+                                           (["no-such"], "correct the name, or add its folder to PATH")])  # fmt: skip
+def test_a_command(machine, words, remedy):
     ((found, text),) = findings(doctor(machine, "--", *words))["command"]
-    assert found == kind
-    assert kind == "ok" or re.match("there is no program %s  *do  *correct the " % words[0], text)
+    assert found == ("problem" if remedy else "ok")
+    assert not remedy or re.fullmatch("there is no program %s  *do  *%s" % (words[0], remedy), text)
+
+
+def test_a_folder_is_no_command(machine):
+    (machine.folder / "named").mkdir()
+    path = "%s:%s" % (machine.folder, "/usr/bin:/bin")
+    ((kind, _),) = findings(doctor(machine, "--", "named", PATH=path))["command"]
+    assert kind == "problem"
 
 
 def test_a_static_command(machine):
@@ -154,17 +177,60 @@ def test_python_is_asked_and_the_command_not_run(machine):
     assert not (machine.folder / "was-run").exists()
 
 
-def test_a_python_that_is_unknown(machine):
+def fake_python(machine, script):
     fake = machine.folder / "python3.99"
-    fake.write_text("#!/bin/sh\necho cpython 3 99 1 /usr/bin/python3.99\n")
+    fake.write_text("#!/bin/sh\n%s\n" % script)
     fake.chmod(0o755)
-    ((kind, text),) = findings(doctor(machine, "--", fake))["Python"]
-    assert kind == "note" and "without the GIL" in text
+    return fake
+
+
+def test_a_python_that_is_unknown(machine):
+    for line in ("cpython 3 99 1", "cpython 3 12 1", "pypy 3 12 0", "cpython 2 12 0"):
+        fake = fake_python(machine, "echo %s /usr/bin/python3.99" % line)
+        ((kind, text),) = findings(doctor(machine, "--", fake))["Python"]
+        assert kind == "note" and ("without the GIL" in text) == line.endswith("1")
+
+
+def test_an_answer_in_pieces(machine):
+    """And what it says beside its answer is nobody's."""
+    script = "printf 'cpython 3 '; sleep 0.3; echo 99 0 /usr/bin/python3.99; echo noise >&2"
+    result = doctor(machine, "--", fake_python(machine, script))
+    ((_, text),) = findings(result)["Python"]
+    assert text.startswith("cpython 3.99: ") and text.endswith("(/usr/bin/python3.99)")
+    assert result.stderr == ""
+
+
+def test_an_answer_without_end(machine):
+    script = "echo cpython 3 99 0 /usr/bin/python3.99; head -c 8000000 /dev/zero | tr '\\0' x"
+    result = doctor(machine, "--", fake_python(machine, script))
+    assert result.code == 0 and findings(result)["Python"][0][0] == "note"
+
+
+def test_a_python_that_fails(machine):
+    result = doctor(machine, "--", fake_python(machine, "echo cpython 3 12 0 /x; exit 3"))
+    ((kind, text),) = findings(result)["Python"]
+    assert kind == "note" and "does not say its version" in text
+    assert "packages" not in findings(result)
+
+
+def test_a_python_that_hangs(machine):
+    result = doctor(machine, "--", fake_python(machine, "exec sleep 600"))
+    ((kind, text),) = findings(result)["Python"]
+    assert kind == "note" and text.endswith("(no answer in 3 s)")
+
+
+def test_packages_of_a_python(machine):
+    script = "echo cpython 3 12 0 /x; echo torch 2.9; echo jax 0.8"
+    found = findings(doctor(machine, "--", fake_python(machine, script)))
+    assert found["packages"] == [["ok", "torch 2.9, jax 0.8"]]
 
 
 def test_it_leaves_nothing(machine):
     doctor(machine, **WITHOUT_DRIVER)
     assert [path for path in machine.folder.rglob("*") if path.is_file()] == []
+    process = machine.start([BUILD / "vramguard", "doctor"], **WITHOUT_DRIVER)
+    assert "(tried on a simulated GPU)" in " ".join(machine.finish(process).stdout.split())
+    assert not Path("/dev/shm/simgpu-doctor-%d" % process.pid).exists()
 
 
 def test_help_names_no_hidden_option(machine):

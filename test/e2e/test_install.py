@@ -115,12 +115,16 @@ def test_a_library_of_another_version_is_said(machine):
     root = machine.folder / "root"
     make("install", "DESTDIR=%s" % root, "PREFIX=")
     library = root / "lib/libvramguard.so"
-    mark = b"vramguard version: "
-    other = library.read_bytes().replace(mark + VERSION.encode(), mark + b"0.0.9")
-    library.write_bytes(other)
-    result = machine.run([root / "bin/vramguard", "--version"])
-    assert result.code == 1 and result.stdout == "vramguard %s\n" % VERSION
-    assert "another version: 0.0.9" in result.stderr
+    mark, content = b"vramguard version: ", library.read_bytes()
+    for version, told in (("0.0.9",) * 2, ("0.0.10",) * 2, (300 * "9", 60 * "9" + "...")):
+        library.write_bytes(content.replace(mark + VERSION.encode(), mark + version.encode()))
+        result = machine.run([root / "bin/vramguard", "--version"])
+        assert result.code == 1 and result.stdout == "vramguard %s\n" % VERSION
+        assert result.stderr.endswith("is of another version: %s\n" % told)
+    for content in (b"", b"no library"):
+        library.write_bytes(content)
+        result = machine.run([root / "bin/vramguard", "--version"])
+        assert result.code == 1 and "another version: unknown" in result.stderr
     library.unlink()
     result = machine.run([root / "bin/vramguard", "--version"])
     assert result.code == 1 and "cannot find libvramguard.so" in result.stderr

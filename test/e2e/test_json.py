@@ -59,6 +59,33 @@ def test_causes_are_those_of_the_text(machine, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_processes_of_a_failure(machine, version):
+    for failure in run_of(machine, version, "killed")["failures"]:
+        (holder,) = failure["device"]["processes"]
+        assert (holder["command"], holder["bytes"]) == ("/usr/bin/python3 holder.py", 46 * MIB)
+        flags = [holder[name] for name in ("guarded", "waiting", "visible")]
+        assert flags == [True, False, True]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_unknown_is_null(machine, version):
+    """Not the largest number that there is, which JSON would have as -1."""
+    run = run_of(machine, version, "killed")
+    amounts = [*amounts_of(run)]
+    assert len(amounts) > 100 and None in amounts
+    assert min(amount for amount in amounts if amount is not None) >= 0
+
+
+def amounts_of(value):
+    """All that is counted in bytes or pieces, wherever it stands."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, (dict, list)):
+            yield from amounts_of(inner)
+        elif isinstance(key, str) and key.endswith(("_bytes", "_count")):
+            yield inner
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_rescues_and_marks(machine, version):
     run = run_of(machine, version, "killed")
     (rescue,) = run["rescues"]

@@ -64,7 +64,18 @@ def test_several_at_once_spread_out(machine):
     assert sorted(map(chosen, results)) == [0, 1, 2]
 
 
+def test_one_that_has_not_begun_counts_as_one_more(machine):
+    """The larger GPU is expected to be shared; a promise alone would leave it the larger one."""
+    first = start(machine, 1, 0, 2, devices="3GiB,4GiB")
+    assert " GPU 1 of 2 " in first.stderr.readline()
+    second = machine.finish(start(machine, 1, 0, devices="3GiB,4GiB"))
+    assert second.stdout == "3072 0\n" and chosen(second) == 0
+    assert machine.finish(first).code == 0
+
+
 def test_only_visible_gpus(machine):
+    both = machine.finish(start(machine, 1, 0, CUDA_VISIBLE_DEVICES="0,1"))
+    assert both.stdout == "256 0\n"
     result = machine.finish(start(machine, 1, 0, CUDA_VISIBLE_DEVICES="0"))
     assert result.stdout == "128 0\n"
     assert "GPU 0 of 1" in result.stderr

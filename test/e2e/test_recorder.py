@@ -141,6 +141,8 @@ def test_log_path_that_is_a_folder_gets_a_file_of_the_usual_name(machine, load_m
     machine.run(load_model, guarded=True, VRAMGUARD_LOG=str(folder))
     (record,) = folder.iterdir()
     assert re.fullmatch(r"[0-9]{8}-[0-9]{6}-python3[.0-9]*-[0-9]+\.vgr", record.name)
+    listed = machine.vramguard("list", VRAMGUARD_LOG=str(folder)).stdout.splitlines()
+    assert len(listed) == 2 and "run_model.py" in listed[1]
     assert [path.name for path in machine.folder.iterdir() if "logs" in path.name] == ["logs"]
 
 

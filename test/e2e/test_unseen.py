@@ -148,6 +148,15 @@ def test_a_signal_kills_the_program_itself(machine, number):
     assert result.stderr.startswith(SAID) and result.stderr.count("\n") == 1
 
 
+def test_a_group_that_is_killed_leaves_the_watcher(machine):
+    process = machine.start([BUILD / "vramguard", "run", "--", "sh", "-c", "echo up; sleep 60; true"])
+    assert process.stdout.readline() == "up\n"
+    os.killpg(process.pid, signal.SIGKILL)
+    result = machine.finish(process)
+    assert result.code == -signal.SIGKILL
+    assert result.stderr.startswith(SAID) and result.stderr.count("\n") == 1
+
+
 def test_the_watcher_is_not_found_by_the_commands_name(machine):
     process = machine.start([BUILD / "vramguard", "run", "--", "sleep", "61.625"])
     deadline = time.monotonic() + 30
@@ -182,6 +191,8 @@ def test_report_of_a_pid_that_was_not_recorded(machine):
     result = machine.vramguard("report", str(process.pid))
     assert result.code == 1 and result.stdout == ""
     assert result.stderr == SAID + 'no allocation of GPU memory was seen in "true"\n'
+    other = machine.vramguard("report", "4194305")
+    assert other.code == 1 and "no run of pid 4194305 is recorded in " in other.stderr
 
 
 def test_report_without_any_run(machine):
@@ -257,17 +268,25 @@ def test_old_notes_go(machine):
     folder.mkdir(parents=True)
     for number in range(70):
         (folder / ("%020d-%d" % (number, number))).write_text("1 1 1\n\nold\n")
-    (folder / "other").write_text("mine")
+    for name in ("other", "+other"):
+        (folder / name).write_text("mine")
     guarded(machine, "true")
     names = [path.name for path in notes(machine)]
-    assert len(names) < 60 and "other" in names and "%020d-%d" % (69, 69) in names
+    assert len(names) < 60 and "%020d-%d" % (69, 69) in names
+    assert {"other", "+other"} < set(names)
 
 
 def test_a_damaged_note_is_passed_over(machine):
-    record_one(machine)
     folder = machine.state / "vramguard" / "unseen"
-    folder.mkdir(exist_ok=True)
-    (folder / "99999999999999999999-1").write_bytes(b"\0\xff\033[31m")
+    folder.mkdir(parents=True)
+    note = folder / "99999999999999999999-1"
+    note.write_bytes(b"\0\xff\033[31m")
+    result = machine.vramguard("report")
+    assert result.code == 1 and result.stderr.count("\n") == 1
+    assert "no runs are recorded" in result.stderr
+    note.unlink()
+    record_one(machine)
+    note.write_bytes(b"\0\xff\033[31m")
     result = machine.vramguard("report")
     assert result.code == 0 and "\033" not in result.stderr + result.stdout
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from actors import DEVICE, PATIENCE_S, Actor, flat, waiters
-from conftest import FIRST_LINE, at_most
+from conftest import BUILD, FIRST_LINE, ROOT, at_most
 
 OUT_OF_MEMORY = 2
 HERE = str(Path(__file__).parent)
@@ -149,6 +149,38 @@ def test_eight_waiters_are_served_in_order(scene):
     assert waiters(scene) == []
     for waiter in line:
         assert waiter.end().code == 0
+
+
+def test_who_waits_is_listed(scene):
+    holder = scene.actor().holding(600)
+    first, second = scene.actor().holding(100), scene.actor()
+    first.begin("x", 600)
+    time.sleep(1.2)
+    second.begin("x", 500)
+    head, next_one = waiters(scene)
+    assert (head["place"], head["pid"], head["held_bytes"]) == (1, first.pid, 100 << 20)
+    assert (next_one["place"], next_one["pid"], next_one["held_bytes"]) == (2, second.pid, 0)
+    assert [waiter["wanted_bytes"] >> 20 for waiter in (head, next_one)] == [600, 500]
+    assert head["for"] == "an allocation" and head["command"].endswith("/actor")
+    assert 1200 <= head["waited_ms"] < head["waited_ms"] + head["left_ms"] <= 30000
+    assert next_one["waited_ms"] < head["waited_ms"] and next_one["left_ms"] > head["left_ms"]
+    text = scene.vramguard("list", "--waiting", guarded=False).stdout
+    (line,) = [line for line in text.splitlines() if " %d " % first.pid in line]
+    told = r" 1 +%d  actor +600 MiB  an allocation  \d+\.\d s +2\d\.\d s +100 MiB" % first.pid
+    assert re.search(told, line), line
+    holder.free()
+    assert first.awaited("x")[0] == 0
+    first.end()
+    assert second.awaited("x")[0] == 0
+
+
+def test_nobody_waits(machine):
+    alone = [ROOT / "test" / "alone", BUILD / "vramguard", "list", "--waiting"]
+    if not machine.run(["unshare", "-m", "true"]).code == 0:
+        pytest.skip("other tests are seen here")
+    said = machine.run(alone, VG_TEST_ALONE=None)
+    assert said.own == (0, "No guarded program of yours waits for GPU memory.\n", "")
+    assert machine.run([*alone, "--json"], VG_TEST_ALONE=None).stdout == "[]\n"
 
 
 def test_higher_priority_is_served_first(scene):

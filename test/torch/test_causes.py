@@ -1,10 +1,11 @@
 """Each cause that the report names, shown by a program that has it, beside one that looks like it and
 has another."""
 
+import json
 import re
 
 import pytest
-from conftest import REAL_GPU, needs_cuda
+from conftest import MIB, REAL_GPU, needs_cuda
 
 pytestmark = [needs_cuda(), pytest.mark.skipif(REAL_GPU, reason="needs a GPU of a known size")]
 
@@ -59,6 +60,40 @@ def last_answer(result):
     """`why` and `do` of the last report that is told in full."""
     found = re.findall(r"^  (why|do) +(\S.*(?:\n {11}\S.*)*)", result.guard_text, re.M)
     return {key: " ".join(text.split()) for key, text in found}
+
+
+MODEL_AND_LIST = """
+import torch
+net = torch.nn.ModuleList(torch.nn.Linear(1024, 5120, bias=False, device="cuda") for _ in range(4))
+for parameter in net.parameters():
+    parameter.grad = torch.empty_like(parameter)
+def fill():
+    kept = []
+    while True:
+        kept.append(torch.empty(20 << 20, dtype=torch.uint8, device="cuda"))
+fill()
+"""
+
+
+def test_census_in_json(machine):
+    machine.run_to_failure(machine.code(MODEL_AND_LIST), SIMGPU_DEVICES="800MiB")
+    (failure,) = json.loads(machine.vramguard("report", "--json").stdout)["failures"]
+    census, none, one = failure["census"], {"bytes": 0, "blocks": 0}, {"bytes": 20 * MIB, "blocks": 1}
+    four, eight = ({"bytes": n * 20 * MIB, "blocks": n} for n in (4, 8))
+    assert census["complete"] and failure["arrays"] is None
+    assert [census[kind] for kind in ("parameters", "gradients", "optimizer", "buffers")] == [four, four, none, none]
+    outermost, *_, last = census["modules"]
+    assert (outermost["path"], outermost["depth"], outermost["parameters"]) == ("ModuleList", 0, four)
+    assert (last["path"], last["depth"]) == ("ModuleList.3", 1)
+    assert [last[kind] for kind in ("parameters", "gradients", "optimizer", "buffers")] == [one, one, none, none]
+    variables = {variable["variable"]: variable for variable in census["variables"]}
+    net, kept = variables["net"], variables["kept"]
+    assert [net[name] for name in ("type", "length", "place")] == ["ModuleList", None, "global"]
+    assert [net[name] for name in ("direct", "model", "traceback")] == [eight, eight, none]
+    count = kept["length"]
+    assert [kept[name] for name in ("type", "function", "place")] == ["list", "fill", "local"]
+    assert kept["direct"] == census["other"] == {"bytes": count * 20 * MIB, "blocks": count} and count > 5
+    assert census["shapes"] == [{"shape": [20 * MIB], "dtype": "uint8", "amount": kept["direct"]}]
 
 
 @pytest.mark.parametrize("name", CAUSES)
