@@ -111,7 +111,7 @@ def test_nvidias_own_runtime_is_named_as_the_reason(machine):
     result = machine.vramguard(*run, ASKS)
     assert result.stdout == "0\n[801, 801]\n"
     (line,) = result.own_stderr.splitlines()
-    assert line.startswith("simgpu: a part of this program (cuDNN, cuBLAS and the like) has NVIDIA's own CUDA runtime")
+    assert line.startswith("simgpu: a part of this program (cuBLAS, cuDNN, CuPy 13 and newer) has NVIDIA's own CUDA runtime")
     assert "works with a real GPU only" in line and "compute on the CPU or a real GPU" in line
     assert machine.vramguard(*run, ASKS, SIMGPU_QUIET="1").own_stderr == ""
     result = machine.vramguard(*run, LOOKS_UP)
