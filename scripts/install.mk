@@ -47,6 +47,7 @@ uninstall:
 	  $(SHARE)/man/man1/vramguard-*.1 $(SHARE)/bash-completion/completions/vramguard \
 	  $(SHARE)/zsh/site-functions/_vramguard
 	rm -rf $(LIBS)/vramguard $(SHARE)/doc/vramguard/recipes $(SHARE)/doc/vramguard/jansson.license
+	[ ! -d $(SHARE)/doc/vramguard ] || rmdir --ignore-fail-on-non-empty $(SHARE)/doc/vramguard
 	@[ -n "$(DESTDIR)" ] || scripts/after-install --removed
 
 # What is packaged: as installed, without debug information.

@@ -85,7 +85,7 @@ def test_make_install_and_uninstall(machine):
     check_tool(machine, moved / "bin/vramguard")
     shutil.move(moved, root / "opt/vg")
     make("uninstall", "DESTDIR=%s" % root, "PREFIX=/opt/vg")
-    assert files(root) == []
+    assert files(root) == [] and list(root.rglob("*vramguard*")) == []
 
 
 def test_pkg_config(machine):
