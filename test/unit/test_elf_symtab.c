@@ -56,7 +56,8 @@ static void a_newer_file_is_not_trusted(void **state)
     assert_int_equal(vg_elf_symtab_name("/proc/self/exe", 1, &query, 1), -ESTALE);
     assert_string_equal(query.name, "");
     struct stat status;
-    const int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* stat alone may be of an emulator */
+    const int fd =
+        open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* stat alone may be of an emulator */
     assert_int_equal(fstat(fd, &status), 0);
     close(fd);
     const uint64_t changed_ns =

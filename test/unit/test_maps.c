@@ -140,7 +140,8 @@ static void the_own_program_is_mapped(void **state)
 {
     (void)state;
     bool found[2] = { false, false };
-    const int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* stat alone may be of an emulator */
+    const int fd =
+        open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* stat alone may be of an emulator */
     assert_int_equal(fstat(fd, &own), 0);
     close(fd);
     assert_int_equal(vg_maps_each(0, find_own, &found[0]), 0);
