@@ -204,12 +204,22 @@ static const char *config_path(void)
     return path && *path ? path : rows[VG_OPTION_ID_config].default_text;
 }
 
+/* That there is none in the default place says nothing. */
+static void report_missing_file(const char *path)
+{
+    char shown[256];
+    vg_text_sanitize(shown, sizeof shown, path, strlen(path));
+    if (strcmp(path, rows[VG_OPTION_ID_config].default_text) != 0)
+        vg_log_line("%s=\"%s\": there is no such file", rows[VG_OPTION_ID_config].environment,
+                    shown);
+}
+
 void vg_option_read_environment(struct vg_options *out)
 {
     const int saved_errno = errno;
     char why[128], shown[96], buffer[VG_OPTION_TEXT_CAP];
     struct vg_option_file file;
-    vg_option_file_open(&file, config_path());
+    const bool has_file = vg_option_file_open(&file, config_path());
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct vg_option_row *const row = &rows[i];
         struct vg_option_value *const value = (void *)((char *)out + row->offset);
@@ -226,7 +236,9 @@ void vg_option_read_environment(struct vg_options *out)
         else
             vg_log_line("%s=\"%s\": %s (%s); not used", row->environment, shown, why, row->allowed);
     }
-    if (out->enabled.number != VG_ENABLED_OFF)
+    if (out->enabled.number != VG_ENABLED_OFF && !has_file)
+        report_missing_file(config_path());
+    else if (out->enabled.number != VG_ENABLED_OFF)
         vg_option_file_report_wrong(&file, config_path());
     vg_option_file_close(&file);
     out->distributed = is_distributed();

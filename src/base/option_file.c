@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -24,11 +27,13 @@ struct setting {
 
 /* ---- reading ---- */
 
-static int open_regular(const char *path)
+/* A regular file, or /dev/null for no settings. */
+static int open_plain(const char *path)
 {
     struct stat status;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+    if (fd >= 0 && (fstat(fd, &status) != 0 ||
+                    (!S_ISREG(status.st_mode) && status.st_rdev != makedev(1, 3)))) {
         close(fd);
         errno = EINVAL;
         return -1;
@@ -38,9 +43,9 @@ static int open_regular(const char *path)
 
 static int load_file(struct vg_option_file *out, const char *path)
 {
-    const int fd = open_regular(path);
+    const int fd = open_plain(path);
     if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+        return errno == ENOTDIR ? -ENOENT : -errno;
     /* One page more than is read: the text always ends in a NUL. */
     const size_t size_bytes = FILE_BYTES + 4096;
     void *const memory =
@@ -54,17 +59,18 @@ static int load_file(struct vg_option_file *out, const char *path)
     return length < 0 ? (int)length : 0;
 }
 
-void vg_option_file_open(struct vg_option_file *out, const char *path)
+bool vg_option_file_open(struct vg_option_file *out, const char *path)
 {
     const int saved_errno = errno;
     char shown[256];
     *out = (struct vg_option_file){ 0 };
     const int error = load_file(out, path);
-    if (error) {
+    if (error && error != -ENOENT) {
         vg_text_sanitize(shown, sizeof shown, path, strlen(path));
         vg_log_line("cannot read the settings in %s: %s", shown, strerror(-error));
     }
     errno = saved_errno;
+    return error != -ENOENT;
 }
 
 void vg_option_file_close(struct vg_option_file *file)
@@ -156,20 +162,37 @@ static bool is_option(const struct setting *setting)
     return false;
 }
 
-void vg_option_file_report_wrong(const struct vg_option_file *file, const char *path)
+void vg_option_file_visit_wrong(const struct vg_option_file *file,
+                                vg_option_file_complaint *complain, void *argument)
 {
     struct setting setting;
     int lines = 0;
     for (const char *at = file->text; at && lines < LINES_MAX && next_setting(&at, &setting);) {
-        char name[64], whole[80];
+        char name[64], whole[80], what[160];
         const char *nearest = NULL;
         if (is_option(&setting))
             continue;
         vg_text_sanitize(whole, sizeof whole, setting.name, setting.name_length);
         if (vg_option_is_misspelt(whole, name, sizeof name, &nearest))
-            vg_log_line("%s: \"%s\" is not an option; the nearest is %s", path, whole, nearest);
+            snprintf(what, sizeof what, "\"%s\" is not an option", whole);
         else
-            vg_log_line("%s: \"%s\" is not NAME=VALUE with the name of an option", path, whole);
+            snprintf(what, sizeof what, "\"%s\" is not NAME=VALUE with the name of an option",
+                     whole);
+        complain(what, nearest, argument);
         lines++;
     }
+}
+
+static void log_wrong(const char *what, const char *nearest, void *argument)
+{
+    const char *const path = argument;
+    if (nearest)
+        vg_log_line("%s: %s; the nearest is %s", path, what, nearest);
+    else
+        vg_log_line("%s: %s", path, what);
+}
+
+void vg_option_file_report_wrong(const struct vg_option_file *file, const char *path)
+{
+    vg_option_file_visit_wrong(file, log_wrong, (void *)(uintptr_t)path);
 }

@@ -107,6 +107,21 @@ static void check_names(struct vg_doctor *doctor)
     }
 }
 
+struct wrong_line {
+    struct vg_doctor *doctor;
+    const char *path;
+};
+
+static void say_wrong_line(const char *what, const char *nearest, void *argument)
+{
+    const struct wrong_line *const line = argument;
+    vg_doctor_say(line->doctor, VG_FINDING_PROBLEM, "settings", "%s: %s", line->path, what);
+    if (nearest)
+        vg_doctor_advise("the nearest is %s; vramguard options lists all", nearest);
+    else
+        vg_doctor_advise("vramguard options lists all");
+}
+
 /* The settings for all users, of which the variables above show what the environment overrules. */
 static void check_settings_file(struct vg_doctor *doctor)
 {
@@ -115,7 +130,8 @@ static void check_settings_file(struct vg_doctor *doctor)
     const struct vg_option_row *const rows = vg_option_rows(&count);
     const char *path = getenv(rows[VG_OPTION_ID_config].environment);
     path = path && *path ? path : rows[VG_OPTION_ID_config].default_text;
-    vg_option_file_open(&file, path);
+    const bool is_there = vg_option_file_open(&file, path);
+    struct wrong_line wrong = { doctor, path };
     for (size_t i = 0; i < count; i++) {
         static struct vg_option_value value;
         static char text[VG_OPTION_TEXT_CAP];
@@ -126,13 +142,18 @@ static void check_settings_file(struct vg_doctor *doctor)
         if (vg_option_parse(&rows[i], text, &value, why, sizeof why) == 0)
             vg_doctor_say(doctor, VG_FINDING_OK, "settings", "%s: %s=%s", path, rows[i].environment,
                           text);
-        else
-            vg_doctor_say(doctor, VG_FINDING_PROBLEM, "settings", "%s: %s=\"%s\": %s (%s)", path,
-                          rows[i].environment, text, why, rows[i].allowed);
+        else {
+            vg_doctor_say(doctor, VG_FINDING_PROBLEM, "settings", "%s: %s=\"%s\": %s", path,
+                          rows[i].environment, text, why);
+            vg_doctor_advise("allowed: %s", rows[i].allowed);
+        }
     }
-    if (used == 0)
+    if (!is_there && strcmp(path, rows[VG_OPTION_ID_config].default_text) != 0) {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "settings", "there is no %s", path);
+        vg_doctor_advise("correct %s, or unset it", rows[VG_OPTION_ID_config].environment);
+    } else if (used == 0)
         vg_doctor_say(doctor, VG_FINDING_OK, "settings", "none for all users (%s)", path);
-    vg_option_file_report_wrong(&file, path);
+    vg_option_file_visit_wrong(&file, say_wrong_line, &wrong);
     vg_option_file_close(&file);
 }
 

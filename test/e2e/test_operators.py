@@ -49,7 +49,20 @@ def test_wrong_lines_are_named(machine):
     assert '"nonsense" is not NAME=VALUE' in result.stderr
     assert 'VRAMGUARD_NEED="8": a size needs a unit' in result.stderr
     doctor = machine.vramguard("doctor", VRAMGUARD_CONFIG=path)
-    assert doctor.code == 1 and "VRAMGUARD_NEED" in doctor.stdout
+    assert doctor.code == 1 and doctor.stderr == "" and "3 problems" in doctor.stdout
+    for word in ("VRAMGUARD_NEED", "the nearest is VRAMGUARD_LIMIT", '"nonsense" is not NAME=VALUE'):
+        assert word in " ".join(doctor.stdout.split())
+
+
+def test_a_file_that_is_named_has_to_be_there(machine):
+    path = str(machine.folder / "none")
+    result = machine.run(ALLOCATE, guarded=True, VRAMGUARD_CONFIG=path)
+    assert result.code == 0
+    assert result.stderr == 'vramguard: VRAMGUARD_CONFIG="%s": there is no such file\n' % path
+    doctor = machine.vramguard("doctor", VRAMGUARD_CONFIG=path)
+    assert doctor.code == 1 and "1 problem" in doctor.stdout and "there is no " in doctor.stdout
+    assert machine.run(ALLOCATE, guarded=True, VRAMGUARD_CONFIG="/dev/null").stderr == ""
+    assert machine.run(ALLOCATE, guarded=True, VRAMGUARD_CONFIG=path, VRAMGUARD="off").stderr == ""
 
 
 def can_mount():
