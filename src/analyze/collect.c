@@ -237,7 +237,7 @@ static void collect_rank(struct vg_run_process *out)
     static uint64_t job_hash;
     if (pid != out->pid) {
         struct vg_family family;
-        vg_family_read_self(&family);
+        vg_family_read_job(&family);
         rank = family.rank;
         world_size = family.world_size;
         job_hash = family.job_hash;
@@ -266,6 +266,8 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
 {
     struct vg_stack_names names;
     struct vg_run_gpu gpu;
+    collect_gpu(failure, region, &gpu);
+    vg_collect_gpus_begin(&gpu);
     vg_process_source_init(&report_source, failure->tables.recorder, failure->tables.track,
                            failure->tables.blocks, &report_names, region);
     if (failure->monotonic_ns > 0) /* PyTorch takes its time until it gives up */
@@ -274,7 +276,6 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     vg_run_describe_process(&report_source.source, region, process);
     collect_rank(process);
     note_call(&names, failure);
-    collect_gpu(failure, region, &gpu);
     out->torch.loaded = report_source.callers.pytorch;
     out->settings = vg_region_string(region, failure->tables.settings);
     out->torch.settings = vg_region_string(region, failure->tables.torch_settings);

@@ -1,6 +1,7 @@
 #include "analyze/collect_gpus.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "analyze/account.h"
 #include "base/amount.h"
@@ -22,7 +23,11 @@ static struct {
     uint64_t free_bytes, live_bytes; /* of then, as the driver and the tables told */
     struct vg_region region;         /* what `machine` lies in */
     struct vg_machine machine;
+    struct vg_nvml_question *begun; /* by process `begun_pid`: not by a parent */
+    int32_t begun_pid;
 } facts;
+
+enum { FACTS_HOLD_NS = 1000000000 };
 
 /* ---- asking ---- */
 
@@ -48,7 +53,9 @@ static void ask_machine(const struct vg_failure *failure, const struct vg_run_fa
         .file = registry_file(failure),
         .details = VG_MACHINE_RELATIONS,
         .has_context = f->device.live_bytes > 0,
+        .begun = facts.begun_pid == f->process->pid ? facts.begun : NULL,
     };
+    facts.begun = NULL;
     if (facts.pid == f->process->pid)
         vg_region_release(&facts.region);
     else
@@ -65,13 +72,18 @@ static void ask_machine(const struct vg_failure *failure, const struct vg_run_fa
     facts.live_bytes = f->device.live_bytes;
 }
 
+static bool are_fresh(int32_t pid)
+{
+    return facts.when_ns != 0 && vg_clock_monotonic_ns() - facts.when_ns < FACTS_HOLD_NS &&
+           facts.pid == pid;
+}
+
 /* Do they still hold? A program that asks for less and less fails many times within milliseconds,
  * and where just as much is free and held as before, nothing else has changed to speak of. */
 static bool facts_hold(const struct vg_run_failure *f)
 {
     const struct vg_run_gpu *const gpu = &f->device.gpu;
-    return facts.when_ns != 0 && vg_clock_monotonic_ns() - facts.when_ns < 1000000000 &&
-           facts.pid == f->process->pid && facts.ordinal == gpu->ordinal && gpu->ordinal >= 0 &&
+    return are_fresh(f->process->pid) && facts.ordinal == gpu->ordinal && gpu->ordinal >= 0 &&
            facts.free_bytes == gpu->free_bytes && gpu->free_bytes != VG_BYTES_UNKNOWN &&
            facts.live_bytes == f->device.live_bytes;
 }
@@ -215,10 +227,19 @@ static void take_processes(struct vg_region *region, const struct vg_machine_gpu
         name_processes(region, out, others);
 }
 
+void vg_collect_gpus_begin(const struct vg_run_gpu *gpu)
+{
+    const int32_t pid = (int32_t)getpid();
+    if (are_fresh(pid))
+        return;
+    facts.begun = vg_machine_begin(gpu->uuid, gpu->pci_bus_id);
+    facts.begun_pid = pid;
+}
+
 void vg_collect_gpus(const struct vg_failure *failure, struct vg_region *region,
                      struct vg_run_failure *out)
 {
-    if (!facts_hold(out))
+    if (facts.begun || !facts_hold(out))
         ask_machine(failure, out);
     const struct vg_machine_gpu *const asked = facts.machine.asked;
     out->driver_version = vg_region_string(region, facts.machine.driver_version);

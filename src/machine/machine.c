@@ -126,7 +126,7 @@ static void identify_processes(const struct vg_machine_question *question,
     /* When this process has memory there and is not on the list, the list has other pids. */
     const bool foreign = out->known && !out->self_seen && question->has_context;
     struct vg_family self;
-    if (question->details & VG_MACHINE_RELATIONS)
+    if (question->details & VG_MACHINE_RELATIONS && out->process_count > 0)
         vg_family_read_self(&self);
     for (size_t i = 0; i < out->process_count; i++) {
         struct vg_machine_process *const process = &out->processes[i];
@@ -194,11 +194,18 @@ void vg_machine_measure_gpu(const struct vg_machine_question *question, struct v
     complete_gpu(question, &answer, region, out);
 }
 
+struct vg_nvml_question *vg_machine_begin(const char *uuid, const char *pci_bus_id)
+{
+    return vg_nvml_begin(uuid, pci_bus_id, true);
+}
+
 void vg_machine_measure(const struct vg_machine_question *question, struct vg_region *region,
                         struct vg_machine *out)
 {
     struct vg_nvml_answer answer;
-    const int error = vg_nvml_ask(question->uuid, question->pci_bus_id, true, region, &answer);
+    const int error =
+        question->begun ? vg_nvml_end(question->begun, region, &answer)
+                        : vg_nvml_ask(question->uuid, question->pci_bus_id, true, region, &answer);
     *out = (struct vg_machine){ .known = error == 0,
                                 .slow = error == -ETIMEDOUT,
                                 .is_instance = answer.own == VG_NVML_INSTANCE };

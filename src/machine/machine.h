@@ -18,6 +18,8 @@
 #include "driver/nvml.h"
 #include "shared/registry.h"
 
+struct vg_nvml_question; /* machine/nvml_answer.h */
+
 enum { VG_MACHINE_NVML_MS = 800, VG_MACHINE_NVML_PAUSE_MS = 60000, VG_MACHINE_NAME_CAP = 96 };
 
 /* What a process on a GPU is. Written to run files: never renumber. */
@@ -75,12 +77,14 @@ enum vg_machine_detail {
 };
 
 struct vg_machine_question {
-    const char *uuid;              /* of the GPU, "" unknown */
-    const char *pci_bus_id;        /* for a GPU whose UUID NVML does not know; "" unknown */
-    struct vg_registry_file *file; /* of the GPU; NULL when there is none */
-    unsigned details;              /* enum vg_machine_detail */
-    bool has_context;              /* this process has memory of the GPU: NVML, if its pids are of
-                                      this pid namespace, lists it */
+    const char *uuid;               /* of the GPU, "" unknown */
+    const char *pci_bus_id;         /* for a GPU whose UUID NVML does not know; "" unknown */
+    struct vg_registry_file *file;  /* of the GPU; NULL when there is none */
+    unsigned details;               /* enum vg_machine_detail */
+    bool has_context;               /* this process has memory of the GPU: NVML, if its pids are of
+                                       this pid namespace, lists it */
+    struct vg_nvml_question *begun; /* of vg_machine_begin, which vg_machine_measure gives back;
+                                       NULL: NVML is asked then */
 };
 
 /* Fills `out` for one GPU. Never fails: what cannot be known is unknown. */
@@ -101,6 +105,10 @@ struct vg_machine {
 
 void vg_machine_measure(const struct vg_machine_question *question, struct vg_region *region,
                         struct vg_machine *out);
+
+/* Begins to ask NVML for what vg_machine_measure tells, so that the caller can do other work before
+ * that. Returns what goes into the question then, which may be NULL. */
+struct vg_nvml_question *vg_machine_begin(const char *uuid, const char *pci_bus_id);
 
 /* The one with the most memory, NULL when there is none of a known amount. */
 const struct vg_machine_process *vg_machine_largest(const struct vg_machine_gpu *gpu);

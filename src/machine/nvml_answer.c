@@ -26,8 +26,9 @@ static _Atomic uint64_t slow_until_ns;
 enum question_stage { QUESTION_ASKED, QUESTION_ANSWERED, QUESTION_ABANDONED };
 
 /* In memory of its own, which whoever comes last gives back. */
-struct question {
+struct vg_nvml_question {
     _Atomic uint32_t stage; /* enum question_stage; a futex */
+    uint64_t asked_ns;      /* CLOCK_MONOTONIC */
     char uuid[96], pci_bus_id[32];
     bool all;
     _Atomic int thread; /* that asks; 0: it has not begun */
@@ -36,7 +37,7 @@ struct question {
     struct vg_nvml_answer answer;
 };
 
-static void describe_all(const struct vg_nvml *nvml, struct question *question)
+static void describe_all(const struct vg_nvml *nvml, struct vg_nvml_question *question)
 {
     struct vg_nvml_answer *const answer = &question->answer;
     const unsigned count = vg_nvml_device_count(nvml);
@@ -49,7 +50,7 @@ static void describe_all(const struct vg_nvml *nvml, struct question *question)
     }
 }
 
-static void put_question(struct vg_nvml *nvml, struct question *question)
+static void put_question(struct vg_nvml *nvml, struct vg_nvml_question *question)
 {
     struct vg_nvml_answer *const answer = &question->answer;
     vg_nvml_driver_version(nvml, answer->driver_version, sizeof answer->driver_version);
@@ -66,14 +67,14 @@ static void put_question(struct vg_nvml *nvml, struct question *question)
         describe_all(nvml, question);
 }
 
-static void free_question(struct question *question)
+static void free_question(struct vg_nvml_question *question)
 {
     vg_region_release(&question->region);
     munmap(question, sizeof *question);
 }
 
 /* Lets the caller go on, or cleans up behind one that has given up. */
-static void publish_answer(struct question *question)
+static void publish_answer(struct vg_nvml_question *question)
 {
     uint32_t stage = QUESTION_ASKED;
     if (atomic_compare_exchange_strong(&question->stage, &stage, QUESTION_ANSWERED))
@@ -84,7 +85,7 @@ static void publish_answer(struct question *question)
 
 static void *ask_nvml(void *argument)
 {
-    struct question *const question = argument;
+    struct vg_nvml_question *const question = argument;
     struct vg_nvml nvml;
     atomic_store(&question->thread, vg_thread_id());
     const int error =
@@ -99,9 +100,9 @@ static void *ask_nvml(void *argument)
 }
 
 /* Returns whether there is an answer; if not, the question is the thread's. */
-static bool await_answer(struct question *question)
+static bool await_answer(struct vg_nvml_question *question)
 {
-    const uint64_t until_ns = vg_clock_monotonic_ns() + VG_MACHINE_NVML_MS * VG_MS_NS;
+    const uint64_t until_ns = question->asked_ns + VG_MACHINE_NVML_MS * VG_MS_NS;
     while (atomic_load(&question->stage) == QUESTION_ASKED) {
         const uint64_t now_ns = vg_clock_monotonic_ns();
         if (now_ns >= until_ns)
@@ -126,7 +127,7 @@ static void await_end(int thread)
         syscall(SYS_nanosleep, &pause, NULL);
 }
 
-static int copy_answer(const struct question *question, struct vg_region *region,
+static int copy_answer(const struct vg_nvml_question *question, struct vg_region *region,
                        struct vg_nvml_answer *out)
 {
     *out = question->answer;
@@ -145,12 +146,13 @@ static int copy_answer(const struct question *question, struct vg_region *region
     return question->error;
 }
 
-static struct question *make_question(const char *uuid, const char *pci_bus_id, bool all)
+static struct vg_nvml_question *make_question(const char *uuid, const char *pci_bus_id, bool all)
 {
-    struct question *const question =
+    struct vg_nvml_question *const question =
         mmap(NULL, sizeof *question, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (question == MAP_FAILED)
         return NULL;
+    question->asked_ns = vg_clock_monotonic_ns();
     question->all = all;
     question->answer.own = -ENOENT;
     question->region = vg_region_over(NULL, 0);
@@ -160,7 +162,7 @@ static struct question *make_question(const char *uuid, const char *pci_bus_id, 
 }
 
 /* All but those of faults. */
-static int start_asking(struct question *question)
+static int start_asking(struct vg_nvml_question *question)
 {
     sigset_t blocked;
     sigfillset(&blocked);
@@ -170,19 +172,24 @@ static int start_asking(struct question *question)
     return vg_thread_start(ask_nvml, question, STACK_BYTES, &blocked);
 }
 
-int vg_nvml_ask(const char *uuid, const char *pci_bus_id, bool all, struct vg_region *region,
+struct vg_nvml_question *vg_nvml_begin(const char *uuid, const char *pci_bus_id, bool all)
+{
+    const int saved_errno = errno;
+    struct vg_nvml_question *const question = vg_clock_monotonic_ns() < atomic_load(&slow_until_ns)
+                                                  ? NULL
+                                                  : make_question(uuid, pci_bus_id, all);
+    if (question && start_asking(question) != 0)
+        ask_nvml(question);
+    errno = saved_errno;
+    return question;
+}
+
+int vg_nvml_end(struct vg_nvml_question *question, struct vg_region *region,
                 struct vg_nvml_answer *out)
 {
     const int saved_errno = errno;
-    *out = (struct vg_nvml_answer){ .own = -ENOENT };
-    if (vg_clock_monotonic_ns() < atomic_load(&slow_until_ns))
-        return -ETIMEDOUT;
-    struct question *const question = make_question(uuid, pci_bus_id, all);
-    if (!question)
-        return -ENOMEM;
-    if (start_asking(question) != 0)
-        ask_nvml(question);
     int error = -ETIMEDOUT;
+    *out = (struct vg_nvml_answer){ .own = -ENOENT };
     if (await_answer(question)) {
         const int thread = atomic_load(&question->thread);
         error = copy_answer(question, region, out);
@@ -193,4 +200,14 @@ int vg_nvml_ask(const char *uuid, const char *pci_bus_id, bool all, struct vg_re
     }
     errno = saved_errno;
     return error;
+}
+
+int vg_nvml_ask(const char *uuid, const char *pci_bus_id, bool all, struct vg_region *region,
+                struct vg_nvml_answer *out)
+{
+    *out = (struct vg_nvml_answer){ .own = -ENOENT };
+    if (vg_clock_monotonic_ns() < atomic_load(&slow_until_ns))
+        return -ETIMEDOUT;
+    struct vg_nvml_question *const question = vg_nvml_begin(uuid, pci_bus_id, all);
+    return question ? vg_nvml_end(question, region, out) : -ENOMEM;
 }

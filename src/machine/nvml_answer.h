@@ -22,11 +22,22 @@ struct vg_nvml_answer {
     char why[160]; /* when NVML could not be opened */
 };
 
+/* A question that is being asked. */
+struct vg_nvml_question;
+
 /* Asks for the GPU with this UUID or bus id, and for all devices if `all`; the answer lies in
  * `region`. Returns 0, -ENOENT or -EIO of vg_nvml_open, -ETIMEDOUT when NVML has not answered in
  * VG_MACHINE_NVML_MS or is not asked since it did not the last time, -ENOMEM. Any thread; no lock
  * of ours may be held. When no thread can be made the calling thread asks, without a limit. */
 int vg_nvml_ask(const char *uuid, const char *pci_bus_id, bool all, struct vg_region *region,
+                struct vg_nvml_answer *out);
+
+/* The same in two steps, so that the caller can do other work meanwhile. Returns NULL where NVML is
+ * not asked, which vg_nvml_ask has an error for. The question is the caller's until it ends it. */
+struct vg_nvml_question *vg_nvml_begin(const char *uuid, const char *pci_bus_id, bool all);
+
+/* Waits for what is left of VG_MACHINE_NVML_MS. Gives `question` back; returns as vg_nvml_ask. */
+int vg_nvml_end(struct vg_nvml_question *question, struct vg_region *region,
                 struct vg_nvml_answer *out);
 
 #endif

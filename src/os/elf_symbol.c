@@ -33,24 +33,38 @@ static bool read_dynamic(const ElfW(Dyn) * dynamic, struct vg_elf_object *out)
     return true;
 }
 
-bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
+static const ElfW(Phdr) * find_header(const struct dl_phdr_info *info, uint32_t type)
 {
-    const ElfW(Dyn) *dynamic = NULL;
-    *out = (struct vg_elf_object){ .bias = info->dlpi_addr,
-                                   .start = UINTPTR_MAX,
-                                   .soname = "",
-                                   .path = info->dlpi_name ? info->dlpi_name : "" };
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == type)
+            return &info->dlpi_phdr[i];
+    return NULL;
+}
+
+void vg_elf_span(const struct dl_phdr_info *info, uintptr_t *out_start, uintptr_t *out_end)
+{
+    *out_start = UINTPTR_MAX;
+    *out_end = 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
-        const uintptr_t at = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type == PT_DYNAMIC)
-            dynamic = (const void *)at;
-        if (header->p_type == PT_LOAD) {
-            out->start = at < out->start ? at : out->start;
-            out->end = at + header->p_memsz > out->end ? at + header->p_memsz : out->end;
-        }
+        const uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
+        if (header->p_type != PT_LOAD)
+            continue;
+        *out_start = start < *out_start ? start : *out_start;
+        *out_end = end > *out_end ? end : *out_end;
     }
-    return dynamic && read_dynamic(dynamic, out);
+    if (*out_start > *out_end)
+        *out_start = *out_end;
+}
+
+bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out)
+{
+    const ElfW(Phdr) *const dynamic = find_header(info, PT_DYNAMIC);
+    *out = (struct vg_elf_object){ .bias = info->dlpi_addr,
+                                   .soname = "",
+                                   .path = info->dlpi_name ? info->dlpi_name : "" };
+    vg_elf_span(info, &out->start, &out->end);
+    return dynamic && read_dynamic((const void *)(out->bias + dynamic->p_vaddr), out);
 }
 
 /* Weak, so that nothing but libc is needed for the link; the loader always has it. */
@@ -89,9 +103,10 @@ static int match_object(struct dl_phdr_info *info, size_t size, void *argument)
     (void)size;
     const struct search *const search = argument;
     struct vg_elf_object object;
-    if (!vg_elf_describe(info, &object))
-        return 0;
     bool found = vg_elf_covers(info, search->address);
+    /* What describes an object is cold for most: it is read of the one that is meant. */
+    if ((!found && !search->soname && !search->symbol) || !vg_elf_describe(info, &object))
+        return 0;
     if (search->soname)
         found = vg_plain_equal(object.soname, search->soname);
     else if (search->symbol)

@@ -25,6 +25,10 @@ struct vg_elf_object {
 /* Describes the object that dl_iterate_phdr shows. Returns false when it has no symbols. */
 bool vg_elf_describe(const struct dl_phdr_info *info, struct vg_elf_object *out);
 
+/* Where the object's first segment begins and its last one ends; others may lie between two. Both
+ * are 0 where it has none. */
+void vg_elf_span(const struct dl_phdr_info *info, uintptr_t *out_start, uintptr_t *out_end);
+
 /* What a pointer in a dynamic section points to: glibc relocates them in place on most
  * architectures, and leaves file addresses on some and in the vdso. */
 const void *vg_elf_dynamic_pointer(uintptr_t bias, uintptr_t value);

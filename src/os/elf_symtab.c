@@ -10,7 +10,12 @@
 
 #include "base/read_fully.h"
 
-enum { CHUNK_SYMBOLS = 128, SYMBOL_BYTES_MAX = 64 * 1024 * 1024, SECTIONS_MAX = 4096 };
+enum {
+    CHUNK_SYMBOLS = 128,
+    CHUNK_SECTIONS = 32,
+    SYMBOL_BYTES_MAX = 64 * 1024 * 1024,
+    SECTIONS_MAX = 4096
+};
 
 /* What is known of the file while it is read. */
 struct symbol_file {
@@ -34,6 +39,27 @@ static int check_header(const ElfW(Ehdr) * header)
     return header->e_shnum == 0 ? -ENODATA : 0;
 }
 
+/* Puts the first section that is a symbol table into `file`. Sections are many, so they are read
+ * some at a time. */
+static int find_symbols(struct symbol_file *file, const ElfW(Ehdr) * header)
+{
+    ElfW(Shdr) chunk[CHUNK_SECTIONS];
+    for (unsigned first = 0; first < header->e_shnum; first += CHUNK_SECTIONS) {
+        const unsigned left = header->e_shnum - first;
+        const unsigned some = left < CHUNK_SECTIONS ? left : CHUNK_SECTIONS;
+        const int error = read_exactly(file->fd, chunk, some * sizeof chunk[0],
+                                       header->e_shoff + (uint64_t)first * sizeof chunk[0]);
+        if (error)
+            return error;
+        for (unsigned i = 0; i < some; i++)
+            if (chunk[i].sh_type == SHT_SYMTAB) {
+                file->symbols = chunk[i];
+                return 0;
+            }
+    }
+    return -ENODATA;
+}
+
 /* Finds the symbol table and the table of its names. */
 static int find_tables(struct symbol_file *file)
 {
@@ -41,19 +67,15 @@ static int find_tables(struct symbol_file *file)
     int error = read_exactly(file->fd, &header, sizeof header, 0);
     if (!error)
         error = check_header(&header);
-    for (unsigned i = 0; !error && i < header.e_shnum; i++) {
-        error = read_exactly(file->fd, &file->symbols, sizeof file->symbols,
-                             header.e_shoff + (uint64_t)i * sizeof file->symbols);
-        if (error || file->symbols.sh_type != SHT_SYMTAB)
-            continue;
-        if (file->symbols.sh_link >= header.e_shnum ||
-            file->symbols.sh_entsize != sizeof(ElfW(Sym)) ||
-            file->symbols.sh_size > SYMBOL_BYTES_MAX)
-            return -ENODATA;
-        return read_exactly(file->fd, &file->names, sizeof file->names,
-                            header.e_shoff + (uint64_t)file->symbols.sh_link * sizeof file->names);
-    }
-    return error ? error : -ENODATA;
+    if (!error)
+        error = find_symbols(file, &header);
+    if (error)
+        return error;
+    if (file->symbols.sh_link >= header.e_shnum || file->symbols.sh_entsize != sizeof(ElfW(Sym)) ||
+        file->symbols.sh_size > SYMBOL_BYTES_MAX)
+        return -ENODATA;
+    return read_exactly(file->fd, &file->names, sizeof file->names,
+                        header.e_shoff + (uint64_t)file->symbols.sh_link * sizeof file->names);
 }
 
 static void read_name(const struct symbol_file *file, uint32_t offset, char *out)

@@ -158,17 +158,22 @@ static uint64_t hash_command(pid_t pid)
     return hash_text(command, strlen(command));
 }
 
-void vg_family_read_self(struct vg_family *out)
+void vg_family_read_job(struct vg_family *out)
 {
     struct job_words words;
     *out = (struct vg_family){ .self = getpid() };
+    read_job_words(out->self, &words);
+    out->command_hash = hash_command(out->self);
+    out->job_hash = hash_job(&words, out->command_hash, &out->rank, &out->world_size);
+}
+
+void vg_family_read_self(struct vg_family *out)
+{
+    vg_family_read_job(out);
     out->parent = parent_of(out->self);
     for (pid_t at = out->parent; at > 1 && out->ancestor_count < VG_FAMILY_DEPTH;
          at = parent_of(at))
         out->ancestors[out->ancestor_count++] = at;
-    read_job_words(out->self, &words);
-    out->command_hash = hash_command(out->self);
-    out->job_hash = hash_job(&words, out->command_hash, &out->rank, &out->world_size);
 }
 
 static bool is_ancestor(const struct vg_family *self, pid_t pid)

@@ -22,6 +22,9 @@ struct vg_family {
 /* Reads what is known of the calling process. Never fails: what cannot be read stays unknown. */
 void vg_family_read_self(struct vg_family *out);
 
+/* The same without those that started it: parent and ancestors are 0 and none. */
+void vg_family_read_job(struct vg_family *out);
+
 enum vg_relation {
     VG_RELATION_NONE,
     VG_RELATION_PARENT, /* it started this process, or the one that did, and so on */

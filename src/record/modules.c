@@ -6,6 +6,7 @@
 
 #define VG_HASH_ARENA (&modules->arena)
 #include "base/hashing.h"
+#include "os/elf_symbol.h"
 #include "os/loader.h"
 #include "record/recorder.h"
 
@@ -60,17 +61,11 @@ static void read_path(const struct dl_phdr_info *info, char *out)
 static bool describe_module(const struct dl_phdr_info *info, union module_record *record)
 {
     memset(record, 0, sizeof *record);
-    record->module.start = UINT64_MAX;
+    uintptr_t start, end;
+    vg_elf_span(info, &start, &end);
+    record->module.start = start;
+    record->module.end = end;
     record->module.bias = info->dlpi_addr;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
-        const uint64_t at = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type != PT_LOAD)
-            continue;
-        record->module.start = at < record->module.start ? at : record->module.start;
-        if (at + header->p_memsz > record->module.end)
-            record->module.end = at + header->p_memsz;
-    }
     read_path(info, record->module.path);
     read_build_id(info, &record->module);
     return record->module.start < record->module.end;

@@ -107,17 +107,36 @@ static const struct {
     { "tinygrad/device.py", "alloc", "tinygrad" }, /* before 3.11 code has no qualified name */
 };
 
+/* Those frames that are looked for, and whose name was found at the innermost of them. */
+struct flusher_search {
+    const uint64_t *frames;
+    uint32_t count;
+    const char *name;
+};
+
+/* One look at all objects instead of one for each frame: few have such a name. */
+static int look_for_flusher(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    struct flusher_search *const search = argument;
+    (void)size;
+    for (size_t k = 0; info->dlpi_name && k < sizeof native_flushers / sizeof native_flushers[0];
+         k++) {
+        if (!strstr(info->dlpi_name, native_flushers[k].path))
+            continue;
+        for (uint32_t i = 0; i < search->count; i++)
+            if (vg_elf_covers(info, (uintptr_t)(search->frames[i] - 1))) {
+                search->count = i;
+                search->name = native_flushers[k].name;
+            }
+    }
+    return 0;
+}
+
 static const char *native_flusher(const uint64_t *frames, uint32_t count)
 {
-    struct vg_elf_object object;
-    for (uint32_t i = 0; i < count; i++) {
-        if (vg_elf_find_address((uintptr_t)(frames[i] - 1), &object) != 0)
-            continue;
-        for (size_t k = 0; k < sizeof native_flushers / sizeof native_flushers[0]; k++)
-            if (strstr(object.path, native_flushers[k].path))
-                return native_flushers[k].name;
-    }
-    return NULL;
+    struct flusher_search search = { .frames = frames, .count = count };
+    vg_loader_each_object(look_for_flusher, &search);
+    return search.name;
 }
 
 static const char *python_flusher(const struct vg_journal_code *code)
@@ -165,15 +184,8 @@ static int add_to_map(struct dl_phdr_info *info, size_t size, void *argument)
         (is_between(name) || (vg_elf_describe(info, &object) && is_interposer(&object)));
     if (!pytorch && !between)
         return 0;
-    uint64_t start = UINT64_MAX, end = 0;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
-        const uint64_t at = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type != PT_LOAD)
-            continue;
-        start = at < start ? at : start;
-        end = at + header->p_memsz > end ? at + header->p_memsz : end;
-    }
+    uintptr_t start, end;
+    vg_elf_span(info, &start, &end);
     map->ranges[map->count].start = start;
     map->ranges[map->count].end = end;
     map->ranges[map->count].between = between;

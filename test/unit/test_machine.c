@@ -147,6 +147,26 @@ static void all_gpus_are_told_and_one_with_its_processes(void **state)
     assert_true(machine.gpus[0].free_bytes == VG_GIB);
 }
 
+static void nvml_can_be_asked_ahead(void **state)
+{
+    (void)state;
+    struct vg_machine machine;
+    const int opened = atomic_load(&fake_opened);
+    fake_add(1, 200000, VG_MIB);
+    errno = 4711;
+    const struct vg_machine_question question = { .uuid = GPU_1,
+                                                  .pci_bus_id = "",
+                                                  .begun = vg_machine_begin(GPU_1, "") };
+    assert_int_equal(errno, 4711);
+    assert_non_null(question.begun);
+    vg_machine_measure(&question, &region, &machine);
+    assert_true(machine.known);
+    assert_int_equal(machine.gpu_count, 2);
+    assert_ptr_equal(machine.asked, &machine.gpus[1]);
+    assert_int_equal(machine.asked->process_count, 1);
+    assert_int_equal(atomic_load(&fake_opened), opened + 1);
+}
+
 static void pids_of_another_namespace_name_nobody(void **state)
 {
     (void)state;
@@ -339,8 +359,13 @@ static void a_hanging_nvml_holds_nobody(void **state)
     fake_add(0, 100000, VG_MIB);
     fake_delay_ms = 20000;
     const uint64_t start_ns = vg_clock_monotonic_ns();
+    struct vg_nvml_question *const ahead = vg_nvml_begin(GPU_0, "", true);
     measure(GPU_0, NULL, VG_MACHINE_PLAIN, &gpu);
     assert_true(gpu.slow && !gpu.known);
+    struct vg_nvml_answer answer;
+    assert_non_null(ahead);
+    assert_int_equal(vg_nvml_end(ahead, &region, &answer), -ETIMEDOUT);
+    assert_null(vg_nvml_begin(GPU_0, "", true)); /* not asked again */
     const int opened = atomic_load(&fake_opened);
     measure(GPU_0, NULL, VG_MACHINE_PLAIN, &gpu);
     assert_int_equal(atomic_load(&fake_opened), opened); /* not asked again */
@@ -371,6 +396,7 @@ int main(void)
         MACHINE_TEST(two_threads_get_their_own_gpus_processes),
         MACHINE_TEST(without_nvml_the_registry_is_all_there_is),
         MACHINE_TEST(all_gpus_are_told_and_one_with_its_processes),
+        MACHINE_TEST(nvml_can_be_asked_ahead),
         MACHINE_TEST(pids_of_another_namespace_name_nobody),
         MACHINE_TEST(a_standstill_has_one_fingerprint),
         MACHINE_TEST(guarded_ones_are_known_and_counted_once),
