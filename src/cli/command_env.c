@@ -1,8 +1,10 @@
 /* `vramguard env`: how to preload the library by hand. */
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/complain.h"
@@ -19,6 +21,23 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     }
 }
 
+/* What is preloaded already stays, behind ours: other libraries only. */
+static void print_assignment(const char *library)
+{
+    static const char separators[] = " :";
+    const char *at = getenv("LD_PRELOAD");
+    printf("LD_PRELOAD=%s", library);
+    for (at = at ? at : ""; *(at += strspn(at, separators));) {
+        char other[VG_PATH_CAP];
+        const size_t length = strcspn(at, separators);
+        snprintf(other, sizeof other, "%.*s", (int)length, at);
+        if (strcmp(vg_text_base_name(other), "libvramguard.so") != 0)
+            printf(":%s", other);
+        at += length;
+    }
+    putchar('\n');
+}
+
 static int run_env_command(int argc, char **argv)
 {
     static const struct argp_option options[] = {
@@ -28,7 +47,8 @@ static int run_env_command(int argc, char **argv)
         .options = options,
         .parser = parse_argument,
         .doc =
-            "Prints the assignment that makes programs load vramguard, with the full path, for "
+            "Prints the assignment that makes programs load vramguard, with the full path and "
+            "before what is preloaded already, for "
             "where `vramguard run` cannot be put before a command: in a script `export "
             "$(vramguard env)`, before one command `env $(vramguard env) python train.py`.",
     };
@@ -44,7 +64,10 @@ static int run_env_command(int argc, char **argv)
         vg_complain(argv[0], "LD_PRELOAD cannot name \"%s\"", library);
         return VG_EXIT_FAILED;
     }
-    printf("%s%s\n", only_path ? "" : "LD_PRELOAD=", library);
+    if (only_path)
+        puts(library);
+    else
+        print_assignment(library);
     return 0;
 }
 

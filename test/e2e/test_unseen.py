@@ -294,6 +294,10 @@ def test_a_damaged_note_is_passed_over(machine):
 def test_env_prints_the_line(machine, load_model):
     result = machine.vramguard("env")
     assert result.stdout == "LD_PRELOAD=%s\n" % (BUILD / "libvramguard.so")
+    other = machine.simgpu / "libcuda.so.1"
+    before = "%s %s" % (BUILD / "libvramguard.so", other)
+    assert machine.vramguard("env", LD_PRELOAD=before).stdout.strip() == (
+        "LD_PRELOAD=%s:%s" % (BUILD / "libvramguard.so", other))
     path = machine.vramguard("env", "--path")
     assert path.stdout == "%s\n" % (BUILD / "libvramguard.so")
     shell = 'export $(%s env); exec "$@"' % (BUILD / "vramguard")
