@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/option.h"
 #include "base/option_file.h"
 #include "base/option_names.h"
@@ -185,31 +188,62 @@ static void existing_parent(const char *path, char *out, size_t cap)
         *slash = '\0';
 }
 
-static void check_state_folder(struct vg_doctor *doctor)
+/* Where run files go, and the folder that has to be there for it. Returns 0 or -errno. */
+static int name_records(char *path, char *parent, size_t cap)
 {
-    char path[PATH_CAP], parent[PATH_CAP], amount[VG_SIZE_TEXT_CAP], why[320];
+    char given[PATH_CAP];
+    struct stat status;
+    const bool is_given = vg_option_given(VG_OPTION_ID_log_path, given, sizeof given);
+    const int error = is_given ? vg_run_file_expand(given, vg_clock_ns(CLOCK_REALTIME), path, cap)
+                               : vg_run_file_directory(path, cap);
+    if (error)
+        return error;
+    existing_parent(path, parent, cap);
+    if (is_given && (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))) {
+        snprintf(parent, cap, "%s", strchr(path, '/') ? path : "./");
+        char *const slash = strrchr(parent, '/');
+        slash[slash == parent ? 1 : 0] = '\0';
+    }
+    return 0;
+}
+
+static void say_runs(struct vg_doctor *doctor, const char *path, uint64_t room_bytes)
+{
+    char folder[PATH_CAP], amount[VG_SIZE_TEXT_CAP], why[320];
     static struct vg_runs runs;
-    if (vg_run_file_directory(path, sizeof path) != 0) {
+    vg_size_format(amount, room_bytes);
+    if (vg_runs_directory(folder, sizeof folder) != 0 || strcmp(folder, path) != 0) {
+        vg_doctor_say(doctor, VG_FINDING_OK, "records", "%s, %s free", path, amount);
+    } else if (vg_runs_scan(&runs, NULL, why, sizeof why) == 0) {
+        vg_doctor_say(doctor, VG_FINDING_OK, "records", "%s: %zu run%s, %s free", path, runs.count,
+                      runs.count == 1 ? "" : "s", amount);
+        vg_runs_free(&runs);
+    } else {
+        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s", why);
+    }
+}
+
+static void check_records(struct vg_doctor *doctor)
+{
+    char path[PATH_CAP], parent[PATH_CAP], amount[VG_SIZE_TEXT_CAP];
+    if (name_records(path, parent, sizeof path) != 0) {
         vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records",
                       "neither XDG_STATE_HOME nor HOME is set");
         vg_doctor_advise("set one of them, or VRAMGUARD_LOG");
         return;
     }
-    existing_parent(path, parent, sizeof parent);
     const uint64_t room_bytes = free_space(parent);
     if (access(parent, W_OK | X_OK) != 0) {
         vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s: %s", parent, strerror(errno));
-        vg_doctor_advise("make %s writable, or set XDG_STATE_HOME or VRAMGUARD_LOG", parent);
+        vg_doctor_advise(
+            "make it a folder that you can write to, or set XDG_STATE_HOME or VRAMGUARD_LOG to "
+            "one");
     } else if (room_bytes < ROOM_BYTES) {
         vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s has %s left", path,
                       vg_size_format(amount, room_bytes));
         vg_doctor_advise("free some of it, or set VRAMGUARD_LOG or a smaller VRAMGUARD_KEEP");
-    } else if (vg_runs_scan(&runs, NULL, why, sizeof why) == 0) {
-        vg_doctor_say(doctor, VG_FINDING_OK, "records", "%s: %zu run%s, %s free", path, runs.count,
-                      runs.count == 1 ? "" : "s", vg_size_format(amount, room_bytes));
-        vg_runs_free(&runs);
     } else {
-        vg_doctor_say(doctor, VG_FINDING_PROBLEM, "records", "%s", why);
+        say_runs(doctor, path, room_bytes);
     }
 }
 
@@ -293,6 +327,6 @@ void vg_doctor_machine(struct vg_doctor *doctor)
 {
     check_kernel(doctor);
     check_limits(doctor);
-    check_state_folder(doctor);
+    check_records(doctor);
     check_registry(doctor);
 }

@@ -133,6 +133,20 @@ def test_folders(machine):
     assert any(text.startswith(str(plain)) for text in problems(result)), result.stdout
 
 
+def test_where_run_files_go(machine):
+    """VRAMGUARD_LOG, where it is set: the remedy of a state directory that cannot be used."""
+    none = dict(XDG_STATE_HOME=None, HOME=None)
+    folder = machine.folder / "central"
+    folder.mkdir()
+    for path in (folder, folder / "run-%p.vgr"):
+        result = doctor(machine, VRAMGUARD_LOG=str(path), **none)
+        (finding,) = findings(result)["records"]
+        assert finding[0] == "ok" and finding[1].startswith(str(folder)), result.stdout
+    (finding,) = findings(doctor(machine, VRAMGUARD_LOG=str(machine.folder / "no" / "folder")))["records"]
+    assert finding[0] == "problem"
+    assert finding[1].startswith("%s: No such file or directory" % (machine.folder / "no"))
+
+
 def test_limits_of_the_kernel(machine):
     assert findings(doctor(machine))["limits"][0][0] == "ok"
     shell = 'ulimit -S -v 16000000 -f 2000; exec "$0" doctor'
