@@ -199,16 +199,18 @@ static int select_gpu(const char *driver_folder)
     return vg_gpu_select(driver_folder, need_bytes) == 0 ? 0 : EXIT_OURS;
 }
 
-/* Starts who says at the end that nothing was recorded, if that is so. Leaves the note's path in
+/* Starts who says at the end that nothing was recorded, if that is so; the library says it where
+ * nobody can be started, and if it will not be there, it is said now. Leaves the note's path in
  * `note`, "" where none can be left. */
 static void watch_for_end(const struct run_arguments *arguments, const struct vg_reach *reach,
                           char *note, size_t cap)
 {
+    struct vg_unseen_note left;
     if (vg_option_is_switched_off() ||
         vg_unseen_note_make(arguments->command, reach->why_not, note, cap) != 0)
         note[0] = '\0';
-    else
-        vg_watcher_start(note);
+    else if (!vg_watcher_start(note) && reach->why_not[0] && vg_unseen_note_read(note, &left) == 0)
+        vg_unseen_note_tell(&left);
 }
 
 static int exec_command(char **command, const char *note)

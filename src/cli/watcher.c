@@ -117,12 +117,12 @@ static void watch_process(const char *note_path, pid_t pid)
 
 /* ---- in `vramguard run` ---- */
 
-void vg_watcher_start(const char *note_path)
+bool vg_watcher_start(const char *note_path)
 {
     const pid_t self = getpid();
     const int pidfd = receives_orphans() ? -1 : (int)syscall(SYS_pidfd_open, self, 0U);
     if (pidfd < 0)
-        return;
+        return false;
     const pid_t child = fork_silently();
     if (child == 0) {
         setsid();
@@ -136,4 +136,5 @@ void vg_watcher_start(const char *note_path)
     while (child > 0 && waitpid(child, NULL, __WALL) < 0 && errno == EINTR)
         ;
     close(pidfd);
+    return child > 0;
 }

@@ -9,11 +9,13 @@
 #ifndef VRAMGUARD_CLI_WATCHER_H
 #define VRAMGUARD_CLI_WATCHER_H
 
+#include <stdbool.h>
+
 /* Starts the watcher of this process for the note at `note_path`. `argc` and `argv` are those of
  * this program; the watcher writes another name over them in its own memory, so that looking for
  * the command by name does not find it. Does nothing where it cannot be exact: when this process is
  * the one that orphans go to (pid 1 of a container), whose child the watcher would become, or the
- * kernel has no pidfds (before 5.3). */
-void vg_watcher_start(const char *note_path);
+ * kernel has no pidfds (before 5.3). Returns whether it was started. */
+bool vg_watcher_start(const char *note_path);
 
 #endif

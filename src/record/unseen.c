@@ -52,6 +52,15 @@ bool vg_unseen_is_asked_for(void)
     return path && *path;
 }
 
+bool vg_unseen_is_open(void)
+{
+    const int saved_errno = errno;
+    const char *const path = secure_getenv(VG_RUN_VARIABLE);
+    const bool is_open = path && vg_unseen_is_note(path) && access(path, F_OK) == 0;
+    errno = saved_errno;
+    return is_open;
+}
+
 void vg_unseen_settle(enum vg_unseen_end end)
 {
     static char renamed[4096]; /* the stack can be a small one */

@@ -31,6 +31,9 @@ bool vg_unseen_is_note(const char *path);
 /* Has somebody asked for this process to be recorded, by `vramguard run`? */
 bool vg_unseen_is_asked_for(void);
 
+/* Is there still the note that VRAMGUARD_RUN names? errno is preserved. */
+bool vg_unseen_is_open(void);
+
 /* This process is watched: removes the note that VRAMGUARD_RUN names, if there is one, or renames
  * it. Makes one system call at most. For one thread of a process. errno is preserved. */
 void vg_unseen_settle(enum vg_unseen_end end);

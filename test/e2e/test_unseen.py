@@ -251,6 +251,24 @@ def test_an_inner_run_tells_for_the_outer_one(machine):
     assert len(result.guard_lines) == 1
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to make a pid namespace")
+def test_the_first_process_of_a_container(machine):
+    """It is who orphans go to, so nobody can watch for its end."""
+
+    def first(*command, **extra):
+        start = ["unshare", "-p", "-f", "--mount-proc", BUILD / "vramguard", "run", "--"]
+        return machine.run([*start, *command], **extra)
+
+    if machine.run(["unshare", "-p", "-f", "--mount-proc", "true"]).code != 0:
+        pytest.skip("no pid namespace of our own")
+    result = first(sys.executable, "-S", "-c", "raise SystemExit(7)")
+    line = 'no allocation of GPU memory was seen in "%s -S -c raise SystemExit(7)"\n' % sys.executable
+    assert (result.code, result.stderr) == (7, SAID + line)
+    assert first(*ALLOCATE).stderr == "" and first("true", VRAMGUARD="off").stderr == ""
+    result = first(build(machine, "static", "-static"))
+    assert result.code == 7 and result.stderr.count("\n") == 1 and "linked statically" in result.stderr
+
+
 def test_nothing_but_a_note_is_ever_removed(machine):
     kept = machine.folder / "unseen"
     kept.mkdir()
