@@ -110,6 +110,16 @@ static void add_addresses(const struct loaded *one)
     }
 }
 
+/* The symbol begins before all that is asked for. */
+static void one_address_inside_a_function_is_named(void **state)
+{
+    (void)state;
+    filled = 0;
+    add((uintptr_t)dlsym(RTLD_DEFAULT, "vfprintf") + 1);
+    compare_batch();
+    assert_true(with_symbol == 1);
+}
+
 static void tells_what_dladdr_tells(void **state)
 {
     (void)state;
@@ -215,6 +225,7 @@ static void reads_the_old_hash_table_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_address_inside_a_function_is_named),
         cmocka_unit_test(tells_what_dladdr_tells),
         cmocka_unit_test(knows_nothing_of_other_memory),
         cmocka_unit_test(reads_the_old_hash_table_too),
