@@ -12,8 +12,9 @@ enum { FIELD_STATE = 3, FIELD_THREADS = 20, FIELD_START = 22 };
 
 static int read_stat(pid_t pid, char *text, size_t size)
 {
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    char path[48];
+    /* The main thread's, which says the same: qemu makes up the process's own for itself. */
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? -ESRCH : -errno;
