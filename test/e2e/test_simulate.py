@@ -118,6 +118,19 @@ def test_nvidias_own_runtime_is_named_as_the_reason(machine):
     assert (result.stdout, result.own_stderr) == ("0\n", "")
 
 
+def test_two_simulations_that_differ(machine):
+    """Whoever comes second is told in the words of what was typed."""
+    without = dict(LD_LIBRARY_PATH=None, SIMGPU_DEVICES=None)
+    use = "import ctypes; print(ctypes.CDLL('libcuda.so.1').cuInit(0), flush=True); input()"
+    command = [BUILD / "vramguard", "run", "--simulate", "1GiB", "--", sys.executable, "-c", use]
+    first = machine.start(command, stdin=subprocess.PIPE, **without)
+    assert first.stdout.readline() == "0\n"
+    second = machine.vramguard("run", "--simulate", "2GiB", "--", sys.executable, "-c", use, **without)
+    assert second.stdout == "100\n"
+    assert "simulate other GPUs than SIMGPU_DEVICES (--simulate) asks for" in second.stderr
+    machine.finish(first)
+
+
 def test_other_calls_about_files_are_the_kernels(machine):
     shell = "ls -l /dev/nvidia1; test -e /dev/nvidia0 && test ! -x /dev/nvidia0 && stat -c %t:%T /dev/nvidia1"
     result = machine.vramguard("run", "--simulate", "1GiB,1GiB", "--", "sh", "-c", shell)

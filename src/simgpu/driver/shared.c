@@ -208,7 +208,6 @@ int shared_open(const char *id, const struct device_list *wanted, bool join)
         result = fd < 0 ? fd : 0;
         if (fd >= 0) {
             result = flock(fd, LOCK_EX) == 0 ? map_file(fd) : -errno;
-            flock(fd, LOCK_UN); /* closing is not enough: the mapping keeps the open file */
             flock(fd, LOCK_UN); /* closing is not enough: the mapping keeps the open file alive */
             close(fd);
         }
@@ -219,8 +218,9 @@ int shared_open(const char *id, const struct device_list *wanted, bool join)
 
     if (result == -EBUSY)
         sim_complain(
-            "SIMGPU_DEVICES differs from what running processes of this simulation use; "
-            "end them, unset it, or set another SIMGPU_ID; no device is simulated");
+            "running programs simulate other GPUs than SIMGPU_DEVICES (--simulate) asks for; "
+            "ask for theirs, end them, or set SIMGPU_ID to a word of your own; no device is "
+            "simulated");
     else if (result == -EPROTO)
         sim_complain(
             "%s is of another version; remove it when no simulation runs; no device is "
