@@ -46,12 +46,16 @@ def notebook(machine):
     kernel.mkdir(parents=True)
     guard = [str(e2e.BUILD / "vramguard"), "run", "--"]
     start = [str(PYTHON), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    specification = {"argv": guard + start, "display_name": "guarded", "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(specification))
 
-    def run(*cells, **extra):
-        result = machine.run([PYTHON, "-c", NOTEBOOK, json.dumps(cells)], SIMGPU_QUIET="1",
-                             JUPYTER_PATH=str(machine.folder / "jupyter"), **extra)  # fmt: skip
+    def run(*cells, all_of_jupyter=False, **extra):
+        specification = {"argv": start, "display_name": "guarded", "language": "python"}
+        command = [PYTHON, "-c", NOTEBOOK, json.dumps(cells)]
+        if all_of_jupyter:
+            command = guard + command
+        else:
+            specification["argv"] = guard + start
+        (kernel / "kernel.json").write_text(json.dumps(specification))
+        result = machine.run(command, SIMGPU_QUIET="1", JUPYTER_PATH=str(machine.folder / "jupyter"), **extra)
         assert result.code == 0, result.stderr
         return ["".join(texts) for texts in json.loads(result.stdout)]
 
@@ -71,6 +75,14 @@ def test_cells_are_named(machine, notebook, loader):
     assert "<cell 3>:1 <module>" in where and "ipykernel" not in where
     later = machine.vramguard("report")
     assert "<cell 2>:5 allocate" in later.stdout and later.stderr == ""
+
+
+def test_all_of_jupyter_under_one_command(machine, notebook):
+    """`vramguard run -- jupyter lab`: the server starts the kernels, which are guarded, whatever their spec."""
+    definitions = DEFINITIONS.replace("LOADER", "PyDLL")
+    texts = notebook(definitions, "allocate(1 << 30)", all_of_jupyter=True)
+    assert "vramguard: GPU 0 out of memory: the notebook asked 1.00 GiB" in texts[1], texts
+    assert "<cell 2>:1" in texts[1]
 
 
 @pytest.mark.skipif(not (TORCH / "installed").exists(), reason="no PyTorch: scripts/install-torch")

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # /etc/profile.d/vramguard.sh: watches the GPU programs of everybody who logs in. Settings stand in
-# /etc/vramguard.conf. For services too, put the library's path into /etc/ld.so.preload instead.
+# /etc/vramguard.conf. For services too, put the library's path into /etc/ld.so.preload instead: the loader
+# then prints a line in front of each 32-bit program. Take the path out before you remove vramguard, else in
+# front of every program.
 case ":${LD_PRELOAD:-}:" in
 *"/libvramguard.so:"*) ;;
 *)
