@@ -9,9 +9,9 @@ WERROR   ?= 0
 WARN     := -Wall -Wextra -Wpedantic $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wvla -Wpointer-arith -Wcast-qual
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude
+OWN_CPPFLAGS := -D_GNU_SOURCE -Isrc -Iinclude# CPPFLAGS, as CFLAGS and LDFLAGS, is the caller's
 ALL_CFLAGS = -std=c11 $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -MP \
-             $(CPPFLAGS) $(CFLAGS)
+             $(OWN_CPPFLAGS) $(CPPFLAGS) $(CFLAGS)
 
 .PHONY: all
 all: $(BUILD)/libvramguard.so $(BUILD)/vramguard
@@ -41,7 +41,7 @@ $(BUILD)/libvramguard_core.a: $(call object,$(CORE_SOURCES))
 
 $(BUILD)/exports.map: src/hook/exports.map.in src/driver/cuda_table.h src/driver/nvml_table.h src/hook/torch_table.h
 	@mkdir -p $(@D)
-	$(CC) -E -P -x c $(CPPFLAGS) $< -o $@
+	$(CC) -E -P -x c $(OWN_CPPFLAGS) $(CPPFLAGS) $< -o $@
 
 # Of glibc before 2.34, which has them apart; empty since.
 LIBC_LIBS := -ldl -pthread

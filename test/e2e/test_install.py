@@ -273,6 +273,20 @@ def test_missing_packages_are_named_before_anything_is_compiled(machine):
     assert len(missing) == 1 and "uthash-dev" in missing[0] and "gcc" in missing[0]
 
 
+def test_flags_of_the_caller_are_heeded(machine):
+    """On the command line, where make lets them replace what the Makefile sets; nothing is built."""
+    command = ["make", "-n", "all", "CC=cc", "BUILD=%s" % (machine.folder / "none"), "LDFLAGS=-Wl,-zcaller",
+               "CFLAGS=-Dcaller_c", "CPPFLAGS=-Dcaller_cpp"]  # fmt: skip
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = run.stdout.replace("\\\n", " ").splitlines()
+    compiled = [line for line in lines if re.search(r"^cc .* -c ", line)]
+    assert len(compiled) > 100
+    for line in compiled:
+        assert "-Dcaller_c " in line and "-Dcaller_cpp" in line and " -Isrc " in line, line
+    linked = [line for line in lines if re.search(r"^cc .*(-shared |bin/vramguard|/vramguard$)", line)]
+    assert len(linked) >= 7 and [line for line in linked if "-Wl,-zcaller" not in line] == []
+
+
 def test_make_help(machine):
     for word in ("install", "uninstall", "wheel", "deb", "tarball", "LDFLAGS"):
         assert word in make("help").stdout
