@@ -89,6 +89,8 @@ enum vg_census_place {
     VG_CENSUS_LOCAL,   /* of a function that is running */
     VG_CENSUS_GLOBAL,  /* of a module of the program's */
     VG_CENSUS_LIBRARY, /* global of an installed package or of Python's library */
+    VG_CENSUS_WORK,    /* no variable: what a running function is working on, as the list that a
+                          comprehension is making; it has no path */
     VG_CENSUS_PLACES
 };
 
@@ -145,6 +147,11 @@ struct vg_census {
     struct vg_census_held held_arrays[VG_CENSUS_VARIABLES]; /* by `variables`, in their order */
     uint32_t graph_uses[VG_CENSUS_VARIABLES]; /* likewise: how often the graphs that the variable
                                                  leads to use each parameter, on average */
+    /* Of all kinds, in no variable: in objects that nothing but they themselves refers to. Python's
+     * collector frees them once it runs. */
+    struct vg_census_amount garbage;
+    char garbage_type[VG_CENSUS_TYPE_CAP]; /* the class that most of those objects are of; ""
+                                              unknown */
 };
 
 #endif

@@ -32,6 +32,7 @@ static void repair_census(struct vg_census *census)
     census->shape_count = no_more_than(census->shape_count, VG_CENSUS_SHAPES);
     census->variable_count = no_more_than(census->variable_count, VG_CENSUS_VARIABLES);
     census->array_shape_count = no_more_than(census->array_shape_count, VG_CENSUS_SHAPES);
+    vg_text_repair(census->garbage_type, sizeof census->garbage_type);
     for (uint32_t i = 0; i < VG_CENSUS_MODULES; i++)
         vg_text_repair(census->modules[i].path, sizeof census->modules[i].path);
     for (uint32_t i = 0; i < VG_CENSUS_VARIABLES; i++)

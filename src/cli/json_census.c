@@ -56,7 +56,8 @@ static json_t *variable_object(const struct vg_census_variable *variable)
 {
     static const char *const places[] = { [VG_CENSUS_LOCAL] = "local",
                                           [VG_CENSUS_GLOBAL] = "global",
-                                          [VG_CENSUS_LIBRARY] = "library" };
+                                          [VG_CENSUS_LIBRARY] = "library",
+                                          [VG_CENSUS_WORK] = "work" };
     json_t *const object = vg_json_object();
     vg_json_set_text(object, "variable", variable->path);
     VG_JSON_SET_NAME(object, "place", places, variable->place);
@@ -97,6 +98,8 @@ json_t *vg_json_census(const struct vg_census *census)
     for (int kind = 0; kind < VG_CENSUS_KINDS; kind++)
         set_census_amount(object, kind_names[kind], &census->kinds[kind]);
     set_census_amount(object, "unnamed", &census->unnamed);
+    set_census_amount(object, "garbage", &census->garbage);
+    vg_json_set_text(object, "garbage_type", census->garbage_type);
     set_census_amount(object, "total", &census->total);
     vg_json_set(object, "modules", modules_array(census));
     vg_json_set(object, "shapes", shapes_array(census));

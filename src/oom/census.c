@@ -96,7 +96,7 @@ static int gather_object(void *object, void *argument)
 }
 
 /* Before 3.12: the list that gc.get_objects makes. */
-static void gather_listed(struct vg_census_work *work)
+static void each_listed(struct vg_census_work *work, int (*visit)(void *, void *))
 {
     const struct vg_census_python *const python = work->python;
     const uintptr_t dict = vg_census_module_dict(python, "gc");
@@ -111,17 +111,22 @@ static void gather_listed(struct vg_census_work *work)
     const uintptr_t items = vg_python_word((uintptr_t)list + VG_LIST_ITEMS);
     const size_t count = vg_python_word((uintptr_t)list + VG_SIZE);
     for (size_t i = 0; i < count; i++)
-        if (!gather_object((void *)vg_python_word(items + i * sizeof(uintptr_t)), work))
+        if (!visit((void *)vg_python_word(items + i * sizeof(uintptr_t)), work))
             break;
     python->api->drop(list);
 }
 
-static void gather_objects(struct vg_census_work *work)
+void vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *, void *))
 {
     if (work->python->visit_tracked)
-        work->python->visit_tracked(gather_object, work);
+        work->python->visit_tracked(visit, work);
     else
-        gather_listed(work);
+        each_listed(work, visit);
+}
+
+static void gather_objects(struct vg_census_work *work)
+{
+    vg_census_each_tracked(work, gather_object);
     work->out->tensors = work->tensors.count;
 }
 
@@ -166,12 +171,13 @@ static void open_work(struct vg_census_work *work)
 {
     work->tensors.item_bytes = work->models.item_bytes = work->optimizers.item_bytes =
         work->others.item_bytes = work->leaves.item_bytes = work->stack.item_bytes =
-            work->nodes.item_bytes = sizeof(uintptr_t);
+            work->nodes.item_bytes = work->strays.item_bytes = sizeof(uintptr_t);
     work->storages.item_bytes = sizeof(struct vg_census_storage);
     work->rows.item_bytes = sizeof(struct vg_census_row);
     work->node_types.item_bytes = sizeof(struct vg_census_node_type);
     work->frames.item_bytes = sizeof(struct vg_census_frame);
     work->modules.item_bytes = sizeof(struct vg_census_model);
+    work->running.item_bytes = sizeof(struct vg_census_running);
     vg_census_list_add(&work->rows);
 }
 
@@ -180,11 +186,12 @@ static void open_work(struct vg_census_work *work)
     {                                                                                              \
         &(work)->tensors, &(work)->models, &(work)->optimizers, &(work)->others,                   \
             &(work)->storages, &(work)->leaves, &(work)->modules, &(work)->stack, &(work)->rows,   \
-            &(work)->frames, &(work)->nodes, &(work)->node_types                                   \
+            &(work)->frames, &(work)->nodes, &(work)->node_types, &(work)->running,                \
+            &(work)->strays                                                                        \
     }
 #define SETS(work)                                                                                 \
     {                                                                                              \
-        &(work)->wanted, &(work)->seen, &(work)->nodes_seen                                        \
+        &(work)->wanted, &(work)->seen, &(work)->nodes_seen, &(work)->strays_known                 \
     }
 #define MAPS(work)                                                                                 \
     {                                                                                              \

@@ -141,16 +141,9 @@ static bool is_code(const struct vg_census_work *work, uintptr_t object)
     return type == (uintptr_t)work->python->function || (vg_type_flags(type) & VG_TYPE_IS_TYPE);
 }
 
-static void walk_variable(struct vg_census_work *work, const struct variable *variable,
-                          uintptr_t name, uintptr_t object)
+static void walk_row(struct vg_census_work *work, const struct variable *variable, uintptr_t name,
+                     uintptr_t object)
 {
-    if (vg_object_type(object) == (uintptr_t)work->python->cell)
-        object = vg_python_word(object + VG_CELL_CONTENT);
-    if (!object || vg_census_is_done(work) ||
-        (variable->step == VG_STEP_VARIABLE && is_code(work, object) != variable->is_code) ||
-        !(vg_census_may_lead_on(object) || is_class_of_program(variable, object)) ||
-        !vg_census_marks_add(&work->seen, object))
-        return;
     const uint32_t outer = work->row, number = (uint32_t)work->rows.count;
     struct vg_census_row *const row = vg_census_list_add(&work->rows);
     if (!row)
@@ -166,10 +159,31 @@ static void walk_variable(struct vg_census_work *work, const struct variable *va
     };
     struct variable here = *variable;
     here.parent = work->row = number;
-    walk_parts(work, &here, object);
+    if (name)
+        walk_parts(work, &here, object);
     vg_census_reach(work, object);
     work->row = outer;
     close_row(work, number);
+}
+
+static void walk_variable(struct vg_census_work *work, const struct variable *variable,
+                          uintptr_t name, uintptr_t object)
+{
+    if (vg_object_type(object) == (uintptr_t)work->python->cell)
+        object = vg_python_word(object + VG_CELL_CONTENT);
+    if (!object || vg_census_is_done(work) ||
+        (variable->step == VG_STEP_VARIABLE && is_code(work, object) != variable->is_code) ||
+        !(vg_census_may_lead_on(object) || is_class_of_program(variable, object)) ||
+        !vg_census_marks_add(&work->seen, object))
+        return;
+    walk_row(work, variable, name, object);
+}
+
+void vg_census_walk_unnamed(struct vg_census_work *work, uintptr_t object, uint32_t frame)
+{
+    const struct variable variable = { .frame = frame, .place = VG_CENSUS_WORK };
+    if (vg_census_marks_add(&work->seen, object))
+        walk_row(work, &variable, 0, object);
 }
 
 /* ---- running functions ---- */
@@ -199,6 +213,14 @@ static uintptr_t variable_name(const struct vg_python_layout *layout, uintptr_t 
         n -= count;
     }
     return 0;
+}
+
+size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t code)
+{
+    size_t count = 0;
+    while (variable_name(layout, code, count))
+        count++;
+    return count;
 }
 
 static void walk_locals(struct vg_census_work *work, struct variable *variable, uintptr_t frame,
@@ -234,6 +256,9 @@ static void walk_frame(struct vg_census_work *work, const struct vg_python_runni
         .thread = thread,
     };
     struct variable variable = { .frame = add_frame(work, &place) };
+    struct vg_census_running *const noted = vg_census_list_add(&work->running);
+    if (noted)
+        *noted = (struct vg_census_running){ .python = *running, .frame = variable.frame };
     variable.place = has_names && names == globals ? VG_CENSUS_GLOBAL : VG_CENSUS_LOCAL;
     struct variable outside = variable;
     outside.parent = VG_CENSUS_NO_ROW;
@@ -376,6 +401,7 @@ void vg_census_walk_variables(struct vg_census_work *work)
     walk_threads(work);
     walk_modules(work, true);
     walk_modules(work, false);
+    vg_census_walk_strays(work);
     /* Whom no variable reaches: what their graphs have saved is a graph's all the same. */
     work->row = VG_CENSUS_NO_ROW;
     walk_unreached(work, &work->tensors);

@@ -7,6 +7,7 @@
 #include "oom/census_python.h"
 #include "oom/census_set.h"
 #include "oom/census_torch.h"
+#include "unwind/python_stack.h"
 
 /* What a type makes of its objects. */
 enum vg_census_class {
@@ -77,6 +78,12 @@ struct vg_census_frame {
     uint32_t thread;
 };
 
+/* A frame of a thread. */
+struct vg_census_running {
+    struct vg_python_running python;
+    uint32_t frame; /* index in the frames */
+};
+
 /* A torch.nn.Module. */
 struct vg_census_model {
     uintptr_t object, dict; /* its attributes */
@@ -124,12 +131,16 @@ struct vg_census_work {
     struct vg_census_map model_of; /* a model's object -> number */
     struct vg_census_list modules; /* struct vg_census_model */
 
-    struct vg_census_marks seen;  /* objects walked through, or not to be */
-    struct vg_census_list stack;  /* objects still to be walked through */
-    struct vg_census_list rows;   /* struct vg_census_row; [0] is for what no variable has */
-    struct vg_census_list frames; /* struct vg_census_frame */
-    uint32_t row;                 /* that finds count for */
+    struct vg_census_marks seen;   /* objects walked through, or not to be */
+    struct vg_census_list stack;   /* objects still to be walked through */
+    struct vg_census_list rows;    /* struct vg_census_row; [0] is for what no variable has */
+    struct vg_census_list frames;  /* struct vg_census_frame */
+    struct vg_census_list running; /* struct vg_census_running: the main thread's outermost first */
+    uint32_t row;                  /* that finds count for */
     bool in_traceback;
+
+    struct vg_census_list strays;        /* objects that no variable leads to */
+    struct vg_census_marks strays_known; /* the same */
 
     struct vg_census_marks nodes_seen;
     struct vg_census_list nodes;       /* owned until the end */
@@ -174,8 +185,22 @@ void vg_census_write_modules(struct vg_census_work *work);
 /* Is nothing left to be found, or the time over? */
 bool vg_census_is_done(struct vg_census_work *work);
 
+/* Calls `visit` for each object that the collector knows, until it returns 0. */
+void vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *object, void *work));
+
 /* Walks from all variables, then from the tensors that none of them reached. */
 void vg_census_walk_variables(struct vg_census_work *work);
+
+/* Counts what `object` leads to for a row of its own, which is no variable's. `frame`: its index in
+ * the frames. */
+void vg_census_walk_unnamed(struct vg_census_work *work, uintptr_t object, uint32_t frame);
+
+/* How many variables a frame of `code` has. */
+size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t code);
+
+/* Looks among what no variable reached for what running functions are working on, and for what is
+ * garbage. */
+void vg_census_walk_strays(struct vg_census_work *work);
 
 /* Goes through the objects that `object` leads to and counts what they hold for the present row. */
 void vg_census_reach(struct vg_census_work *work, uintptr_t object);

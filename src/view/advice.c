@@ -66,9 +66,10 @@ static void limit_cause(const struct vg_run_failure *s, struct vg_text *out)
 static const struct vg_advice_row *tensor_row(const struct vg_run_failure *s)
 {
     static const struct vg_advice_row *const tensor_rows[] = {
-        &vg_advice_traceback,    &vg_advice_kept_graphs, &vg_advice_chained_graph,
-        &vg_advice_kept_results, &vg_advice_model_twice, &vg_advice_optimizer,
-        &vg_advice_growing_line, &vg_advice_activations, &vg_advice_parameters,
+        &vg_advice_traceback,     &vg_advice_garbage,      &vg_advice_kept_graphs,
+        &vg_advice_chained_graph, &vg_advice_kept_results, &vg_advice_model_twice,
+        &vg_advice_optimizer,     &vg_advice_growing_line, &vg_advice_activations,
+        &vg_advice_parameters,
     };
     for (size_t i = 0; i < sizeof tensor_rows / sizeof tensor_rows[0]; i++)
         if (tensor_rows[i]->applies(s))
@@ -395,6 +396,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_model_size,
     &vg_advice_idle_pool,
     &vg_advice_traceback,
+    &vg_advice_garbage,
     &vg_advice_kept_graphs,
     &vg_advice_graph_pools,
     &vg_advice_graph_memory,

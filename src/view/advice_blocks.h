@@ -6,7 +6,8 @@
 #include "analyze/census.h"
 #include "view/advice.h"
 
-extern const struct vg_advice_row vg_advice_kept_graphs;    /* results keep their graphs */
+extern const struct vg_advice_row vg_advice_garbage;     /* objects that only refer to each other */
+extern const struct vg_advice_row vg_advice_kept_graphs; /* results keep their graphs */
 extern const struct vg_advice_row vg_advice_chained_graph;  /* steps hang together by a graph */
 extern const struct vg_advice_row vg_advice_kept_results;   /* results pile up on the GPU */
 extern const struct vg_advice_row vg_advice_held_data;      /* a variable holds them, as ever */

@@ -70,6 +70,38 @@ static void traceback_advice(const struct vg_run_failure *f, struct vg_text *out
     vg_advice_add_delete_exception(out, traceback_of(f));
 }
 
+/* ---- objects that only refer to each other ---- */
+
+static bool garbage_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    return census && census->garbage.bytes > 0 && vg_advice_blocks_hold_missing(f) &&
+           census->garbage.bytes >= vg_advice_missing_bytes(f) &&
+           census->garbage.bytes >= f->torch.allocated_bytes / 4 &&
+           vg_advice_outweighs_others(f, census->garbage.bytes);
+}
+
+static void garbage_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    vg_text_addf(out, "%s in %llu tensors is garbage: only objects that refer to each other",
+                 VG_AMOUNT(census->garbage.bytes), (unsigned long long)census->garbage.blocks);
+    if (census->garbage_type[0])
+        vg_text_addf(out, " (%s)", census->garbage_type);
+    vg_text_add(out, " lead to them, and these stay until Python's garbage collector runs");
+    vg_advice_add_origin(f, census->garbage.bytes, out);
+    vg_text_add(out, ".");
+}
+
+static void garbage_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "run the collector in time: import gc; gc.collect() after each step; or cut "
+                "the cycle: set the attribute that closes it to None, or make it a "
+                "weakref.ref()");
+}
+
 /* ---- results that pile up ---- */
 
 static const struct vg_census_variable *results_of(const struct vg_run_failure *f)
@@ -273,6 +305,8 @@ static void growing_line_advice(const struct vg_run_failure *f, struct vg_text *
 
 const struct vg_advice_row vg_advice_traceback = { "traceback", traceback_applies, traceback_why,
                                                    traceback_advice };
+const struct vg_advice_row vg_advice_garbage = { "garbage", garbage_applies, garbage_why,
+                                                 garbage_advice };
 const struct vg_advice_row vg_advice_kept_graphs = { "kept-graphs", kept_graphs_applies,
                                                      kept_graphs_why, kept_graphs_advice };
 const struct vg_advice_row vg_advice_chained_graph = { "chained-graph", chained_graph_applies,

@@ -48,24 +48,55 @@ void vg_line_add_variable_path(struct vg_text *out, const struct vg_census_varia
 
 void vg_line_add_variable_name(struct vg_text *out, const struct vg_census_variable *variable)
 {
+    if (variable->place == VG_CENSUS_WORK) {
+        vg_text_addf(out, "that %s", variable->type);
+        return;
+    }
     vg_text_add(out, "`");
     vg_line_add_variable_path(out, variable);
     vg_text_add(out, "`");
 }
 
+/* "train.py:8 evaluate" */
+static void add_function(struct vg_text *out, const struct vg_census_variable *variable,
+                         const char *file)
+{
+    vg_text_add(out, file);
+    if (variable->line > 0)
+        vg_text_addf(out, ":%d", variable->line);
+    if (variable->function[0] && strcmp(variable->function, "<module>") != 0)
+        vg_text_addf(out, " %s", bare_name(variable->function));
+}
+
+/* "the list of 237 that train.py:8 evaluate is working on" */
+static void add_work(struct vg_text *out, const struct vg_census_variable *variable,
+                     const char *file)
+{
+    vg_text_addf(out, "the %s", variable->type[0] ? variable->type : "object");
+    if (variable->length >= 0)
+        vg_text_addf(out, " of %lld", (long long)variable->length);
+    vg_text_add(out, " that ");
+    if (file[0])
+        add_function(out, variable, file);
+    else
+        vg_text_add(out, "a function");
+    vg_text_add(out, " is working on");
+}
+
 void vg_line_add_variable(struct vg_text *out, const struct vg_census_variable *variable)
 {
     const char *const file = vg_text_base_name(variable->file);
+    if (variable->place == VG_CENSUS_WORK) {
+        add_work(out, variable, file);
+        return;
+    }
     vg_line_add_variable_name(out, variable);
     vg_text_addf(out, " (%s", variable->type[0] ? variable->type : "type unknown");
     if (variable->length >= 0)
         vg_text_addf(out, " of %lld", (long long)variable->length);
     if (variable->place == VG_CENSUS_LOCAL && file[0]) {
-        vg_text_addf(out, ", %s", file);
-        if (variable->line > 0)
-            vg_text_addf(out, ":%d", variable->line);
-        if (variable->function[0] && strcmp(variable->function, "<module>") != 0)
-            vg_text_addf(out, " %s", bare_name(variable->function));
+        vg_text_add(out, ", ");
+        add_function(out, variable, file);
     } else if (file[0]) {
         vg_text_addf(out, ", global of %s", file);
     }

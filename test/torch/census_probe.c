@@ -71,7 +71,7 @@ static void add_kinds(struct vg_text *text, const struct vg_census_amount *amoun
 static void add_variable(struct vg_text *text, const struct vg_census_variable *variable,
                          const struct vg_census_held *held)
 {
-    static const char *const places[] = { "local", "global", "library" };
+    static const char *const places[] = { "local", "global", "library", "work" };
     vg_text_add(text, "{");
     add_string(text, "place", places[variable->place]);
     add_string(text, "path", variable->path);
@@ -129,6 +129,8 @@ static void write_json(const struct vg_census *census, struct vg_text *text)
     add_amount(text, "cupy", &census->arrays[VG_CENSUS_CUPY]);
     add_amount(text, "numba", &census->arrays[VG_CENSUS_NUMBA]);
     add_amount(text, "jax", &census->arrays[VG_CENSUS_JAX]);
+    add_amount(text, "garbage", &census->garbage);
+    add_string(text, "garbage_type", census->garbage_type);
     add_amount(text, "total", &census->total);
     vg_text_add(text, "\"variables\": [");
     for (uint32_t i = 0; i < census->variable_count; i++) {

@@ -30,6 +30,15 @@ CAUSES = {
         r"`outputs` \(list of \d+, causes\.py:\d+ kept_results\) keeps more and more",
         r"x\.cpu\(\)",
     ),
+    "comprehension": (
+        r"the list of \d+ that causes\.py:\d+ \S+ is working on keeps more and more",
+        r"put x\.cpu\(\) into it",
+    ),
+    "garbage": (
+        r"\S+ \w+ in \d+ tensors is garbage: only objects that refer to each other \(Step\) lead to them",
+        r"gc\.collect\(\)",
+    ),
+    "steps": (r"(?!.*garbage)`kept` \(list of \d+, causes\.py:\d+ steps\) keeps more and more", r"x\.cpu\(\)"),
     "data_on_gpu": (r"`dataset` \(list of 60, causes\.py:\d+ data_on_gpu\) holds ", r"x\.cpu\(\)"),
     "ring_buffer": (r"(?!.*leak)(?!.*more and more)this process itself", r"keep less"),
     "traceback": (r"an earlier exception keeps the frames .*`kept` \(OutOfMemoryError", r"del kept"),

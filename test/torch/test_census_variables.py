@@ -44,6 +44,14 @@ EXPECTED = {
         ("kept", "Tensor", -1, "function_node", "local", ONE, 2 * ONE),
         ("weight", "Parameter", -1, "function_node", "local", ONE, 0),
     ],
+    "comprehension": [("", "list", 3, "comprehension", "work", 3 * ONE, 0)],
+    "iterated": [
+        ("_", "Tensor", -1, "iterated", "local", ONE, 0),
+        ("", "list_iterator", -1, "iterated", "work", ONE, 0),
+    ],
+    "garbage": [],
+    "held ring": [],
+    "deleted model": [],
     "views": [("whole", "Tensor", -1, "views", "local", ONE, 0)],
 }
 
@@ -58,7 +66,11 @@ def said(census_machine):
 
 def brief(variable):
     names = ("path", "type", "length", "function", "place")
-    function = variable["function"].split(".")[-1] if variable["place"] == "local" else None
+    function = None
+    if variable["place"] in ("local", "work"):
+        # Before 3.12 a comprehension is a function of its own.
+        function = variable["function"].replace(".<locals>.<listcomp>", "").split(".")[-1]
+        function = function.replace("<listcomp>", "comprehension")
     values = {**variable, "function": function or variable["function"]}
     return (*(values[name] for name in names), variable["direct"][0], variable["graph"][0])
 
@@ -97,6 +109,16 @@ def test_shapes(said):
     assert said["local list"]["shapes"] == [
         {"dtype": "float32", "amount": [70 * ONE, 70], "sizes": [1024]}
     ]
+
+
+def test_garbage(said):
+    """Nothing but itself refers to it; not what native code has a reference to, or a variable."""
+    assert (said["garbage"]["garbage"], said["garbage"]["garbage_type"]) == ([2 * ONE, 2], "Ring")
+    assert said["deleted model"]["garbage"] == [ONE, 1]
+    assert said["deleted model"]["garbage_type"] == "Linear"
+    others = [census for case, census in said.items() if case not in ("garbage", "deleted model")]
+    assert all(census["garbage"] == [0, 0] for census in others)
+    assert said["held ring"]["unnamed"] == [2 * ONE, 2]
 
 
 def test_a_view_counts_once(said):

@@ -189,6 +189,24 @@ static void without_pytorchs_blocks_nothing_is_said_of_them(void **state)
     assert_false(vg_advice_kept_graphs.applies(&failure));
 }
 
+static void objects_that_only_refer_to_each_other_are_garbage(void **state)
+{
+    (void)state;
+    census.garbage = (struct vg_census_amount){ .bytes = 900 * MIB, .blocks = 9 };
+    snprintf(census.garbage_type, sizeof census.garbage_type, "Step");
+    assert_true(vg_advice_garbage.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_garbage),
+                           "900 MiB in 9 tensors is garbage: only "
+                           "objects that refer to each other (Step)"));
+    assert_non_null(strstr(advice_of(&vg_advice_garbage), "gc.collect()"));
+    census.garbage_type[0] = '\0';
+    assert_non_null(strstr(why_of(&vg_advice_garbage), "each other lead to them"));
+    census.garbage.bytes = MIB; /* too little */
+    assert_false(vg_advice_garbage.applies(&failure));
+    census.garbage.bytes = 0;
+    assert_false(vg_advice_garbage.applies(&failure));
+}
+
 static void an_exception_that_is_kept(void **state)
 {
     (void)state;
@@ -380,6 +398,7 @@ int main(void)
         cmocka_unit_test_setup(results_without_graphs_pile_up, prepare),
         cmocka_unit_test_setup(what_has_stopped_to_grow_is_held_and_no_leak, prepare),
         cmocka_unit_test_setup(without_pytorchs_blocks_nothing_is_said_of_them, prepare),
+        cmocka_unit_test_setup(objects_that_only_refer_to_each_other_are_garbage, prepare),
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(activations_are_most, prepare),

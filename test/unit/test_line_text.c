@@ -102,6 +102,26 @@ static void variables_have_their_place(void **state)
     assert_string_equal(words, "`sys.history`");
 }
 
+static void what_a_function_works_on_has_no_name(void **state)
+{
+    (void)state;
+    struct vg_census_variable variable = { .place = VG_CENSUS_WORK, .length = 70, .line = 24 };
+    strcpy(variable.type, "list");
+    strcpy(variable.function, "Loop.main");
+    strcpy(variable.file, "/home/me/train.py");
+    struct vg_text out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words, "the list of 70 that train.py:24 Loop.main is working on");
+    out = start();
+    vg_line_add_variable_name(&out, &variable);
+    assert_string_equal(words, "that list");
+    variable.length = -1;
+    variable.file[0] = '\0';
+    out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words, "the list that a function is working on");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +129,7 @@ int main(void)
         cmocka_unit_test(the_main_threads_line_stands_in),
         cmocka_unit_test(sites_have_a_line_or_a_label),
         cmocka_unit_test(variables_have_their_place),
+        cmocka_unit_test(what_a_function_works_on_has_no_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

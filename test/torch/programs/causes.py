@@ -126,6 +126,35 @@ def kept_results():
             outputs.append(net(batch(8192)))
 
 
+def comprehension():
+    """The same in a list that has no name yet."""
+    net = Net().cuda()
+    with torch.no_grad():
+        outputs = [net(batch(8192)) for _ in range(100000)]
+    return outputs
+
+
+class Step:
+    """An object that refers to itself: reference counts alone never free it."""
+
+    def __init__(self, x):
+        self.output = x * 2
+        self.show = self.__repr__
+
+
+def garbage():
+    """Each step's object is dropped, but the collector does not run: few objects are made."""
+    while True:
+        Step(batch(8192))
+
+
+def steps():
+    """Looks alike: such objects, which a list has."""
+    kept = []
+    while True:
+        kept.append(Step(batch(8192)))
+
+
 def data_on_gpu():
     """Looks alike: the data lies on the GPU since the start, and a large batch does not fit."""
     dataset = [batch(8192) for _ in range(60)]

@@ -3,6 +3,7 @@
 On the CPU: what is live is what the case says."""
 
 import collections
+import ctypes
 import functools
 import gc
 import json
@@ -240,10 +241,58 @@ def views():
     say("views")
 
 
+def comprehension():
+    def make(number):
+        if number == 3:
+            say("comprehension")
+        return tensor()
+
+    [make(number) for number in range(4)]
+
+
+def iterated():
+    for _ in iter([tensor(), tensor()]):
+        say("iterated")
+        return
+
+
+class Ring:
+    def __init__(self):
+        self.kept = [tensor(), tensor()]
+        self.me = self
+
+
+def garbage():
+    ring = Ring()
+    found = blocks()
+    del ring
+    print(json.dumps({"case": "garbage", "census": census_probe.take(found)}), flush=True)
+
+
+def held_ring():
+    """As garbage, but that native code has a reference."""
+    ring = Ring()
+    found = blocks()
+    kept = ctypes.py_object(ring)
+    ctypes.pythonapi.Py_IncRef(kept)
+    del ring, kept
+    print(json.dumps({"case": "held ring", "census": census_probe.take(found)}), flush=True)
+    for thing in [thing for thing in gc.get_objects() if type(thing) is Ring]:
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(thing))
+
+
+def deleted_model():
+    model = torch.nn.Linear(32, 32, bias=False)
+    model.hook = model.forward
+    found = blocks()
+    del model
+    print(json.dumps({"case": "deleted model", "census": census_probe.take(found)}), flush=True)
+
+
 CASES = [
     local_list, local_tensor, nested, many_keys, attribute, two_attributes, slots, closure, inner_closure, partial,
     generator, exception, last_value, class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
-    graph, function_node, views,
+    graph, function_node, views, comprehension, iterated, garbage, held_ring, deleted_model,
 ]  # fmt: skip
 
 if __name__ == "__main__":
