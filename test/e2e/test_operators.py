@@ -216,7 +216,8 @@ def image(machine):
     if not shutil.which("podman") or os.getuid() != 0:
         pytest.skip("no podman, or not root: apt install podman runc")
     if podman(machine, "image", "exists", BASE).code != 0:
-        pytest.skip("podman has no image of Debian: podman pull " + BASE)
+        pytest.skip("podman has no image of Debian: podman pull %s; or, without a registry, "
+                    "mmdebstrap --variant=minbase bookworm - | podman import - %s" % (BASE, BASE))  # fmt: skip
     make("tarball")
     name = "localhost/vramguard-test-%d" % os.getpid()
     recipe = RECIPES / "Dockerfile"
