@@ -27,13 +27,19 @@ struct setting {
 
 /* ---- reading ---- */
 
-/* A regular file, or /dev/null for no settings. */
+/* /dev/null stands for no settings. */
+static bool is_null_device(const struct stat *status)
+{
+    return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
+}
+
+/* A regular file, or /dev/null. */
 static int open_plain(const char *path)
 {
     struct stat status;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0 && (fstat(fd, &status) != 0 ||
-                    (!S_ISREG(status.st_mode) && status.st_rdev != makedev(1, 3)))) {
+    if (fd >= 0 &&
+        (fstat(fd, &status) != 0 || (!S_ISREG(status.st_mode) && !is_null_device(&status)))) {
         close(fd);
         errno = EINVAL;
         return -1;
