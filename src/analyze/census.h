@@ -152,6 +152,7 @@ struct vg_census {
     struct vg_census_amount garbage;
     char garbage_type[VG_CENSUS_TYPE_CAP]; /* the class that most of those objects are of; ""
                                               unknown */
+    uint8_t garbage_is_exception;          /* that is an exception's: its frames refer to it */
 };
 
 #endif

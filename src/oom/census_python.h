@@ -63,6 +63,7 @@ enum {
 #define VG_TYPE_IS_LIST  (UINT64_C(1) << 25)
 #define VG_TYPE_IS_TUPLE (UINT64_C(1) << 26)
 #define VG_TYPE_IS_DICT  (UINT64_C(1) << 29)
+#define VG_TYPE_IS_ERROR (UINT64_C(1) << 30) /* an exception */
 #define VG_TYPE_IS_TYPE  (UINT64_C(1) << 31)
 
 static inline uintptr_t vg_object_type(uintptr_t object)

@@ -176,18 +176,26 @@ static void find_held(struct heap *heap)
     }
 }
 
-/* The class written in Python that most of them are of. */
+/* Is that a class to tell garbage by, and no part of others, as dictionaries are? */
+static bool is_telling(struct vg_census_work *work, uintptr_t type)
+{
+    const enum vg_census_class class = vg_census_class_of(work, type);
+    return class == VG_CLASS_INSTANCE || class == VG_CLASS_MODEL ||
+           (vg_type_flags(type) & VG_TYPE_IS_ERROR);
+}
+
+/* By the class that most of them are of. */
 static void name_garbage(const struct heap *heap)
 {
+    struct vg_census *const out = heap->work->out;
     struct vg_census_map counts = { 0 };
     uintptr_t most = 0;
     uint64_t most_count = 0;
     for (size_t i = 0; i < heap->members.count; i++) {
         const struct member *const member = member_number(heap, i);
         const uintptr_t type = vg_object_type(member->object);
-        const enum vg_census_class class = vg_census_class_of(heap->work, type);
         bool is_new;
-        if (member->is_held || (class != VG_CLASS_INSTANCE && class != VG_CLASS_MODEL))
+        if (member->is_held || !is_telling(heap->work, type))
             continue;
         uint64_t *const count = vg_census_map_put(&counts, type, 0, &is_new);
         if (count && ++*count > most_count) {
@@ -195,9 +203,10 @@ static void name_garbage(const struct heap *heap)
             most = type;
         }
     }
-    if (most)
-        vg_census_type_name(most, heap->work->out->garbage_type,
-                            sizeof heap->work->out->garbage_type);
+    if (most) {
+        vg_census_type_name(most, out->garbage_type, sizeof out->garbage_type);
+        out->garbage_is_exception = (vg_type_flags(most) & VG_TYPE_IS_ERROR) != 0;
+    }
     vg_census_map_close(&counts);
 }
 

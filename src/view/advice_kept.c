@@ -95,11 +95,14 @@ static void garbage_why(const struct vg_run_failure *f, struct vg_text *out)
 
 static void garbage_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    (void)f;
+    const bool is_exception = vg_holder_census(f)->garbage_is_exception;
     vg_text_add(out,
                 "run the collector in time: import gc; gc.collect() after each step; or cut "
-                "the cycle: set the attribute that closes it to None, or make it a "
-                "weakref.ref()");
+                "the cycle: ");
+    vg_text_add(out, is_exception ? "a variable that keeps an exception beyond its `except` block "
+                                    "keeps the frames that it went through: del that variable"
+                                  : "set the attribute that closes it to None, or make it a "
+                                    "weakref.ref()");
 }
 
 /* ---- results that pile up ---- */

@@ -38,6 +38,10 @@ CAUSES = {
         r"\S+ \w+ in \d+ tensors is garbage: only objects that refer to each other \(Step\) lead to them",
         r"gc\.collect\(\)",
     ),
+    "failed_steps": (
+        r"\S+ \w+ in \d+ tensors is garbage: only objects that refer to each other \(ValueError\) lead to them",
+        r"keeps an exception beyond its `except` block .* del that variable",
+    ),
     "steps": (r"(?!.*garbage)`kept` \(list of \d+, causes\.py:\d+ steps\) keeps more and more", r"x\.cpu\(\)"),
     "data_on_gpu": (r"`dataset` \(list of 60, causes\.py:\d+ data_on_gpu\) holds ", r"x\.cpu\(\)"),
     "ring_buffer": (r"(?!.*leak)(?!.*more and more)this process itself", r"keep less"),

@@ -199,6 +199,9 @@ static void objects_that_only_refer_to_each_other_are_garbage(void **state)
                            "900 MiB in 9 tensors is garbage: only "
                            "objects that refer to each other (Step)"));
     assert_non_null(strstr(advice_of(&vg_advice_garbage), "gc.collect()"));
+    assert_null(strstr(text_data, "exception"));
+    census.garbage_is_exception = true;
+    assert_non_null(strstr(advice_of(&vg_advice_garbage), "del that variable"));
     census.garbage_type[0] = '\0';
     assert_non_null(strstr(why_of(&vg_advice_garbage), "each other lead to them"));
     census.garbage.bytes = MIB; /* too little */

@@ -148,6 +148,21 @@ def garbage():
         Step(batch(8192))
 
 
+def failed_steps():
+    """An exception in a variable of the function that it went through."""
+    while True:
+        failed_step(batch(8192))
+
+
+def failed_step(x):
+    output = x * 2
+    try:
+        raise ValueError(len(output))
+    except ValueError as error:
+        last_error = error
+    return last_error is None
+
+
 def steps():
     """Looks alike: such objects, which a list has."""
     kept = []
