@@ -116,6 +116,20 @@ static void fill_lines(struct vg_row_table *table, const struct vg_run_failure *
     }
 }
 
+static void add_garbage(struct vg_row_table *table, const struct vg_census *census)
+{
+    struct vg_row *const row =
+        census->garbage.bytes > census->total.bytes / HOLDERS_SHARE
+            ? vg_row_table_next(table, census->garbage.bytes, census->garbage.blocks)
+            : NULL;
+    if (!row)
+        return;
+    struct vg_text label = vg_text_over(row->label, sizeof row->label);
+    vg_text_add(&label, "garbage: objects that only refer to each other");
+    if (census->garbage_type[0])
+        vg_text_addf(&label, " (%s)", census->garbage_type);
+}
+
 /* The variables that hold most; what is part of a model is told as that. */
 static void fill_holders(struct vg_row_table *table, const struct vg_run_failure *f, size_t rows)
 {
@@ -136,6 +150,8 @@ static void fill_holders(struct vg_row_table *table, const struct vg_run_failure
         if (variable->graph.bytes > bytes / 2)
             vg_text_add(&label, ", most of it in autograd graphs");
     }
+    if (census && table->count < rows)
+        add_garbage(table, census);
     vg_row_table_sort(table);
 }
 

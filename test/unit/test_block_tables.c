@@ -107,6 +107,19 @@ static void variables_that_hold_much_are_named(void **state)
     assert_null(strstr(tables, "small")); /* less than a twentieth */
 }
 
+static void garbage_is_told_among_them(void **state)
+{
+    (void)state;
+    census.garbage = (struct vg_census_amount){ .bytes = VG_GIB, .blocks = 7 };
+    snprintf(census.garbage_type, sizeof census.garbage_type, "Step");
+    show(5, 80);
+    expect("  Which variables hold them\n"
+           "    1.00 GiB        7x  garbage: objects that only refer to each other (Step)\n");
+    census.garbage.bytes = VG_GIB / 100; /* nothing to speak of */
+    show(5, 80);
+    assert_null(strstr(tables, "garbage"));
+}
+
 static void without_blocks_there_are_none(void **state)
 {
     (void)state;
@@ -120,6 +133,7 @@ int main(void)
         cmocka_unit_test_setup(lines_and_kinds_are_shown, prepare),
         cmocka_unit_test_setup(a_wide_terminal_has_them_side_by_side, prepare),
         cmocka_unit_test_setup(variables_that_hold_much_are_named, prepare),
+        cmocka_unit_test_setup(garbage_is_told_among_them, prepare),
         cmocka_unit_test_setup(without_blocks_there_are_none, prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
