@@ -126,6 +126,16 @@ def test_second_failure_soon_after_is_one_line(machine):
     assert firsts[1] == len(guarded.guard_lines) - 1
 
 
+def test_a_ninth_failure_soon_after_is_only_counted(machine):
+    sizes = "(%s)" % ", ".join("1 << %d" % (30 + n) for n in range(9))
+    code = ASK_TWICE.format(path=str(MODEL)).replace("(1 << 30, 2 << 30)", sizes)
+    bare, guarded = machine.both([sys.executable, "-c", code])
+    assert guarded.own == bare.own and "still works" in bare.stdout
+    told = [line for line in guarded.guard_lines if FIRST_LINE.fullmatch(line)]
+    assert len(told) == 8 and "asked 128.00 GiB" in told[-1], guarded.stderr
+    assert "\n  9 allocations failed, 8 of them recorded\n" in machine.vramguard("report").stdout
+
+
 def test_report_survives_a_closed_standard_error(machine, neighbour, load_model):
     shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", *load_model]
     bare, guarded = machine.both(shell)

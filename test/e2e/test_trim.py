@@ -87,10 +87,10 @@ def test_exceptions_end_at_their_caller(machine):
     result = hooks(machine, "throwing")
     assert lines(result) == [
         "asked 1536 MiB: 0",
-        "calls 2 destroyed 2",
+        "calls 2 destroyed 2 exceptions 0",
         "caught own",
         "asked 2040 MiB: 2",
-        "calls 4 destroyed 4",
+        "calls 4 destroyed 4 exceptions 0",
     ]
     told = [line for line in result.guard_lines if "exception, which" in line]
     assert told == ['vramguard: trim: hook "thrower" threw an exception, which ends here']

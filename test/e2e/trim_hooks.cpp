@@ -182,12 +182,29 @@ struct Guarded {
     }
 };
 
+std::atomic<int> exceptions;
+
+struct Thrown : std::runtime_error {
+    Thrown() : std::runtime_error("a text that is long enough to need memory of its own")
+    {
+        exceptions++;
+    }
+    Thrown(const Thrown &other) : std::runtime_error(other)
+    {
+        exceptions++;
+    }
+    ~Thrown() override
+    {
+        exceptions--;
+    }
+};
+
 uint64_t throw_it(int, uint64_t, uint64_t, void *argument)
 {
     Guarded guarded;
     calls++;
     if (argument)
-        throw std::runtime_error("a text that is long enough to need memory of its own");
+        throw Thrown();
     throw 42;
 }
 
@@ -199,14 +216,16 @@ void throwing()
     MUST(vramguard_add_trim_hook("thrower too", 1, throw_it, nullptr) == 0);
     MUST(vramguard_add_trim_hook("cache", 0, clear_cache, &cache) == 0);
     ask(GiB + GiB / 2);
-    std::printf("calls %d destroyed %d\n", calls.load(), destroyed.load());
+    std::printf("calls %d destroyed %d exceptions %d\n", calls.load(), destroyed.load(),
+                exceptions.load());
     try { // the program's own exceptions work as before
         throw std::runtime_error("own");
     } catch (const std::exception &e) {
         std::printf("caught %s\n", e.what());
     }
     ask(most);
-    std::printf("calls %d destroyed %d\n", calls.load(), destroyed.load());
+    std::printf("calls %d destroyed %d exceptions %d\n", calls.load(), destroyed.load(),
+                exceptions.load());
 }
 
 uint64_t end_thread(int, uint64_t, uint64_t, void *)

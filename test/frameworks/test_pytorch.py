@@ -122,6 +122,7 @@ def test_first_failure_that_the_program_survives_is_one_line(crowded):
     for line, size in zip(guarded.guard_lines, ("160 MiB", "170 MiB")):
         assert e2e.FIRST_LINE.fullmatch(line).group(1) == size
     assert "asked 170 MiB" in crowded.vramguard("report").stdout
+    assert ", survived 2 failures\n" in crowded.vramguard("list").stdout
 
 
 def test_two_first_failures_in_a_row_are_both_told(crowded):

@@ -24,7 +24,10 @@ EXPECTED = {
     "inner closure": [("call", "function", -1, "inner_closure", "local", 2 * ONE, 0)],
     "partial": [("call", "partial", -1, "partial", "local", ONE, 0)],
     "generator": [("steps", "generator", -1, "generator", "local", ONE, 0)],
-    "exception": [("caught", "ValueError", -1, "exception", "local", 3 * ONE, 0)],
+    "exception": [
+        ("caught", "ValueError", -1, "exception", "local", 3 * ONE, 0),
+        ("later", "list", 1, "exception", "local", ONE, 0),
+    ],
     "last value": [("last_value", "ValueError", -1, "sys", "library", 3 * ONE, 0)],
     "class attribute": [("Shop.shelf", "list", 1, "<module>", "global", ONE, 0)],
     "global": [("kept_globally", "list", 2, "<module>", "global", 2 * ONE, 0)],
@@ -52,7 +55,12 @@ EXPECTED = {
     "garbage": [],
     "held ring": [],
     "deleted model": [],
+    "function saves": [
+        ("kept", "Tensor", -1, "function_saves", "local", ONE, ONE),
+        ("weight", "Parameter", -1, "function_saves", "local", ONE, 0),
+    ],
     "views": [("whole", "Tensor", -1, "views", "local", ONE, 0)],
+    "shapes": [("kept", "list", 7, "shapes", "local", 7 * ONE, 0)],
 }
 
 
@@ -102,13 +110,18 @@ def test_traceback(said):
     """What an exception's frames hold is told apart."""
     for case in ("exception", "last value"):
         assert said[case]["variables"][0]["traceback"] == [3 * ONE, 3]
-    assert said["local list"]["variables"][0]["traceback"] == [0, 0]
+    for variable in said["local list"]["variables"][0], said["exception"]["variables"][1]:
+        assert variable["traceback"] == [0, 0]
 
 
 def test_shapes(said):
     assert said["local list"]["shapes"] == [
         {"dtype": "float32", "amount": [70 * ONE, 70], "sizes": [1024]}
     ]
+    first, second, *others = said["shapes"]["shapes"]
+    assert first == {"dtype": "float32", "amount": [3 * ONE, 3], "sizes": [1024]}
+    assert second == {"dtype": "float32", "amount": [2 * ONE, 2], "sizes": [32, 32]}
+    assert sorted((shape["dtype"], shape["sizes"]) for shape in others) == [("float64", [512]), ("int32", [1024])]
 
 
 def test_garbage(said):

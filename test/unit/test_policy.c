@@ -40,14 +40,21 @@ static void parses_lists(void **state)
     assert_int_equal(parse("trim", &policy), 0);
     assert_int_equal(parse("trim,trim", &policy), 0);
     assert_int_equal(policy.count, 2);
+    assert_int_equal(parse("wait", &policy), 0);
+    assert_int_equal(vg_policy_wait_ms(&policy), 30000);
+    assert_int_equal(parse("wait=1ms,trim,wait=24h", &policy), 0);
+    assert_int_equal(vg_policy_wait_ms(&policy), 86400001);
+    assert_true(policy.steps[0].is_explicit && !policy.steps[1].is_explicit);
 }
 
 static void refuses_the_rest(void **state)
 {
     (void)state;
-    const char *const wrong[] = { "",      "tri",      "trimm",    "Trim",      " trim",
-                                  "trim ", ",",        "trim,",    ",trim",     "trim,,trim",
-                                  "off,",  "trim,off", "off,trim", "trim;trim", "spil" };
+    const char *const wrong[] = { "",       "tri",      "trimm",    "Trim",           " trim",
+                                  "trim ",  ",",        "trim,",    ",trim",          "trim,,trim",
+                                  "off,",   "trim,off", "off,trim", "trim;trim",      "spil",
+                                  "trim=",  "trim=1s",  "wait=",    "wait=0",         "wait=0.5ms",
+                                  "wait=x", "wait=25h", "wait=-1s", "wait=86400001ms" };
     struct vg_policy policy = { .count = 99 };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         if (parse(wrong[i], &policy) != -EINVAL)

@@ -129,6 +129,7 @@ def exception():
         fail()
     except ValueError as error:
         caught = error
+    later = [tensor()]
     say("exception")
 
 
@@ -234,6 +235,22 @@ def function_node():
     say("function node")
 
 
+def function_saves():
+    class Saves(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x, x.clone())
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    weight = torch.nn.Parameter(torch.ones(1024))
+    kept = Saves.apply(weight)
+    say("function saves")
+
+
 def views():
     whole = torch.empty(1024)
     part = whole[10:20]
@@ -289,10 +306,18 @@ def deleted_model():
     print(json.dumps({"case": "deleted model", "census": census_probe.take(found)}), flush=True)
 
 
+def shapes():
+    kept = [tensor() for _ in range(3)]
+    kept += [torch.empty(32, 32) for _ in range(2)]
+    kept.append(torch.empty(BYTES // 8, dtype=torch.float64))
+    kept.append(torch.empty(BYTES // 4, dtype=torch.int32))
+    say("shapes")
+
+
 CASES = [
     local_list, local_tensor, nested, many_keys, attribute, two_attributes, slots, closure, inner_closure, partial,
     generator, exception, last_value, class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
-    graph, function_node, views, comprehension, iterated, garbage, held_ring, deleted_model,
+    graph, function_node, function_saves, views, shapes, comprehension, iterated, garbage, held_ring, deleted_model,
 ]  # fmt: skip
 
 if __name__ == "__main__":
