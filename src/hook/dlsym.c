@@ -11,6 +11,7 @@
 #include "hook/bypass.h"
 #include "hook/nvml.h"
 #include "hook/wrappers.h"
+#include "os/elf_symbol.h"
 #include "os/loader.h"
 #include "os/startup_order.h"
 
@@ -83,6 +84,23 @@ static bool is_before_us(const void *caller)
     const struct link_map *map = map_of(caller);
     while (map && map != own)
         map = map->l_next;
+    return map != NULL;
+}
+
+/* Does RTLD_NEXT lead such a caller to this library? Another interposer between them may have the
+ * name, too. RTLD_DEFAULT cannot be asked: from here it finds our own functions first, since the
+ * library is linked with -Bsymbolic. */
+static bool finds_us_next(const void *caller, const char *name)
+{
+    const struct link_map *const own = map_of((const void *)(uintptr_t)&finds_us_next);
+    const struct link_map *map = map_of(caller);
+    struct vg_elf_object object;
+    if (map == own)
+        return true;
+    while (map && (map = map->l_next) != own)
+        if (map && vg_elf_find_address((uintptr_t)map->l_ld, &object) == 0 &&
+            vg_elf_symbol(&object, name))
+            return false;
     return map != NULL;
 }
 
@@ -167,7 +185,7 @@ static struct vg_dlsym_answer filter_lookup(void *handle, const struct lookup *l
     bool in_order = true; /* found by the order of search or another's dlsym, not in one library */
     void *found;
     if (handle == RTLD_NEXT) {
-        if (look_up(RTLD_DEFAULT, lookup) != wrapper || !is_before_us(caller))
+        if (!finds_us_next(caller, lookup->name))
             return unchanged;
         found = look_up(RTLD_NEXT, lookup);
     } else {

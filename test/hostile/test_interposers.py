@@ -1,6 +1,8 @@
 """Another interposer of the driver keeps working, before vramguard or behind it, and vramguard sees
 what it sees without the other."""
 
+import shutil
+
 import pytest
 from conftest import PROGRAMS
 
@@ -28,6 +30,22 @@ def test_both_work(hostile, kind, way, place):
     assert guarded.guard_lines == []
     record = hostile.only_record()
     assert (record["live"], record["live_bytes"]) == (1, 1 << 20)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_two_of_them(hostile, place):
+    """One behind the other: a quarter of the GPU is seen."""
+    others = [PROGRAMS / "libinterposer_linked.so", hostile.folder / "libsecond.so"]
+    shutil.copy(*others)
+    bare = hostile.run(command(hostile, "linked"), LD_PRELOAD=":".join(map(str, others)))
+    assert bare.code == 0, bare.stdout
+    one = hostile.run(command(hostile, "linked"), LD_PRELOAD=str(others[0]))
+    assert one.own != bare.own
+    others.insert(place, hostile.preload)
+    guarded = hostile.run(command(hostile, "linked"), LD_PRELOAD=":".join(map(str, others)))
+    assert guarded.own == bare.own
+    assert guarded.guard_lines == []
+    assert hostile.only_record()["live"] == 1
 
 
 @pytest.mark.parametrize("way", WAYS)
