@@ -80,7 +80,6 @@ def stream_ordered():
     graph = ptr()
     call("cuStreamBeginCapture_v2", stream, 2)
     call("cuMemAllocAsync", byref(address), size(4 * MIB), stream)
-    call("cuMemFreeAsync", address, stream)
     call("cuStreamEndCapture", stream, byref(graph))
     step("captured")  # belongs to the graph, is no memory yet
     call("cuGraphDestroy", graph)

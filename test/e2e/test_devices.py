@@ -53,6 +53,20 @@ def test_report_is_about_the_current_device(machine, device, total):
     assert "64.0 MiB of this process: 1 live allocation" in result.guard_text
 
 
+def test_report_that_a_program_writes_is_about_its_device(machine):
+    source = PRELUDE + """
+guard = ctypes.CDLL(None)
+call("cuInit", 0)
+print(guard.vramguard_write_report(1), flush=True)
+current_primary_context(1)
+allocate(64 * MIB)
+print(guard.vramguard_write_report(1), flush=True)
+"""
+    lines = machine.run(program(source), guarded=True, **TWO).stdout.splitlines()
+    assert lines[:2] == ["-19", "  64.0 MiB of this process on GPU 1: 1 live allocation, at the peak"]
+    assert lines[-1] == "0"
+
+
 @pytest.mark.parametrize("by", ["index", "uuid"])
 def test_visible_devices_are_joined_with_nvml(machine, by):
     """CUDA's GPU 0 is NVML's 1: what others hold there is told, and what they hold elsewhere not."""
@@ -105,7 +119,7 @@ def test_what_a_pool_keeps_is_told_and_trim_gives_it_back(machine):
 
 WATCHED = PRELUDE + """
 call("cuInit", 0)
-current_primary_context()
+current_primary_context(1)
 handle = ctypes.c_void_p()
 arguments = {
     "cuStreamCreate": (ctypes.byref(handle), 0),
@@ -120,8 +134,8 @@ print(result(sys.argv[1], *arguments[sys.argv[1]]))
 @pytest.mark.parametrize("name", ["cuStreamCreate", "cuEventCreate", "cuModuleLoadData",
                                   "cuCtxSetLimit"])
 def test_running_out_of_memory_anywhere_is_reported(machine, name):
-    bare, guarded = machine.both(program(WATCHED, name), SIMGPU_FAIL=f"{name}:1=2")
+    bare, guarded = machine.both(program(WATCHED, name), SIMGPU_FAIL=f"{name}:1=2", **TWO)
     assert bare.stdout == guarded.stdout == "2\n"
     assert guarded.own == bare.own
-    assert guarded.guard_lines[0].startswith("vramguard: GPU 0 out of memory")
+    assert guarded.guard_lines[0].startswith("vramguard: GPU 1 out of memory")
     assert name in guarded.guard_text

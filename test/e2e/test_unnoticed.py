@@ -1,9 +1,26 @@
 """Where nothing is wrong, nobody can tell that the guard is there."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import MODEL
+
+MODES = """
+import sys
+sys.path.insert(0, {here!r})
+import ctypes
+from driver_calls import *
+call("cuInit", 0)
+current_primary_context()
+stream, mode = ctypes.c_void_p(), ctypes.c_int()
+call("cuStreamCreate", ctypes.byref(stream), 1)
+call("cuStreamBeginCapture_v2", stream, 2)
+for value in (1, 0, 2, 1, 1):
+    mode.value = value
+    call("cuThreadExchangeStreamCaptureMode", ctypes.byref(mode))
+    print(mode.value)
+"""
 
 
 def test_enough_memory_gives_the_same_output(machine, load_model):
@@ -70,5 +87,12 @@ def test_machine_without_a_driver_gives_the_same_error(machine):
     ask = [sys.executable, MODEL / "cuda_runtime.py"]
     bare, guarded = machine.both(ask)
     assert bare.code == 1
+    assert guarded.own == bare.own
+    assert guarded.guard_lines == []
+
+
+def test_modes_of_captures_are_the_programs(machine):
+    bare, guarded = machine.both([sys.executable, "-c", MODES.format(here=str(Path(__file__).parent))])
+    assert bare.stdout == "0\n1\n0\n2\n1\n"
     assert guarded.own == bare.own
     assert guarded.guard_lines == []

@@ -56,7 +56,7 @@ static const struct device cuda = { .type = 1, .index = 3 }, cpu = { .type = 0, 
     symbol((void *)(uintptr_t)(0x2000 + at), -1024, 512, 2048, cuda);                              \
     symbol((void *)(uintptr_t)(0x3000 + at), 64, 64, 64, cpu);                                     \
     at += 16;
-#define KIND_OUT_OF_MEMORY(symbol)       symbol(4096, 0, 0, cpu);
+#define KIND_OUT_OF_MEMORY(symbol)       symbol(4096, 96, 128, cpu);
 #define VG_TORCH(symbol, kind, versions) KIND_##kind(symbol)
 
 void call_all(void)
