@@ -258,6 +258,7 @@ def test_the_report_names_the_lines_of_the_program(machine, python, tiny_checkpo
     assert "--all-frames" in folded
     full = machine.vramguard("report", "--all-frames").stdout
     assert LOOP in full or READABLE[python][0] >= 14
+    assert "libvramguard" not in full
     # Code objects have qualified names from 3.11 on.
     qualified = allocate.replace("allocate", "Device.allocate")
     assert (qualified if READABLE[python][0] >= 11 else allocate) in full
