@@ -42,8 +42,8 @@ class Actor:
         descriptor = self.process.stdout.fileno()
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._text:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0 or not select.select([descriptor], [], [], left_s)[0]:
+            left_s = max(0, deadline - time.monotonic())
+            if not select.select([descriptor], [], [], left_s)[0]:
                 return None
             more = os.read(descriptor, 4096)
             if not more:

@@ -64,6 +64,7 @@ static void the_turn_is_passed_at_once(void **state)
         atomic_store(&shared->free_bytes, 1);
         vg_queue_wait_leave(&first);
         await_end(pid);
+        assert_false(vg_queue_is_waited_for(&shared->queue));
         took_ns[round] = atomic_load(&shared->served_ns) - told_ns;
     }
     qsort(took_ns, ROUNDS_MAX, sizeof took_ns[0], compare);
@@ -100,7 +101,7 @@ static void without_news_it_polls_ever_more_slowly(void **state)
     assert_spacing(50, 1000);
     const uint64_t *const tries = shared->tries_ns;
     const int last = shared->try_count - 1;
-    assert_true(last >= 1);
+    assert_in_range(last, 1, 15); /* a busy machine makes them fewer */
     print_message("%d tries in 4 s; spaced %.0f ms at first, %.0f ms at last\n", last + 1,
                   (double)(tries[1] - tries[0]) / 1e6,
                   (double)(tries[last] - tries[last - 1]) / 1e6);
