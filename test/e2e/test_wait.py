@@ -166,7 +166,7 @@ def test_who_waits_is_listed(scene):
     assert next_one["waited_ms"] < head["waited_ms"] and next_one["left_ms"] > head["left_ms"]
     text = scene.vramguard("list", "--waiting", guarded=False).stdout
     (line,) = [line for line in text.splitlines() if " %d " % first.pid in line]
-    told = r" 1 +%d  actor +600 MiB  an allocation  \d+\.\d s +2\d\.\d s +100 MiB" % first.pid
+    told = r" 1 +%d  actor +600 MiB +an allocation +\d+\.\d s +2\d\.\d s +100 MiB" % first.pid
     assert re.search(told, line), line
     holder.free()
     assert first.awaited("x")[0] == 0
