@@ -113,8 +113,9 @@ static void garbage_is_told_among_them(void **state)
     census.garbage = (struct vg_census_amount){ .bytes = VG_GIB, .blocks = 7 };
     snprintf(census.garbage_type, sizeof census.garbage_type, "Step");
     show(5, 80);
-    expect("  Which variables hold them\n"
-           "    1.00 GiB        7x  garbage: objects that only refer to each other (Step)\n");
+    expect(
+        "  Which variables hold them\n"
+        "    1.00 GiB        7x  garbage: objects that only refer to each other (Step)\n");
     census.garbage.bytes = VG_GIB / 100; /* nothing to speak of */
     show(5, 80);
     assert_null(strstr(tables, "garbage"));
