@@ -42,7 +42,8 @@ enum vg_census_state {
     VG_CENSUS_NO_LIBRARY,    /* none of the libraries it can read is loaded */
     VG_CENSUS_UNKNOWN_TORCH, /* a PyTorch that keeps its tensors in an unknown way */
     VG_CENSUS_NO_GIL,        /* another thread held it for too long */
-    VG_CENSUS_BUSY, /* the thread that would take it had not returned from something else */
+    VG_CENSUS_BUSY,         /* the thread that would take it had not returned from something else */
+    VG_CENSUS_NO_COLLECTOR, /* a Python before 3.12 whose program has not imported gc */
     VG_CENSUS_STATES
 };
 

@@ -95,18 +95,19 @@ static int gather_object(void *object, void *argument)
     return !vg_census_is_late(work);
 }
 
-/* Before 3.12: the list that gc.get_objects makes. */
-static void each_listed(struct vg_census_work *work, int (*visit)(void *, void *))
+/* Before 3.12: the list that gc.get_objects makes. Returns false where the program has not imported
+ * gc: to import it could run code of the program's. */
+static bool each_listed(struct vg_census_work *work, int (*visit)(void *, void *))
 {
     const struct vg_census_python *const python = work->python;
     const uintptr_t dict = vg_census_module_dict(python, "gc");
     const uintptr_t function = dict ? vg_census_dict_find(python, dict, "get_objects") : 0;
     if (!function || vg_object_type(function) != (uintptr_t)python->builtin)
-        return;
+        return false;
     void *const list = python->api->call((void *)function, NULL);
     if (!list) {
         python->api->clear_error();
-        return;
+        return false;
     }
     const uintptr_t items = vg_python_word((uintptr_t)list + VG_LIST_ITEMS);
     const size_t count = vg_python_word((uintptr_t)list + VG_SIZE);
@@ -114,20 +115,15 @@ static void each_listed(struct vg_census_work *work, int (*visit)(void *, void *
         if (!visit((void *)vg_python_word(items + i * sizeof(uintptr_t)), work))
             break;
     python->api->drop(list);
+    return true;
 }
 
-void vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *, void *))
+bool vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *, void *))
 {
-    if (work->python->visit_tracked)
-        work->python->visit_tracked(visit, work);
-    else
-        each_listed(work, visit);
-}
-
-static void gather_objects(struct vg_census_work *work)
-{
-    vg_census_each_tracked(work, gather_object);
-    work->out->tensors = work->tensors.count;
+    if (!work->python->visit_tracked)
+        return each_listed(work, visit);
+    work->python->visit_tracked(visit, work);
+    return true;
 }
 
 /* ---- the collector ---- */
@@ -230,7 +226,9 @@ static bool lacked_memory(struct vg_census_work *work)
 /* With PyTorch's functions kept from calling the program's. */
 static enum vg_census_state count_objects(struct vg_census_work *work)
 {
-    gather_objects(work);
+    if (!vg_census_each_tracked(work, gather_object))
+        return VG_CENSUS_NO_COLLECTOR;
+    work->out->tensors = work->tensors.count;
     if (work->tensors.count &&
         !vg_census_torch_calibrate(work->python, &work->torch, &work->tensors))
         return VG_CENSUS_UNKNOWN_TORCH;

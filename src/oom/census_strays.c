@@ -254,7 +254,8 @@ void vg_census_walk_strays(struct vg_census_work *work)
 {
     if (vg_census_is_done(work) || unexplained_bytes(work) < work->out->total.bytes / WORTH_PART)
         return;
-    vg_census_each_tracked(work, gather_stray);
+    if (!vg_census_each_tracked(work, gather_stray))
+        return;
     for (size_t i = work->running.count; i-- > 0;)
         walk_stack_of(work, (const struct vg_census_running *)work->running.items + i);
     if (!vg_census_is_done(work))

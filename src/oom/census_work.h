@@ -185,8 +185,9 @@ void vg_census_write_modules(struct vg_census_work *work);
 /* Is nothing left to be found, or the time over? */
 bool vg_census_is_done(struct vg_census_work *work);
 
-/* Calls `visit` for each object that the collector knows, until it returns 0. */
-void vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *object, void *work));
+/* Calls `visit` for each object that the collector knows, until it returns 0. Returns whether they
+ * could be asked for. */
+bool vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *object, void *work));
 
 /* Walks from all variables, then from the tensors that none of them reached. */
 void vg_census_walk_variables(struct vg_census_work *work);

@@ -89,6 +89,7 @@ static const char *silence_of(const struct vg_census *census)
     case VG_CENSUS_REFUSED: return "a CUDA graph was being captured";
     case VG_CENSUS_ENDING: return "Python was ending";
     case VG_CENSUS_UNREADABLE: return "this Python is not known";
+    case VG_CENSUS_NO_COLLECTOR: return "before Python 3.12 the program has to import gc";
     case VG_CENSUS_UNKNOWN_TORCH: return "this PyTorch is not known";
     default: return NULL;
     }

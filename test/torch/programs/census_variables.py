@@ -298,6 +298,16 @@ def held_ring():
         ctypes.pythonapi.Py_DecRef(ctypes.py_object(thing))
 
 
+def without_gc():
+    """Before 3.12 the collector's objects are told by a module, which is not imported for it."""
+    x = tensor()
+    found = blocks()
+    kept = sys.modules.pop("gc")
+    census = {**census_probe.take(found), "python": sys.version_info[:2]}
+    print(json.dumps({"case": "without gc", "census": census}), flush=True)
+    sys.modules["gc"] = kept
+
+
 def deleted_model():
     model = torch.nn.Linear(32, 32, bias=False)
     model.hook = model.forward
@@ -318,6 +328,7 @@ CASES = [
     local_list, local_tensor, nested, many_keys, attribute, two_attributes, slots, closure, inner_closure, partial,
     generator, exception, last_value, class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
     graph, function_node, function_saves, views, shapes, comprehension, iterated, garbage, held_ring, deleted_model,
+    without_gc,
 ]  # fmt: skip
 
 if __name__ == "__main__":
