@@ -20,6 +20,8 @@
     F(dwfl_module_addrinfo)                                                                        \
     F(dwfl_module_addrdie)                                                                         \
     F(dwfl_module_getsrc)                                                                          \
+    F(dwfl_module_getsym)                                                                          \
+    F(dwfl_module_getsymtab)                                                                       \
     F(dwfl_lineinfo)                                                                               \
     F(dwfl_build_id_find_elf)                                                                      \
     F(dwfl_standard_find_debuginfo)                                                                \
@@ -53,6 +55,8 @@ bool vg_libdw_open(void);
 #define dwfl_module_addrinfo         vg_libdw.dwfl_module_addrinfo
 #define dwfl_module_addrdie          vg_libdw.dwfl_module_addrdie
 #define dwfl_module_getsrc           vg_libdw.dwfl_module_getsrc
+#define dwfl_module_getsym           vg_libdw.dwfl_module_getsym
+#define dwfl_module_getsymtab        vg_libdw.dwfl_module_getsymtab
 #define dwfl_lineinfo                vg_libdw.dwfl_lineinfo
 #define dwfl_build_id_find_elf       vg_libdw.dwfl_build_id_find_elf
 #define dwfl_standard_find_debuginfo vg_libdw.dwfl_standard_find_debuginfo

@@ -126,12 +126,40 @@ static const char *symbol_text(struct vg_region *region, const char *name)
     return vg_region_string(region, text);
 }
 
+/* "$x" and "$d" tell code from data on aarch64 and are no functions; elfutils 0.183 (Debian 11)
+ * takes them for such. */
+static bool is_mapping_symbol(const char *name, const GElf_Sym *symbol)
+{
+    return name[0] == '$' && GELF_ST_TYPE(symbol->st_info) == STT_NOTYPE;
+}
+
+/* The function that starts last before `at`. */
+static const char *find_function(Dwfl_Module *module, uint64_t at, GElf_Sym *out)
+{
+    const char *best = NULL;
+    const int count = dwfl_module_getsymtab(module);
+    for (int i = 0; i < count; i++) {
+        GElf_Sym symbol;
+        const char *const name = dwfl_module_getsym(module, i, &symbol, NULL);
+        if (!name || GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF ||
+            symbol.st_value > at || (best && symbol.st_value < out->st_value))
+            continue;
+        best = name;
+        *out = symbol;
+    }
+    return best;
+}
+
 static void add_function(Dwfl_Module *module, uint64_t at, struct vg_region *region,
                          struct vg_run_frame *out)
 {
     GElf_Off offset;
     GElf_Sym symbol;
-    const char *const name = dwfl_module_addrinfo(module, at, &offset, &symbol, NULL, NULL, NULL);
+    const char *name = dwfl_module_addrinfo(module, at, &offset, &symbol, NULL, NULL, NULL);
+    if (name && is_mapping_symbol(name, &symbol)) {
+        name = find_function(module, at, &symbol);
+        offset = at - symbol.st_value;
+    }
     /* A symbol with a size that ends before the address is only the nearest, not the right one. */
     if (name && (symbol.st_size == 0 || offset < symbol.st_size))
         out->function = symbol_text(region, name);
