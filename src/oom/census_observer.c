@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "driver/driver.h"
 #include "oom/callback_thread.h"
 #include "oom/census_python.h"
 #include "oom/census_threads.h"
@@ -73,6 +75,35 @@ static void *at_out_of_memory(void *self, void *arguments)
 
 enum { VARIABLE_ARGUMENTS = 1 /* METH_VARARGS */ };
 
+/* "2.3.1+cu121" as 2003; 0 unknown. */
+static int torch_version(const struct vg_python_api *api)
+{
+    int major = 0, minor = 0;
+    void *const modules = api->modules();
+    void *const module = modules ? api->item(modules, "torch.version") : NULL;
+    void *const version = module ? api->attribute(module, "__version__") : NULL;
+    const char *const text = version ? api->text(version) : NULL;
+    if (!text || sscanf(text, "%d.%d", &major, &minor) != 2)
+        major = minor = 0;
+    api->clear_error();
+    api->drop(version);
+    return major * 1000 + minor;
+}
+
+/* From 2.1 to 2.3 PyTorch gives the observer away to the first GPU, and an empty one to all others:
+ * what lacks memory there ends with "bad_function_call" (c10/cuda/CUDACachingAllocator.cpp,
+ * attachOutOfMemoryObserver; seen with 2.3.1, and in the machine code of 2.1.2 and 2.2.2; 2.4.1
+ * gives each a copy). 2.0 tells of one GPU alone. */
+static bool tells_of_all_gpus(const struct vg_python_api *api)
+{
+    enum { EACH_HAS_ITS_OWN = 2004 };
+    int count = 0;
+    if (vg_driver.cuDeviceGetCount && vg_driver.cuDeviceGetCount(&count) == CUDA_SUCCESS &&
+        count <= 1)
+        return true;
+    return torch_version(api) >= EACH_HAS_ITS_OWN;
+}
+
 static bool attach_observer(const struct vg_python_api *api)
 {
     static struct vg_python_method method = { .name = "vramguard_out_of_memory",
@@ -100,8 +131,9 @@ static void attach_task(void *unused)
      * it back when it ends itself, cannot do so in the midst of PyTorch's code. */
     const int state = api->ensure();
     if (!api->is_finalizing())
-        atomic_store(&attachment,
-                     attach_observer(api) ? VG_CENSUS_ATTACHED : VG_CENSUS_NOT_POSSIBLE);
+        atomic_store(&attachment, tells_of_all_gpus(api) && attach_observer(api)
+                                      ? VG_CENSUS_ATTACHED
+                                      : VG_CENSUS_NOT_POSSIBLE);
     api->release(state);
 }
 

@@ -38,7 +38,8 @@ enum vg_census_attachment {
     VG_CENSUS_DETACHED,
     VG_CENSUS_ATTACHING, /* a thread of ours waits for the GIL */
     VG_CENSUS_ATTACHED,
-    VG_CENSUS_NOT_POSSIBLE, /* this PyTorch, or its allocator, has no observers */
+    VG_CENSUS_NOT_POSSIBLE, /* this PyTorch, or its allocator, has no observers, or none that can be
+                               used with several GPUs */
 };
 
 /* Sees to it that PyTorch's failures are observed for `client`: soon, by a thread of ours that

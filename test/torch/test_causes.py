@@ -75,6 +75,29 @@ def last_answer(result):
     return {key: " ".join(text.split()) for key, text in found}
 
 
+EACH_GPU = """
+import torch
+kept = []
+for device in (1, 0):
+    try:
+        while True:
+            kept.append(torch.empty(20 << 20, dtype=torch.uint8, device="cuda:%d" % device))
+    except torch.cuda.OutOfMemoryError as error:
+        print(device, type(error).__name__)
+"""
+
+
+def test_each_gpu(machine):
+    """A failure on a second GPU ends as it does bare, and is told as on the first."""
+    result = machine.run(machine.code(EACH_GPU), True, SIMGPU_DEVICES="400MiB,400MiB")
+    assert (result.code, result.stdout) == (0, "1 OutOfMemoryError\n0 OutOfMemoryError\n"), result.stderr
+    failures = json.loads(machine.vramguard("report", "--json").stdout)["failures"]
+    assert [failure["device"]["gpu"]["ordinal"] for failure in failures] == [1, 0]
+    for failure in failures:
+        (variable,) = failure["census"]["variables"]
+        assert (variable["variable"], variable["type"]) == ("kept", "list")
+
+
 MODEL_AND_LIST = """
 import torch
 net = torch.nn.ModuleList(torch.nn.Linear(1024, 5120, bias=False, device="cuda") for _ in range(4))

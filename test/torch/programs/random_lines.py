@@ -64,7 +64,7 @@ def main():
         device = torch.device("cuda", chance.randrange(torch.cuda.device_count()))
         try:
             kept.append(chance.choice(functions)(device))
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             del kept[: len(kept) // 2]
         while kept and chance.random() < 0.3:
             kept.pop(chance.randrange(len(kept)))
