@@ -48,6 +48,15 @@ static bool is_below_plug_in(const char *module)
            vg_text_starts_with(module, "libcuda.so") || vg_text_starts_with(module, "libcudart.so");
 }
 
+/* PyTorch's class for such allocators (torch/csrc/cuda/CUDAPluggableAllocator.cpp) lies in
+ * libtorch_cuda in 2.14 and in libtorch_python, beside much else, in 2.3.1. */
+static bool is_who_calls_plug_ins(const struct vg_run_frame *frame)
+{
+    return vg_text_starts_with(frame->module, "libtorch_cuda") ||
+           (vg_text_starts_with(frame->module, "libtorch_python") &&
+            strstr(frame->function, "CUDAPluggableAllocator"));
+}
+
 const char *vg_torch_plug_in(const struct vg_run_failure *s)
 {
     const char *plug_in = NULL;
@@ -57,7 +66,7 @@ const char *vg_torch_plug_in(const struct vg_run_failure *s)
             return NULL;
         if (!plug_in && is_below_plug_in(frame->module))
             continue;
-        if (plug_in && vg_text_starts_with(frame->module, "libtorch_cuda"))
+        if (plug_in && is_who_calls_plug_ins(frame))
             return plug_in;
         if (plug_in && strcmp(frame->module, plug_in) != 0)
             return NULL;
