@@ -72,16 +72,28 @@ static void block_both(void)
     sigprocmask(SIG_BLOCK, &both, NULL);
 }
 
+/* ThreadSanitizer takes all signals itself and hands them on later, now and then in the instant in
+ * which one is missed. */
+#ifdef __SANITIZE_THREAD__
+enum { SIGNALS_TRIED = 3 };
+#else
+enum { SIGNALS_TRIED = 1 };
+#endif
+
 /* Returns how long it took. */
 static uint64_t signal_ends_wait(void (*prepare)(void), int number)
 {
     const struct plan plan = { .wanted_bytes = 1, .wait_ms = 20000, .measure = measure };
-    atomic_store(&shared->handled, 0);
-    const pid_t pid = start_waiter(&plan, prepare);
-    sleep_ms(300);
-    const uint64_t sent_ns = now_ns();
-    kill(pid, number);
-    await_end(pid);
+    uint64_t sent_ns = 0;
+    shared->end = VG_QUEUE_WAIT_TIMEOUT;
+    for (int i = 0; i < SIGNALS_TRIED && shared->end != VG_QUEUE_WAIT_SIGNAL; i++) {
+        atomic_store(&shared->handled, 0);
+        const pid_t pid = start_waiter(&plan, prepare);
+        sleep_ms(300);
+        sent_ns = now_ns();
+        kill(pid, number);
+        await_end(pid);
+    }
     assert_int_equal(shared->end, VG_QUEUE_WAIT_SIGNAL);
     assert_int_equal(atomic_load(&shared->handled), 1);
     return shared->end_ns - sent_ns;
@@ -141,9 +153,8 @@ static void hardly_a_signal_is_missed(void **state)
     }
     print_message("%d of 60 signals missed, %d where there is only one thread\n", missed,
                   missed_alone);
-#ifndef __SANITIZE_THREAD__ /* which takes all signals itself and hands them on later */
-    assert_int_equal(missed_alone, 0);
-#endif
+    if (SIGNALS_TRIED == 1)
+        assert_int_equal(missed_alone, 0);
     if (timing_is_tested())
         assert_true(missed <= 5);
 }
