@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "analyze/account.h"
 #include "analyze/checkpoint.h"
 #include "analyze/collect_gpus.h"
 #include "analyze/label.h"
@@ -297,15 +298,16 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     collect_stack(&names, failure, out);
 }
 
-/* Is more of the process's unseen than seen, and as much as is missing (view/advice_outer.c)? */
+/* Is more of the process's memory unseen than seen, and as much as is missing? */
 static bool may_lack_unseen(const struct vg_run_failure *failure)
 {
-    const struct vg_run_device *const device = &failure->device;
-    if (!vg_amount_known(device->self_bytes) || !vg_amount_known(device->gpu.free_bytes) ||
-        !vg_amount_known(failure->asked_bytes) || device->self_bytes < device->live_bytes)
-        return false;
-    const uint64_t unseen = device->self_bytes - device->live_bytes;
-    return unseen > device->live_bytes && failure->asked_bytes <= device->gpu.free_bytes + unseen;
+    struct vg_report_account account;
+    const uint64_t deficit = vg_report_deficit(failure);
+    vg_report_account_compute(failure, &account);
+    return vg_amount_known(deficit) && deficit > 0 && vg_amount_known(account.context_bytes) &&
+           account.context_bytes >= deficit &&
+           (!vg_amount_known(account.tracked_bytes) ||
+            account.context_bytes > account.tracked_bytes);
 }
 
 static void collect_outer(struct vg_run_failure *out)

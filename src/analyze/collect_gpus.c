@@ -13,7 +13,7 @@
 #include "os/process.h"
 #include "shared/reclaim_slot.h"
 
-enum { COMMAND_CAP = 1024, IDLE_ANSWER_MS = 20 };
+enum { COMMAND_CAP = 1024, IDLE_ANSWER_MS = 20, FACTS_HOLD_NS = 1000000000 };
 
 /* What the machine was like when it was last looked at. Opening NVML takes a millisecond, on a real
  * machine tens of them. One report is made at a time (emit.c). */
@@ -26,8 +26,6 @@ static struct {
     struct vg_nvml_question *begun; /* by process `begun_pid`: not by a parent */
     int32_t begun_pid;
 } facts;
-
-enum { FACTS_HOLD_NS = 1000000000 };
 
 /* ---- asking ---- */
 

@@ -198,7 +198,7 @@ static const char *given_text(const struct vg_option_row *row, const struct vg_o
     return text && *text ? text : vg_option_file_find(file, row->environment, buffer, cap);
 }
 
-static const char *config_path(void)
+const char *vg_option_config_path(void)
 {
     const char *const path = secure_getenv(rows[VG_OPTION_ID_config].environment);
     return path && *path ? path : rows[VG_OPTION_ID_config].default_text;
@@ -219,7 +219,7 @@ void vg_option_read_environment(struct vg_options *out)
     const int saved_errno = errno;
     char why[128], shown[96], buffer[VG_OPTION_TEXT_CAP];
     struct vg_option_file file;
-    const bool has_file = vg_option_file_open(&file, config_path());
+    const bool has_file = vg_option_file_open(&file, vg_option_config_path());
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct vg_option_row *const row = &rows[i];
         struct vg_option_value *const value = (void *)((char *)out + row->offset);
@@ -237,9 +237,9 @@ void vg_option_read_environment(struct vg_options *out)
             vg_log_line("%s=\"%s\": %s (%s); not used", row->environment, shown, why, row->allowed);
     }
     if (out->enabled.number != VG_ENABLED_OFF && !has_file)
-        report_missing_file(config_path());
+        report_missing_file(vg_option_config_path());
     else if (out->enabled.number != VG_ENABLED_OFF)
-        vg_option_file_report_wrong(&file, config_path());
+        vg_option_file_report_wrong(&file, vg_option_config_path());
     vg_option_file_close(&file);
     out->distributed = is_distributed();
     read_torch_settings(out);
@@ -252,7 +252,7 @@ bool vg_option_given(enum vg_option_id id, char *out, size_t cap)
 {
     char buffer[VG_OPTION_TEXT_CAP];
     struct vg_option_file file;
-    vg_option_file_open(&file, config_path());
+    vg_option_file_open(&file, vg_option_config_path());
     const char *const text = given_text(&rows[id], &file, buffer, sizeof buffer);
     const bool given = text && *text && (size_t)snprintf(out, cap, "%s", text) < cap;
     vg_option_file_close(&file);

@@ -72,6 +72,9 @@ const struct vg_option_row *vg_option_rows(size_t *out_count);
 int vg_option_parse(const struct vg_option_row *row, const char *text, struct vg_option_value *out,
                     char *why, size_t why_cap);
 
+/* Where the settings for all users are: as the environment says, or in the default place. */
+const char *vg_option_config_path(void);
+
 /* Fills `out` from the environment with secure_getenv and, for what is not set there, from the file
  * of option_file.h; an absent variable means its default. A value that is not allowed is reported
  * by one line on stderr that names the variable, the value, the reason, what is allowed, and the

@@ -47,7 +47,8 @@ static int ask_probe(const struct vg_doctor *doctor)
     char library[VG_PATH_CAP];
     char tool[] = "/proc/self/exe", word[] = "doctor", option[] = "--probe";
     char *const argv[] = { tool, word, option, NULL };
-    vg_install_loadable_library(library, sizeof library);
+    if (vg_install_loadable_library(library, sizeof library) != 0)
+        return -ENOENT;
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s", library);
     const char *real[] = { preload, "VRAMGUARD=on", "VRAMGUARD_POLICY=off", "VRAMGUARD_RUN", NULL };
     if (!doctor->simulated)

@@ -131,8 +131,7 @@ static void check_settings_file(struct vg_doctor *doctor)
     size_t count, used = 0;
     struct vg_option_file file;
     const struct vg_option_row *const rows = vg_option_rows(&count);
-    const char *path = getenv(rows[VG_OPTION_ID_config].environment);
-    path = path && *path ? path : rows[VG_OPTION_ID_config].default_text;
+    const char *const path = vg_option_config_path();
     const bool is_there = vg_option_file_open(&file, path);
     struct wrong_line wrong = { doctor, path };
     for (size_t i = 0; i < count; i++) {

@@ -93,8 +93,8 @@ CUresult sim_cuGetExportTable(const void **table, const CUuuid *id)
     if (!atomic_flag_test_and_set(&said) && (!quiet || !*quiet || *quiet == '0'))
         fputs(
             "simgpu: a part of this program (cuBLAS, cuDNN, CuPy 13 and newer) has NVIDIA's own "
-            "CUDA "
-            "runtime in it, which works with a real GPU only: its calls fail here; compute on the "
+            "CUDA runtime in it, which works with a real GPU only: its calls fail here; compute on "
+            "the "
             "CPU or a real GPU (SIMGPU_QUIET=1 hides this line)\n",
             stderr);
     return CUDA_ERROR_NOT_SUPPORTED;
