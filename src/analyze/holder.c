@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "analyze/frame.h"
 #include "base/text.h"
 
 enum { RESULTS_MIN = 4, CHAINED_USES_MIN = 4 };
@@ -80,12 +81,26 @@ static bool is_inside_module_call(const struct vg_run_failure *failure,
     return false;
 }
 
+/* transformers' Trainer gathers the outputs of an evaluation, as its users make it do. */
+static bool is_of_trainer(const struct vg_census_variable *variable)
+{
+    return strstr(variable->file, "/transformers/trainer") != NULL;
+}
+
+/* A library's own, such as the table of tensors that torch.load has read: none that the program
+ * could remove anything from. */
+static bool is_of_library(const struct vg_census_variable *variable)
+{
+    return variable->place == VG_CENSUS_LIBRARY ||
+           (vg_frame_is_library_path(variable->file) && !is_of_trainer(variable));
+}
+
 /* Is it a variable of the program's, which lives longer than a forward pass, that keeps so much? */
 static bool keeps_in_program(const struct vg_run_failure *failure,
                              const struct vg_census_variable *variable, uint64_t at_least_bytes)
 {
     const uint64_t kept = vg_holder_kept_bytes(variable);
-    return variable->place != VG_CENSUS_LIBRARY && variable->traceback.bytes <= kept / 2 &&
+    return !is_of_library(variable) && variable->traceback.bytes <= kept / 2 &&
            kept >= at_least_bytes && !is_inside_module_call(failure, variable);
 }
 

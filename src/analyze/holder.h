@@ -22,7 +22,8 @@ const struct vg_run_site *vg_holder_largest_site(const struct vg_run_failure *fa
  * autograd graphs hold behind them. */
 uint64_t vg_holder_kept_bytes(const struct vg_census_variable *variable);
 
-/* A variable that keeps results of several calls of a model: a container of four entries or more,
+/* A variable of the program's, and not of a library's function, that keeps results of several calls
+ * of a model: a container of four entries or more,
  * which lives outside of every call of a module that is under way (what a forward pass collects for
  * its own use, hidden states for instance, is none), and which keeps `at_least_bytes` and a quarter
  * of all blocks. The largest of that kind, NULL for none. */

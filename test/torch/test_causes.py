@@ -55,6 +55,14 @@ CAUSES = {
         r"torch\.load puts the tensors of the file onto the GPU as it reads them: \S+ MiB so far, beside parameters of",
         r"map_location=\"cpu\"",
     ),
+    "load_alone": (
+        r"torch\.load puts the tensors of the file onto the GPU as it reads them: \S+ GiB so far\.$",
+        r"map_location=\"cpu\"",
+    ),
+    "load_larger_than_model": (
+        r"torch\.load puts the tensors of the file onto the GPU as it reads them: \S+ MiB so far, beside parameters of",
+        r"map_location=\"cpu\"",
+    ),
     "load_and_move": (r"(?!.*torch\.load)", r"(?!.*map_location)"),
     "two_models": (r"the model itself", r""),
     "holes": (r"fragmentation: ", r"expandable_segments:True"),

@@ -92,6 +92,20 @@ static void a_global_container_is_found(void **state)
     assert_null(vg_holder_of_results(&failure, 20 * MIB));
 }
 
+static void what_a_librarys_function_holds_is_no_result(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const memo =
+        add_variable("unpickler.memo", "_load",
+                     "/v/lib/python3.11/site-packages/torch/serialization.py", 246, 700 * MIB, 0);
+    assert_null(vg_holder_of_results(&failure, 20 * MIB));
+    memo->place = VG_CENSUS_WORK;
+    assert_null(vg_holder_of_results(&failure, 20 * MIB));
+    snprintf(memo->file, sizeof memo->file, "/v/lib/python3.11/site-packages/transformers/%s",
+             "trainer_pt_utils.py");
+    assert_ptr_equal(vg_holder_of_results(&failure, 20 * MIB), memo);
+}
+
 static void few_entries_or_few_bytes_are_no_pile(void **state)
 {
     (void)state;
@@ -191,6 +205,7 @@ int main(void)
         cmocka_unit_test_setup(results_outside_the_model_are_found, prepare),
         cmocka_unit_test_setup(what_a_forward_pass_collects_is_no_result, prepare),
         cmocka_unit_test_setup(a_global_container_is_found, prepare),
+        cmocka_unit_test_setup(what_a_librarys_function_holds_is_no_result, prepare),
         cmocka_unit_test_setup(few_entries_or_few_bytes_are_no_pile, prepare),
         cmocka_unit_test_setup(a_model_is_not_what_a_variable_keeps, prepare),
         cmocka_unit_test_setup(an_exception_is_told_from_results, prepare),

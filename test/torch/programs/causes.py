@@ -257,6 +257,20 @@ def load_onto_gpu():
     return saved_weights(), torch.load("weights.pt", map_location="cuda")
 
 
+def load_alone():
+    """They are read onto the GPU, and there is nothing else."""
+    torch.save([torch.zeros(8 * MIB) for _ in range(60)], "weights.pt")
+    return torch.load("weights.pt", map_location="cuda")
+
+
+def load_larger_than_model():
+    """What is read, an optimizer's state with it, is larger than the model that is there."""
+    model = Net(layers=4, width=2896).cuda()
+    state = {"model": torch.zeros(8 * MIB), "adam": [torch.zeros(8 * MIB) for _ in range(60)]}
+    torch.save(state, "weights.pt")
+    return model, torch.load("weights.pt", map_location="cuda")
+
+
 def load_and_move():
     """Looks alike: they are read into host memory; then the model is made once more."""
     return saved_weights(), torch.load("weights.pt", map_location="cpu"), Net(layers=30, width=2896).cuda()
