@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "analyze/frame.h"
-#include "base/text.h"
+#include "analyze/torch_call.h"
 
 enum { RESULTS_MIN = 4, CHAINED_USES_MIN = 4 };
 
@@ -42,13 +42,6 @@ bool vg_holder_keeps_graphs(const struct vg_census_variable *variable)
     return variable->graph.bytes > subtract_bytes(variable->direct.bytes, variable->model.bytes);
 }
 
-/* torch.nn.Module.__call__ goes through _wrapped_call_impl and _call_impl of this file. */
-static bool is_module_call(const struct vg_run_frame *frame)
-{
-    return (frame->flags & VG_FRAME_PYTHON) && strstr(frame->function, "_call_impl") != NULL &&
-           vg_text_ends_with(frame->file, "nn/modules/module.py");
-}
-
 /* A function's name without what it is defined in: the census tells it so, up to CPython 3.10.
  * Where two have one name, the line that each is at tells them apart. */
 static const char *bare_name(const char *qualified)
@@ -76,7 +69,7 @@ static bool is_inside_module_call(const struct vg_run_failure *failure,
     while (at < stack->frame_count && !is_frame_of(&stack->frames[at], variable))
         at++;
     for (; at < stack->frame_count; at++)
-        if (is_module_call(&stack->frames[at]))
+        if (vg_torch_call_is_module(&stack->frames[at]))
             return true;
     return false;
 }

@@ -4,6 +4,7 @@
 
 #include "analyze/account.h"
 #include "analyze/holder.h"
+#include "analyze/torch_call.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_text.h"
@@ -117,31 +118,37 @@ static void model_twice_advice(const struct vg_run_failure *f, struct vg_text *o
 
 /* ---- the optimizer ---- */
 
-static bool is_in_optimizer(const struct vg_run_failure *f)
+/* What a model and its optimizer hold. */
+static uint64_t training_bytes(const struct vg_run_failure *f)
 {
-    return vg_holder_stack_is_in(f, "/torch/optim/");
+    return vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER) +
+           vg_advice_kind_bytes(f, VG_CENSUS_GRADIENT) +
+           vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER);
 }
 
 static bool optimizer_applies(const struct vg_run_failure *f)
 {
     if (!vg_advice_blocks_hold_missing(f))
         return false;
-    return (is_in_optimizer(f) && vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER) > 0) ||
+    return (vg_torch_call_is_optimizers(f) && is_most_of_tensors(f, training_bytes(f))) ||
            (vg_holder_largest_kind(f) == VG_CENSUS_OPTIMIZER &&
             vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER) >= vg_advice_missing_bytes(f));
 }
 
 static void optimizer_why(const struct vg_run_failure *f, struct vg_text *out)
 {
-    if (is_in_optimizer(f))
-        vg_text_add(out, "the optimizer's state does not fit beside the model: ");
+    const bool is_optimizers = vg_torch_call_is_optimizers(f);
+    const bool makes_state = vg_torch_call_makes_state(f);
+    if (is_optimizers)
+        vg_text_addf(out, "the optimizer's %s does not fit beside the model: ",
+                     makes_state ? "state" : "step");
     vg_text_addf(out, "parameters take %s, gradients %s, and the optimizer's state %s",
                  VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)),
                  VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_GRADIENT)),
                  VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER)));
-    vg_text_add(out, is_in_optimizer(f) ? " so far" : "");
-    if (is_in_optimizer(f) && f->own.file[0]) {
-        vg_text_add(out, "; it grows in ");
+    vg_text_add(out, makes_state ? " so far" : "");
+    if (is_optimizers && f->own.file[0]) {
+        vg_text_add(out, makes_state ? "; it grows in " : "; more is asked for in ");
         vg_line_add(out, &f->own);
     }
     vg_text_add(out, ".");
@@ -150,8 +157,7 @@ static void optimizer_why(const struct vg_run_failure *f, struct vg_text *out)
 static void optimizer_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
     vg_text_add(out, "an optimizer with less state (8-bit Adam of bitsandbytes, Adafactor, SGD)");
-    if (vg_holder_stack_is_in(f, "/torch/optim/_multi_tensor") ||
-        vg_holder_stack_is_in(f, "/torch/utils/_foreach_utils"))
+    if (vg_torch_call_is_multi_tensor(f))
         vg_text_add(out, "; foreach=False, which needs no copies");
     vg_text_add(out, "; weights in bfloat16; or offload the state to the host");
 }

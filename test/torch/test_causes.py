@@ -49,6 +49,15 @@ CAUSES = {
     "handled": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "activations": (r"activations: ", r"smaller batch"),
     "optimizer": (r"the optimizer's state does not fit beside the model", r"8-bit"),
+    "optimizer_closure": (r"the optimizer's state does not fit beside the model", r"8-bit"),
+    "own_optimizer": (r"the optimizer's step does not fit beside the model", r"^(?!.*foreach).*8-bit"),
+    "second_step": (
+        r"the optimizer's step does not fit beside the model: .* state 374 MiB; more is asked for in",
+        r"foreach=False",
+    ),
+    "step_closure": (r"activations: ", r"smaller batch"),
+    "lbfgs": (r"activations: ", r"smaller batch"),
+    "averaged_model": (r"(?!.*optimizer)", r"^(?!.*Adam)"),
     "parameters": (r"the model itself: parameters take ", r"bfloat16"),
     "model_twice": (r"there are two models of class Net ", r"delete the variable"),
     "load_onto_gpu": (

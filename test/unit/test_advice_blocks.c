@@ -258,16 +258,27 @@ static void activations_are_most(void **state)
     assert_false(vg_advice_activations.applies(&failure));
 }
 
-static void the_optimizer_is_known_by_its_state_or_its_file(void **state)
+static void the_optimizer_is_known_by_its_state_or_its_step(void **state)
 {
     (void)state;
-    census.kinds[VG_CENSUS_PARAMETER].bytes = 400 * MIB;
+    const struct vg_run_frame step = frames[0];
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 600 * MIB;
     assert_false(vg_advice_optimizer.applies(&failure));
     frames[1].file = "/v/lib/torch/optim/adam.py";
+    assert_false(vg_advice_optimizer.applies(&failure)); /* a closure of the program's */
+    frames[0] = frames[1];
     assert_true(vg_advice_optimizer.applies(&failure));
-    assert_non_null(strstr(why_of(&vg_advice_optimizer), "does not fit beside the model"));
+    assert_non_null(strstr(why_of(&vg_advice_optimizer), "state does not fit beside the model"));
+    assert_non_null(strstr(text_data, "so far; it grows in "));
     assert_null(strstr(advice_of(&vg_advice_optimizer), "batch"));
-    frames[1].file = "/p/optim_helpers.py";
+    assert_null(strstr(text_data, "foreach"));
+    frames[0].function = "_multi_tensor_adam";
+    assert_non_null(strstr(why_of(&vg_advice_optimizer), "step does not fit beside the model"));
+    assert_non_null(strstr(text_data, "state 0 B; more is asked for in "));
+    assert_non_null(strstr(advice_of(&vg_advice_optimizer), "foreach=False"));
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 400 * MIB; /* other tensors hold more */
+    assert_false(vg_advice_optimizer.applies(&failure));
+    frames[0] = step;
     census.kinds[VG_CENSUS_OPTIMIZER].bytes = 500 * MIB;
     assert_true(vg_advice_optimizer.applies(&failure));
     assert_null(strstr(why_of(&vg_advice_optimizer), "does not fit beside"));
@@ -405,7 +416,7 @@ int main(void)
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(activations_are_most, prepare),
-        cmocka_unit_test_setup(the_optimizer_is_known_by_its_state_or_its_file, prepare),
+        cmocka_unit_test_setup(the_optimizer_is_known_by_its_state_or_its_step, prepare),
         cmocka_unit_test_setup(holes_are_fragmentation_only_where_they_would_do, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),
         cmocka_unit_test_setup(pytorchs_own_limit_is_told_as_such, prepare),

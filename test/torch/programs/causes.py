@@ -234,6 +234,80 @@ def optimizer():
         parameter.grad = torch.empty_like(parameter)
     adam.step()
 
+def optimizer_closure():
+    """The forward pass is in a closure and fits; Adam's states do not."""
+    net = Net(layers=4, width=5000).cuda()
+    adam = torch.optim.Adam(net.parameters())
+
+    def closure():
+        loss = net(batch(64, 5000)).mean()
+        for parameter in net.parameters():
+            parameter.grad = torch.empty_like(parameter)
+        return loss.detach()
+
+    adam.step(closure)
+
+
+def step_closure():
+    """Looks alike: the batch is too large, in a closure that Adam's step calls."""
+    net = Net(layers=12).cuda()
+    adam = torch.optim.Adam(net.parameters())
+    for rows in (4096, 8192, 8192, 200000):
+        def closure():
+            adam.zero_grad()
+            loss = net(batch(rows)).mean()
+            loss.backward()
+            return loss.detach()
+
+        adam.step(closure)
+
+
+def lbfgs():
+    """Looks alike: an optimizer that calls its closure several times a step."""
+    net = Net(layers=12).cuda()
+    optimizer = torch.optim.LBFGS(net.parameters(), max_iter=2)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = net(batch(200000)).mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+
+
+def averaged_model():
+    """Looks alike: a copy of the model that a file of torch.optim makes."""
+    net = Net(layers=30, width=2500).cuda()
+    return torch.optim.swa_utils.AveragedModel(net)
+
+
+def own_optimizer():
+    """One of the program's own: its state does not fit."""
+    class Momentum(torch.optim.Optimizer):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for parameter in self.param_groups[0]["params"]:
+                self.state[parameter]["buffer"] = [torch.zeros_like(parameter) for _ in range(4)]
+
+    net = Net(layers=4, width=5000).cuda()
+    optimizer = Momentum(net.parameters(), {})
+    for parameter in net.parameters():
+        parameter.grad = torch.empty_like(parameter)
+    optimizer.step()
+
+
+def second_step():
+    """Looks alike: the states are there, and fit; a later step needs room for more."""
+    net = Net(layers=1, width=7000).cuda()
+    adam = torch.optim.Adam(net.parameters(), foreach=True)
+    for parameter in net.parameters():
+        parameter.grad = torch.empty_like(parameter)
+    adam.step()
+    filler = torch.empty(300 * MIB, dtype=torch.uint8, device="cuda")
+    adam.step()
+    return filler
+
 
 def parameters():
     """The model is larger than the GPU."""
