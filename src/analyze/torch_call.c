@@ -130,12 +130,10 @@ static const struct {
 } makers[] = {
     { "/torch/nn/init.py", "" },
     { "/torch/nn/parameter.py", "" },
-    { "/torch/serialization.py", "" },
     { "/torch/nn/modules/module.py", "_apply" },
     { "/torch/nn/modules/module.py", "load" },
     { "/torch/nn/modules/", "__init__" },
     { "/torch/nn/modules/", "reset_parameters" },
-    { "/safetensors/torch.py", "load" },
     { "/transformers/modeling_utils.py", "load" },
     { "/transformers/core_model_loading.py", "load" },
     { "/accelerate/utils/modeling.py", "" },

@@ -23,7 +23,8 @@ bool vg_torch_call_makes_state(const struct vg_run_failure *failure);
 /* Is it in the multi-tensor variant of a step (foreach=True), which makes copies? */
 bool vg_torch_call_is_multi_tensor(const struct vg_run_failure *failure);
 
-/* Are weights made, loaded or moved: in a module's constructor or Module.to(), in a load? */
+/* Are tensors of a model made or moved: in a module's constructor or Module.to(), in a load of
+ * transformers'? What torch.load reads may be anything. */
 bool vg_torch_call_makes_weights(const struct vg_run_failure *failure);
 
 #endif

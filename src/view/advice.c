@@ -126,10 +126,7 @@ static void impossible_advice(const struct vg_run_failure *s, struct vg_text *ou
     if (framework)
         vg_text_add(out, framework->advice);
     else if (vg_torch_is_used(s))
-        vg_text_add(out,
-                    "ask for less: a smaller batch, dtype=torch.float16 (halves 4-byte weights) "
-                    "or quantised weights; or spread the model over GPUs and host memory: "
-                    "device_map=\"auto\"");
+        vg_advice_add_one_tensor(out, s);
     else
         vg_text_add(out, "ask for less at once, or split the data over several GPUs");
 }

@@ -114,7 +114,7 @@ static size_t clause_length(const char *text, size_t *out_separator)
 static void add_rest(const struct vg_run_failure *failure, struct vg_text *out)
 {
     if (vg_framework_of_call(failure))
-        vg_text_add(out, "hold less at a time: a smaller batch, fewer or smaller arrays");
+        vg_text_add(out, "hold less at a time: fewer or smaller arrays");
     else if (vg_torch_is_used(failure))
         vg_text_add(out, "keep less on the GPU: the lines below hold most");
     else

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "analyze/frame.h"
+#include "analyze/holder.h"
 #include "analyze/label.h"
+#include "analyze/torch_call.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_text.h"
@@ -259,7 +261,35 @@ static void fragments_cause(const struct vg_run_failure *s, struct vg_text *out)
 static void fragments_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     vg_advice_add_expandable(out, s);
-    vg_text_add(out, "; or a smaller batch");
+    if (vg_torch_call_is_in_module(s))
+        vg_text_add(out, "; or a smaller batch");
+    vg_advice_add_larger_gpu(out, s);
+}
+
+/* ---- one tensor that is larger than the GPU ---- */
+
+/* device_map moves whole tensors: it does not help. */
+void vg_advice_add_one_tensor(struct vg_text *out, const struct vg_run_failure *s)
+{
+    if (vg_torch_call_makes_weights(s)) {
+        vg_text_add(out,
+                    "this is one tensor of a model: a smaller layer, one that is split "
+                    "over several GPUs, or one that stays in host memory");
+        if (s->asked_bytes / 2 < whole_bytes(s))
+            vg_text_add(out,
+                        "; or dtype=torch.bfloat16, which halves it where it is of 4-byte "
+                        "numbers");
+    } else if (vg_torch_call_is_in_module(s)) {
+        vg_text_add(out,
+                    "this is asked for in a forward pass: if its size follows the batch or the "
+                    "length of the input, a smaller batch or shorter inputs");
+    } else if (vg_holder_stack_is_in(s, "/torch/serialization.py")) {
+        vg_text_add(out, "read the file into host memory: torch.load(..., map_location=\"cpu\")");
+    } else {
+        vg_text_add(out,
+                    "look whether the sizes of this tensor are as meant; if they are, make it in "
+                    "parts, of numbers of fewer bytes, or in host memory");
+    }
     vg_advice_add_larger_gpu(out, s);
 }
 

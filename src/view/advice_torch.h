@@ -21,4 +21,7 @@ extern const struct vg_advice_row vg_advice_fragments;
  */
 void vg_advice_add_halving(struct vg_text *out, const struct vg_run_failure *report);
 
+/* What helps where one tensor is larger than the GPU: by what the failing call does. */
+void vg_advice_add_one_tensor(struct vg_text *out, const struct vg_run_failure *report);
+
 #endif

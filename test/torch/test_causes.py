@@ -59,6 +59,10 @@ CAUSES = {
     "lbfgs": (r"activations: ", r"smaller batch"),
     "averaged_model": (r"(?!.*optimizer)", r"^(?!.*Adam)"),
     "parameters": (r"the model itself: parameters take ", r"bfloat16"),
+    "large_weight": (r"the 23\.84 GiB asked for in one piece", r"^(?!.*batch)(?!.*bfloat16).*one tensor of a model"),
+    "wide_weight": (r"the 1\.49 GiB asked for in one piece", r"^(?!.*batch).*dtype=torch\.bfloat16"),
+    "large_input": (r"the 13\.41 GiB asked for", r"if its size follows the batch .* a smaller batch"),
+    "large_tensor": (r"the 2\.86 GiB asked for in one piece", r"^(?!.*batch)(?!.*model)"),
     "model_twice": (r"there are two models of class Net ", r"delete the variable"),
     "load_onto_gpu": (
         r"torch\.load puts the tensors of the file onto the GPU as it reads them: \S+ MiB so far, beside parameters of",

@@ -53,7 +53,8 @@ static void request_above_the_device(void **state)
     expect_row("impossible");
     expect_text(cause, "13.00 GiB");
     expect_text(cause, "12.00 GiB");
-    expect_text(advice, "device_map=\"auto\"");
+    expect_text(advice, "look whether the sizes of this tensor are as meant");
+    expect_no_text(advice, "batch");
     s.torch.loaded = false;
     expect_row("impossible");
     expect_no_text(advice, "torch");
@@ -65,7 +66,37 @@ static void request_above_the_device(void **state)
     expect_no_text(advice, "torch");
     s.torch.is_caller = true;
     expect_row("impossible");
-    expect_text(advice, "smaller batch");
+    expect_text(advice, "look whether the sizes of this tensor are as meant");
+}
+
+static void what_helps_with_one_tensor_depends_on_what_asks_for_it(void **state)
+{
+    (void)state;
+    static struct vg_run_frame frame = { .module = "",
+                                         .flags = VG_FRAME_PYTHON | VG_FRAME_LIBRARY };
+    sample_alone(&s);
+    use_torch();
+    s.stack.frames = &frame;
+    s.stack.frame_count = 1;
+    s.asked_bytes = 13 * VG_GIB;
+    frame.file = "/lib/torch/nn/modules/sparse.py";
+    frame.function = "Embedding.__init__";
+    expect_row("impossible");
+    expect_text(advice, "one tensor of a model");
+    expect_text(advice, "dtype=torch.bfloat16, which halves it");
+    expect_no_text(advice, "batch");
+    s.asked_bytes = 26 * VG_GIB; /* half would not fit */
+    expect_row("impossible");
+    expect_no_text(advice, "bfloat16");
+    frame.file = "/lib/torch/nn/modules/module.py";
+    frame.function = "Module._call_impl";
+    expect_row("impossible");
+    expect_text(advice,
+                "if its size follows the batch or the length of the input, a smaller batch");
+    frame.file = "/lib/torch/serialization.py";
+    frame.function = "load";
+    expect_row("impossible");
+    expect_text(advice, "map_location=\"cpu\"");
 }
 
 static void a_framework_has_its_own_words_for_a_request_that_is_too_large(void **state)
@@ -518,6 +549,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_users_own_limit),
         cmocka_unit_test(request_above_the_device),
+        cmocka_unit_test(what_helps_with_one_tensor_depends_on_what_asks_for_it),
         cmocka_unit_test(a_framework_has_its_own_words_for_a_request_that_is_too_large),
         cmocka_unit_test(request_above_the_device_less_context),
         cmocka_unit_test(enough_was_free),

@@ -183,6 +183,7 @@ static void a_cache_that_was_of_no_use(void **state)
     expect_text(advice,
                 "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (or PYTORCH_ALLOC_CONF in recent "
                 "PyTorch; none before 2.1 has it)");
+    expect_no_text(advice, "batch"); /* nothing tells that one has to do with it */
     s.torch.settings = "PYTORCH_ALLOC_CONF=max_split_size_mb:64";
     expect_row("fragments");
     expect_text(advice, "add expandable_segments:True to PYTORCH_ALLOC_CONF (from PyTorch 2.1 on)");

@@ -131,7 +131,7 @@ static void weights_are_made_by_constructors_and_loads(void **state)
            TORCH("nn/modules/module.py", "Module._apply"), PROGRAM("main"));
     assert_true(vg_torch_call_makes_weights(&failure));
     FRAMES(TORCH("serialization.py", "load"), PROGRAM("main"));
-    assert_true(vg_torch_call_makes_weights(&failure));
+    assert_false(vg_torch_call_makes_weights(&failure));
     FRAMES(TORCH("nn/modules/linear.py", "Linear.forward"), MODULE_CALL, PROGRAM("main"));
     assert_false(vg_torch_call_makes_weights(&failure));
     assert_true(vg_torch_call_is_in_module(&failure));

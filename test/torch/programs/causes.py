@@ -314,6 +314,30 @@ def parameters():
     Net(layers=40, width=3000).cuda()
 
 
+def large_weight():
+    """One tensor of weights is larger than the GPU."""
+    return nn.Embedding(50_000_000, 128, device="cuda")
+
+
+def wide_weight():
+    """The same, and half of it would fit."""
+    return nn.Linear(20000, 20000, device="cuda")
+
+
+def large_input():
+    """Looks alike: what a forward pass asks for is larger than the GPU."""
+    class Pairs(nn.Module):
+        def forward(self, x):
+            return torch.empty(len(x), len(x), device=x.device)
+
+    return Pairs()(batch(60000))
+
+
+def large_tensor():
+    """Looks alike: no model has to do with it."""
+    return batch(3_000_000)
+
+
 def model_twice():
     """A second model is made while the first is still there."""
     model = Net(layers=20, width=2500).cuda()
