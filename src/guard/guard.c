@@ -66,7 +66,7 @@ static inline void publish_held(struct vg_process_state *state, int device)
 
 static inline uint32_t take_stack(struct vg_process_state *state, struct vg_stack *out)
 {
-    if ((state->stacks.native || state->stacks.python) && !vg_thread.small_stack)
+    if ((state->stacks.native || state->stacks.python) && vg_thread_has_room())
         return vg_stack_take(state->stacks, &state->recorder, out);
     out->depth = 0;
     out->truncated = false;

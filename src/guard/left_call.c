@@ -10,6 +10,7 @@
 #include "guard/process_state.h"
 #include "os/fork_gate.h"
 #include "os/mapped.h"
+#include "os/stack_room.h"
 #include "os/thread.h"
 #include "wait/queue_wait.h"
 
@@ -42,6 +43,7 @@ static void clean_up(void)
     vg_cancellation_reset();
     vg_fork_gate_reset();
     vg_queue_wait_reset_thread();
+    vg_stack_room_reset();
     if (!state || state->inert || !vg_fork_mark_intact())
         return;
     leave_lines(state);
@@ -52,8 +54,8 @@ bool vg_guard_was_left(uintptr_t frame, size_t bytes)
 {
     const struct vg_guard_frame *const before = vg_thread.inside;
     const int saved_errno = errno;
-    const bool left =
-        !on_alternate_stack() && (frame + bytes > (uintptr_t)before || !is_intact(before));
+    const bool left = !on_alternate_stack() && !vg_stack_room_is_in_use() &&
+                      (frame + bytes > (uintptr_t)before || !is_intact(before));
     if (left)
         clean_up();
     errno = saved_errno;

@@ -40,9 +40,17 @@ static void keep_holders(struct vg_file_memory_read *read, const struct vg_machi
     }
 }
 
-static void look_who_holds_it(struct vg_process_state *state, int device, uint64_t free_bytes,
-                              uint64_t own_bytes)
+struct low_read {
+    struct vg_process_state *state;
+    int device;
+    uint64_t free_bytes, own_bytes;
+};
+
+static void look_who_holds_it(void *argument)
 {
+    const struct low_read *const low = argument;
+    struct vg_process_state *const state = low->state;
+    const int device = low->device;
     struct vg_file_memory_read *const read = &state->recorder.header->memory_reads[device];
     if (atomic_exchange(&read->low_begun, 1))
         return;
@@ -58,8 +66,8 @@ static void look_who_holds_it(struct vg_process_state *state, int device, uint64
     vg_machine_measure_gpu(&question, &region, &gpu);
     keep_holders(read, &gpu);
     vg_region_release(&region);
-    read->low_free_bytes = free_bytes;
-    read->low_own_bytes = own_bytes;
+    read->low_free_bytes = low->free_bytes;
+    read->low_own_bytes = low->own_bytes;
     __atomic_store_n(&read->low_realtime_ns, vg_clock_ns(CLOCK_REALTIME), __ATOMIC_RELEASE);
 }
 
@@ -92,9 +100,12 @@ static void note_read(struct vg_process_state *state, int device, uint64_t free_
     const uint64_t own_bytes = own_bytes_of(state, device, total_bytes - free_bytes);
     keep_read(read, free_bytes, total_bytes, own_bytes);
     if (__builtin_expect(others_hold_much(free_bytes, total_bytes, own_bytes), 0) &&
-        !atomic_load_explicit(&read->low_begun, memory_order_relaxed) && !vg_thread.small_stack) {
+        !atomic_load_explicit(&read->low_begun, memory_order_relaxed)) {
+        struct low_read low = {
+            .state = state, .device = device, .free_bytes = free_bytes, .own_bytes = own_bytes
+        };
         vg_cancellation_hold();
-        look_who_holds_it(state, device, free_bytes, own_bytes);
+        vg_stack_room_call(vg_thread.stack_lowest, look_who_holds_it, &low);
         vg_cancellation_release();
     }
 }

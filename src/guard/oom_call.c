@@ -16,18 +16,35 @@
 #include "oom/callback_thread.h"
 #include "oom/census_observer.h"
 #include "oom/emit.h"
+#include "os/stack_room.h"
 
 /* ---- failures that are passed on ---- */
 
-void vg_oom_call_end_deferred(struct vg_process_state *state, bool answered)
+struct deferred {
+    struct vg_process_state *state;
+    uint16_t place;
+    bool answered;
+};
+
+static void end_deferred(void *argument)
 {
+    const struct deferred *const deferred = argument;
+    struct vg_process_state *const state = deferred->state;
     struct vg_deferred_failure passed;
-    const uint16_t place = vg_thread.passed_place;
-    vg_thread.passed_place = 0;
-    if (place == 0 || !vg_deferred_oom_take(&state->passed, place, &passed) || answered)
+    if (!vg_deferred_oom_take(&state->passed, deferred->place, &passed) || deferred->answered)
         return;
     vg_oom_note_returned(&state->history, vg_clock_monotonic_ns());
     vg_deferred_oom_report(&passed, true);
+}
+
+void vg_oom_call_end_deferred(struct vg_process_state *state, bool answered)
+{
+    struct deferred deferred = { .state = state,
+                                 .place = vg_thread.passed_place,
+                                 .answered = answered };
+    vg_thread.passed_place = 0;
+    if (deferred.place != 0)
+        vg_stack_room_call(vg_thread.stack_lowest, end_deferred, &deferred);
 }
 
 /* The caller asks again: what has emptying its cache brought? */
@@ -314,6 +331,18 @@ static bool answer_failure(struct vg_call *call, const struct vg_request *reques
     return false;
 }
 
+struct answer {
+    struct vg_call *call;
+    const struct vg_request *request;
+    bool again;
+};
+
+static void answer_with_room(void *argument)
+{
+    struct answer *const answer = argument;
+    answer->again = answer_failure(answer->call, answer->request);
+}
+
 bool vg_oom_call_answer(struct vg_call *call, const struct vg_request *request)
 {
     const int saved_errno = errno;
@@ -326,11 +355,12 @@ bool vg_oom_call_answer(struct vg_call *call, const struct vg_request *request)
         call->state = vg_process_start();
     if (!call->state)
         return false; /* switched off */
+    struct answer answer = { .call = call, .request = request };
     vg_cancellation_hold();
-    const bool again = answer_failure(call, request);
+    vg_stack_room_call(vg_thread.stack_lowest, answer_with_room, &answer);
     vg_cancellation_release();
     errno = saved_errno;
-    return again;
+    return answer.again;
 }
 
 void vg_oom_call_abandon(struct vg_process_state *state)

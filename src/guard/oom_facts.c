@@ -88,7 +88,7 @@ static void classify_stack(const struct vg_call *call, struct vg_failure *failur
 static void classify_caller(const struct vg_call *call, struct vg_failure *failure)
 {
     struct vg_stack stack = { .depth = 0 };
-    if (call->stack.depth > 0 || vg_thread.small_stack) {
+    if (call->stack.depth > 0 || !vg_thread_has_room()) {
         classify_stack(call, failure, &call->stack);
         return;
     }

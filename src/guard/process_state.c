@@ -21,6 +21,7 @@
 #include "os/fork_gate.h"
 #include "os/fork_mark.h"
 #include "os/shrunk_file.h"
+#include "os/stack_room.h"
 #include "record/unseen.h"
 
 struct vg_process_state *_Atomic vg_process_current;
@@ -231,7 +232,6 @@ static void take_over(struct vg_process_state *state, const struct vg_process_st
 /* The state for this process, which may be a child that inherited its parent's. */
 static struct vg_process_state *make_current(void)
 {
-    const int saved_errno = errno;
     const struct vg_options *const from = vg_process_options();
     if (from->enabled.number == VG_ENABLED_OFF) {
         atomic_store(&vg_process_current, be_inert());
@@ -253,22 +253,12 @@ static struct vg_process_state *make_current(void)
         vg_fork_mark_set();
     }
     vg_lock_release(lock);
-    errno = saved_errno;
     return state;
 }
 
-/* libunwind and the loader that opens it want some 16 KiB of stack, which is all that the smallest
- * threads have. The main thread's stack is large, and asking for it would read /proc. */
-static bool has_small_stack(uint32_t thread_id)
+static void make_current_into(void *out)
 {
-    enum { ROOM_BYTES = 32 * 1024 };
-    pthread_attr_t attributes;
-    size_t size_bytes = SIZE_MAX;
-    if ((pid_t)thread_id == getpid() || pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return false;
-    pthread_attr_getstacksize(&attributes, &size_bytes);
-    pthread_attr_destroy(&attributes);
-    return size_bytes < ROOM_BYTES;
+    *(struct vg_process_state **)out = make_current();
 }
 
 static void meet_thread(const struct vg_process_state *state)
@@ -276,8 +266,8 @@ static void meet_thread(const struct vg_process_state *state)
     const int saved_errno = errno;
     vg_thread.thread_id = (uint32_t)syscall(SYS_gettid);
     const bool wants_stacks = state->stacks.native || state->stacks.python;
-    vg_thread.small_stack = wants_stacks && has_small_stack(vg_thread.thread_id);
-    if (wants_stacks && !vg_thread.small_stack)
+    vg_thread.stack_lowest = vg_stack_lowest();
+    if (wants_stacks && vg_thread_has_room())
         vg_stack_open(state->stacks);
     vg_thread.last_failure = (struct vg_last_failure){ 0 };
     vg_thread.passed_place = 0;
@@ -290,8 +280,11 @@ static void meet_thread(const struct vg_process_state *state)
 static struct vg_process_state *start_thread(void)
 {
     struct vg_process_state *state = atomic_load(&vg_process_current);
-    if (!state || (!state->inert && !vg_fork_mark_intact()))
-        state = make_current();
+    if (!state || (!state->inert && !vg_fork_mark_intact())) {
+        const int saved_errno = errno;
+        vg_stack_room_call(vg_stack_lowest(), make_current_into, &state);
+        errno = saved_errno;
+    }
     if (state->inert)
         return NULL;
     if (vg_thread.state != state)

@@ -20,6 +20,7 @@
 #include "oom/oom_classify.h"
 #include "oom/policy.h"
 #include "os/fork_mark.h"
+#include "os/stack_room.h"
 #include "record/recorder.h"
 #include "shared/registry.h"
 #include "unwind/stack.h"
@@ -79,8 +80,8 @@ struct vg_thread {
     const struct vg_process_state *state; /* that thread_id was cached for */
     const struct vg_guard_frame *inside;  /* the call that it is in, NULL: outside the guard */
     struct vg_oom_call *failing;          /* of that call, while it lacks memory */
+    uintptr_t stack_lowest;               /* as vg_stack_lowest says */
     uint32_t thread_id;
-    uint16_t small_stack; /* there is no room for an unwinder: no stacks are captured */
     struct vg_last_failure last_failure;
     uint64_t turn_since_ns; /* when its last call that had to wait its turn came */
     uint16_t passed_place;  /* where its first failure is noted (passed.h); 0: none is */
@@ -91,6 +92,13 @@ struct vg_thread {
 };
 
 extern _Thread_local struct vg_thread vg_thread;
+/* Is there room on the stack for an unwinder, and for the loader that opens it? Else no stacks are
+ * captured. The thread has been met (vg_process_start). */
+static inline bool vg_thread_has_room(void)
+{
+    return vg_stack_has_room(vg_thread.stack_lowest, 24 * 1024);
+}
+
 extern struct vg_process_state *_Atomic vg_process_current; /* NULL before the first use */
 
 /* Makes the state if need be, in a forked child anew, and caches the thread's id. */

@@ -16,7 +16,7 @@
  */
 static __attribute__((noinline)) uint32_t stack_without_python(struct vg_process_state *state)
 {
-    if (!state->stacks.native || vg_thread.small_stack)
+    if (!state->stacks.native || !vg_thread_has_room())
         return 0;
     if (!vg_python_is_found()) {
         struct vg_stack stack;
@@ -34,7 +34,7 @@ static __attribute__((noinline)) struct vg_block_origin find_origin(struct vg_pr
     struct vg_block_origin origin;
     uint64_t hash = 0;
     uint32_t stack_id;
-    if (state->stacks.python && !vg_thread.small_stack)
+    if (state->stacks.python && vg_thread_has_room())
         hash = vg_stack_hash_python();
     if (hash != 0) {
         if (vg_blocks_find_origin(&state->blocks, device, hash, &origin))

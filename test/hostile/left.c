@@ -2,6 +2,8 @@
  *   siglongjmp   a handler jumps out of it, three times
  *   longjmp      likewise, and the signal mask stays as the handler left it
  *   pool         once; afterwards the device's pool keeps 100 MiB that nothing uses
+ *   small        as siglongjmp, in a thread of the smallest stack
+ *   within       a handler allocates and returns, in such a thread; the wait comes to its end
  *   thread       the thread that waits ends in the handler; another one goes on
  *   exec         another thread executes `sleep 60`
  *   pending      the thread is cancelled, and makes 20,000 calls before it comes to a point of
@@ -13,6 +15,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "cuda_calls.h"
@@ -34,7 +37,10 @@ static void on_signal(int number)
     (void)number;
     if (strcmp(how, "thread") == 0)
         pthread_exit(NULL);
-    siglongjmp(back, 1);
+    if (strcmp(how, "within") == 0)
+        take(SMALL_BYTES);
+    else
+        siglongjmp(back, 1);
 }
 
 static void say_state(const sigset_t *before)
@@ -52,7 +58,7 @@ static void say_state(const sigset_t *before)
 
 static void *signal_main(void *thread)
 {
-    nap(700);
+    nap(700); /* it waits by then */
     pthread_kill(*(pthread_t *)thread, SIGUSR1);
     return NULL;
 }
@@ -88,6 +94,41 @@ static void jump_out(int save_mask, int times)
     }
     for (int i = 0; i < 10; i++)
         take(SMALL_BYTES);
+}
+
+static void *jump_out_of_wait(void *unused)
+{
+    use_gpu();
+    jump_out(1, 3);
+    fail_once();
+    return unused;
+}
+
+static void *interrupt_wait(void *unused)
+{
+    pthread_t self = pthread_self(), other;
+    CUdeviceptr address;
+    use_gpu();
+    MUST(pthread_create(&other, NULL, signal_main, &self) == 0);
+    MUST(cuMemAlloc_v2(&address, (size_t)400 << 20) == CUDA_ERROR_OUT_OF_MEMORY);
+    pthread_join(other, NULL);
+    return unused;
+}
+
+/* In a thread of the smallest stack there is, below all else that is mapped. */
+static void run_on_small_stack(void *(*work)(void *unused))
+{
+    enum { FENCE_BYTES = 64 << 10 };
+    const size_t size_bytes = (size_t)sysconf(_SC_THREAD_STACK_MIN);
+    pthread_attr_t attributes;
+    pthread_t thread;
+    char *const low = mmap((void *)(uintptr_t)(1 << 28), FENCE_BYTES + size_bytes, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    MUST(low != MAP_FAILED && mprotect(low + FENCE_BYTES, size_bytes, PROT_READ | PROT_WRITE) == 0);
+    pthread_attr_init(&attributes);
+    MUST(pthread_attr_setstack(&attributes, low + FENCE_BYTES, size_bytes) == 0);
+    MUST(pthread_create(&thread, &attributes, work, NULL) == 0);
+    MUST(pthread_join(thread, NULL) == 0);
 }
 
 /* The pool keeps all that it has ever had. */
@@ -200,6 +241,10 @@ int main(int argc, char **argv)
         jump_out(1, 3);
     else if (strcmp(how, "longjmp") == 0)
         jump_out(0, 1);
+    else if (strcmp(how, "small") == 0)
+        run_on_small_stack(jump_out_of_wait);
+    else if (strcmp(how, "within") == 0)
+        run_on_small_stack(interrupt_wait);
     else if (strcmp(how, "pool") == 0) {
         jump_out(1, 1);
         keep_in_pool((size_t)100 << 20);

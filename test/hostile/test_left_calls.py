@@ -55,6 +55,27 @@ def test_jumped_out_of_a_wait_without_the_mask(hostile):
     assert (result.code, result.stdout) == (0, "went on\n"), "SIGINT can come in again"
 
 
+def test_jumped_out_of_a_wait_on_a_small_stack(hostile):
+    """The wait has a stack of its own."""
+    holding(hostile, "850MiB")
+    process = hostile.start(hostile.program("left", "small"), guarded=True, **POLICY)
+    result = hostile.finish(process)
+    assert (result.code, result.stdout) == (0, "went on\n"), result.stderr
+    live = [record["live"] for record in hostile.all_records() if record["pid"] == process.pid]
+    assert live == [17]
+
+
+def test_a_signal_during_a_wait_on_a_small_stack(hostile):
+    """What its handler does is no sign that the wait was left."""
+    holding(hostile, "850MiB")
+    policy = {**POLICY, "VRAMGUARD_POLICY": "wait=2s"}
+    process = hostile.start(hostile.program("left", "within"), guarded=True, **policy)
+    result = hostile.finish(process)
+    assert (result.code, result.stdout) == (0, "went on\n"), result.stderr
+    (record,) = [record for record in hostile.all_records() if record["pid"] == process.pid]
+    assert record["failures"] == 1
+
+
 def waiting(machine):
     """Of this test's processes."""
     listed = machine.vramguard("list", "--waiting", "--json", guarded=False)

@@ -12,9 +12,9 @@ def test_eight_threads_make_the_first_call_together(hostile):
 
 
 @pytest.mark.parametrize("stacks", ["full", "native", "off"])
-@pytest.mark.parametrize("stack_kib", [1, 32, 64])
-def test_small_stacks(hostile, stack_kib, stacks):
-    command = hostile.program("threads", 4, 150, stack_kib, 0)
+@pytest.mark.parametrize("stack_kib, used_kib", [(1, 0), (1, 3), (32, 16), (64, 48)])
+def test_small_stacks(hostile, stack_kib, used_kib, stacks):
+    command = hostile.program("threads", 4, 150, stack_kib, 0, used_kib)
     bare, guarded = hostile.both(command, VRAMGUARD_STACKS=stacks)
     assert bare.code == 0, bare.stdout
     assert guarded.own == bare.own
@@ -31,9 +31,9 @@ def test_first_call_on_a_small_stack_with_files_to_prune(hostile):
     assert len(hostile.records()) == 1
 
 
-@pytest.mark.parametrize("stack_kib", [64, 0])
-def test_failure_on_a_small_stack(hostile, stack_kib):
-    command = hostile.program("threads", 2, 10, stack_kib, 2)
+@pytest.mark.parametrize("stack_kib, used_kib", [(1, 0), (1, 3), (64, 0), (64, 50), (0, 0)])
+def test_failure_on_a_small_stack(hostile, stack_kib, used_kib):
+    command = hostile.program("threads", 2, 10, stack_kib, 2, used_kib)
     bare, guarded = hostile.both(command)
     assert guarded.own == bare.own
     assert hostile.only_record()["failure_count"] == 4
