@@ -40,6 +40,7 @@ static void clean_up(void)
 {
     struct vg_process_state *const state = atomic_load(&vg_process_current);
     vg_thread.inside = NULL;
+    vg_thread_block_bus_errors();
     vg_cancellation_reset();
     vg_fork_gate_reset();
     vg_queue_wait_reset_thread();

@@ -118,6 +118,7 @@ static void at_exit(int status, void *unused)
     if (!state || state->inert || !vg_fork_mark_intact())
         return;             /* a forked child that has no state of its own */
     vg_cancellation_hold(); /* for good: the process ends */
+    const bool admitted = vg_shrunk_file_admit();
     vg_reclaim_server_close();
     report_passed(state);
     vg_spill_finish(&state->spilled);
@@ -125,6 +126,8 @@ static void at_exit(int status, void *unused)
     for (int i = 0; i < VG_FILE_DEVICES; i++)
         if (atomic_load(&state->device_stage[i]) == VG_DEVICE_READY)
             vg_registry_leave(&state->registrations[i]);
+    if (admitted)
+        vg_shrunk_file_block();
 }
 
 static struct vg_stack_choice stack_choice(const struct vg_options *from)
@@ -267,6 +270,7 @@ static void meet_thread(const struct vg_process_state *state)
     vg_thread.thread_id = (uint32_t)syscall(SYS_gettid);
     const bool wants_stacks = state->stacks.native || state->stacks.python;
     vg_thread.stack_lowest = vg_stack_lowest();
+    vg_thread.blocks_bus_errors = vg_shrunk_file_is_blocked();
     if (wants_stacks && vg_thread_has_room())
         vg_stack_open(state->stacks);
     vg_thread.last_failure = (struct vg_last_failure){ 0 };

@@ -20,6 +20,7 @@
 #include "oom/oom_classify.h"
 #include "oom/policy.h"
 #include "os/fork_mark.h"
+#include "os/shrunk_file.h"
 #include "os/stack_room.h"
 #include "record/recorder.h"
 #include "shared/registry.h"
@@ -88,6 +89,8 @@ struct vg_thread {
     /* Since PyTorch last gave this thread a block: a call of its allocator has lacked memory, and
      * the failure has been told already. */
     uint8_t torch_refused, torch_told;
+    /* It blocked SIGBUS when it was met (shrunk_file.h), and does not inside the guard. */
+    bool blocks_bus_errors, admits_bus_errors;
     uint32_t root_stack; /* of vg_stack_take_root, 0 not taken yet */
 };
 
@@ -127,6 +130,14 @@ static inline bool vg_guard_enter_thread(struct vg_guard_frame *frame, size_t by
 #undef VG_DIAGNOSTIC_PUSHED
 #endif
 
+/* What the thread admitted inside the guard is blocked again. */
+static inline void vg_thread_block_bus_errors(void)
+{
+    if (vg_thread.admits_bus_errors)
+        vg_shrunk_file_block();
+    vg_thread.admits_bus_errors = false;
+}
+
 /* Enters the guard: returns this process's state, made on first use, or NULL when the call is to go
  * straight to the driver: switched off, nested inside the guard, or inert. Each non-NULL answer is
  * paired with vg_guard_leave in the same thread.
@@ -145,12 +156,16 @@ static inline struct vg_process_state *vg_guard_enter(struct vg_guard_frame *fra
         state = vg_process_start();
     if (!state)
         vg_thread.inside = NULL;
+    else if (__builtin_expect(vg_thread.blocks_bus_errors, 0))
+        vg_thread.admits_bus_errors = vg_shrunk_file_admit();
     return state;
 }
 
 static inline void vg_guard_leave(void)
 {
     vg_thread.inside = NULL;
+    if (__builtin_expect(vg_thread.blocks_bus_errors, 0))
+        vg_thread_block_bus_errors();
 }
 
 /* Makes entry `ordinal` of the device table usable: totals, name, UUID, registration. One thread

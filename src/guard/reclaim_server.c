@@ -1,7 +1,6 @@
 #include "guard/reclaim_server.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -280,13 +279,6 @@ static void *serve_requests(void *argument)
     return NULL;
 }
 
-static int start_thread(struct listener *l)
-{
-    sigset_t all;
-    sigfillset(&all);
-    return vg_thread_start(serve_requests, l, STACK_BYTES, &all);
-}
-
 static void begin_listening(struct vg_process_state *state, int device)
 {
     struct listener *const l = &listeners[device];
@@ -298,7 +290,7 @@ static void begin_listening(struct vg_process_state *state, int device)
     };
     atomic_store(&ask->answered, atomic_load(&ask->asked));
     atomic_store(&ask->listens, 1);
-    if (start_thread(l) == 0)
+    if (vg_thread_start(serve_requests, l, STACK_BYTES) == 0)
         return;
     atomic_store(&ask->listens, 0);
     vg_warn_once(VG_FAULT_TRIM_THREAD,

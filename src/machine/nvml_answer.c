@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -161,24 +160,13 @@ static struct vg_nvml_question *make_question(const char *uuid, const char *pci_
     return question;
 }
 
-/* All but those of faults. */
-static int start_asking(struct vg_nvml_question *question)
-{
-    sigset_t blocked;
-    sigfillset(&blocked);
-    static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS };
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(&blocked, faults[i]);
-    return vg_thread_start(ask_nvml, question, STACK_BYTES, &blocked);
-}
-
 struct vg_nvml_question *vg_nvml_begin(const char *uuid, const char *pci_bus_id, bool all)
 {
     const int saved_errno = errno;
     struct vg_nvml_question *const question = vg_clock_monotonic_ns() < atomic_load(&slow_until_ns)
                                                   ? NULL
                                                   : make_question(uuid, pci_bus_id, all);
-    if (question && start_asking(question) != 0)
+    if (question && vg_thread_start(ask_nvml, question, STACK_BYTES) != 0)
         ask_nvml(question);
     errno = saved_errno;
     return question;

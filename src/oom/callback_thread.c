@@ -119,23 +119,6 @@ static void *run_task(void *unused)
 
 /* ---- in the caller ---- */
 
-/* All signals stay with the program's threads, except those that a fault sends to the thread that
- * made it: runtimes handle them. */
-static void choose_signals(sigset_t *blocked)
-{
-    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
-    sigfillset(blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(blocked, faults[i]);
-}
-
-static int start_thread(void)
-{
-    sigset_t blocked;
-    choose_signals(&blocked);
-    return vg_thread_start(run_task, NULL, STACK_BYTES, &blocked);
-}
-
 enum vg_callback_thread_end vg_callback_thread_run(const struct vg_callback_thread_task *task,
                                                    uint64_t until_ns,
                                                    void (*tick)(void *tick_argument),
@@ -145,7 +128,7 @@ enum vg_callback_thread_end vg_callback_thread_run(const struct vg_callback_thre
     current = *task;
     end = VG_CALLBACK_EXITED;
     move_stage(CLAIMED, RUNNING);
-    if (start_thread() != 0) {
+    if (vg_thread_start(run_task, NULL, STACK_BYTES) != 0) {
         move_stage(RUNNING, CLAIMED);
         if (current.done)
             current.done(current.argument);

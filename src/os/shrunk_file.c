@@ -103,6 +103,32 @@ int vg_shrunk_file_watch(void *base, size_t bytes, void (*on_loss)(void))
     return set_handler();
 }
 
+static int change_mask(int how)
+{
+    sigset_t bus_error;
+    sigemptyset(&bus_error);
+    sigaddset(&bus_error, SIGBUS);
+    return pthread_sigmask(how, &bus_error, NULL);
+}
+
+bool vg_shrunk_file_is_blocked(void)
+{
+    sigset_t blocked;
+    return pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0 && sigismember(&blocked, SIGBUS) == 1;
+}
+
+bool vg_shrunk_file_admit(void)
+{
+    sigset_t pending;
+    return vg_shrunk_file_is_blocked() && sigpending(&pending) == 0 &&
+           sigismember(&pending, SIGBUS) == 0 && change_mask(SIG_UNBLOCK) == 0;
+}
+
+void vg_shrunk_file_block(void)
+{
+    change_mask(SIG_BLOCK);
+}
+
 unsigned vg_shrunk_file_losses(void)
 {
     return atomic_load(&losses);

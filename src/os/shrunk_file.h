@@ -7,8 +7,8 @@
  * changed: the disposition of SIGBUS, in processes that have such a mapping. For a page of ours the
  * handler puts private memory, all zero, in the file's place, notes it, and lets the access go on.
  * All else goes to the handler that was there before, or ends the program as it would have. A
- * program that sets a handler of its own later, without calling the one it found, or a thread that
- * blocks SIGBUS, has no such protection. */
+ * program that sets a handler of its own later, without calling the one it found, has no such
+ * protection; nor has a thread that blocks SIGBUS, outside of vg_shrunk_file_admit. */
 #ifndef VRAMGUARD_OS_SHRUNK_FILE_H
 #define VRAMGUARD_OS_SHRUNK_FILE_H
 
@@ -20,6 +20,16 @@
  * Returns 0, -ENOSPC when too many are watched, or another -errno: what happens at a loss is then
  * what would happen without this. Any thread. */
 int vg_shrunk_file_watch(void *base, size_t bytes, void (*on_loss)(void));
+
+/* Does the calling thread block SIGBUS? A page that is lost then ends the program, whatever the
+ * handler. A system call. */
+bool vg_shrunk_file_is_blocked(void);
+
+/* Lets SIGBUS come to the calling thread, which blocks it, until vg_shrunk_file_block. Returns
+ * false and does nothing when it does not block it, or when one that somebody sent is pending,
+ * which the program does not want yet. errno is preserved. */
+bool vg_shrunk_file_admit(void);
+void vg_shrunk_file_block(void);
 
 /* How many pages of this process's have been replaced. A forked child goes on counting. */
 unsigned vg_shrunk_file_losses(void);

@@ -2,18 +2,29 @@
 
 import os
 import re
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 
-def run_and(hostile, steps, meanwhile, **extra):
-    """Run the program, do something while it waits, and return its Result and its pid."""
-    process = hostile.start(
-        hostile.program("fill", 200, 0, "wait", *steps), True, stdin=subprocess.PIPE, **extra
-    )
+def blocks_bus_errors(process):
+    """Does its main thread?"""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    blocked = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)
+    return bool(blocked >> (signal.SIGBUS - 1) & 1)
+
+
+def run_and(hostile, steps, meanwhile, blocked=False, **extra):
+    """Run the program, with SIGBUS blocked or not, do something while it waits; its Result."""
+    command = hostile.program("fill", 200, 0, "wait", *steps)
+    if blocked:
+        command = ["env", "--block-signal=BUS", *command]
+    process = hostile.start(command, True, stdin=subprocess.PIPE, **extra)
     assert process.stdout.readline() == "waiting\n"
     meanwhile()
+    assert blocks_bus_errors(process) == blocked
     process.stdin.write("\n")
     process.stdin.close()
     process.stdin = None
@@ -24,12 +35,15 @@ def lost_lines(result):
     return [line for line in result.guard_lines if "was cut short" in line]
 
 
-@pytest.mark.parametrize("size", [0, 4096, 65536, 131072])
-def test_recorder_file_is_cut_short(hostile, size):
+@pytest.mark.parametrize(
+    "size, blocked", [(0, False), (4096, False), (65536, False), (131072, False), (0, True)]
+)
+def test_recorder_file_is_cut_short(hostile, size, blocked):
     def cut():
-        os.truncate(hostile.records()[0], size)
+        for path in hostile.records():
+            os.truncate(path, size)
 
-    result = run_and(hostile, ["more", "free"], cut)
+    result = run_and(hostile, ["more", "free"], cut, blocked)
     assert (result.code, result.stdout) == (0, "done\n"), result.stderr
     assert len(lost_lines(result)) == 1
     second = lost_lines(result)[0].split(" it goes on in ")[1]
@@ -37,10 +51,20 @@ def test_recorder_file_is_cut_short(hostile, size):
     assert re.search(r"GPU 0 out of memory: \S+ asked ", result.guard_text), result.stderr
 
 
-def test_registry_is_cut_short(hostile):
-    result = run_and(hostile, ["more", "free"], lambda: os.truncate(hostile.registry_file(), 0))
+@pytest.mark.parametrize("blocked", [False, True])
+def test_registry_is_cut_short(hostile, blocked):
+    result = run_and(
+        hostile, ["more", "free"], lambda: os.truncate(hostile.registry_file(), 0), blocked
+    )
     assert (result.code, result.stdout) == (0, "done\n"), result.stderr
     assert len(lost_lines(result)) == 1
+
+
+def test_files_are_cut_short_before_the_end(hostile):
+    """What is done at exit is, too."""
+    files = lambda: [*hostile.records(), hostile.registry_file()]
+    result = run_and(hostile, [], lambda: [os.truncate(path, 0) for path in files()], True)
+    assert (result.code, result.stdout) == (0, "done\n"), result.stderr
 
 
 def test_registry_is_deleted(hostile):

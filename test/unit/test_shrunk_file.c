@@ -62,6 +62,38 @@ static void an_access_goes_on(void **state)
     assert_int_equal(run_child(go_on_child, NULL, text, sizeof text), 0);
 }
 
+static bool is_blocked_now(void)
+{
+    sigset_t blocked;
+    CHECK(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0);
+    return sigismember(&blocked, SIGBUS);
+}
+
+static void blocked_child(void *argument)
+{
+    sigset_t bus_error;
+    (void)argument;
+    char *const pages = cut_short("file");
+    CHECK(vg_shrunk_file_watch(pages, PAGES * PAGE, tell) == 0);
+    CHECK(!vg_shrunk_file_is_blocked() && !vg_shrunk_file_admit() && !is_blocked_now());
+    sigemptyset(&bus_error);
+    sigaddset(&bus_error, SIGBUS);
+    CHECK(sigprocmask(SIG_BLOCK, &bus_error, NULL) == 0);
+    CHECK(vg_shrunk_file_is_blocked() && vg_shrunk_file_admit() && !is_blocked_now());
+    CHECK(pages[2 * PAGE] == 0 && told == 1);
+    vg_shrunk_file_block();
+    CHECK(is_blocked_now());
+    CHECK(raise(SIGBUS) == 0); /* it waits for the program to want it */
+    CHECK(!vg_shrunk_file_admit() && is_blocked_now());
+}
+
+static void who_blocks_it_can_admit_it(void **state)
+{
+    (void)state;
+    char text[512];
+    assert_int_equal(run_child(blocked_child, NULL, text, sizeof text), 0);
+}
+
 static void program_handler(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)context;
@@ -134,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SHRUNK_TEST(an_access_goes_on),
+        SHRUNK_TEST(who_blocks_it_can_admit_it),
         SHRUNK_TEST(the_programs_handler_gets_what_is_not_ours),
         SHRUNK_TEST(all_else_ends_the_program_as_ever),
     };
