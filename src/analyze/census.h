@@ -154,6 +154,9 @@ struct vg_census {
     char garbage_type[VG_CENSUS_TYPE_CAP]; /* the class that most of those objects are of; ""
                                               unknown */
     uint8_t garbage_is_exception;          /* that is an exception's: its frames refer to it */
+    /* By kind, of the blocks whose tensors show their type: floating-point numbers of 4 bytes and
+     * more, and numbers of at most 2 bytes. */
+    uint64_t wide_bytes[VG_CENSUS_KINDS], narrow_bytes[VG_CENSUS_KINDS];
 };
 
 #endif

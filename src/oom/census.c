@@ -237,6 +237,7 @@ static enum vg_census_state count_objects(struct vg_census_work *work)
     vg_census_walk_variables(work);
     vg_census_write_kinds(work);
     vg_census_write_shapes(work);
+    vg_census_write_widths(work);
     vg_census_write_modules(work);
     vg_census_write_variables(work);
     return lacked_memory(work) ? VG_CENSUS_OUT_OF_MEMORY

@@ -5,22 +5,6 @@
 #include "base/text.h"
 #include "oom/census_work.h"
 
-/* "float32" of torch.float32, which is how PyTorch represents the type in C. */
-static void write_dtype(const struct vg_census_python *python, uintptr_t dtype, char *out,
-                        size_t cap)
-{
-    char text[VG_CENSUS_DTYPE_CAP + sizeof "torch."];
-    void *const name = python->represent((void *)dtype);
-    if (!name) {
-        python->api->clear_error();
-        return;
-    }
-    vg_census_str_write(python, (uintptr_t)name, text, sizeof text);
-    const char *const shown = vg_text_starts_with(text, "torch.") ? text + 6 : text;
-    vg_text_sanitize(out, cap, shown, strlen(shown));
-    python->api->drop(name);
-}
-
 struct shapes {
     struct vg_census_list list; /* of struct vg_census_array_shape; of tensors, no library */
     struct vg_census_map of;    /* hash of library, sizes and data type -> index */
@@ -62,7 +46,7 @@ static void count_tensor(struct vg_census_work *work, struct shapes *shapes,
     if (sizes && vg_census_read_sizes(python, sizes, &shape.shape)) {
         struct vg_census_array_shape *const found = find_shape(shapes, &shape, dtype, &is_new);
         if (found && is_new && dtype)
-            write_dtype(python, dtype, found->shape.dtype, sizeof found->shape.dtype);
+            vg_census_write_dtype(python, dtype, found->shape.dtype, sizeof found->shape.dtype);
         if (found)
             vg_census_amount_add(&found->shape.amount, storage->bytes);
     }

@@ -247,6 +247,13 @@ enum vg_census_kind vg_census_kind_of(const struct vg_census_storage *storage);
 /* The product of the sizes; 0: unknown. */
 uint64_t vg_census_shape_elements(const struct vg_census_shape *shape);
 
+/* "float32" of torch.float32, which is how PyTorch represents the type in C. */
+void vg_census_write_dtype(const struct vg_census_python *python, uintptr_t dtype, char *out,
+                           size_t cap);
+
+/* How many bytes are of wide and of narrow numbers, into the result. */
+void vg_census_write_widths(struct vg_census_work *work);
+
 /* The shapes of other tensors and of arrays, into the result. */
 void vg_census_write_shapes(struct vg_census_work *work);
 

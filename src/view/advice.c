@@ -16,6 +16,7 @@
 #include "view/advice_program.h"
 #include "view/advice_text.h"
 #include "view/advice_torch.h"
+#include "view/advice_waste.h"
 #include "view/framework.h"
 
 enum { LONG_WAIT_MIN = 10 };
@@ -73,7 +74,7 @@ static const struct vg_advice_row *tensor_row(const struct vg_run_failure *s)
     };
     for (size_t i = 0; i < sizeof tensor_rows / sizeof tensor_rows[0]; i++)
         if (tensor_rows[i]->applies(s))
-            return tensor_rows[i];
+            return vg_advice_largest_waste(tensor_rows[i], s);
     return NULL;
 }
 
@@ -378,7 +379,8 @@ static const struct vg_advice_row unknown = { "unknown", applies_always, unknown
 
 /* load_race comes before its general case, co_tenant, which would hide it; model_size before all
  * that would let the program get a little further only; what the program itself keeps for no use
- * before other processes, where it is more than they hold. */
+ * before other processes, where it is more than they hold; of several such the largest is told
+ * (advice_waste.h). */
 static const struct vg_advice_row *const rows[] = {
     &injected,
     &limit,
@@ -438,5 +440,5 @@ const struct vg_advice_row *vg_advice_find(const struct vg_run_failure *report)
     size_t i = 0;
     while (!rows[i]->applies(report))
         i++;
-    return rows[i];
+    return vg_advice_largest_waste(rows[i], report);
 }

@@ -1,6 +1,7 @@
-/* Why did the allocation fail, and what helps? One table of causes, the first that applies wins;
- * each says its cause and its advice in one plain sentence from measured numbers only. Advice has
- * no full stop: it often ends in something to copy. Pure, no malloc. */
+/* Why did the allocation fail, and what helps? One table of causes, the first that applies wins
+ * (of those that the program keeps for no use, the largest); each says its cause and its advice in
+ * one plain sentence from measured numbers only. Advice has no full stop: it often ends in
+ * something to copy. Pure, no malloc. */
 #ifndef VRAMGUARD_VIEW_ADVICE_H
 #define VRAMGUARD_VIEW_ADVICE_H
 

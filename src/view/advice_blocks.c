@@ -34,6 +34,20 @@ uint64_t vg_advice_kind_bytes(const struct vg_run_failure *f, enum vg_census_kin
     return census ? census->kinds[kind].bytes : 0;
 }
 
+/* Are most of the kind's numbers known to be of 4 bytes, or of at most 2? What is unknown of a
+ * record from before is neither. */
+static bool is_wide(const struct vg_run_failure *f, enum vg_census_kind kind)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    return census && census->wide_bytes[kind] > census->kinds[kind].bytes / 2;
+}
+
+static bool is_narrow(const struct vg_run_failure *f, enum vg_census_kind kind)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    return census && census->narrow_bytes[kind] > census->kinds[kind].bytes / 2;
+}
+
 static bool is_most_of_tensors(const struct vg_run_failure *f, uint64_t bytes)
 {
     return bytes > f->torch.allocated_bytes / 2;
@@ -159,7 +173,9 @@ static void optimizer_advice(const struct vg_run_failure *f, struct vg_text *out
     vg_text_add(out, "an optimizer with less state (8-bit Adam of bitsandbytes, Adafactor, SGD)");
     if (vg_torch_call_is_multi_tensor(f))
         vg_text_add(out, "; foreach=False, which needs no copies");
-    vg_text_add(out, "; weights in bfloat16; or offload the state to the host");
+    if (is_wide(f, VG_CENSUS_PARAMETER))
+        vg_text_add(out, "; weights in bfloat16");
+    vg_text_add(out, "; or offload the state to the host");
 }
 
 /* ---- activations ---- */
@@ -182,12 +198,24 @@ static void activations_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_add(out, ".");
 }
 
+/* Weights of 4-byte numbers, and activations of 2-byte ones: more than a quarter, since autocast
+ * leaves some operations as they are. */
+static bool runs_under_autocast(const struct vg_run_failure *f)
+{
+    const struct vg_census *const census = vg_holder_census(f);
+    const uint64_t *const wide = census->wide_bytes, *const narrow = census->narrow_bytes;
+    return 4 * (narrow[VG_CENSUS_OTHER] + narrow[VG_CENSUS_GRAPH]) >
+           wide[VG_CENSUS_OTHER] + wide[VG_CENSUS_GRAPH];
+}
+
 static void activations_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
     vg_text_add(out, "a smaller batch (with gradient accumulation); activation checkpointing");
     if (vg_holder_stack_is_in(f, "/transformers/"))
         vg_text_add(out, " (model.gradient_checkpointing_enable())");
-    vg_text_add(out, "; bfloat16 autocast; torch.no_grad() where nothing is trained");
+    if (is_wide(f, VG_CENSUS_PARAMETER) && !runs_under_autocast(f))
+        vg_text_add(out, "; bfloat16 autocast");
+    vg_text_add(out, "; torch.no_grad() where nothing is trained");
 }
 
 /* ---- a file that is loaded onto the GPU ---- */
@@ -252,11 +280,12 @@ static void parameters_why(const struct vg_run_failure *f, struct vg_text *out)
 
 static void parameters_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    (void)f;
-    vg_text_add(out,
-                "weights of fewer bytes (dtype=torch.bfloat16 where they are 4-byte numbers, "
-                "or quantised), or device_map=\"auto\", which spreads them over GPUs and host "
-                "memory");
+    if (is_narrow(f, VG_CENSUS_PARAMETER))
+        vg_text_add(out, "quantised weights");
+    else
+        vg_text_addf(out, "weights of fewer bytes (dtype=torch.bfloat16%s, or quantised)",
+                     is_wide(f, VG_CENSUS_PARAMETER) ? "" : " where they are 4-byte numbers");
+    vg_text_add(out, ", or device_map=\"auto\", which spreads them over GPUs and host memory");
 }
 
 /* ---- holes ---- */

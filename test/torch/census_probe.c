@@ -117,6 +117,14 @@ static void add_module(struct vg_text *text, const struct vg_census_module *modu
                  module->parent_id);
 }
 
+static void add_kind_bytes(struct vg_text *text, const char *name, const uint64_t *bytes)
+{
+    vg_text_addf(text, "\"%s\": [", name);
+    for (int kind = 0; kind < VG_CENSUS_KINDS; kind++)
+        vg_text_addf(text, "%s%llu", kind ? ", " : "", (unsigned long long)bytes[kind]);
+    vg_text_add(text, "], ");
+}
+
 static void write_json(const struct vg_census *census, struct vg_text *text)
 {
     vg_text_addf(text, "{\"state\": %d, \"elapsed_ns\": %llu, \"objects\": %llu, ", census->state,
@@ -125,6 +133,8 @@ static void write_json(const struct vg_census *census, struct vg_text *text)
                  (unsigned long long)census->tensors, (unsigned long long)census->graph_nodes,
                  census->graph_cut);
     add_kinds(text, census->kinds, VG_CENSUS_KINDS);
+    add_kind_bytes(text, "wide", census->wide_bytes);
+    add_kind_bytes(text, "narrow", census->narrow_bytes);
     add_amount(text, "unnamed", &census->unnamed);
     add_amount(text, "cupy", &census->arrays[VG_CENSUS_CUPY]);
     add_amount(text, "numba", &census->arrays[VG_CENSUS_NUMBA]);

@@ -61,6 +61,10 @@ EXPECTED = {
     ],
     "views": [("whole", "Tensor", -1, "views", "local", ONE, 0)],
     "shapes": [("kept", "list", 7, "shapes", "local", 7 * ONE, 0)],
+    "widths": [
+        ("kept", "list", 5, "widths", "local", 15 * ONE // 2, 0),
+        ("layer", "Linear", -1, "widths", "local", ONE // 2, 0),
+    ],
 }
 
 
@@ -128,6 +132,14 @@ def test_shapes(said):
     assert first == {"dtype": "float32", "amount": [3 * ONE, 3], "sizes": [1024]}
     assert second == {"dtype": "float32", "amount": [2 * ONE, 2], "sizes": [32, 32]}
     assert sorted((shape["dtype"], shape["sizes"]) for shape in others) == [("float64", [512]), ("int32", [1024])]
+    assert "bfloat16" not in [shape["dtype"] for shape in said["widths"]["shapes"]], "of a parameter"
+
+
+def test_widths(said):
+    """In the order of the kinds: parameters first, other tensors fifth."""
+    said = said["widths"]
+    assert said["wide"] == [0, 0, 0, 0, 2 * ONE, 0]
+    assert said["narrow"] == [ONE // 2, 0, 0, 0, ONE + ONE // 2, 0]
 
 
 def test_garbage(said):

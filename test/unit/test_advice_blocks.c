@@ -12,6 +12,7 @@
 #include "analyze/census.h"
 #include "view/advice_blocks.h"
 #include "view/advice_graphs.h"
+#include "view/advice_waste.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -247,6 +248,35 @@ static void an_exception_of_the_same_failure(void **state)
     assert_true(vg_advice_traceback.applies(&failure));
 }
 
+static void of_several_wastes_the_largest_is_told(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const history = add_history(MIB, 500 * MIB);
+    struct vg_census_variable *const kept = add_history(300 * MIB, 0);
+    kept->length = -1;
+    kept->traceback.bytes = 300 * MIB;
+    assert_true(vg_advice_traceback.applies(&failure) && vg_advice_kept_graphs.applies(&failure));
+    assert_ptr_equal(vg_advice_largest_waste(&vg_advice_traceback, &failure),
+                     &vg_advice_kept_graphs);
+    history->graph.bytes = 299 * MIB; /* both 300 MiB */
+    assert_ptr_equal(vg_advice_largest_waste(&vg_advice_traceback, &failure), &vg_advice_traceback);
+    census.garbage.bytes = 301 * MIB;
+    assert_ptr_equal(vg_advice_largest_waste(&vg_advice_traceback, &failure), &vg_advice_garbage);
+    failure.torch.graph_bytes = 600 * MIB;
+    failure.torch.graph_count = 2;
+    assert_ptr_equal(vg_advice_largest_waste(&vg_advice_traceback, &failure),
+                     &vg_advice_graph_pools);
+    failure.torch.graph_bytes = 400 * MIB; /* not most, so no cause, though more than the others */
+    assert_ptr_equal(vg_advice_largest_waste(&vg_advice_traceback, &failure), &vg_advice_garbage);
+    /* A row that is no waste stays. */
+    assert_ptr_equal(vg_advice_largest_waste(&vg_advice_holes, &failure), &vg_advice_holes);
+    history->length = -1;
+    history->graph.bytes = 600 * MIB;
+    census.graph_uses[0] = 13;
+    assert_ptr_equal(vg_advice_largest_waste(&vg_advice_garbage, &failure),
+                     &vg_advice_chained_graph);
+}
+
 static void activations_are_most(void **state)
 {
     (void)state;
@@ -256,6 +286,30 @@ static void activations_are_most(void **state)
     assert_non_null(strstr(why_of(&vg_advice_activations), "700 MiB of PyTorch's 1000 MiB"));
     census.kinds[VG_CENSUS_GRAPH].bytes = 400 * MIB;
     assert_false(vg_advice_activations.applies(&failure));
+}
+
+static void two_byte_types_are_advised_where_there_are_wider_ones(void **state)
+{
+    (void)state;
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 100 * MIB;
+    census.kinds[VG_CENSUS_GRAPH].bytes = 700 * MIB;
+    assert_null(strstr(advice_of(&vg_advice_activations), "bfloat16")); /* unknown */
+    assert_null(strstr(advice_of(&vg_advice_optimizer), "bfloat16"));
+    assert_non_null(strstr(advice_of(&vg_advice_parameters), "where they are 4-byte numbers"));
+    census.wide_bytes[VG_CENSUS_PARAMETER] = 60 * MIB;
+    assert_non_null(strstr(advice_of(&vg_advice_activations), "bfloat16 autocast"));
+    assert_non_null(strstr(advice_of(&vg_advice_optimizer), "bfloat16"));
+    assert_non_null(strstr(advice_of(&vg_advice_parameters), "(dtype=torch.bfloat16, or quan"));
+    census.wide_bytes[VG_CENSUS_GRAPH] = 390 * MIB;
+    census.narrow_bytes[VG_CENSUS_GRAPH] = 90 * MIB;
+    assert_non_null(strstr(advice_of(&vg_advice_activations), "bfloat16 autocast"));
+    census.narrow_bytes[VG_CENSUS_OTHER] = 10 * MIB;
+    assert_null(strstr(advice_of(&vg_advice_activations), "bfloat16"));
+    census.wide_bytes[VG_CENSUS_PARAMETER] = 40 * MIB;
+    census.narrow_bytes[VG_CENSUS_PARAMETER] = 60 * MIB;
+    assert_null(strstr(advice_of(&vg_advice_activations), "bfloat16"));
+    assert_null(strstr(advice_of(&vg_advice_optimizer), "bfloat16"));
+    assert_null(strstr(advice_of(&vg_advice_parameters), "bfloat16"));
 }
 
 static void the_optimizer_is_known_by_its_state_or_its_step(void **state)
@@ -415,7 +469,9 @@ int main(void)
         cmocka_unit_test_setup(objects_that_only_refer_to_each_other_are_garbage, prepare),
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
+        cmocka_unit_test_setup(of_several_wastes_the_largest_is_told, prepare),
         cmocka_unit_test_setup(activations_are_most, prepare),
+        cmocka_unit_test_setup(two_byte_types_are_advised_where_there_are_wider_ones, prepare),
         cmocka_unit_test_setup(the_optimizer_is_known_by_its_state_or_its_step, prepare),
         cmocka_unit_test_setup(holes_are_fragmentation_only_where_they_would_do, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),

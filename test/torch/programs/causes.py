@@ -2,6 +2,7 @@
 not: causes.py NAME. Kernels need not run; only memory counts. Each ends with PyTorch's error."""
 
 import collections
+import ctypes
 import sys
 
 import torch
@@ -205,6 +206,35 @@ def traceback():
     del kept
 
 
+def failed_with(rows):
+    """The exception of a step that has failed with so many rows."""
+    def step(x):
+        raise ValueError(len(x))
+
+    try:
+        step(batch(rows))
+    except ValueError as error:
+        return error
+
+
+def traceback_beside_leak():
+    """An exception keeps a quarter, and a list of losses with their graphs more than that."""
+    net, history, kept = Net().cuda(), [], failed_with(280000)
+    while True:
+        history.append(net(batch(8192)).mean())
+    del kept
+
+
+def leak_beside_traceback():
+    """Looks alike: the exception keeps more than the list does."""
+    net, history = Net().cuda(), []
+    for _ in range(12):
+        history.append(net(batch(8192)).mean())
+    kept = failed_with(500000)
+    net(batch(200000))
+    del kept
+
+
 def handled():
     """Looks alike: the failed try left nothing behind."""
     def attempt(rows):
@@ -314,6 +344,38 @@ def parameters():
     Net(layers=40, width=3000).cuda()
 
 
+def narrow_parameters():
+    """It is, with weights of 2 bytes."""
+    Net(layers=80, width=3000).bfloat16().cuda()
+
+
+def narrow_optimizer():
+    """The states of such a model do not fit."""
+    net = Net(layers=8, width=5000).bfloat16().cuda()
+    adam = torch.optim.Adam(net.parameters(), foreach=False)
+    for parameter in net.parameters():
+        parameter.grad = torch.empty_like(parameter)
+    adam.step()
+
+
+def narrow_activations():
+    """Its batch is too large."""
+    net = Net(layers=12).bfloat16().cuda()
+    net(batch(400000).bfloat16()).mean().backward()
+
+
+def autocast():
+    """A batch is too large under autocast, with weights of 4 bytes."""
+    net = Net(layers=12).cuda()
+    net(batch(400000).bfloat16()).mean().backward()
+
+
+def parameters_beside_data():
+    """Looks alike: a model is there, and one tensor of data holds most."""
+    net, data = Net(layers=12, width=3000).cuda(), batch(600000)
+    return net, data, batch(200000)
+
+
 def large_weight():
     """One tensor of weights is larger than the GPU."""
     return nn.Embedding(50_000_000, 128, device="cuda")
@@ -393,6 +455,27 @@ def no_holes():
     kept = [torch.empty(40 * MIB, dtype=torch.uint8, device="cuda") for _ in range(22)]
     del kept[::2]
     torch.empty(1000 * MIB, dtype=torch.uint8, device="cuda")
+
+
+def take_beside_torch(mib):
+    """What another library does: it asks CUDA itself."""
+    pointer = ctypes.c_void_p()
+    if ctypes.CDLL(None).cudaMalloc(ctypes.byref(pointer), ctypes.c_size_t(mib * MIB)) != 0:
+        raise MemoryError("cudaMalloc")
+
+
+def cache_in_way():
+    """Another library needs what PyTorch has cached."""
+    kept = [torch.empty(100 * MIB, dtype=torch.uint8, device="cuda") for _ in range(9)]
+    del kept
+    take_beside_torch(600)
+
+
+def cache_in_use():
+    """Looks alike: tensors lie in it, and the cache would not suffice."""
+    kept = [torch.empty(100 * MIB, dtype=torch.uint8, device="cuda") for _ in range(9)]
+    del kept[6:]
+    take_beside_torch(600)
 
 
 def capture(mib, pool=None):

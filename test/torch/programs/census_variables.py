@@ -324,10 +324,18 @@ def shapes():
     say("shapes")
 
 
+def widths():
+    layer = torch.nn.Linear(32, 32, bias=False).bfloat16()
+    kept = [torch.empty(BYTES // 2, dtype=dtype) for dtype in (torch.float16, torch.int8, torch.int64)]
+    kept += [torch.empty(BYTES // 4), torch.empty(BYTES // 8, dtype=torch.float64)]
+    say("widths")
+    return layer, kept
+
+
 CASES = [
     local_list, local_tensor, nested, many_keys, attribute, two_attributes, slots, closure, inner_closure, partial,
     generator, exception, last_value, class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
-    graph, function_node, function_saves, views, shapes, comprehension, iterated, garbage, held_ring, deleted_model,
+    graph, function_node, function_saves, views, shapes, widths, comprehension, iterated, garbage, held_ring, deleted_model,
     without_gc,
 ]  # fmt: skip
 
