@@ -49,11 +49,32 @@ static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t cap)
     return vg_process_read_file(path, out, cap);
 }
 
+/* Does the kernel know of no process of this pid? errno is kept. */
+static bool is_unknown(pid_t pid)
+{
+    const int saved_errno = errno;
+    const bool unknown = kill(pid, 0) != 0 && errno == ESRCH;
+    errno = saved_errno;
+    return unknown;
+}
+
+/* Does /proc show the processes that this one sees? It is that of another pid namespace where one
+ * was made without a /proc of its own: then its pids are others. */
+static bool proc_is_ours(void)
+{
+    char stat_line[64];
+    return read_proc(0, "stat", stat_line, sizeof stat_line) > 0 &&
+           strtol(stat_line, NULL, 10) == getpid();
+}
+
 /* Like vg_process_identify; `out_state` is the letter of proc(5), of the main thread. */
 static int identify_with_state(pid_t pid, struct vg_process_id *out, char *out_state)
 {
     char stat_line[1024];
     const ssize_t length = read_proc(pid, "stat", stat_line, sizeof stat_line);
+    /* Not shown: gone, unless /proc is not there either (chroot(2)) or hides it (hidepid). */
+    if (length == -ENOENT && (pid <= 0 || !is_unknown(pid)))
+        return -ENOENT;
     if (length == -ENOENT || length == -ESRCH)
         return -ESRCH;
     if (length < 0)
@@ -101,14 +122,6 @@ int vg_process_stat(pid_t pid, unsigned field, uint64_t *out)
     return 0;
 }
 
-bool vg_process_alive(const struct vg_process_id *id)
-{
-    struct vg_process_id now;
-    if (id->pid <= 0 || vg_process_identify(id->pid, &now) != 0)
-        return false;
-    return id->start_ticks == 0 || id->start_ticks == now.start_ticks;
-}
-
 uint64_t vg_process_owner(const struct vg_process_id *id)
 {
     return (uint64_t)(uint32_t)id->pid << 32 | (uint32_t)id->start_ticks;
@@ -128,21 +141,29 @@ uint64_t vg_process_owner_self(void)
     return owner;
 }
 
+/* Most of those asked for are gone, hundreds of them after many kills: that is told without a look
+ * into /proc. */
+static enum vg_process_activity activity_of(pid_t pid, uint64_t start_ticks, uint64_t ticks_mask)
+{
+    struct vg_process_id now;
+    char state;
+    if (pid <= 0 || is_unknown(pid))
+        return VG_PROCESS_GONE;
+    const int error = identify_with_state(pid, &now, &state);
+    if (error == -ESRCH || (!error && ((now.start_ticks ^ start_ticks) & ticks_mask) != 0))
+        return proc_is_ours() ? VG_PROCESS_GONE : VG_PROCESS_RUNS;
+    return !error && (state == 'T' || state == 't') ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
+}
+
+bool vg_process_alive(const struct vg_process_id *id)
+{
+    const uint64_t mask = id->start_ticks ? UINT64_MAX : 0;
+    return activity_of(id->pid, id->start_ticks, mask) != VG_PROCESS_GONE;
+}
+
 enum vg_process_activity vg_process_owner_activity(uint64_t owner)
 {
-    struct vg_process_id id;
-    char state;
-    const int saved_errno = errno;
-    /* Most of those asked for are gone, hundreds of them after many kills: that is told without a
-     * look into /proc. */
-    const bool gone = kill(vg_process_owner_pid(owner), 0) != 0 && errno == ESRCH;
-    errno = saved_errno;
-    if (gone)
-        return VG_PROCESS_GONE;
-    const int error = identify_with_state(vg_process_owner_pid(owner), &id, &state);
-    if (error == -ESRCH || (!error && vg_process_owner(&id) != owner))
-        return VG_PROCESS_GONE;
-    return !error && (state == 'T' || state == 't') ? VG_PROCESS_STOPPED : VG_PROCESS_RUNS;
+    return activity_of(vg_process_owner_pid(owner), owner, UINT32_MAX);
 }
 
 uint64_t vg_process_pid_namespace(void)
@@ -161,6 +182,12 @@ uint64_t vg_process_image(pid_t pid)
     return vg_process_stat(pid, STAT_START_STACK, &start_stack) == 0 ? start_stack : 0;
 }
 
+bool vg_process_has_image(pid_t pid, uint64_t image)
+{
+    const uint64_t now = image ? vg_process_image(pid) : 0;
+    return now == image || now == 0 || !proc_is_ours();
+}
+
 enum vg_process_activity vg_process_thread_activity(uint64_t owner, uint32_t thread, uint64_t image)
 {
     const enum vg_process_activity activity = vg_process_owner_activity(owner);
@@ -170,8 +197,7 @@ enum vg_process_activity vg_process_thread_activity(uint64_t owner, uint32_t thr
         return activity;
     const bool has_thread = syscall(SYS_tgkill, pid, (pid_t)thread, 0) == 0 || errno != ESRCH;
     errno = saved_errno;
-    const uint64_t now = has_thread && image != 0 ? vg_process_image(pid) : 0;
-    return has_thread && (now == 0 || now == image) ? activity : VG_PROCESS_GONE;
+    return has_thread && vg_process_has_image(pid, image) ? activity : VG_PROCESS_GONE;
 }
 
 bool vg_process_owner_alive(uint64_t owner)

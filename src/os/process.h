@@ -20,10 +20,12 @@ struct vg_process_id {
 };
 
 /* Reads the identity of `pid` (0: the caller). Returns 0, -ESRCH when there is no such process, or
- * another -errno when /proc cannot be read. A zombie counts as gone: it holds no memory. */
+ * another -errno when /proc cannot be read, -ENOENT where it is not or hides the process. A zombie
+ * counts as gone: it holds no memory. */
 int vg_process_identify(pid_t pid, struct vg_process_id *out);
 
-/* Is the process with exactly this identity still alive? Unknown start times compare by pid. */
+/* Is the process with exactly this identity still alive? Unknown start times compare by pid. True
+ * if that cannot be found out. */
 bool vg_process_alive(const struct vg_process_id *id);
 
 /* A process's identity in one word, for compare-and-swap in shared memory: pid << 32 | the low half
@@ -41,7 +43,8 @@ enum vg_process_activity {
 };
 
 /* What the process of this word does. It runs if that cannot be found out, when no descriptor is
- * left, say: what belongs to a living process must not be taken from it. */
+ * left or there is no /proc, say: what belongs to a living process must not be taken from it. errno
+ * is preserved if it is gone. */
 enum vg_process_activity vg_process_owner_activity(uint64_t owner);
 
 /* Is the process of this word not gone? */
@@ -51,6 +54,9 @@ bool vg_process_owner_alive(uint64_t owner);
  * kernel puts elsewhere in every image (proc(5), field 28 of /proc/PID/stat). `pid` 0: the caller.
  * 0 when it cannot be read. */
 uint64_t vg_process_image(pid_t pid);
+
+/* Has the process this image still? True if that cannot be found out; `image` 0 is unknown. */
+bool vg_process_has_image(pid_t pid, uint64_t image);
 
 /* The pid namespace of this process, in which the pids that it sees are (pid_namespaces(7)): the
  * inode of /proc/self/ns/pid. 0 when it cannot be told. */

@@ -52,10 +52,8 @@ static const struct vg_shared_layout layout = { .magic = "VRAMLIM\n",
 static bool slot_counts(const struct vg_shared_quota_slot *slot)
 {
     const uint64_t owner = atomic_load(&slot->owner), image = atomic_load(&slot->image);
-    if (owner == 0 || !vg_process_owner_alive(owner))
-        return false;
-    const uint64_t now = vg_process_image(vg_process_owner_pid(owner));
-    return image == 0 || now == 0 || now == image;
+    return owner != 0 && vg_process_owner_alive(owner) &&
+           vg_process_has_image(vg_process_owner_pid(owner), image);
 }
 
 /* ---- the lock ---- */

@@ -122,6 +122,28 @@ def test_root_and_user_change(hostile):
     assert record["ended"] == 1
 
 
+BESIDE_A_HOLDER = """
+rm -f holder
+"$0" 40 0 hold > holder & holder=$!
+until grep -q holding holder; do sleep 0.01; done
+"$0" 10 0 $1 until
+"$0" 10 0 until
+kill $holder
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the root directory")
+def test_root_change_under_a_shared_limit(hostile):
+    """Without /proc it is not known who lives: what they are charged stays charged."""
+    limit = {"VRAMGUARD_LIMIT": "1MiB", "VRAMGUARD_LIMIT_SCOPE": "shared", "VRAMGUARD_POLICY": "off"}
+    (fill,) = hostile.program("fill")
+    command = ["sh", "-c", BESIDE_A_HOLDER, fill]
+    intact = hostile.run([*command, "close"], True, **limit)
+    assert intact.code == 0 and intact.stdout.count("got ") == 2, intact.stdout
+    without_proc = hostile.run([*command, "root"], True, **limit)
+    assert without_proc.stdout == intact.stdout
+
+
 
 
 def test_slow_reader_and_a_ticking_timer(hostile):

@@ -188,16 +188,17 @@ static void workers_of_one_parent_are_told(void **state)
 static void orphans_are_told_from_programs_in_the_background(void **state)
 {
     (void)state;
+    const int gone = 5000000; /* above all pids of Linux */
     add_process(50, 1, 50, "systemd", "");
-    add_process(60, 1, 59, "python child.py", ""); /* its group's leader 59 is gone */
+    add_process(60, 1, gone, "python child.py", ""); /* its group's leader */
     assert_true(vg_family_is_orphan(60));
-    add_process(61, 50, 59, "python child.py", "");
+    add_process(61, 50, gone, "python child.py", "");
     assert_true(vg_family_is_orphan(61));
     add_process(65, 1, 50, "python -c from_multiprocessing.spawn_import_spawn_main", "");
     assert_true(vg_family_is_orphan(65));
     add_process(62, 1, 62, "python server.py", ""); /* started in the background of a shell */
     assert_false(vg_family_is_orphan(62));
-    add_process(63, 61, 59, "python child.py", ""); /* its parent lives */
+    add_process(63, 61, gone, "python child.py", ""); /* its parent lives */
     assert_false(vg_family_is_orphan(63));
     add_process(64, 1, 62, "python child.py", ""); /* so does its group's leader */
     assert_false(vg_family_is_orphan(64));

@@ -289,6 +289,47 @@ static void nobody_is_dead_for_lack_of_descriptors(void **state)
     assert_int_equal(run_child(without_descriptors_child, owners, text, sizeof text), 0);
 }
 
+/* After chroot(2) there may be no /proc: it does not tell that those are gone who run. */
+static void nobody_is_dead_for_lack_of_proc(void **state)
+{
+    (void)state;
+    struct vg_process_id self, id;
+    assert_int_equal(vg_process_identify(0, &self), 0);
+    const uint64_t owner = vg_process_owner(&self), image = vg_process_image(0);
+    vg_process_proc_root = "/var/empty/no-proc";
+    errno = 77;
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_RUNS);
+    assert_true(vg_process_alive(&self));
+    assert_true(vg_process_has_image(self.pid, image));
+    assert_int_equal(vg_process_identify(0, &id), -ENOENT);
+    assert_int_equal(vg_process_identify(self.pid, &id), -ENOENT);
+    assert_int_equal(vg_process_owner_activity((uint64_t)INT32_MAX << 32), VG_PROCESS_GONE);
+}
+
+/* Of another pid namespace: a pid there is another process. */
+static void nobody_is_dead_for_anothers_proc(void **state)
+{
+    (void)state;
+    char name[32];
+    struct vg_process_id id = { .pid = getpid(), .start_ticks = 5 };
+    const uint64_t owner = vg_process_owner(&id);
+    snprintf(name, sizeof name, "%d", (int)getpid());
+    assert_int_equal(mkdir(in_scratch(name), 0700), 0);
+    snprintf(name, sizeof name, "%d/stat", (int)getpid());
+    put_text(name, "7 (other) S" REST("1", "6 0 0 0 0 0 8192"));
+    put_text("self/stat", "8 (self) S" REST("1", "5"));
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_RUNS);
+    assert_true(vg_process_alive(&id));
+    assert_true(vg_process_has_image(id.pid, 4096));
+    put_text(name, "7 (other) Z" REST("1", "5"));
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_RUNS);
+    char own[128];
+    snprintf(own, sizeof own, "%d (self) S" REST("1", "5"), (int)getpid());
+    put_text("self/stat", own);
+    assert_int_equal(vg_process_owner_activity(owner), VG_PROCESS_GONE);
+    assert_false(vg_process_alive(&id));
+}
+
 static void tells_what_a_process_does(void **state)
 {
     (void)state;
@@ -353,10 +394,12 @@ int main(void)
         REAL(knows_itself_and_a_child),
         REAL(reads_fields_of_stat),
         REAL(nobody_is_dead_for_lack_of_descriptors),
+        cmocka_unit_test_setup_teardown(nobody_is_dead_for_lack_of_proc, real_proc, real_proc),
         REAL(tells_what_a_process_does),
         REAL(nobody_is_not_alive),
         FAKE(hostile_names_do_not_shift_the_fields),
         FAKE(zombies_are_gone_but_not_leaders_of_threads),
+        FAKE(nobody_is_dead_for_anothers_proc),
         FAKE(broken_stat_is_an_error),
         FAKE(command_lines_are_joined_and_safe),
         FAKE(memory_of_the_host),

@@ -17,7 +17,7 @@ static int read_stat(pid_t pid, char *text, size_t size)
     snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? -ESRCH : -errno;
+        return -errno;
     ssize_t length = read(fd, text, size - 1);
     int error = errno;
     close(fd);
@@ -80,6 +80,8 @@ bool process_is_alive(const struct process_identity *identity)
     int result = process_identify(identity->pid, &now);
     if (result == -ESRCH)
         return false;
+    if (result == -ENOENT) /* not shown: it has just ended, or /proc is not there */
+        return kill(identity->pid, 0) == 0 || errno != ESRCH;
     /* A process that cannot be looked at (hidden /proc) counts as alive: it did answer kill. */
     return result != 0 || now.start_ticks == identity->start_ticks;
 }
