@@ -4,6 +4,7 @@
 
 #include "analyze/account.h"
 #include "analyze/holder.h"
+#include "analyze/model_holder.h"
 #include "analyze/torch_call.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
@@ -118,16 +119,36 @@ static bool model_twice_applies(const struct vg_run_failure *f)
 static void model_twice_why(const struct vg_run_failure *f, struct vg_text *out)
 {
     const struct vg_census_module *const second = vg_holder_model_twice(f);
-    vg_text_addf(out, "there are two models of class %s on the GPU, with %s of parameters each.",
+    const struct vg_census_variable *holders[VG_MODEL_HOLDERS];
+    const uint32_t count = vg_model_holders(f, second, holders);
+    vg_text_addf(out, "there are two models of class %s on the GPU, with %s of parameters each",
                  second->path, VG_AMOUNT(second->amount[VG_CENSUS_PARAMETER].bytes));
+    for (uint32_t i = 0; i < count; i++) {
+        vg_text_add(out, i > 0 ? " and " : count == 1 ? "; one of them is " : ": ");
+        vg_line_add_variable(out, holders[i]);
+    }
+    vg_text_add(out, ".");
 }
 
+/* Two that variables have may both be needed; what no variable has is a leftover, or just being
+ * made. */
 static void model_twice_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    (void)f;
+    const struct vg_census_variable *holders[VG_MODEL_HOLDERS];
+    if (vg_model_holders(f, vg_holder_model_twice(f), holders) < VG_MODEL_HOLDERS) {
+        vg_text_add(out,
+                    "if one of them is no longer needed: delete the variables that lead to it "
+                    "before you load the other one");
+        return;
+    }
     vg_text_add(out,
-                "if the first one is no longer needed: delete the variable that holds it "
-                "before you load the second one");
+                "if both are needed (a teacher and its student, a moving average): keep the one "
+                "that is not trained in host memory");
+    vg_text_add(out, is_wide(f, VG_CENSUS_PARAMETER) ? " or in bfloat16" : "");
+    vg_text_add(out, "; if one is left over: del ");
+    vg_line_add_variable_path(out, holders[0]);
+    vg_text_add(out, " or del ");
+    vg_line_add_variable_path(out, holders[1]);
 }
 
 /* ---- the optimizer ---- */

@@ -70,7 +70,15 @@ CAUSES = {
     "wide_weight": (r"the 1\.49 GiB asked for in one piece", r"^(?!.*batch).*dtype=torch\.bfloat16"),
     "large_input": (r"the 13\.41 GiB asked for", r"if its size follows the batch .* a smaller batch"),
     "large_tensor": (r"the 2\.86 GiB asked for in one piece", r"^(?!.*batch)(?!.*model)"),
-    "model_twice": (r"there are two models of class Net ", r"delete the variable"),
+    "model_twice": (
+        r"there are two models of class Net .* each: `model` \(Net, .*\) and `again` \(Net, ",
+        r"if one is left over: del model or del again",
+    ),
+    "model_again": (r"there are two models of class Net .* each\.$", r"^if one of them is no longer needed: delete"),
+    "teacher": (
+        r"there are two models of class Net .*: `distillation\.student` \(Net, .* and `distillation\.teacher` \(Net",
+        r"^if both are needed .* keep the one that is not trained in host memory or in bfloat16; if one",
+    ),
     "load_onto_gpu": (
         r"torch\.load puts the tensors of the file onto the GPU as it reads them: \S+ MiB so far, beside parameters of",
         r"map_location=\"cpu\"",

@@ -2,6 +2,7 @@
 not: causes.py NAME. Kernels need not run; only memory counts. Each ends with PyTorch's error."""
 
 import collections
+import copy
 import ctypes
 import sys
 
@@ -405,6 +406,28 @@ def model_twice():
     model = Net(layers=20, width=2500).cuda()
     again = Net(layers=20, width=2500).cuda()
     return model, again, batch(200000)
+
+
+def model_again():
+    """The same, and no variable has the first one: a list has."""
+    models = [Net(layers=20, width=2500).cuda() for _ in range(2)]
+    return models, batch(200000)
+
+
+class Distillation:
+    def __init__(self):
+        self.student = Net(layers=20, width=2500).cuda()
+        self.teacher = copy.deepcopy(self.student)
+
+    def step(self, x):
+        return self.student(x) - self.teacher(x)
+
+
+def teacher():
+    """Looks alike: two models of a class, and the program needs both."""
+    distillation = Distillation()
+    distillation.step(batch(100, 2500))
+    distillation.step(batch(12000, 2500))
 
 
 def saved_weights():

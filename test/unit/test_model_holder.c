@@ -1,0 +1,119 @@
+/* Which variables the models of a census are in, and what is said of two of one class. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "analyze/model_holder.h"
+#include "view/advice_blocks.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct vg_census census;
+static struct vg_run_failure failure;
+static const struct vg_census_variable *holders[VG_MODEL_HOLDERS];
+static char text_data[VG_ADVICE_TEXT_CAP];
+
+/* Two models of 400 MiB, of 900 MiB of tensors; 20 MiB are asked for, 8 MiB are free. */
+static int prepare(void **state)
+{
+    (void)state;
+    memset(&census, 0, sizeof census);
+    memset(&failure, 0, sizeof failure);
+    census.state = VG_CENSUS_COMPLETE;
+    census.total.bytes = 900 * MIB;
+    census.module_count = 2;
+    for (int i = 0; i < 2; i++) {
+        snprintf(census.modules[i].path, sizeof census.modules[i].path, "Net");
+        census.modules[i].amount[VG_CENSUS_PARAMETER].bytes = 400 * MIB;
+    }
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 800 * MIB;
+    failure.census = &census;
+    failure.census_bytes = sizeof census;
+    failure.census_format = VG_CENSUS_FORMAT;
+    failure.asked_bytes = 20 * MIB;
+    failure.device.gpu.total_bytes = 1000 * MIB;
+    failure.device.gpu.free_bytes = 8 * MIB;
+    failure.torch =
+        (struct vg_run_torch){ .tells_blocks = true, .settings = "", .allocated_bytes = 900 * MIB };
+    return 0;
+}
+
+static struct vg_census_variable *add_variable(const char *path, const char *type,
+                                               uint64_t model_bytes)
+{
+    struct vg_census_variable *const variable = &census.variables[census.variable_count++];
+    snprintf(variable->path, sizeof variable->path, "%s", path);
+    snprintf(variable->type, sizeof variable->type, "%s", type);
+    snprintf(variable->function, sizeof variable->function, "main");
+    snprintf(variable->file, sizeof variable->file, "/p/train.py");
+    variable->line = 12;
+    variable->length = -1;
+    variable->model.bytes = variable->direct.bytes = model_bytes;
+    return variable;
+}
+
+static const char *why(void)
+{
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_model_twice.cause(&failure, &text);
+    return text_data;
+}
+
+static const char *advice(void)
+{
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_model_twice.advice(&failure, &text);
+    return text_data;
+}
+
+static void variables_of_whole_models_are_found(void **state)
+{
+    (void)state;
+    add_variable("layers", "ModuleList", 400 * MIB);
+    add_variable("part", "Net", 399 * MIB);
+    add_variable("kept", "Net", 400 * MIB)->place = VG_CENSUS_LIBRARY;
+    assert_int_equal(vg_model_holders(&failure, &census.modules[1], holders), 0);
+    const struct vg_census_variable *const net = add_variable("net", "Net", 410 * MIB);
+    assert_int_equal(vg_model_holders(&failure, &census.modules[1], holders), 1);
+    assert_ptr_equal(holders[0], net);
+    struct vg_census_variable *const other = add_variable("self.ema", "Net", 400 * MIB);
+    other->place = VG_CENSUS_GLOBAL;
+    add_variable("third", "Net", 400 * MIB);
+    assert_int_equal(vg_model_holders(&failure, &census.modules[1], holders), 2);
+    assert_ptr_equal(holders[1], other);
+}
+
+static void two_models_of_variables_may_both_be_needed(void **state)
+{
+    (void)state;
+    assert_true(vg_advice_model_twice.applies(&failure));
+    assert_string_equal(why(),
+                        "there are two models of class Net on the GPU, with 400 MiB of "
+                        "parameters each.");
+    assert_non_null(strstr(advice(), "delete the variables that lead to it"));
+    add_variable("net", "Net", 400 * MIB);
+    assert_non_null(strstr(why(), "each; one of them is `net` (Net, train.py:12 main)."));
+    assert_non_null(strstr(advice(), "delete the variables that lead to it"));
+    add_variable("self.ema", "Net", 400 * MIB);
+    assert_non_null(strstr(why(), "each: `net` (Net, train.py:12 main) and `self.ema` (Net, "));
+    assert_string_equal(advice(),
+                        "if both are needed (a teacher and its student, a moving "
+                        "average): keep the one that is not trained in host memory; if "
+                        "one is left over: del net or del self.ema");
+    census.wide_bytes[VG_CENSUS_PARAMETER] = 800 * MIB;
+    assert_non_null(strstr(advice(), "in host memory or in bfloat16; "));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(variables_of_whole_models_are_found, prepare),
+        cmocka_unit_test_setup(two_models_of_variables_may_both_be_needed, prepare),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
