@@ -51,6 +51,7 @@ enum {
     VG_CENSUS_MODULES = 24,
     VG_CENSUS_SHAPES = 12,
     VG_CENSUS_VARIABLES = 16,
+    VG_CENSUS_LINES = 8,
     VG_CENSUS_RANK = 8,
     VG_CENSUS_PATH_CAP = 160,
     VG_CENSUS_TYPE_CAP = 64,
@@ -119,6 +120,19 @@ struct vg_census_held {
     struct vg_census_amount traceback; /* of them: through the frames of an exception */
 };
 
+/* A line of the program, and what it made of what was found. */
+struct vg_census_line {
+    uint32_t stack_id; /* one of those that have the line as the innermost of the program's own */
+    uint32_t reserved;
+    uint64_t kind_bytes[VG_CENSUS_KINDS];
+    uint64_t garbage_bytes;
+    struct {
+        uint64_t direct_bytes; /* without what has a model's kind */
+        uint64_t graph_bytes;
+        uint64_t traceback_bytes; /* of all kinds */
+    } held[VG_CENSUS_VARIABLES];  /* by `variables`, in their order */
+};
+
 struct vg_census {
     enum vg_census_state state;
     uint64_t elapsed_ns;
@@ -157,6 +171,8 @@ struct vg_census {
     /* By kind, of the blocks whose tensors show their type: floating-point numbers of 4 bytes and
      * more, and numbers of at most 2 bytes. */
     uint64_t wide_bytes[VG_CENSUS_KINDS], narrow_bytes[VG_CENSUS_KINDS];
+    uint32_t line_count;                          /* 0: not measured */
+    struct vg_census_line lines[VG_CENSUS_LINES]; /* by the bytes that were found */
 };
 
 #endif

@@ -31,6 +31,7 @@ static void repair_census(struct vg_census *census)
     census->module_count = no_more_than(census->module_count, VG_CENSUS_MODULES);
     census->shape_count = no_more_than(census->shape_count, VG_CENSUS_SHAPES);
     census->variable_count = no_more_than(census->variable_count, VG_CENSUS_VARIABLES);
+    census->line_count = no_more_than(census->line_count, VG_CENSUS_LINES);
     census->array_shape_count = no_more_than(census->array_shape_count, VG_CENSUS_SHAPES);
     vg_text_repair(census->garbage_type, sizeof census->garbage_type);
     for (uint32_t i = 0; i < VG_CENSUS_MODULES; i++)
@@ -52,4 +53,14 @@ const struct vg_census *vg_census_read(struct vg_region *region, const void *byt
     memcpy(census, bytes, count < sizeof *census ? count : sizeof *census);
     repair_census(census);
     return census;
+}
+
+const struct vg_run_line *vg_census_name_lines(struct vg_stack_names *names,
+                                               const struct vg_census *census)
+{
+    struct vg_run_line *const lines =
+        vg_region_array(names->region, census->line_count, sizeof *lines);
+    for (uint32_t i = 0; lines && i < census->line_count; i++)
+        lines[i] = vg_stack_names_own_line(names, census->lines[i].stack_id);
+    return lines;
 }

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "analyze/account.h"
+#include "analyze/census_read.h"
 #include "analyze/checkpoint.h"
 #include "analyze/collect_gpus.h"
 #include "analyze/label.h"
@@ -19,11 +20,15 @@
 
 /* ---- the call ---- */
 
+/* Of the report that is made; its texts are in the region of that. */
+static struct vg_stack_names report_lines;
+
 void vg_collect_census(struct vg_run_failure *out, const struct vg_census *census)
 {
     out->census_format = census ? VG_CENSUS_FORMAT : 0;
     out->census_bytes = census ? sizeof *census : 0;
     out->census = census;
+    out->census_lines = census ? vg_census_name_lines(&report_lines, census) : NULL;
 }
 
 static void collect_call(const struct vg_failure *failure, struct vg_region *region,
@@ -44,7 +49,6 @@ static void collect_call(const struct vg_failure *failure, struct vg_region *reg
     out->injected_rule = vg_region_string(region, failure->injected_rule);
     out->actions = failure->actions;
     out->action_count = failure->action_count;
-    vg_collect_census(out, failure->census);
     vg_live_index_counts(failure->tables.track, &out->alloc_count, &out->free_count);
 }
 
@@ -265,7 +269,7 @@ static enum vg_torch_silence torch_silence(const struct vg_blocks *blocks,
 static void collect_own(const struct vg_failure *failure, struct vg_region *region,
                         struct vg_run_process *process, struct vg_run_failure *out)
 {
-    struct vg_stack_names names;
+    struct vg_stack_names *const names = &report_lines;
     struct vg_run_gpu gpu;
     collect_gpu(failure, region, &gpu);
     vg_collect_gpus_begin(&gpu);
@@ -273,17 +277,17 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
                            failure->tables.blocks, &report_names, region);
     if (failure->monotonic_ns > 0) /* PyTorch takes its time until it gives up */
         report_source.source.now_ns = failure->monotonic_ns;
-    vg_stack_names_init(&names, &report_source.source, region);
+    vg_stack_names_init(names, &report_source.source, region);
     vg_run_describe_process(&report_source.source, region, process);
     collect_rank(process);
-    note_call(&names, failure);
+    note_call(names, failure);
     out->torch.loaded = report_source.callers.pytorch;
     out->settings = vg_region_string(region, failure->tables.settings);
     out->torch.settings = vg_region_string(region, failure->tables.torch_settings);
     out->torch.fraction_bytes = failure->torch_limit_bytes;
     out->torch.is_caller = failure->caller == VG_CALLER_PYTORCH;
     if (failure->device >= 0)
-        vg_run_build_device(&names, (uint32_t)failure->device % VG_FILE_DEVICES, &out->device,
+        vg_run_build_device(names, (uint32_t)failure->device % VG_FILE_DEVICES, &out->device,
                             &out->torch);
     else
         out->device = (struct vg_run_device){ .self_bytes = VG_BYTES_UNKNOWN,
@@ -295,7 +299,8 @@ static void collect_own(const struct vg_failure *failure, struct vg_region *regi
     out->device.limit_bytes = failure->limit_bytes;
     out->device.limit_left_bytes = failure->limit_left_bytes;
     out->device.limit_shared = failure->limit_shared;
-    collect_stack(&names, failure, out);
+    collect_stack(names, failure, out);
+    vg_collect_census(out, failure->census);
 }
 
 /* Is more of the process's memory unseen than seen, and as much as is missing? */

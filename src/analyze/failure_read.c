@@ -330,15 +330,16 @@ const struct vg_oom_action *vg_event_actions(struct vg_event_reader *r, uint32_t
 }
 
 /* One of another format stays as it is, for who understands it. */
-static const void *copy_census(struct vg_region *region, uint32_t format, const char *bytes,
-                               uint32_t *count)
+static const void *copy_census(struct vg_event_reader *r, uint32_t format, const char *bytes,
+                               uint32_t *count, const struct vg_run_line **out_lines)
 {
     if (format == VG_CENSUS_FORMAT) {
-        const void *const census = vg_census_read(region, bytes, *count);
+        const struct vg_census *const census = vg_census_read(r->region, bytes, *count);
         *count = sizeof(struct vg_census);
+        *out_lines = census ? vg_census_name_lines(r->names, census) : NULL;
         return census;
     }
-    char *const copy = vg_region_alloc(region, *count);
+    char *const copy = vg_region_alloc(r->region, *count);
     return copy ? memcpy(copy, bytes, *count) : NULL;
 }
 
@@ -354,7 +355,7 @@ bool vg_failure_read_census(struct vg_event_reader *r, struct vg_run_failure *ou
     memcpy(&head, bytes, sizeof head);
     uint32_t census_bytes = count - (uint32_t)sizeof head;
     const void *const census =
-        copy_census(r->region, head.format, bytes + sizeof head, &census_bytes);
+        copy_census(r, head.format, bytes + sizeof head, &census_bytes, &out->census_lines);
     if (!census)
         return true;
     out->census_format = head.format;

@@ -209,6 +209,51 @@ enum vg_census_kind vg_holder_largest_kind(const struct vg_run_failure *failure)
     return best;
 }
 
+/* What the forward and backward passes under way hold of what a line has made. */
+static uint64_t activations_of_line(const struct vg_run_failure *failure,
+                                    const struct vg_census *census,
+                                    const struct vg_census_line *line)
+{
+    uint64_t bytes = line->kind_bytes[VG_CENSUS_GRAPH];
+    for (uint32_t i = 0; i < census->variable_count; i++)
+        if (is_inside_module_call(failure, &census->variables[i]))
+            bytes += line->held[i].direct_bytes;
+    return bytes;
+}
+
+static uint64_t made_by_line(const struct vg_run_failure *failure, const struct vg_census *census,
+                             const struct vg_census_line *line, enum vg_holder_part part,
+                             const struct vg_census_variable *variable)
+{
+    const size_t i = variable ? (size_t)(variable - census->variables) : 0;
+    switch (part) {
+    case VG_HELD_KEPT: return line->held[i].direct_bytes + line->held[i].graph_bytes;
+    case VG_HELD_BY_GRAPH: return line->held[i].graph_bytes;
+    case VG_HELD_BY_TRACEBACK: return line->held[i].traceback_bytes;
+    case VG_HELD_AS_GARBAGE: return line->garbage_bytes;
+    case VG_HELD_AS_ACTIVATIONS: return activations_of_line(failure, census, line);
+    }
+    return 0;
+}
+
+const struct vg_run_line *vg_holder_origin(const struct vg_run_failure *failure,
+                                           enum vg_holder_part part,
+                                           const struct vg_census_variable *variable,
+                                           uint64_t *out_bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_run_line *best = NULL;
+    *out_bytes = 0;
+    for (uint32_t i = 0; census && failure->census_lines && i < census->line_count; i++) {
+        const uint64_t bytes = made_by_line(failure, census, &census->lines[i], part, variable);
+        if (bytes > *out_bytes) {
+            *out_bytes = bytes;
+            best = &failure->census_lines[i];
+        }
+    }
+    return best;
+}
+
 bool vg_holder_stack_is_in(const struct vg_run_failure *failure, const char *part)
 {
     for (uint32_t i = 0; i < failure->stack.frame_count; i++)

@@ -60,6 +60,22 @@ uint64_t vg_holder_activation_bytes(const struct vg_run_failure *failure);
 /* The kind that has most of the blocks' bytes, VG_CENSUS_KINDS without a census. */
 enum vg_census_kind vg_holder_largest_kind(const struct vg_run_failure *failure);
 
+/* What is held of which somebody asks where it comes from. */
+enum vg_holder_part {
+    VG_HELD_KEPT,         /* vg_holder_kept_bytes of a variable */
+    VG_HELD_BY_GRAPH,     /* of it, through its graphs */
+    VG_HELD_BY_TRACEBACK, /* what a variable keeps through the frames of an exception */
+    VG_HELD_AS_GARBAGE,
+    VG_HELD_AS_ACTIVATIONS, /* of vg_holder_activation_bytes at least this */
+};
+
+/* The line of the program that has made most of that, and how much: counted block by block. NULL
+ * when it is not known. `variable`: of the first three. */
+const struct vg_run_line *vg_holder_origin(const struct vg_run_failure *failure,
+                                           enum vg_holder_part part,
+                                           const struct vg_census_variable *variable,
+                                           uint64_t *out_bytes);
+
 /* Has the failing call a Python frame of a file whose path contains `part`? */
 bool vg_holder_stack_is_in(const struct vg_run_failure *failure, const char *part);
 

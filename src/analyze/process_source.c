@@ -77,6 +77,31 @@ static const struct vg_journal_code *find_code(void *context, uint32_t id)
     return vg_recorder_code_record(s->recorder, id);
 }
 
+/* With the recorder alone as their context. */
+static const struct vg_journal_stack *recorded_stack(void *context, uint32_t id)
+{
+    return vg_recorder_stack_record(context, id);
+}
+
+static const struct vg_journal_code *recorded_code(void *context, uint32_t id)
+{
+    return vg_recorder_code_record(context, id);
+}
+
+struct vg_run_source vg_process_source_of_stacks(struct vg_recorder *recorder)
+{
+    return (struct vg_run_source){
+        .is_live = true,
+        .header = recorder->header,
+        .path = recorder->path,
+        .stack_count = __atomic_load_n(&recorder->stacks.count, __ATOMIC_RELAXED),
+        .code_count = __atomic_load_n(&recorder->codes.count, __ATOMIC_RELAXED),
+        .context = recorder,
+        .stack = recorded_stack,
+        .code = recorded_code,
+    };
+}
+
 static void note_address(void *context, uint64_t address)
 {
     const struct vg_process_source *const s = context;

@@ -25,4 +25,7 @@ void vg_process_source_init(struct vg_process_source *out, struct vg_recorder *r
                             const struct vg_live_index *track, const struct vg_blocks *blocks,
                             struct vg_native_names *names, struct vg_region *region);
 
+/* Only what tells the lines of recorded stacks: `stack`, `code` and their counts. Any thread. */
+struct vg_run_source vg_process_source_of_stacks(struct vg_recorder *recorder);
+
 #endif

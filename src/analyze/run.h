@@ -307,7 +307,9 @@ struct vg_run_failure {
     int32_t cuda_version;             /* 13000 = 13.0; 0 unknown */
     uint32_t census_format;           /* VG_CENSUS_FORMAT of who made it; 0: there is none */
     uint32_t census_bytes;
-    const void *census; /* oom/census.h: tensors by what they are and who holds them */
+    const void *census; /* census.h: tensors by what they are and who holds them */
+    const struct vg_run_line *census_lines; /* what its lines are called, in their order; NULL: not
+                                               known */
 };
 
 /* A call that ran out of memory and succeeded after all. */

@@ -128,6 +128,14 @@ struct vg_run_line vg_stack_names_line(struct vg_stack_names *names,
     return line;
 }
 
+struct vg_run_line vg_stack_names_own_line(struct vg_stack_names *names, uint32_t id)
+{
+    const struct vg_run_source *const source = names->source;
+    const struct vg_journal_stack *const stack = source->stack(source->context, id);
+    const struct vg_own_frame own = vg_stack_names_own(names, stack, 0);
+    return own.key ? vg_stack_names_line(names, stack, own.index) : vg_run_line_none();
+}
+
 /* ---- names ---- */
 
 void vg_stack_names_note(struct vg_stack_names *names, uint32_t id)

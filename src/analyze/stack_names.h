@@ -42,6 +42,9 @@ struct vg_own_frame vg_stack_names_caller(struct vg_stack_names *names,
 struct vg_run_line vg_stack_names_line(struct vg_stack_names *names,
                                        const struct vg_journal_stack *stack, uint32_t index);
 
+/* The innermost line of the program's own in stack `id`, without its text; none if it has none. */
+struct vg_run_line vg_stack_names_own_line(struct vg_stack_names *names, uint32_t id);
+
 /* No line at all. */
 struct vg_run_line vg_run_line_none(void);
 

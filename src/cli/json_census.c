@@ -1,6 +1,7 @@
 #include "cli/json_census.h"
 
 #include "analyze/array_holder.h"
+#include "cli/json_device.h"
 
 static const char *const kind_names[VG_CENSUS_KINDS] = {
     [VG_CENSUS_PARAMETER] = "parameters", [VG_CENSUS_GRADIENT] = "gradients",
@@ -86,7 +87,42 @@ static json_t *variables_array(const struct vg_census *census)
     return array;
 }
 
-json_t *vg_json_census(const struct vg_census *census)
+/* What variables hold of what the line has made. */
+static json_t *held_array(const struct vg_census *census, const struct vg_census_line *line)
+{
+    json_t *const array = vg_json_array();
+    for (uint32_t i = 0; i < census->variable_count; i++) {
+        if (line->held[i].direct_bytes + line->held[i].graph_bytes +
+                line->held[i].traceback_bytes ==
+            0)
+            continue;
+        json_t *const object = vg_json_object();
+        vg_json_set_text(object, "variable", census->variables[i].path);
+        vg_json_set_amount(object, "direct_bytes", line->held[i].direct_bytes);
+        vg_json_set_amount(object, "graph_bytes", line->held[i].graph_bytes);
+        vg_json_set_amount(object, "traceback_bytes", line->held[i].traceback_bytes);
+        vg_json_append(array, object);
+    }
+    return array;
+}
+
+static json_t *lines_array(const struct vg_census *census, const struct vg_run_line *names)
+{
+    json_t *const array = json_array();
+    for (uint32_t i = 0; names && i < census->line_count; i++) {
+        const struct vg_census_line *const line = &census->lines[i];
+        json_t *const object = vg_json_object();
+        vg_json_set(object, "line", vg_json_line(&names[i]));
+        for (size_t kind = 0; kind < VG_CENSUS_KINDS; kind++)
+            vg_json_set_amount(object, kind_names[kind], line->kind_bytes[kind]);
+        vg_json_set_amount(object, "garbage", line->garbage_bytes);
+        vg_json_set(object, "held", held_array(census, line));
+        vg_json_append(array, object);
+    }
+    return array;
+}
+
+json_t *vg_json_census(const struct vg_census *census, const struct vg_run_line *lines)
 {
     if (!census)
         return json_null();
@@ -104,6 +140,7 @@ json_t *vg_json_census(const struct vg_census *census)
     vg_json_set(object, "modules", modules_array(census));
     vg_json_set(object, "shapes", shapes_array(census));
     vg_json_set(object, "variables", variables_array(census));
+    vg_json_set(object, "lines", lines_array(census, lines));
     return object;
 }
 

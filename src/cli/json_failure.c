@@ -145,7 +145,7 @@ json_t *vg_json_failure(const struct vg_run_failure *failure)
     vg_json_set(object, "device", vg_json_device(&failure->device));
     vg_json_set(object, "other_gpus", other_gpus);
     vg_json_set(object, "torch", torch_object(&failure->torch));
-    vg_json_set(object, "census", vg_json_census(vg_holder_census(failure)));
+    vg_json_set(object, "census", vg_json_census(vg_holder_census(failure), failure->census_lines));
     vg_json_set(object, "arrays", vg_json_array_census(vg_array_holder_census(failure)));
     vg_json_set(object, "host", host_object(&failure->host));
     vg_json_set_text(object, "driver_version", failure->driver_version);

@@ -19,10 +19,17 @@ static struct vg_blocks *current_blocks(void)
     return state && state->wants_blocks ? &state->blocks : NULL;
 }
 
-static bool find_block(void *argument, uintptr_t address, uint64_t *bytes)
+static bool find_block(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id)
 {
     struct vg_blocks *const blocks = current_blocks();
-    return blocks && vg_blocks_find(blocks, device_of(argument), address, bytes);
+    return blocks && vg_blocks_find(blocks, device_of(argument), address, bytes, stack_id);
+}
+
+static struct vg_recorder *current_recorder(void *argument)
+{
+    struct vg_blocks *const blocks = current_blocks();
+    (void)argument;
+    return blocks ? blocks->recorder : NULL;
 }
 
 static void total_blocks(void *argument, struct vg_census_amount *out)
@@ -73,6 +80,7 @@ bool vg_array_census_prepare(const struct vg_process_state *state, const struct 
     *out = (struct vg_census_source){ .find_block = find_block,
                                       .total = total_blocks,
                                       .may_begin = is_not_capturing,
+                                      .recorder = current_recorder,
                                       .argument = (void *)(uintptr_t)failure->device,
                                       .device = failure->device,
                                       .jax_platform = "gpu" };

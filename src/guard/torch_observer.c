@@ -12,10 +12,16 @@ static struct {
     uint16_t device;
 } observed;
 
-static bool find_block(void *argument, uintptr_t address, uint64_t *bytes)
+static bool find_block(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id)
 {
     (void)argument;
-    return vg_blocks_find(&observed.state->blocks, observed.device, address, bytes);
+    return vg_blocks_find(&observed.state->blocks, observed.device, address, bytes, stack_id);
+}
+
+static struct vg_recorder *recorder_of_state(void *argument)
+{
+    (void)argument;
+    return observed.state->blocks.recorder;
 }
 
 static void total_blocks(void *argument, struct vg_census_amount *out)
@@ -50,6 +56,7 @@ static bool prepare_census(int64_t device, struct vg_census_source *out)
     *out = (struct vg_census_source){ .find_block = find_block,
                                       .total = total_blocks,
                                       .may_begin = is_not_capturing,
+                                      .recorder = recorder_of_state,
                                       .device = (int32_t)device,
                                       .jax_platform = "gpu" };
     return true;

@@ -221,7 +221,7 @@ void vg_blocks_note_refused(struct vg_blocks *blocks, uint16_t device,
 /* ---- reading ---- */
 
 bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
-                    uint64_t *out_bytes)
+                    uint64_t *out_bytes, uint32_t *out_stack_id)
 {
     const struct vg_block_slot *const slots = blocks->recorder->blocks;
     struct vg_block_shard *const shard = shard_of(blocks, device);
@@ -229,8 +229,10 @@ bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
     vg_lock_take(&shard->lock);
     if (shard->ready)
         entry = vg_address_index_find(&shard->index, slots, vg_hash_u64(address), address);
-    if (entry != VG_ADDRESS_NONE)
+    if (entry != VG_ADDRESS_NONE) {
         *out_bytes = slots[vg_address_index_slot(&shard->index, entry)].bytes;
+        *out_stack_id = slots[vg_address_index_slot(&shard->index, entry)].stack_id;
+    }
     vg_lock_release(&shard->lock);
     return entry != VG_ADDRESS_NONE;
 }

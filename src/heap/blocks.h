@@ -93,10 +93,10 @@ void vg_blocks_take(struct vg_blocks *blocks, uint16_t device, uint64_t address,
 void vg_blocks_note_refused(struct vg_blocks *blocks, uint16_t device,
                             const struct vg_block_sums *told);
 
-/* Does a live block of `device` begin at `address`? Writes its size. Takes the device's lock. Any
- * thread. */
+/* Does a live block of `device` begin at `address`? Writes its size and the stack that made it.
+ * Takes the device's lock. Any thread. */
 bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
-                    uint64_t *out_bytes);
+                    uint64_t *out_bytes, uint32_t *out_stack_id);
 
 /* Calls `visit` for every live block of all devices. Takes no lock: a block that comes or goes
  * meanwhile may or may not be seen, and one whose slot is reused meanwhile is seen as one or the

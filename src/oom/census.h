@@ -14,16 +14,20 @@
 
 #include "analyze/census.h"
 
+struct vg_recorder;
+
 /* Where the census gets the rest of its facts from. The functions are called with the GIL held,
  * must not wait for it, and must not call into Python. */
 struct vg_census_source {
     /* Is `address` the start of a live block that the question is about (one device's)? Writes its
-     * size. */
-    bool (*find_block)(void *argument, uintptr_t address, uint64_t *bytes);
+     * size, and which of the recorder's stacks made it (0: not known). */
+    bool (*find_block)(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id);
     /* All such blocks. */
     void (*total)(void *argument, struct vg_census_amount *out);
     /* Asked first: no while a CUDA graph is captured. NULL: always. */
     bool (*may_begin)(void *argument);
+    /* Whose stacks these are. NULL, or none: what is held is not told by lines. */
+    struct vg_recorder *(*recorder)(void *argument);
     void *argument;
     /* Arrays of other libraries count where their memory is that of this GPU, CUDA's ordinal, and
      * no other's or the host's; -1: all do. */

@@ -14,12 +14,14 @@ struct vg_census_storage *vg_census_storage_at(struct vg_census_work *work, uint
 {
     bool is_new;
     uint64_t bytes = 0;
+    uint32_t stack_id = 0;
     const uint64_t *const known = vg_census_map_get(&work->storage_of, address);
     if (known)
         return *known == NOT_LIVE ? NULL : vg_census_storage_number(work, *known);
     if (!address)
         return NULL;
-    const bool is_live = work->source->find_block(work->source->argument, address, &bytes);
+    const bool is_live =
+        work->source->find_block(work->source->argument, address, &bytes, &stack_id);
     uint64_t *const number = vg_census_map_put(&work->storage_of, address, NOT_LIVE, &is_new);
     struct vg_census_storage *const storage =
         is_live && number ? vg_census_list_add(&work->storages) : NULL;
@@ -27,6 +29,7 @@ struct vg_census_storage *vg_census_storage_at(struct vg_census_work *work, uint
         return NULL;
     *number = work->storages.count - 1;
     storage->bytes = bytes;
+    storage->stack_id = stack_id;
     storage->kind = VG_CENSUS_OTHER;
     storage->module = VG_CENSUS_NO_MODULE;
     return storage;
@@ -165,6 +168,9 @@ static void count_for_row(struct vg_census_work *work, struct vg_census_storage 
             vg_census_amount_add(&row->array_traceback, storage->bytes);
         return;
     }
+    storage->row = work->row;
+    storage->is_row_graph = is_saved;
+    storage->is_in_traceback = work->in_traceback;
     vg_census_amount_add(is_saved ? &row->graph : &row->direct, storage->bytes);
     if (!is_saved && storage->kind < VG_CENSUS_MODEL_KINDS)
         vg_census_amount_add(&row->model, storage->bytes);

@@ -213,18 +213,18 @@ static void name_garbage(const struct heap *heap)
 static void count_garbage(const struct heap *heap)
 {
     struct vg_census_work *const work = heap->work;
-    struct vg_census_marks counted = { 0 };
     for (size_t i = 0; i < heap->members.count; i++) {
         const struct member *const member = member_number(heap, i);
         if (member->is_held ||
             !vg_census_is_tensor(vg_census_class_of(work, vg_object_type(member->object))))
             continue;
         const uintptr_t address = vg_census_torch_read(&work->torch, member->object).address;
-        const struct vg_census_storage *const storage = vg_census_storage_at(work, address);
-        if (storage && !storage->is_attributed && vg_census_marks_add(&counted, address))
-            vg_census_amount_add(&work->out->garbage, storage->bytes);
+        struct vg_census_storage *const storage = vg_census_storage_at(work, address);
+        if (!storage || storage->is_attributed || storage->is_garbage)
+            continue;
+        storage->is_garbage = true;
+        vg_census_amount_add(&work->out->garbage, storage->bytes);
     }
-    vg_census_marks_close(&counted);
 }
 
 static void find_garbage(struct vg_census_work *work)

@@ -54,7 +54,7 @@ static void close_row(struct vg_census_work *work, uint32_t number)
         vg_census_amount_subtract(&row->direct, &row->model);
         row->model = (struct vg_census_amount){ 0 };
     }
-    if (vg_census_row_sum(row).blocks == 0)
+    if (vg_census_row_sum(row).blocks == 0 && row->traceback.blocks == 0)
         work->rows.count = number;
 }
 

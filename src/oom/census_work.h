@@ -45,6 +45,11 @@ struct vg_census_storage {
     bool is_attributed; /* to a variable */
     bool is_reached;    /* by Python references from a variable */
     bool is_saved;      /* by a graph */
+    bool is_garbage;
+    bool is_row_graph;    /* it counts for `row` by a graph, and */
+    bool is_in_traceback; /* through the frames of an exception */
+    uint32_t row;         /* that it counts for; VG_CENSUS_NO_ROW */
+    uint32_t stack_id;    /* of what made it; 0 not known */
 };
 
 /* How a row hangs on its parent. */
@@ -62,7 +67,9 @@ struct vg_census_row {
     uint8_t step;    /* enum vg_census_step */
     uint8_t place;   /* enum vg_census_place */
     bool is_dict;
-    uintptr_t name; /* a str */
+    bool stands_alone; /* what it holds is told of itself, or of nobody: not of its parent */
+    uint8_t told;      /* 1 + index among the result's variables; 0: it is none */
+    uintptr_t name;    /* a str */
     uintptr_t object;
     struct vg_census_amount direct, graph, model, traceback; /* its children's included, once it is
                                                                 walked through */
@@ -237,6 +244,10 @@ void vg_census_drop_nodes(struct vg_census_work *work);
 
 /* Turns rows into the result's variables. */
 void vg_census_write_variables(struct vg_census_work *work);
+
+/* By which lines of the program what is held was made, into the result: once its variables and
+ * kinds are there. */
+void vg_census_write_lines(struct vg_census_work *work);
 
 /* The kinds, and other libraries' arrays, into the result. */
 void vg_census_write_kinds(struct vg_census_work *work);

@@ -103,8 +103,9 @@ static void choose_attributes(struct choice *choice, uint32_t number, uint32_t d
 static void choose_parts(struct choice *choice, uint32_t number, uint32_t depth)
 {
     const struct vg_census_work *const work = choice->work;
-    const struct vg_census_row *const row = vg_census_row_number(work, number);
+    struct vg_census_row *const row = vg_census_row_number(work, number);
     const uint64_t bytes = bytes_of(row);
+    row->stands_alone = true;
     if (depth < NAMES_MAX && !row->is_dict) {
         choose_attributes(choice, number, depth);
         return;
@@ -187,7 +188,8 @@ void vg_census_write_variables(struct vg_census_work *work)
         if (vg_census_row_number(work, i)->parent == VG_CENSUS_NO_ROW)
             choose_parts(&choice, (uint32_t)i, 0);
     for (uint32_t i = 0; i < choice.count; i++) {
-        const struct vg_census_row *const row = vg_census_row_number(work, choice.rows[i]);
+        struct vg_census_row *const row = vg_census_row_number(work, choice.rows[i]);
+        row->told = (uint8_t)(i + 1);
         write_variable(work, row, &work->out->variables[i]);
         struct vg_census_held *const held = &work->out->held_arrays[i];
         memcpy(held->arrays, row->arrays, sizeof held->arrays);

@@ -2,6 +2,7 @@
 
 #include "analyze/array_holder.h"
 #include "base/amount.h"
+#include "record/kind.h"
 #include "view/advice_blocks.h"
 #include "view/array_text.h"
 #include "view/line_text.h"
@@ -32,14 +33,36 @@ static const struct vg_run_site *largest_site(const struct vg_run_failure *f)
     return sites->is_known && sites->count > 0 ? &sites->entries[0] : NULL;
 }
 
-/* "; 3.50 GiB comes from leak.py:5 fill", where one line has a good part. */
-static void add_origin(const struct vg_run_failure *f, struct vg_text *out)
+/* Managed memory is no part of what the device holds, but arrays may lie in it. */
+static bool has_managed_memory(const struct vg_run_failure *f)
+{
+    for (uint32_t i = 0; i < f->device.kind_count; i++)
+        if (vg_kind_traits(f->device.kinds[i].kind) & VG_TRAIT_MOVES)
+            return true;
+    return false;
+}
+
+/* How much of `held` bytes must lie in memory that the site has allocated: all of it but what the
+ * rest of this process's memory has room for. */
+static uint64_t bytes_of_site(const struct vg_run_failure *f, const struct vg_run_site *site,
+                              uint64_t held)
+{
+    const uint64_t sum = site->live_bytes + held;
+    return !has_managed_memory(f) && sum > f->device.live_bytes ? sum - f->device.live_bytes : 0;
+}
+
+/* "; at least 3.50 GiB of it lies in memory that leak.py:5 fill allocated", where one line has a
+ * good part. It may be another one that made the arrays: these libraries' pools use memory again.
+ */
+static void add_origin(const struct vg_run_failure *f, uint64_t held, struct vg_text *out)
 {
     const struct vg_run_site *const site = largest_site(f);
-    if (!site || !site->own.file[0] || site->live_bytes < f->device.live_bytes / 8)
+    const uint64_t bytes = site && site->own.file[0] ? bytes_of_site(f, site, held) : 0;
+    if (bytes == 0 || bytes < f->device.live_bytes / 8)
         return;
-    vg_text_addf(out, "; %s comes from ", VG_AMOUNT(site->live_bytes));
+    vg_text_addf(out, "; at least %s of it lies in memory that ", VG_AMOUNT(bytes));
     vg_line_add(out, &site->own);
+    vg_text_add(out, " allocated");
 }
 
 /* ---- an exception keeps arrays ---- */
@@ -109,7 +132,7 @@ static void kept_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_line_add_variable(out, variable);
     vg_text_addf(out, " keeps more and more, by now %s of %s on the GPU",
                  VG_AMOUNT(held_bytes(f, variable)), text_of(f, variable)->arrays);
-    add_origin(f, out);
+    add_origin(f, held_bytes(f, variable), out);
     vg_text_add(out, ".");
 }
 
@@ -130,7 +153,7 @@ static void held_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_addf(out, " holds %s of %s, of the %s that this process has on the GPU",
                  VG_AMOUNT(held_bytes(f, variable)), text_of(f, variable)->arrays,
                  VG_AMOUNT(f->device.live_bytes));
-    add_origin(f, out);
+    add_origin(f, held_bytes(f, variable), out);
     vg_text_add(out, ".");
 }
 

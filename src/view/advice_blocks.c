@@ -54,23 +54,15 @@ static bool is_most_of_tensors(const struct vg_run_failure *f, uint64_t bytes)
     return bytes > f->torch.allocated_bytes / 2;
 }
 
-void vg_advice_add_origin(const struct vg_run_failure *f, uint64_t held_bytes, struct vg_text *out)
+void vg_advice_add_origin(const struct vg_run_failure *f, enum vg_holder_part part,
+                          const struct vg_census_variable *variable, struct vg_text *out)
 {
-    const struct vg_run_site *const site = vg_holder_largest_site(f);
-    if (!site || !site->own.file[0] || site->live_bytes < f->torch.allocated_bytes / 8)
+    uint64_t bytes;
+    const struct vg_run_line *const line = vg_holder_origin(f, part, variable, &bytes);
+    if (!line || !line->file[0] || bytes < f->torch.allocated_bytes / 8)
         return;
-    /* Of the line's tensors some may be elsewhere: all that are not in the rest of the memory are
-     * among those held. */
-    const uint64_t sum_bytes = site->live_bytes + held_bytes;
-    const uint64_t both_bytes =
-        sum_bytes > f->torch.allocated_bytes ? sum_bytes - f->torch.allocated_bytes : 0;
-    if (site->live_bytes <= held_bytes)
-        vg_text_addf(out, "; %s comes from ", VG_AMOUNT(site->live_bytes));
-    else if (both_bytes > held_bytes / 2)
-        vg_text_add(out, "; most of it comes from ");
-    else
-        return;
-    vg_line_add(out, &site->own);
+    vg_text_addf(out, "; %s comes from ", VG_AMOUNT(bytes));
+    vg_line_add(out, line);
 }
 
 /* ---- PyTorch's own limit ---- */
@@ -215,7 +207,7 @@ static void activations_why(const struct vg_run_failure *f, struct vg_text *out)
                  "take %s of PyTorch's %s, the parameters %s",
                  VG_AMOUNT(vg_holder_activation_bytes(f)), VG_AMOUNT(f->torch.allocated_bytes),
                  VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)));
-    vg_advice_add_origin(f, vg_holder_activation_bytes(f), out);
+    vg_advice_add_origin(f, VG_HELD_AS_ACTIVATIONS, NULL, out);
     vg_text_add(out, ".");
 }
 

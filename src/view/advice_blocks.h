@@ -4,6 +4,7 @@
 #define VRAMGUARD_VIEW_ADVICE_BLOCKS_H
 
 #include "analyze/census.h"
+#include "analyze/holder.h"
 #include "view/advice.h"
 
 extern const struct vg_advice_row vg_advice_garbage;     /* objects that only refer to each other */
@@ -44,10 +45,10 @@ bool vg_advice_is_of_this_failure(const struct vg_run_failure *failure,
 /* "delete the exception: del error; or ..." */
 void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable);
 
-/* "; 4.31 GiB comes from net.py:11 Mix.forward", where one line made a good part of all tensors,
- * behind a sentence that `held_bytes` of them are held somewhere. Where it made more than that,
- * "; most of it comes from ...", as far as it must be so, else nothing. */
-void vg_advice_add_origin(const struct vg_run_failure *failure, uint64_t held_bytes,
-                          struct vg_text *out);
+/* "; 4.31 GiB comes from net.py:11 Mix.forward", behind a sentence that says how much is held,
+ * where one line has made a good part of that, as was counted. `variable`: as for vg_holder_origin.
+ */
+void vg_advice_add_origin(const struct vg_run_failure *failure, enum vg_holder_part part,
+                          const struct vg_census_variable *variable, struct vg_text *out);
 
 #endif

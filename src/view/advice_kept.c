@@ -51,7 +51,7 @@ static void traceback_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_add(out, "an earlier exception keeps the frames it went through, and these hold ");
     vg_text_addf(out, "%s of tensors: ", VG_AMOUNT(variable->traceback.bytes));
     vg_line_add_variable(out, variable);
-    vg_advice_add_origin(f, variable->traceback.bytes, out);
+    vg_advice_add_origin(f, VG_HELD_BY_TRACEBACK, variable, out);
     vg_text_add(out, ".");
 }
 
@@ -89,7 +89,7 @@ static void garbage_why(const struct vg_run_failure *f, struct vg_text *out)
     if (census->garbage_type[0])
         vg_text_addf(out, " (%s)", census->garbage_type);
     vg_text_add(out, " lead to them, and these stay until Python's garbage collector runs");
-    vg_advice_add_origin(f, census->garbage.bytes, out);
+    vg_advice_add_origin(f, VG_HELD_AS_GARBAGE, NULL, out);
     vg_text_add(out, ".");
 }
 
@@ -137,7 +137,7 @@ static void kept_graphs_why(const struct vg_run_failure *f, struct vg_text *out)
                  " keeps results of earlier steps, and with the autograd graphs behind them they "
                  "hold %s",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)));
-    vg_advice_add_origin(f, vg_holder_kept_bytes(variable), out);
+    vg_advice_add_origin(f, VG_HELD_KEPT, variable, out);
     vg_text_add(out, ".");
 }
 
@@ -173,7 +173,7 @@ static void chained_graph_why(const struct vg_run_failure *f, struct vg_text *ou
                  " keeps %s alive through its autograd graph, in which each parameter is used %u "
                  "times",
                  VG_AMOUNT(variable->graph.bytes), uses);
-    vg_advice_add_origin(f, variable->graph.bytes, out);
+    vg_advice_add_origin(f, VG_HELD_BY_GRAPH, variable, out);
     vg_text_add(out, ".");
 }
 
@@ -204,7 +204,7 @@ static void kept_results_why(const struct vg_run_failure *f, struct vg_text *out
     vg_line_add_variable(out, variable);
     vg_text_addf(out, " keeps more and more, by now %s of tensors on the GPU",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)));
-    vg_advice_add_origin(f, vg_holder_kept_bytes(variable), out);
+    vg_advice_add_origin(f, VG_HELD_KEPT, variable, out);
     vg_text_add(out, ".");
 }
 
@@ -233,7 +233,7 @@ static void held_data_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_line_add_variable(out, variable);
     vg_text_addf(out, " holds %s of tensors on the GPU, of PyTorch's %s",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)), VG_AMOUNT(f->torch.allocated_bytes));
-    vg_advice_add_origin(f, vg_holder_kept_bytes(variable), out);
+    vg_advice_add_origin(f, VG_HELD_KEPT, variable, out);
     vg_text_add(out, ".");
 }
 

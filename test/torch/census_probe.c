@@ -24,7 +24,7 @@ static int compare_blocks(const void *a, const void *b)
     return (left->address > right->address) - (left->address < right->address);
 }
 
-static bool find_block(void *argument, uintptr_t address, uint64_t *bytes)
+static bool find_block(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id)
 {
     const struct blocks *const blocks = argument;
     const struct block wanted = { .address = address };
@@ -32,6 +32,7 @@ static bool find_block(void *argument, uintptr_t address, uint64_t *bytes)
         bsearch(&wanted, blocks->items, blocks->count, sizeof wanted, compare_blocks);
     if (found)
         *bytes = found->bytes;
+    *stack_id = 0;
     return found != NULL;
 }
 

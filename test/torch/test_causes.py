@@ -44,6 +44,14 @@ CAUSES = {
     ),
     "steps": (r"(?!.*garbage)`kept` \(list of \d+, causes\.py:\d+ steps\) keeps more and more", r"x\.cpu\(\)"),
     "data_on_gpu": (r"`dataset` \(list of 60, causes\.py:\d+ data_on_gpu\) holds ", r"x\.cpu\(\)"),
+    "cache_beside_model": (
+        r"`cache` \(list of 32, .*\) holds 640 MiB .*; 320 MiB comes from causes\.py:\d+ cache_beside_model\.",
+        r"x\.cpu\(\)",
+    ),
+    "cache_of_a_part": (
+        r"`cache` \(list of 12, .*\) holds 586 MiB .*; 586 MiB comes from causes\.py:\d+ batch\.",
+        r"x\.cpu\(\)",
+    ),
     "ring_buffer": (r"(?!.*leak)(?!.*more and more)this process itself", r"keep less"),
     "traceback": (r"an earlier exception keeps the frames .*`kept` \(OutOfMemoryError", r"del kept"),
     "traceback_beside_leak": (r"a leak: `history` \(list of 20, .* hold 640 MiB", r"x\.detach\(\)"),
@@ -168,6 +176,57 @@ def test_census_in_json(machine):
     assert [kept[name] for name in ("type", "function", "place")] == ["list", "fill", "local"]
     assert kept["direct"] == census["other"] == {"bytes": count * 20 * MIB, "blocks": count} and count > 5
     assert census["shapes"] == [{"shape": [20 * MIB], "dtype": "uint8", "amount": kept["direct"]}]
+
+
+LINES = """
+import torch
+class Store:
+    def __init__(self):
+        self.many, self.few = [one(4) for _ in range(9)], [one(2)]
+def one(mib):
+    return torch.empty(mib << 20, dtype=torch.uint8, device="cuda")
+def fail():
+    net = torch.nn.Linear(1024, 1024, bias=False, device="cuda")
+    store, pair, parts = Store(), [one(8), torch.empty(6 << 20, dtype=torch.uint8, device="cuda")], {"a": one(4)}
+    parts["b"] = one(40)
+    loss = (torch.empty(1024, 1024, device="cuda", requires_grad=True) * net.weight).exp()
+    again = loss
+    del loss
+    try:
+        failed(one(10))
+    except ValueError as error:
+        kept = error
+    one(4000)
+def failed(x):
+    raise ValueError(1)
+fail()
+"""
+
+
+def test_what_variables_hold_is_counted_by_line(machine):
+    machine.run_to_failure(machine.code(LINES), SIMGPU_DEVICES="800MiB")
+    (failure,) = json.loads(machine.vramguard("report", "--json").stdout)["failures"]
+    lines = {line["line"]["line"]: line for line in failure["census"]["lines"]}
+    held = {
+        number: {one["variable"]: [one[key + "_bytes"] // MIB for key in ("direct", "graph", "traceback")] for one in line["held"]}
+        for number, line in lines.items()
+    }
+    assert held == {
+        7: {"store.many": [36, 0, 0], "parts[\"b\"]": [40, 0, 0], "pair": [8, 0, 0], "kept": [10, 0, 10]},
+        9: {},
+        10: {"pair": [6, 0, 0]},
+        12: {"again": [4, 4, 0]},
+    }
+    kinds = {number: {kind: line[kind] // MIB for kind in ("parameters", "other", "graph")} for number, line in lines.items()}
+    assert kinds == {
+        7: {"parameters": 0, "other": 100, "graph": 0},
+        9: {"parameters": 4, "other": 0, "graph": 0},
+        10: {"parameters": 0, "other": 6, "graph": 0},
+        12: {"parameters": 0, "other": 4, "graph": 4},
+    }
+    for variable in failure["census"]["variables"]:
+        by_lines = sum(one.get(variable["variable"], [0])[0] for one in held.values())
+        assert by_lines * MIB == variable["direct"]["bytes"] - variable["model"]["bytes"], variable
 
 
 @pytest.mark.parametrize("name", CAUSES)

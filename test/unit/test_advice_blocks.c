@@ -20,6 +20,7 @@ static struct vg_census census;
 static struct vg_run_failure failure;
 static struct vg_run_site sites[2];
 static struct vg_run_frame frames[2];
+static struct vg_run_line lines[2];
 static char text_data[VG_ADVICE_TEXT_CAP];
 
 /* 1000 MiB of tensors, 20 MiB asked, 8 MiB free; net.py:11 made 600 MiB of them. */
@@ -64,6 +65,11 @@ static int prepare(void **state)
                                            .allocated_bytes = 1000 * MIB,
                                            .reserved_bytes = 1020 * MIB,
                                            .block_count = 300 };
+    lines[0] = sites[0].own;
+    lines[1] = (struct vg_run_line){
+        .path = "/p/net.py", .file = "net.py", .line = 12, .function = "Mix.forward", .text = ""
+    };
+    failure.census_lines = lines;
     failure.census = &census;
     failure.census_bytes = sizeof census;
     failure.census_format = VG_CENSUS_FORMAT;
@@ -84,8 +90,15 @@ static const char *advice_of(const struct vg_advice_row *row)
     return text_data;
 }
 
+/* Of what it holds directly and of what by graphs, net.py:11 has made up to 600 MiB each. */
 static struct vg_census_variable *add_history(uint64_t direct_bytes, uint64_t graph_bytes)
 {
+    const uint64_t most = 600 * MIB;
+    census.line_count = 2;
+    census.lines[0].held[census.variable_count].direct_bytes =
+        direct_bytes < most ? direct_bytes : most;
+    census.lines[0].held[census.variable_count].graph_bytes =
+        graph_bytes < most ? graph_bytes : most;
     struct vg_census_variable *const variable = &census.variables[census.variable_count++];
     snprintf(variable->path, sizeof variable->path, "history");
     snprintf(variable->function, sizeof variable->function, "main");
@@ -109,7 +122,7 @@ static void results_with_their_graphs_are_a_leak(void **state)
     assert_string_equal(
         why_of(&vg_advice_kept_graphs),
         "a leak: `history` (list of 70, train.py:38 main) keeps results of earlier "
-        "steps, and with the autograd graphs behind them they hold 901 MiB; 600 MiB "
+        "steps, and with the autograd graphs behind them they hold 901 MiB; 601 MiB "
         "comes from net.py:11 Mix.forward.");
     assert_non_null(strstr(advice_of(&vg_advice_kept_graphs), "x.detach() into `history`"));
 }
@@ -389,18 +402,77 @@ static void pytorchs_own_limit_is_told_as_such(void **state)
     assert_non_null(strstr(why_of(&vg_advice_torch_fraction), "allows this process 275 MiB"));
 }
 
-static void what_one_line_made_is_told_of_what_is_held(void **state)
+static const char *origin_of(enum vg_holder_part part, const struct vg_census_variable *variable)
+{
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_add_origin(&failure, part, variable, &text);
+    return text_data;
+}
+
+/* The line that made most of all tensors may have made none of those that are held. */
+static void where_what_is_held_comes_from_is_counted(void **state)
 {
     (void)state;
-    struct vg_text text = vg_text_over(text_data, sizeof text_data);
-    vg_advice_add_origin(&failure, 900 * MIB, &text);
-    assert_string_equal(text_data, "; 600 MiB comes from net.py:11 Mix.forward");
-    text = vg_text_over(text_data, sizeof text_data);
-    vg_advice_add_origin(&failure, 590 * MIB, &text); /* of it may be 190 */
-    assert_string_equal(text_data, "");
-    sites[0].live_bytes = 950 * MIB;
-    vg_advice_add_origin(&failure, 590 * MIB, &text); /* of it must be 540 */
-    assert_string_equal(text_data, "; most of it comes from net.py:11 Mix.forward");
+    const struct vg_census_variable *const other = add_history(0, 0);
+    const struct vg_census_variable *const cache = add_history(590 * MIB, 200 * MIB);
+    memset(census.lines, 0, sizeof census.lines);
+    assert_string_equal(origin_of(VG_HELD_KEPT, cache), "");
+    census.lines[1].held[1].direct_bytes = 300 * MIB;
+    census.lines[1].held[1].graph_bytes = 130 * MIB;
+    assert_string_equal(origin_of(VG_HELD_KEPT, cache),
+                        "; 430 MiB comes from net.py:12 Mix.forward");
+    assert_string_equal(origin_of(VG_HELD_BY_GRAPH, cache),
+                        "; 130 MiB comes from net.py:12 Mix.forward");
+    assert_string_equal(origin_of(VG_HELD_KEPT, other), "");
+    assert_string_equal(origin_of(VG_HELD_BY_TRACEBACK, cache), "");
+    census.lines[0].held[1].traceback_bytes = 150 * MIB;
+    assert_string_equal(origin_of(VG_HELD_BY_TRACEBACK, cache),
+                        "; 150 MiB comes from net.py:11 Mix.forward");
+    census.lines[0].held[1].traceback_bytes = 120 * MIB; /* less than an eighth of all */
+    assert_string_equal(origin_of(VG_HELD_BY_TRACEBACK, cache), "");
+    census.lines[0].garbage_bytes = 250 * MIB;
+    assert_string_equal(origin_of(VG_HELD_AS_GARBAGE, NULL),
+                        "; 250 MiB comes from net.py:11 Mix.forward");
+    lines[0].file = ""; /* a record that is cut */
+    assert_string_equal(origin_of(VG_HELD_AS_GARBAGE, NULL), "");
+}
+
+static void what_was_not_counted_is_not_told(void **state)
+{
+    (void)state;
+    const struct vg_census_variable *const cache = add_history(590 * MIB, 0);
+    assert_string_equal(origin_of(VG_HELD_KEPT, cache),
+                        "; 590 MiB comes from net.py:11 Mix.forward");
+    failure.census_lines = NULL;
+    assert_string_equal(origin_of(VG_HELD_KEPT, cache), "");
+    failure.census_lines = lines;
+    census.line_count = 0; /* of an older version */
+    assert_string_equal(origin_of(VG_HELD_KEPT, cache), "");
+}
+
+/* What graphs keep alone, and what functions in a module's call under way hold directly: these may
+ * reach the same graphs. */
+static void activations_are_counted_once(void **state)
+{
+    (void)state;
+    struct vg_run_frame inside[] = {
+        { .module = "",
+          .function = "main",
+          .file = "/p/train.py",
+          .flags = VG_FRAME_PYTHON,
+          .line = 38 },
+        { .module = "",
+          .function = "Module._call_impl",
+          .file = "/v/torch/nn/modules/module.py",
+          .flags = VG_FRAME_PYTHON },
+    };
+    add_history(200 * MIB, 300 * MIB);
+    census.lines[0].kind_bytes[VG_CENSUS_GRAPH] = 400 * MIB;
+    assert_string_equal(origin_of(VG_HELD_AS_ACTIVATIONS, NULL),
+                        "; 400 MiB comes from net.py:11 Mix.forward");
+    failure.stack.frames = inside;
+    assert_string_equal(origin_of(VG_HELD_AS_ACTIVATIONS, NULL),
+                        "; 600 MiB comes from net.py:11 Mix.forward");
 }
 
 static void graph_pools_are_named_only_where_they_hold_most(void **state)
@@ -476,7 +548,9 @@ int main(void)
         cmocka_unit_test_setup(holes_are_fragmentation_only_where_they_would_do, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),
         cmocka_unit_test_setup(pytorchs_own_limit_is_told_as_such, prepare),
-        cmocka_unit_test_setup(what_one_line_made_is_told_of_what_is_held, prepare),
+        cmocka_unit_test_setup(where_what_is_held_comes_from_is_counted, prepare),
+        cmocka_unit_test_setup(what_was_not_counted_is_not_told, prepare),
+        cmocka_unit_test_setup(activations_are_counted_once, prepare),
         cmocka_unit_test_setup(graph_pools_are_named_only_where_they_hold_most, prepare),
         cmocka_unit_test_setup(memory_that_graphs_allocate_is_named, prepare),
         cmocka_unit_test_setup(a_cache_is_in_the_way_of_others_alone, prepare),

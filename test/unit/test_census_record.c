@@ -70,13 +70,16 @@ static void a_hostile_census_does_no_harm(void **state)
     (void)state;
     memset(&census, 0x1b, sizeof census);
     census.module_count = census.shape_count = census.variable_count = UINT32_MAX;
-    census.array_shape_count = UINT32_MAX;
+    census.array_shape_count = census.line_count = UINT32_MAX;
     census.state = VG_CENSUS_COMPLETE;
     const struct vg_census *const read = write_and_read_census(sizeof census);
     assert_int_equal(read->module_count, VG_CENSUS_MODULES);
     assert_int_equal(read->shape_count, VG_CENSUS_SHAPES);
     assert_int_equal(read->variable_count, VG_CENSUS_VARIABLES);
     assert_int_equal(read->array_shape_count, VG_CENSUS_SHAPES);
+    assert_int_equal(read->line_count, VG_CENSUS_LINES);
+    assert_non_null(run.failures[0].census_lines); /* of stacks that are not there */
+    assert_string_equal(run.failures[0].census_lines[VG_CENSUS_LINES - 1].file, "");
     for (uint32_t i = 0; i < VG_CENSUS_VARIABLES; i++) {
         const struct vg_census_variable *const variable = &read->variables[i];
         assert_true(variable->place < VG_CENSUS_PLACES);

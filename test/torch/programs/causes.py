@@ -182,6 +182,21 @@ def data_on_gpu():
         net(batch(900000))
 
 
+def cache_beside_model():
+    """Looks alike: what the data lies in comes from two lines, and each made less than the model's line."""
+    net, cache = Net(layers=10, width=3000).cuda(), []
+    for _ in range(16):
+        cache.append(torch.zeros(20 * MIB, dtype=torch.uint8, device="cuda"))
+        cache.append(torch.ones(19 * MIB, dtype=torch.uint8, device="cuda"))
+    return net, batch(400000)
+
+
+def cache_of_a_part():
+    """One line makes all of it, and the variable holds a part."""
+    cache, first, second, third = [batch(50000) for _ in range(12)], batch(150000), batch(150000), batch(100000)
+    return cache, first, second, third, batch(400000)
+
+
 def ring_buffer():
     """Looks alike: the last 16 outputs are kept, as many as ever; then a large batch does not fit."""
     net, ring = Net().cuda(), []
