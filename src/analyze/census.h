@@ -93,6 +93,8 @@ enum vg_census_place {
     VG_CENSUS_LIBRARY, /* global of an installed package or of Python's library */
     VG_CENSUS_WORK,    /* no variable: what a running function is working on, as the list that a
                           comprehension is making; it has no path */
+    VG_CENSUS_HANDLED, /* no variable, either: the exception that an `except` block of that function
+                          is handling; no path. A version from before reads LIBRARY */
     VG_CENSUS_PLACES
 };
 

@@ -19,13 +19,17 @@ struct vg_census_python {
     void *(*instance_dict)(void *object, void *unused); /* PyObject_GenericGetDict, owned */
     void (*put_error_aside)(void **, void **, void **); /* PyErr_Fetch, owned */
     void (*bring_error_back)(void *, void *, void *);   /* PyErr_Restore, takes them */
-    long long (*integer)(void *);                       /* PyLong_AsLongLong */
-    void *(*make_integer)(long long);                   /* PyLong_FromLongLong, owned */
-    void *(*pointer)(void *);                           /* PyLong_AsVoidPtr */
-    void *(*represent)(void *);                         /* PyObject_Repr, owned */
-    void *(*main_interpreter)(void);                    /* PyInterpreterState_Main */
-    void *(*first_thread)(void *interpreter);           /* PyInterpreterState_ThreadHead */
-    void *(*next_thread)(void *thread);                 /* PyThreadState_Next */
+    void (*handled)(void **, void **, void **); /* PyErr_GetExcInfo, owned: what an `except` block
+                                                   of this thread is handling */
+    void *(*traceback_of)(void *exception);     /* PyException_GetTraceback, owned, may be NULL */
+    void *(*context_of)(void *exception);       /* PyException_GetContext, likewise */
+    long long (*integer)(void *);               /* PyLong_AsLongLong */
+    void *(*make_integer)(long long);           /* PyLong_FromLongLong, owned */
+    void *(*pointer)(void *);                   /* PyLong_AsVoidPtr */
+    void *(*represent)(void *);                 /* PyObject_Repr, owned */
+    void *(*main_interpreter)(void);            /* PyInterpreterState_Main */
+    void *(*first_thread)(void *interpreter);   /* PyInterpreterState_ThreadHead */
+    void *(*next_thread)(void *thread);         /* PyThreadState_Next */
     void *module, *frame, *traceback, *cell, *dict, *list, *tuple, *set, *frozenset, *str, *number,
         *function, *proxy;  /* the last: weakref.proxy's of what cannot be called */
     void *builtin, *getter; /* PyCFunction_Type, PyGetSetDescr_Type */

@@ -66,7 +66,7 @@ static void walk_stack_of(struct vg_census_work *work, const struct vg_census_ru
         const uintptr_t object = word & ~(uintptr_t)7; /* as in census_variables.c, walk_locals */
         if (object && vg_census_marks_has(&work->strays_known, object) &&
             !vg_census_marks_has(&work->seen, object))
-            vg_census_walk_unnamed(work, object, running->frame);
+            vg_census_walk_unnamed(work, object, running->frame, VG_CENSUS_WORK);
     }
 }
 

@@ -179,9 +179,10 @@ static void walk_variable(struct vg_census_work *work, const struct variable *va
     walk_row(work, variable, name, object);
 }
 
-void vg_census_walk_unnamed(struct vg_census_work *work, uintptr_t object, uint32_t frame)
+void vg_census_walk_unnamed(struct vg_census_work *work, uintptr_t object, uint32_t frame,
+                            enum vg_census_place place)
 {
-    const struct variable variable = { .frame = frame, .place = VG_CENSUS_WORK };
+    const struct variable variable = { .frame = frame, .place = place };
     if (vg_census_marks_add(&work->seen, object))
         walk_row(work, &variable, 0, object);
 }
@@ -275,9 +276,7 @@ static void walk_frame(struct vg_census_work *work, const struct vg_python_runni
 static void pass_over_frame(struct vg_census_work *work, const struct vg_python_running *running)
 {
     const struct vg_python_layout *const layout = work->python->layout;
-    const int16_t at = layout->frame_object;
-    const uintptr_t object =
-        at == VG_PYTHON_ABSENT ? running->frame : vg_python_word(running->frame + (uintptr_t)at);
+    const uintptr_t object = vg_census_frame_object(layout, running->frame);
     const uintptr_t globals = vg_python_word(running->frame + (uintptr_t)layout->frame_globals);
     if (object)
         vg_census_marks_add(&work->seen, object);
@@ -400,6 +399,7 @@ void vg_census_walk_variables(struct vg_census_work *work)
     pass_over_modules(work);
     walk_threads(work);
     walk_modules(work, true);
+    vg_census_walk_handled(work);
     walk_modules(work, false);
     vg_census_walk_strays(work);
     /* Whom no variable reaches: what their graphs have saved is a graph's all the same. */

@@ -201,7 +201,19 @@ void vg_census_walk_variables(struct vg_census_work *work);
 
 /* Counts what `object` leads to for a row of its own, which is no variable's. `frame`: its index in
  * the frames. */
-void vg_census_walk_unnamed(struct vg_census_work *work, uintptr_t object, uint32_t frame);
+void vg_census_walk_unnamed(struct vg_census_work *work, uintptr_t object, uint32_t frame,
+                            enum vg_census_place place);
+
+/* Likewise what the exceptions lead to that this thread is handling, if it is. */
+void vg_census_walk_handled(struct vg_census_work *work);
+
+/* The Python object of a frame that runs; 0: it has none yet. */
+static inline uintptr_t vg_census_frame_object(const struct vg_python_layout *layout,
+                                               uintptr_t frame)
+{
+    const int16_t at = layout->frame_object;
+    return at == VG_PYTHON_ABSENT ? frame : vg_python_word(frame + (uintptr_t)at);
+}
 
 /* How many variables a frame of `code` has. */
 size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t code);

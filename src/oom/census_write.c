@@ -126,7 +126,7 @@ static void write_path(const struct vg_census_work *work, const struct vg_census
     char name[VG_CENSUS_PATH_CAP], key[VG_CENSUS_PATH_CAP];
     const char *after = "";
     path[0] = '\0';
-    if (row->place == VG_CENSUS_WORK)
+    if (!row->name)
         return;
     for (;; row = vg_census_row_number(work, row->parent)) {
         vg_census_str_write(work->python, row->name, name, sizeof name);

@@ -42,7 +42,7 @@ bool vg_advice_outweighs_others(const struct vg_run_failure *failure, uint64_t b
 bool vg_advice_is_of_this_failure(const struct vg_run_failure *failure,
                                   const struct vg_census_variable *variable);
 
-/* "delete the exception: del error; or ..." */
+/* "delete the exception: del error; or ...", or how to be rid of one without a name. */
 void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable);
 
 /* "; 4.31 GiB comes from net.py:11 Mix.forward", behind a sentence that says how much is held,

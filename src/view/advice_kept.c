@@ -57,6 +57,13 @@ static void traceback_why(const struct vg_run_failure *f, struct vg_text *out)
 
 void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable)
 {
+    if (variable->place == VG_CENSUS_HANDLED) {
+        vg_text_add(out,
+                    "leave the `except` block before you try again: set a flag in it (failed = "
+                    "True), and call what may fail again after it; until then Python keeps the "
+                    "exception, also without a name");
+        return;
+    }
     vg_text_add(out, "delete the exception: del ");
     vg_line_add_variable_path(out, variable);
     if (is_pythons_last(variable))

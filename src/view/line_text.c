@@ -48,7 +48,7 @@ void vg_line_add_variable_path(struct vg_text *out, const struct vg_census_varia
 
 void vg_line_add_variable_name(struct vg_text *out, const struct vg_census_variable *variable)
 {
-    if (variable->place == VG_CENSUS_WORK) {
+    if (variable->place == VG_CENSUS_WORK || variable->place == VG_CENSUS_HANDLED) {
         vg_text_addf(out, "that %s", variable->type);
         return;
     }
@@ -83,9 +83,23 @@ static void add_work(struct vg_text *out, const struct vg_census_variable *varia
     vg_text_add(out, " is working on");
 }
 
+/* "the OutOfMemoryError that train.py:31 main is handling" */
+static void add_handled(struct vg_text *out, const struct vg_census_variable *variable,
+                        const char *file)
+{
+    vg_text_addf(out, "the %s that ", variable->type[0] ? variable->type : "exception");
+    if (file[0])
+        add_function(out, variable, file);
+    vg_text_add(out, file[0] ? " is handling" : "is being handled");
+}
+
 void vg_line_add_variable(struct vg_text *out, const struct vg_census_variable *variable)
 {
     const char *const file = vg_text_base_name(variable->file);
+    if (variable->place == VG_CENSUS_HANDLED) {
+        add_handled(out, variable, file);
+        return;
+    }
     if (variable->place == VG_CENSUS_WORK) {
         add_work(out, variable, file);
         return;

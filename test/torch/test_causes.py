@@ -56,6 +56,16 @@ CAUSES = {
     "traceback": (r"an earlier exception keeps the frames .*`kept` \(OutOfMemoryError", r"del kept"),
     "traceback_beside_leak": (r"a leak: `history` \(list of 20, .* hold 640 MiB", r"x\.detach\(\)"),
     "leak_beside_traceback": (r"an earlier exception keeps .* 488 MiB of tensors: `kept` \(ValueError", r"del kept"),
+    "retry_in_except": (
+        r"an earlier exception keeps the frames .* hold 684 MiB of tensors: the OutOfMemoryError that "
+        r"causes\.py:\d+ retry_in_except is handling; 684 MiB comes from causes\.py:\d+ batch\.",
+        r"leave the `except` block before you try again(?!.*del )",
+    ),
+    "retry_in_inner_except": (
+        r"an earlier exception .* the OutOfMemoryError that causes\.py:\d+ retry_in_inner_except is handling;",
+        r"leave the `except` block before you try again(?!.*del )",
+    ),
+    "fail_in_except": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "handled": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "activations": (r"activations: ", r"smaller batch.*bfloat16 autocast"),
     "optimizer": (r"the optimizer's state does not fit beside the model", r"8-bit.*weights in bfloat16"),

@@ -28,6 +28,14 @@ EXPECTED = {
         ("caught", "ValueError", -1, "exception", "local", 3 * ONE, 0),
         ("later", "list", 1, "exception", "local", ONE, 0),
     ],
+    "handled": [
+        ("", "ValueError", -1, "handled", "handled", 3 * ONE, 0),
+        ("later", "list", 1, "handled", "local", ONE, 0),
+    ],
+    "handled before": [("later", "list", 1, "handled", "local", ONE, 0)],
+    "handled further out": [("", "ValueError", -1, "handled_further_out", "handled", 3 * ONE, 0)],
+    "handled again": [("", "KeyError", -1, "handled_again", "handled", 3 * ONE, 0)],
+    "handled by name": [("error", "ValueError", -1, "handled_by_name", "local", 3 * ONE, 0)],
     "last value": [("last_value", "ValueError", -1, "sys", "library", 3 * ONE, 0)],
     "class attribute": [("Shop.shelf", "list", 1, "<module>", "global", ONE, 0)],
     "global": [("kept_globally", "list", 2, "<module>", "global", 2 * ONE, 0)],
@@ -79,7 +87,7 @@ def said(census_machine):
 def brief(variable):
     names = ("path", "type", "length", "function", "place")
     function = None
-    if variable["place"] in ("local", "work"):
+    if variable["place"] in ("local", "work", "handled"):
         # Before 3.12 a comprehension is a function of its own.
         function = variable["function"].replace(".<locals>.<listcomp>", "").split(".")[-1]
         function = function.replace("<listcomp>", "comprehension")
@@ -118,7 +126,7 @@ def test_thread(said):
 
 def test_traceback(said):
     """What an exception's frames hold is told apart."""
-    for case in ("exception", "last value"):
+    for case in ("exception", "last value", "handled", "handled further out", "handled again", "handled by name"):
         assert said[case]["variables"][0]["traceback"] == [3 * ONE, 3]
     for variable in said["local list"]["variables"][0], said["exception"]["variables"][1]:
         assert variable["traceback"] == [0, 0]

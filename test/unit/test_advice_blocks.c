@@ -239,6 +239,27 @@ static void an_exception_that_is_kept(void **state)
     assert_false(vg_advice_traceback.applies(&failure));
 }
 
+/* An `except` block keeps its exception without a name, too. */
+static void an_exception_that_is_being_handled(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const error = add_history(600 * MIB, 0);
+    error->place = VG_CENSUS_HANDLED;
+    error->path[0] = '\0';
+    error->length = -1;
+    snprintf(error->type, sizeof error->type, "OutOfMemoryError");
+    error->traceback.bytes = 590 * MIB;
+    assert_true(vg_advice_traceback.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_traceback),
+                           "590 MiB of tensors: the OutOfMemoryError that train.py:38 main is "
+                           "handling."));
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "leave the `except` block before"));
+    assert_null(strstr(text_data, "del "));
+    error->file[0] = '\0';
+    assert_non_null(
+        strstr(why_of(&vg_advice_traceback), ": the OutOfMemoryError that is being handled."));
+}
+
 /* The main thread has printed the traceback of the failure; then the next thread fails, too. */
 static void an_exception_of_the_same_failure(void **state)
 {
@@ -540,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup(without_pytorchs_blocks_nothing_is_said_of_them, prepare),
         cmocka_unit_test_setup(objects_that_only_refer_to_each_other_are_garbage, prepare),
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
+        cmocka_unit_test_setup(an_exception_that_is_being_handled, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(of_several_wastes_the_largest_is_told, prepare),
         cmocka_unit_test_setup(activations_are_most, prepare),

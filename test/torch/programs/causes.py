@@ -251,6 +251,47 @@ def leak_beside_traceback():
     del kept
 
 
+def retry_in_except():
+    """The exception has no name, but Python keeps it as long as the block runs."""
+    def attempt(rows):
+        first = batch(rows)
+        second = batch(900000)
+        return first, second
+
+    try:
+        attempt(700000)
+    except torch.cuda.OutOfMemoryError:
+        attempt(700000)
+
+
+def retry_in_inner_except():
+    """The block is one of a function further out, and another exception was handled meanwhile."""
+    def attempt(rows):
+        first = batch(rows)
+        second = batch(900000)
+        return first, second
+
+    def recover():
+        try:
+            raise KeyError("checkpoint")
+        except KeyError:
+            pass
+        attempt(700000)
+
+    try:
+        attempt(700000)
+    except torch.cuda.OutOfMemoryError:
+        recover()
+
+
+def fail_in_except():
+    """Looks alike: an exception is handled that keeps nothing."""
+    try:
+        raise KeyError("checkpoint")
+    except KeyError:
+        handled()
+
+
 def handled():
     """Looks alike: the failed try left nothing behind."""
     def attempt(rows):

@@ -133,6 +133,65 @@ def exception():
     say("exception")
 
 
+def handled():
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    try:
+        fail()
+    except ValueError:
+        later = [tensor()]
+        say("handled")
+    say("handled before")
+
+
+def handled_further_out():
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    def again():
+        try:
+            raise KeyError(1)
+        except KeyError:
+            say("handled further out")
+
+    try:
+        fail()
+    except ValueError:
+        again()
+
+
+def handled_again():
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    def convert():
+        try:
+            fail()
+        except ValueError:
+            raise KeyError(1)
+
+    try:
+        convert()
+    except KeyError:
+        say("handled again")
+
+
+def handled_by_name():
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    try:
+        fail()
+    except ValueError as error:
+        say("handled by name")
+        del error
+
+
 def last_value():
     def fail():
         activations = [tensor() for _ in range(3)]
@@ -334,7 +393,8 @@ def widths():
 
 CASES = [
     local_list, local_tensor, nested, many_keys, attribute, two_attributes, slots, closure, inner_closure, partial,
-    generator, exception, last_value, class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
+    generator, exception, handled, handled_further_out, handled_again, handled_by_name, last_value,
+    class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
     graph, function_node, function_saves, views, shapes, widths, comprehension, iterated, garbage, held_ring, deleted_model,
     without_gc,
 ]  # fmt: skip
