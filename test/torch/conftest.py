@@ -111,6 +111,18 @@ class Machine(end_to_end.Machine):
         Path("/dev/shm/simgpu-torch-" + self.folder.name).unlink(missing_ok=True)
 
 
+def other_python(name):
+    """The Python of another environment of scripts/install-torch, or that of NAME_PYTHON, and the mark of tests
+    that need it."""
+    venv = BUILD / (name + "-venv")
+    given = os.environ.get(name.upper() + "_PYTHON")
+    skipped = venv / "skipped"
+    why = skipped.read_text().strip() if skipped.exists() else ""
+    reason = why or "not installed: scripts/install-torch " + name
+    mark = pytest.mark.skipif(not given and not (venv / "installed").exists(), reason=name + ": " + reason)
+    return Path(given or venv / "bin" / "python"), mark
+
+
 def torch_library(name):
     """A library of the PyTorch under test."""
     folder = Path(TORCH_PYTHON).parents[1]

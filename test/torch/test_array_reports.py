@@ -6,9 +6,9 @@ import re
 
 import pytest
 from conftest import CENSUS_PROBE, MIB, PROGRAMS
-from test_census_arrays import INSTALL, PYTHON
+from test_census_arrays import NEEDS_ARRAYS, PYTHON
 
-pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="no %s: %s" % (PYTHON, INSTALL))
+pytestmark = NEEDS_ARRAYS
 ADDRESS = re.compile(r"\b0x[0-9a-f]+")
 HISTORY = r"^ +(\S+ \wiB) +(\d+)x  `history` \(list of (\d+), array_failing\.py:\d+ (\w+)\)$"
 

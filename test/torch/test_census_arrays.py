@@ -1,18 +1,15 @@
 """The census of arrays of other libraries, against what these say themselves.
 
-They are in an environment of their own, without PyTorch: ARRAYS_PYTHON, or build/arrays-venv made with
-INSTALL."""
+They are in an environment of their own, without PyTorch: ARRAYS_PYTHON, or that of scripts/install-torch arrays."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
-from conftest import BUILD, PROGRAMS
+from conftest import PROGRAMS, other_python
 
-PYTHON = Path(os.environ.get("ARRAYS_PYTHON", BUILD / "arrays-venv" / "bin" / "python"))
+PYTHON, NEEDS_ARRAYS = other_python("arrays")
+pytestmark = NEEDS_ARRAYS
 LIBRARIES = ("cupy", "numba", "jax")
-INSTALL = "python3 -m venv build/arrays-venv && build/arrays-venv/bin/pip install -r test/torch/requirements-arrays.txt"
 SHAPES = {
     "cupy": ["float32", [2000], [40960, 5]],
     "numba": ["float64", [1000], [40000, 5]],
@@ -22,8 +19,6 @@ SHAPES = {
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_arrays(census_machine, library):
-    if not PYTHON.exists():
-        pytest.skip("no %s: %s" % (PYTHON, INSTALL))
     result = census_machine.run([PYTHON, PROGRAMS / "census_arrays.py", library], SIMGPU_DEVICES="4GiB,4GiB")
     assert result.code == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,17 +1,13 @@
 """`vramguard run --simulate` with the real JAX and its plugin for GPUs: it finds the simulated GPUs and holds arrays there
-without anything being set. It is in an environment of its own: JAX_PYTHON, or build/jax-venv made with INSTALL."""
+without anything being set. It is in an environment of its own: JAX_PYTHON, or that of scripts/install-torch jax."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
-from conftest import BUILD, MIB, PROGRAMS
+from conftest import MIB, PROGRAMS, other_python
 
-PYTHON = Path(os.environ.get("JAX_PYTHON", BUILD / "jax-venv" / "bin" / "python"))
-INSTALL = "python3.12 -m venv build/jax-venv && build/jax-venv/bin/pip install -r test/torch/requirements-jax.txt"
-pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="no %s: %s" % (PYTHON, INSTALL))
+PYTHON, pytestmark = other_python("jax")
 # As a user's shell has it.
 NOTHING_SET = dict(LD_PRELOAD=None, LD_LIBRARY_PATH=None, SIMGPU_DEVICES=None, SIMGPU_QUIET=None)
 PLATFORM = {"XLA_PYTHON_CLIENT_ALLOCATOR": "platform"}
