@@ -12,6 +12,12 @@ TORCH_ALONE := test_names.py test_blocks.py test_giving_up.py test_causes.py tes
 check-torch-%: build-torch
 	@BUILD=$(BUILD) TORCH_VERSION=$* test/torch/run $(TORCH_ALONE)
 
+# The tables of lines of other programs: make check-tables TABLE_PROGRAMS=FOLDER (test_tables.py).
+.PHONY: check-tables
+check-tables: build-torch
+	@[ -n "$(TABLE_PROGRAMS)" ] || { echo 'make check-tables: no TABLE_PROGRAMS=FOLDER'; exit 1; }
+	@BUILD=$(BUILD) TABLE_PROGRAMS='$(abspath $(TABLE_PROGRAMS))' test/torch/run -rA test_tables.py -k more_programs
+
 # The census alone, for tests that load it into a program with ctypes.
 $(BUILD)/test/torch/census_probe.so: test/torch/census_probe.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)

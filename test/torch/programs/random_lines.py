@@ -1,5 +1,6 @@
 """Writes itself a program of many lines at random that allocate in many ways, keeps what they make for as long
-as chance has it, and goes on after each out-of-memory. argv: a seed, a number of steps."""
+as chance has it, and goes on after each out-of-memory. argv: a seed, a number of steps, how many numbers a tensor has at most,
+and "wait": then it says "ready" at its end, and goes on when its input ends."""
 
 import random
 import sys
@@ -45,11 +46,11 @@ def recursive(depth, n, d):
     return torch.empty(n, device=d) if depth == 0 else recursive(depth - 1, n, d)
 
 
-def program(chance):
+def program(chance, most):
     """Functions of a line or two, in files that nobody has."""
     functions = []
     for number in range(40):
-        way = chance.choice(WAYS).format(n=chance.randrange(1, 900000), small=chance.randrange(1, 300))
+        way = chance.choice(WAYS).format(n=chance.randrange(1, most), small=chance.randrange(1, 300))
         text = "%sdef line_%d(d):\n    return %s\n" % ("\n" * chance.randrange(5), number, way)
         names = dict(globals())
         exec(compile(text, "/made/file_%d.py" % (number % 7), "exec"), names)
@@ -59,7 +60,7 @@ def program(chance):
 
 def main():
     chance = random.Random(int(sys.argv[1]))
-    functions, kept = program(chance), []
+    functions, kept = program(chance, int(sys.argv[3]) if len(sys.argv) > 3 else 900000), []
     for _ in range(int(sys.argv[2])):
         device = torch.device("cuda", chance.randrange(torch.cuda.device_count()))
         try:
@@ -72,3 +73,6 @@ def main():
 
 
 kept = main()  # for the comparison at the end
+if "wait" in sys.argv:
+    print("ready", flush=True)
+    sys.stdin.read()
