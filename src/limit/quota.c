@@ -48,6 +48,22 @@ static bool is_premature(CUresult result)
            result == CUDA_ERROR_INVALID_DEVICE;
 }
 
+/* The first of those who share an account says whose it is not. */
+static void tell_reach(const struct vg_quota_device *device)
+{
+    const enum vg_quota_reach reach = vg_quota_group_reach();
+    if (!device->ledger.is_first || reach == VG_QUOTA_WHOLE)
+        return;
+    vg_warn_once(VG_FAULT_SHARED_QUOTA,
+                 reach == VG_QUOTA_PID_NAMESPACE
+                     ? "VRAMGUARD_LIMIT_SCOPE=shared: the processes of this container (pid "
+                       "namespace) share the limit; those outside of it, which are not seen from "
+                       "here, are not counted"
+                     : "VRAMGUARD_LIMIT_SCOPE=shared: the processes of this IPC namespace share "
+                       "the limit; those of the namespace that the job was started in cannot be "
+                       "reached from here, and are not counted");
+}
+
 /* A limit that cannot be shared is not kept by giving it to each process: then nothing is given. A
  * GPU without a UUID, which old drivers have, cannot be named to other processes at all. */
 static void join_group(struct vg_quota *allowance, int ordinal, const char *uuid)
@@ -61,8 +77,10 @@ static void join_group(struct vg_quota *allowance, int ordinal, const char *uuid
         return;
     }
     const int error = vg_shared_quota_join(uuid, vg_quota_group(allowance->text), &device->ledger);
-    if (!error)
+    if (!error) {
+        tell_reach(device);
         return;
+    }
     device->limit_bytes = 0;
     vg_warn_once(
         VG_FAULT_SHARED_QUOTA,

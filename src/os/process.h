@@ -62,6 +62,9 @@ bool vg_process_has_image(pid_t pid, uint64_t image);
  * inode of /proc/self/ns/pid. 0 when it cannot be told. */
 uint64_t vg_process_pid_namespace(void);
 
+/* That of the machine (PROC_PID_INIT_INO of linux/proc_ns.h). */
+#define VG_PROCESS_FIRST_PID_NAMESPACE UINT64_C(0xEFFFFFFC)
+
 /* What a thread of the process of this word does: as vg_process_owner_activity, but gone too when
  * the process runs and has no thread `thread` any more, or another `image` (0: unknown, which is no
  * reason). */

@@ -267,6 +267,18 @@ static struct vg_shared_quota_slot *claim_slot(struct vg_shared_quota_file *file
     return slot ? slot : claim_allowed_slot(file, own, group, is_abandoned);
 }
 
+/* The lock is held, and `own` is taken. */
+static bool is_first_of_group(const struct vg_shared_quota_file *file,
+                              const struct vg_shared_quota_slot *own, uint64_t group)
+{
+    const uint32_t slots = atomic_load(&file->slots);
+    for (uint32_t i = 0; i < slots && i < VG_SHARED_QUOTA_SLOTS; i++)
+        if (&file->slot[i] != own && atomic_load(&file->slot[i].group) == group &&
+            slot_counts(&file->slot[i]))
+            return false;
+    return true;
+}
+
 int vg_shared_quota_join(const char *uuid, uint64_t group, struct vg_shared_quota *out)
 {
     char name[128];
@@ -283,9 +295,12 @@ int vg_shared_quota_join(const char *uuid, uint64_t group, struct vg_shared_quot
         const uint64_t self = holder_word(file, NULL);
         lock_file(file, self);
         struct vg_shared_quota_slot *const slot = claim_slot(file, group);
+        const bool is_first = slot && is_first_of_group(file, slot, group);
         unlock_file(file, self);
         if (slot)
-            *out = (struct vg_shared_quota){ .file = file, .slot = slot, .group = group };
+            *out = (struct vg_shared_quota){
+                .file = file, .slot = slot, .group = group, .is_first = is_first
+            };
         else
             error = -ENOSPC;
     }

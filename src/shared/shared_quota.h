@@ -27,6 +27,7 @@ struct vg_shared_quota {
     struct vg_shared_quota_file *file; /* NULL: no account */
     struct vg_shared_quota_slot *slot;
     uint64_t group;
+    bool is_first; /* no other process of the group was in the account */
 };
 
 /* Takes a slot, charged nothing, in the segment of the GPU `uuid`. `group` (not 0) tells the
@@ -54,5 +55,16 @@ uint64_t vg_shared_quota_charged(const struct vg_shared_quota *ledger);
  * Forked children inherit their parent's answer, so that it outlives the ancestor. Not 0. Reads
  * /proc at the first call. Any thread. */
 uint64_t vg_quota_group(const char *limit_text);
+
+/* Which processes of the group the account is common to. */
+enum vg_quota_reach {
+    VG_QUOTA_WHOLE,
+    VG_QUOTA_PID_NAMESPACE, /* those of this pid namespace: it is not seen from here whether others
+                               were started under the limit */
+    VG_QUOTA_IPC_NAMESPACE, /* those of this IPC namespace: the topmost ancestor is in another */
+};
+
+/* After vg_quota_group. Any thread; errno is preserved. */
+enum vg_quota_reach vg_quota_group_reach(void);
 
 #endif

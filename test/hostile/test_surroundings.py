@@ -146,6 +146,37 @@ def test_root_change_under_a_shared_limit(hostile):
 
 
 
+OF_ANOTHER_NAMESPACE = """
+rm -f holder
+"$0" 40 0 hold > holder & holder=$!
+until grep -q holding holder; do sleep 0.01; done
+"$@" "$0" 10 0 free; "$@" "$0" 10 0 free
+kill $holder
+"""
+
+
+@pytest.mark.parametrize(
+    "start, namespace",
+    [
+        (["env"], None),
+        (["unshare", "-m"], None),
+        (["unshare", "-i"], "IPC namespace"),
+        (["unshare", "-p", "-f", "--mount-proc"], "pid namespace"),
+        (["unshare", "-p", "-f"], "pid namespace"),
+    ],
+)
+def test_a_shared_limit_says_whom_it_does_not_reach(hostile, start, namespace):
+    if hostile.run([*start, "true"]).code != 0:
+        pytest.skip("no such namespace to be had here")
+    limit = {"VRAMGUARD_LIMIT": "1MiB", "VRAMGUARD_LIMIT_SCOPE": "shared", "VRAMGUARD_POLICY": "off"}
+    (fill,) = hostile.program("fill")
+    result = hostile.run(["sh", "-c", OF_ANOTHER_NAMESPACE, fill, *start], True, **limit)
+    assert result.code == 0 and result.stdout.count("done") == 2, result.stderr
+    lines = [line for line in result.guard_lines if "VRAMGUARD_LIMIT_SCOPE" in line]
+    assert len(lines) == (2 if namespace else 0), lines
+    assert all(namespace in line and "not counted" in line for line in lines)
+
+
 def test_slow_reader_and_a_ticking_timer(hostile):
     """Signals interrupt the waiting for a full pipe, not the report."""
     reader, writer = os.pipe()

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sched.h>
 
 #include "core_fixture.h"
 #include "shared/shared_quota.h"
@@ -58,6 +59,37 @@ static void the_topmost_process_under_the_limit_leads(void **state)
     assert_true(shell_leads("\"$0\" group 2GiB; :", another));
 }
 
+static void reach_child(void *argument)
+{
+    const int flags = *(const int *)argument;
+    vg_quota_group("1GiB");
+    CHECK(vg_quota_group_reach() == VG_QUOTA_WHOLE);
+    CHECK(unshare(flags) == 0);
+    const pid_t pid = fork();
+    if (pid == 0)
+        _exit((int)vg_quota_group_reach());
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WEXITSTATUS(status) ==
+          (flags == CLONE_NEWPID ? VG_QUOTA_PID_NAMESPACE : VG_QUOTA_IPC_NAMESPACE));
+}
+
+static void what_is_in_another_namespace_is_not_reached(void **state)
+{
+    (void)state;
+    static int flags[] = { CLONE_NEWPID, CLONE_NEWIPC };
+    char text[1024];
+    for (size_t i = 0; i < 2; i++) {
+        const pid_t pid = fork();
+        int status;
+        if (pid == 0)
+            _exit(unshare(flags[i]) == 0 ? 0 : 77);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (status == 0) /* else it is not allowed here */
+            assert_int_equal(run_child(reach_child, &flags[i], text, sizeof text), 0);
+    }
+}
+
 static void fork_child(void *argument)
 {
     (void)argument;
@@ -82,6 +114,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_topmost_process_under_the_limit_leads),
         cmocka_unit_test(forked_child_keeps_the_group),
+        cmocka_unit_test(what_is_in_another_namespace_is_not_reached),
     };
     if (argc == 3 && strcmp(argv[1], "group") == 0)
         return print_leader(argv[2]);
