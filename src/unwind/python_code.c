@@ -6,8 +6,9 @@ int32_t vg_python_code_line(const struct vg_python_layout *layout, uintptr_t cod
                             int64_t instruction_bytes)
 {
     const uintptr_t lines = vg_python_word(code + (uintptr_t)layout->lines);
-    return vg_python_line(layout->lines_format, (const unsigned char *)lines + VG_BYTES_DATA,
-                          vg_python_word(lines + VG_BYTES_SIZE),
+    return vg_python_line(layout->lines_format,
+                          (const unsigned char *)lines + layout->head + VG_BYTES_DATA,
+                          vg_python_object_word(layout, lines, VG_BYTES_SIZE),
                           vg_python_code_first_line(layout, code), instruction_bytes);
 }
 
@@ -39,7 +40,7 @@ size_t vg_python_text(const struct vg_python_layout *layout, uintptr_t string, c
     const uint32_t bits = vg_python_str_bits(layout, string);
     const unsigned point_bytes = bits & VG_STR_KIND;
     const bool compact = bits & VG_STR_COMPACT, ascii = bits & VG_STR_ASCII;
-    const size_t count = vg_python_word(string + VG_STR_LENGTH);
+    const size_t count = vg_python_object_word(layout, string, VG_STR_LENGTH);
     const uintptr_t data =
         compact ? string + (uintptr_t)(ascii ? layout->ascii_data : layout->compact_data)
                 : vg_python_word(string + (uintptr_t)layout->compact_data); /* of a subclass */

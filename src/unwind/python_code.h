@@ -16,7 +16,7 @@ static inline int32_t vg_python_code_first_line(const struct vg_python_layout *l
 /* Of a file name, which the interpreter does not always hash: its length and last eight bytes. */
 static inline uint64_t vg_python_text_tail(const struct vg_python_layout *layout, uintptr_t string)
 {
-    const uintptr_t length = vg_python_word(string + VG_STR_LENGTH);
+    const uintptr_t length = vg_python_object_word(layout, string, VG_STR_LENGTH);
     const uintptr_t skipped = length > sizeof(uintptr_t) ? length - sizeof(uintptr_t) : 0;
     return vg_python_word(string + (uintptr_t)layout->ascii_data + skipped) ^ length << 48;
 }
@@ -32,13 +32,15 @@ static inline uint64_t vg_python_code_identity(const struct vg_python_layout *la
     const uintptr_t file = vg_python_word(code + (uintptr_t)layout->file);
     const uintptr_t lines = vg_python_word(code + (uintptr_t)layout->lines);
     const uint64_t first_line = (uint32_t)vg_python_code_first_line(layout, code);
-    const uint64_t line_bytes = vg_python_word(lines + VG_BYTES_SIZE);
+    const uint64_t line_bytes = vg_python_object_word(layout, lines, VG_BYTES_SIZE);
     const uint64_t a = code * UINT64_C(0x9e3779b97f4a7c15) + name * UINT64_C(0xbf58476d1ce4e5b9);
     const uint64_t b = file * UINT64_C(0x94d049bb133111eb) + lines * UINT64_C(0xd6e8feb86659fd93);
-    const uint64_t c = vg_python_word(name + VG_STR_HASH) * UINT64_C(0xff51afd7ed558ccd) +
-                       vg_python_text_tail(layout, file) * UINT64_C(0xc4ceb9fe1a85ec53);
-    const uint64_t d = vg_python_word(lines + VG_BYTES_DATA) * UINT64_C(0x2545f4914f6cdd1d) +
-                       (line_bytes << 32 ^ first_line) * UINT64_C(0xa0761d6478bd642f);
+    const uint64_t c =
+        vg_python_object_word(layout, name, VG_STR_HASH) * UINT64_C(0xff51afd7ed558ccd) +
+        vg_python_text_tail(layout, file) * UINT64_C(0xc4ceb9fe1a85ec53);
+    const uint64_t d =
+        vg_python_object_word(layout, lines, VG_BYTES_DATA) * UINT64_C(0x2545f4914f6cdd1d) +
+        (line_bytes << 32 ^ first_line) * UINT64_C(0xa0761d6478bd642f);
     const uint64_t all = (a ^ b >> 31) + (c ^ d >> 29) + (b << 7) + d;
     return all ^ all >> 32;
 }

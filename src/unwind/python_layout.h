@@ -1,4 +1,5 @@
-/* Where CPython keeps what a stack is read from: one row for each minor version. */
+/* Where CPython keeps what a stack is read from: one row for each minor version, in which from 3.13
+ * on what the interpreter itself publishes takes the row's place (python_offsets.h). */
 #ifndef VRAMGUARD_UNWIND_PYTHON_LAYOUT_H
 #define VRAMGUARD_UNWIND_PYTHON_LAYOUT_H
 
@@ -23,9 +24,10 @@ enum vg_python_owner {
                              of the interpreter's loop */
 };
 
-/* Offsets in bytes. 64-bit builds with the default object header. */
+/* Offsets in bytes. 64-bit builds. */
 struct vg_python_layout {
     unsigned minor; /* of CPython 3 */
+    int16_t head;   /* by how much the header of an object is longer than PyObject's 16 bytes */
 
     /* Thread state. */
     int16_t thread_frame; /* the innermost frame, or the structure that holds it */
@@ -41,9 +43,11 @@ struct vg_python_layout {
     int16_t frame_variables;                /* the first of the function's variables */
     int16_t frame_object;                   /* the object that Python shows, or NULL;
                                                VG_PYTHON_ABSENT: the frame itself */
+    int16_t frame_copy; /* int: which of its code's copies it runs; 0: the code has one bytecode */
 
     /* Code object. */
     int16_t first_line, file, name, lines, bytecode;
+    int16_t copies; /* with frame_copy: the array of the bytecode's copies, one for each thread */
     int16_t first_traceable; /* int, in code units: before it Python does not show the frame */
     enum vg_python_lines_format lines_format;
     int16_t variables, cells, frees; /* tuples with the names of a frame's variables, in their
@@ -58,7 +62,8 @@ struct vg_python_layout {
     unsigned kind_shift, other_kind_shift;
 };
 
-/* The same in all versions (Include/object.h, unicodeobject.h, bytesobject.h). */
+/* The same in all versions, but for the head of an object (Include/object.h, unicodeobject.h,
+ * bytesobject.h). */
 enum {
     VG_OBJECT_TYPE = 8,
     VG_STR_LENGTH = 16,
@@ -86,6 +91,13 @@ static inline int32_t vg_python_int(uintptr_t at)
     return number;
 }
 
+/* A word of an object, at one of the offsets that are the same in all versions. */
+static inline uintptr_t vg_python_object_word(const struct vg_python_layout *layout,
+                                              uintptr_t object, uintptr_t offset)
+{
+    return vg_python_word(object + (uintptr_t)layout->head + offset);
+}
+
 static inline uintptr_t vg_python_tuple_item(const struct vg_python_layout *layout, uintptr_t tuple,
                                              size_t index)
 {
@@ -97,7 +109,7 @@ enum { VG_STR_KIND = 7, VG_STR_COMPACT = 8, VG_STR_ASCII = 16 };
 /* Those bits of a str: the bytes of a character in VG_STR_KIND, and the two flags. */
 static inline uint32_t vg_python_str_bits(const struct vg_python_layout *layout, uintptr_t string)
 {
-    const uint32_t state = (uint32_t)vg_python_int(string + VG_STR_STATE);
+    const uint32_t state = (uint32_t)vg_python_object_word(layout, string, VG_STR_STATE);
     const bool is_elsewhere =
         layout->other_kind_shift && (state >> layout->kind_shift & VG_STR_KIND) == 0;
     return state >> (is_elsewhere ? layout->other_kind_shift : layout->kind_shift);

@@ -10,9 +10,11 @@ enum { VERSION = 1, FREE_THREADED = 2 };
 static const struct groups {
     unsigned minor;
     uint8_t current_frame; /* of a thread's state */
-    uint8_t frame;         /* previous, executable, instr_ptr, localsplus, owner */
+    uint8_t frame;         /* previous, executable, instr_ptr, localsplus, owner; from 3.14 on
+                              stackpointer, tlbc_index */
     uint8_t code;          /* filename, name, qualname, linetable, firstlineno, argcount,
-                              localsplusnames, localspluskinds, co_code_adaptive */
+                              localsplusnames, localspluskinds, co_code_adaptive; from 3.14 on
+                              co_tlbc */
     uint8_t tuple_items;
 } groups_of[] = {
     { .minor = 13, .current_frame = 23, .frame = 29, .code = 35, .tuple_items = 51 },
@@ -30,36 +32,61 @@ bool vg_python_offsets_free_threaded(const uint64_t *runtime)
     return runtime[FREE_THREADED] != 0;
 }
 
-bool vg_python_offsets_agree(const uint64_t *runtime, const struct vg_python_layout *layout)
+static const struct groups *groups_for(const uint64_t *runtime)
 {
     const unsigned minor = runtime[VERSION] >> 16 & 0xff; /* as PY_VERSION_HEX */
-    const struct groups *g = groups_of;
-    const struct groups *const end = groups_of + sizeof groups_of / sizeof groups_of[0];
-    while (g < end && g->minor != minor)
-        g++;
-    if (g == end)
-        return true;
-    const uint64_t *const frame = runtime + g->frame, *const code = runtime + g->code;
-    const struct {
-        uint64_t published;
-        int16_t ours;
-    } pairs[] = {
-        { runtime[g->current_frame], layout->thread_frame },
-        { frame[0], layout->frame_back },
-        { frame[1], layout->frame_code },
-        { frame[2], layout->frame_instruction },
-        { frame[3], layout->frame_variables },
-        { frame[4], layout->frame_owner },
-        { code[0], layout->file },
-        { code[2], layout->name },
-        { code[3], layout->lines },
-        { code[4], layout->first_line },
-        { code[6], layout->variables },
-        { code[8], layout->bytecode },
-        { runtime[g->tuple_items], layout->tuple_items },
-    };
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        if (pairs[i].published != (uint64_t)pairs[i].ours)
-            return false;
+    for (size_t i = 0; i < sizeof groups_of / sizeof groups_of[0]; i++)
+        if (groups_of[i].minor == minor)
+            return &groups_of[i];
+    return NULL;
+}
+
+static void read_frame(const uint64_t *words, struct vg_python_layout *out)
+{
+    out->frame_back = (int16_t)words[0];
+    out->frame_code = (int16_t)words[1];
+    out->frame_instruction = (int16_t)words[2];
+    out->frame_variables = (int16_t)words[3];
+    out->frame_owner = (int16_t)words[4];
+}
+
+static void read_code(const uint64_t *words, struct vg_python_layout *out)
+{
+    out->file = (int16_t)words[0];
+    out->name = (int16_t)words[2];
+    out->lines = (int16_t)words[3];
+    out->first_line = (int16_t)words[4];
+    out->variables = (int16_t)words[6];
+    out->bytecode = (int16_t)words[8];
+}
+
+/* The header of objects: a thread, a lock, and two counts in the place of one (Include/object.h).
+ */
+static void read_free_threaded(const uint64_t *runtime, const struct groups *g,
+                               struct vg_python_layout *out)
+{
+    out->head = 16;
+    out->ascii_data = (int16_t)(out->ascii_data + out->head);
+    out->compact_data = (int16_t)(out->compact_data + out->head);
+    out->first_traceable = (int16_t)(out->first_traceable + out->head);
+    if (g->minor >= 14) {
+        out->frame_copy = (int16_t)runtime[g->frame + 6];
+        out->copies = (int16_t)runtime[g->code + 9];
+    }
+}
+
+bool vg_python_offsets_read(const uint64_t *runtime, const struct vg_python_layout *row,
+                            struct vg_python_layout *out)
+{
+    const struct groups *const g = groups_for(runtime);
+    *out = *row;
+    if (!g || g->minor != row->minor)
+        return false;
+    out->thread_frame = (int16_t)runtime[g->current_frame];
+    read_frame(runtime + g->frame, out);
+    read_code(runtime + g->code, out);
+    out->tuple_items = (int16_t)runtime[g->tuple_items];
+    if (vg_python_offsets_free_threaded(runtime))
+        read_free_threaded(runtime, g, out);
     return true;
 }

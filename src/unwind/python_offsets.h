@@ -16,8 +16,12 @@ bool vg_python_offsets_exist(const uint64_t *runtime);
 /* Of a table that exists: is it a build without the GIL? Its objects have another header. */
 bool vg_python_offsets_free_threaded(const uint64_t *runtime);
 
-/* Of a table that exists: does it say of the frames, code objects and tuples what `layout` says?
- * True for a version whose order of groups is not known here. */
-bool vg_python_offsets_agree(const uint64_t *runtime, const struct vg_python_layout *layout);
+/* Of a table that exists: what it says of frames, code objects and tuples, put in the place of what
+ * `row`, the version's, says; what it says nothing of lies as far from its neighbours as in the
+ * row.
+ * `*out` is the row itself where the table says the same. Returns false, with the row in `*out`,
+ * for a version whose order of groups is not known here. */
+bool vg_python_offsets_read(const uint64_t *runtime, const struct vg_python_layout *row,
+                            struct vg_python_layout *out);
 
 #endif

@@ -21,7 +21,8 @@ enum {
 
 /* What was found, written before `stage` says so. */
 struct interpreter {
-    const struct vg_python_layout *layout;
+    const struct vg_python_layout *layout; /* a row, or `own` of the one that is in use */
+    struct vg_python_layout own;
     const struct vg_python_walk *walk;
     void *(*current_thread)(void); /* PyGILState_GetThisThreadState: reads thread-local storage */
     int (*is_finalizing)(void);    /* reads one word */
@@ -62,18 +63,28 @@ static bool tell_unusable(const char *why)
     return false;
 }
 
+/* What the interpreter says of itself takes precedence; the row is read faster. */
+static bool take_layout(const struct vg_elf_object *object, struct interpreter *out)
+{
+    const uint64_t *const runtime = vg_elf_symbol(object, "_PyRuntime");
+    const struct vg_python_layout *const row = vg_python_layout_of(minor_version(object));
+    if (!row)
+        return tell_unusable("this version of Python is not known");
+    out->layout = row;
+    if (vg_python_offsets_exist(runtime)) {
+        if (!vg_python_offsets_read(runtime, row, &out->own))
+            return tell_unusable(unknown_frames);
+        if (memcmp(&out->own, row, sizeof *row) != 0)
+            out->layout = &python.own;
+    }
+    out->walk = vg_python_walk_of(out->layout == row ? row : &out->own);
+    return true;
+}
+
 static bool take_interpreter(const struct vg_elf_object *object, struct interpreter *out)
 {
-    const unsigned minor = minor_version(object);
-    const uint64_t *const runtime = vg_elf_symbol(object, "_PyRuntime");
-    out->layout = vg_python_layout_of(minor);
-    out->walk = vg_python_walk_of(minor);
-    if (!out->layout)
-        return tell_unusable("this version of Python is not known");
-    if (vg_python_offsets_exist(runtime) && vg_python_offsets_free_threaded(runtime))
-        return tell_unusable("this is a free-threaded build of Python");
-    if (vg_python_offsets_exist(runtime) && !vg_python_offsets_agree(runtime, out->layout))
-        return tell_unusable(unknown_frames);
+    if (!take_layout(object, out))
+        return false;
     *(void **)&out->current_thread = vg_elf_symbol(object, "PyGILState_GetThisThreadState");
     *(void **)&out->is_finalizing = vg_elf_symbol(object, "_Py_IsFinalizing");
     if (!out->is_finalizing)
@@ -132,7 +143,7 @@ static bool may_hold(uintptr_t at, size_t bytes)
 
 static bool is_object(uintptr_t at, size_t bytes, uintptr_t type)
 {
-    return may_hold(at, bytes) && vg_python_word(at + VG_OBJECT_TYPE) == type;
+    return may_hold(at, bytes) && vg_python_object_word(python.layout, at, VG_OBJECT_TYPE) == type;
 }
 
 static bool is_code(uintptr_t code)
@@ -225,7 +236,7 @@ void vg_python_capture(struct vg_python_stack *out)
     out->depth = out->run_count = 0;
     out->truncated = false;
     if (frame)
-        python.walk->capture(frame, python.code_type, out);
+        python.walk->capture(python.layout, frame, python.code_type, out);
 }
 
 const struct vg_python_layout *vg_python_layout_in_use(void *thread)
@@ -245,7 +256,7 @@ uint32_t vg_python_running_frames(uintptr_t thread, struct vg_python_running *ou
     for (uintptr_t frame = innermost_frame(thread); frame && depth < cap;
          frame = vg_python_word(frame + (uintptr_t)l->frame_back)) {
         const uintptr_t code = vg_python_is_marker(l, frame) ? 0 : vg_python_code_of(l, frame);
-        if (code == 0 || vg_python_word(code + VG_OBJECT_TYPE) != python.code_type)
+        if (code == 0 || vg_python_object_word(l, code, VG_OBJECT_TYPE) != python.code_type)
             continue;
         const int64_t instruction_bytes = vg_python_instruction_of(l, frame, code);
         if (vg_python_is_shown(l, frame, code, instruction_bytes))
@@ -262,7 +273,7 @@ uint64_t vg_python_hash_now(uint64_t hash, uint32_t *out_depth)
 {
     const uintptr_t frame = first_frame();
     *out_depth = 0;
-    return frame ? python.walk->hash(frame, python.code_type, hash, out_depth) : 0;
+    return frame ? python.walk->hash(python.layout, frame, python.code_type, hash, out_depth) : 0;
 }
 
 uint64_t vg_python_hash(const struct vg_python_stack *stack, uint64_t hash)

@@ -29,7 +29,7 @@ ALWAYS_INLINE uint64_t walk_frames(const struct vg_python_layout *l, uintptr_t f
             continue;
         }
         const uintptr_t code = vg_python_code_of(l, frame);
-        if (code == 0 || vg_python_word(code + VG_OBJECT_TYPE) != code_type)
+        if (code == 0 || vg_python_object_word(l, code, VG_OBJECT_TYPE) != code_type)
             continue;
         const int64_t instruction_bytes = vg_python_instruction_of(l, frame, code);
         if (vg_python_is_shown(l, frame, code, instruction_bytes)) {
@@ -59,21 +59,35 @@ ALWAYS_INLINE uint64_t walk_frames(const struct vg_python_layout *l, uintptr_t f
 
 #define VG_PYTHON_LAYOUT(number, ...)                                                              \
     static const struct vg_python_layout layout_##number = { .minor = number, __VA_ARGS__ };       \
-    static void capture_##number(uintptr_t frame, uintptr_t code_type,                             \
-                                 struct vg_python_stack *out)                                      \
+    static void capture_##number(const struct vg_python_layout *unused, uintptr_t frame,           \
+                                 uintptr_t code_type, struct vg_python_stack *out)                 \
     {                                                                                              \
+        (void)unused;                                                                              \
         walk_frames(&layout_##number, frame, code_type, out, 0, &out->depth);                      \
     }                                                                                              \
-    static uint64_t hash_##number(uintptr_t frame, uintptr_t code_type, uint64_t hash,             \
-                                  uint32_t *out_depth)                                             \
+    static uint64_t hash_##number(const struct vg_python_layout *unused, uintptr_t frame,          \
+                                  uintptr_t code_type, uint64_t hash, uint32_t *out_depth)         \
     {                                                                                              \
+        (void)unused;                                                                              \
         return vg_hash_u64(                                                                        \
             walk_frames(&layout_##number, frame, code_type, NULL, hash, out_depth));               \
     }
 #include "unwind/python_layout_table.h"
 #undef VG_PYTHON_LAYOUT
 
-const struct vg_python_walk *vg_python_walk_of(unsigned minor)
+static void capture_any(const struct vg_python_layout *layout, uintptr_t frame, uintptr_t code_type,
+                        struct vg_python_stack *out)
+{
+    walk_frames(layout, frame, code_type, out, 0, &out->depth);
+}
+
+static uint64_t hash_any(const struct vg_python_layout *layout, uintptr_t frame,
+                         uintptr_t code_type, uint64_t hash, uint32_t *out_depth)
+{
+    return vg_hash_u64(walk_frames(layout, frame, code_type, NULL, hash, out_depth));
+}
+
+const struct vg_python_walk *vg_python_walk_of(const struct vg_python_layout *layout)
 {
     static const struct {
         unsigned minor;
@@ -83,8 +97,9 @@ const struct vg_python_walk *vg_python_walk_of(unsigned minor)
 #include "unwind/python_layout_table.h"
 #undef VG_PYTHON_LAYOUT
     };
+    static const struct vg_python_walk any = { capture_any, hash_any };
     for (size_t i = 0; i < sizeof walks / sizeof walks[0]; i++)
-        if (walks[i].minor == minor)
+        if (walks[i].minor == layout->minor && vg_python_layout_of(layout->minor) == layout)
             return &walks[i].walk;
-    return NULL;
+    return &any;
 }

@@ -1,6 +1,7 @@
 /* Walking the calling thread's Python frames, once for each known version of CPython: with the
- * offsets known to the compiler a frame takes half the instructions. Only python_stack.c, which
- * knows that the interpreter is the one that it takes it for, calls these. */
+ * offsets known to the compiler a frame takes half the instructions; and once for builds that keep
+ * them elsewhere. Only python_stack.c, which knows that the interpreter is the one that it takes it
+ * for, calls these. */
 #ifndef VRAMGUARD_UNWIND_PYTHON_WALK_H
 #define VRAMGUARD_UNWIND_PYTHON_WALK_H
 
@@ -12,13 +13,15 @@
 
 struct vg_python_walk {
     /* Writes the frames from `frame` outwards to `out`. */
-    void (*capture)(uintptr_t frame, uintptr_t code_type, struct vg_python_stack *out);
+    void (*capture)(const struct vg_python_layout *layout, uintptr_t frame, uintptr_t code_type,
+                    struct vg_python_stack *out);
     /* vg_python_hash of what `capture` would write, and how many frames that is. */
-    uint64_t (*hash)(uintptr_t frame, uintptr_t code_type, uint64_t hash, uint32_t *out_depth);
+    uint64_t (*hash)(const struct vg_python_layout *layout, uintptr_t frame, uintptr_t code_type,
+                     uint64_t hash, uint32_t *out_depth);
 };
 
-/* Those of CPython 3.`minor`, NULL for versions that are not known. */
-const struct vg_python_walk *vg_python_walk_of(unsigned minor);
+/* Those for `layout`: of its version where it is that version's row, else those for any. */
+const struct vg_python_walk *vg_python_walk_of(const struct vg_python_layout *layout);
 
 /* One step of vg_python_hash. */
 static inline uint64_t vg_python_hash_step(uint64_t hash, uint64_t identity,
@@ -47,6 +50,19 @@ static inline uintptr_t vg_python_code_of(const struct vg_python_layout *l, uint
     return vg_python_word(frame + (uintptr_t)l->frame_code) & ~(uintptr_t)7;
 }
 
+/* Where the bytecode begins that the frame runs. Builds without the GIL make a copy for each thread
+ * that runs the code (co_tlbc of Include/cpython/code.h: a count and pointers). */
+static inline uintptr_t vg_python_bytecode_of(const struct vg_python_layout *l, uintptr_t frame,
+                                              uintptr_t code)
+{
+    const uintptr_t own = code + (uintptr_t)l->bytecode;
+    const int32_t copy = l->frame_copy ? vg_python_int(frame + (uintptr_t)l->frame_copy) : 0;
+    const uintptr_t copies = copy > 0 ? vg_python_word(code + (uintptr_t)l->copies) : 0;
+    if (!copies || (uintptr_t)copy >= vg_python_word(copies))
+        return own;
+    return vg_python_word(copies + sizeof(uintptr_t) * (1 + (uintptr_t)copy));
+}
+
 /* Where the frame stands in its code. */
 static inline int64_t vg_python_instruction_of(const struct vg_python_layout *l, uintptr_t frame,
                                                uintptr_t code)
@@ -57,7 +73,7 @@ static inline int64_t vg_python_instruction_of(const struct vg_python_layout *l,
     case VG_PYTHON_COUNTS_UNITS: return 2 * (int64_t)vg_python_int(at);
     case VG_PYTHON_POINTS: break;
     }
-    return (int64_t)(vg_python_word(at) - (code + (uintptr_t)l->bytecode));
+    return (int64_t)(vg_python_word(at) - vg_python_bytecode_of(l, frame, code));
 }
 
 /* Frames that have not begun, and those that the interpreter makes for itself, Python does not show

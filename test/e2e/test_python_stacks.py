@@ -1,4 +1,5 @@
-"""Recorded Python frames against what Python itself says, on every interpreter of the machine."""
+"""Recorded Python frames against what Python itself says, on every interpreter of the machine, and
+on those that VG_TEST_PYTHONS names (paths with ':' between them)."""
 
 import glob
 import json
@@ -21,15 +22,16 @@ def version_of(python):
     """(minor version, text), or None for what is no CPython with ctypes."""
     code = (
         "import ctypes, platform, sys, sysconfig; print(sys.version_info[1], "
-        "platform.python_implementation(), bool(sysconfig.get_config_var('Py_GIL_DISABLED')), "
+        "platform.python_implementation(), "
+        "'t' if sysconfig.get_config_var('Py_GIL_DISABLED') else '-', "
         "platform.python_version(), sys.version_info[0])"
     )
     result = subprocess.run([python, "-c", code], stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL, universal_newlines=True)
     words = result.stdout.split()
-    if result.returncode or words[1] != "CPython" or words[2] == "True" or words[4] != "3":
+    if result.returncode or words[1] != "CPython" or words[4] != "3":
         return None
-    return int(words[0]), words[3]
+    return int(words[0]), words[3] + words[2].strip("-")
 
 
 def interpreters():
@@ -37,9 +39,10 @@ def interpreters():
     for pattern in ("/usr/bin/python3*", "/usr/local/bin/python3*",
                     "~/.pyenv/versions/*/bin/python3"):
         names += sorted(glob.glob(os.path.expanduser(pattern)))
+    names += filter(None, os.environ.get("VG_TEST_PYTHONS", "").split(":"))
     found = {}
     for name in names:
-        if not name or not re.fullmatch(r"python3(\.\d+)?", os.path.basename(name)):
+        if not name or not re.fullmatch(r"python3(\.\d+t?)?", os.path.basename(name)):
             continue
         # A launcher in a shell script stands for an interpreter that is found, too.
         with open(name, "rb") as file:

@@ -109,12 +109,20 @@ def plain(line):
     return re.sub(r"[0-9][0-9.]*|vramguard report.*", "N", line)
 
 
+PREFIX = "vramguard: "
+TOLD_ANYWAY = tuple(
+    PREFIX + "GPU 0" + rest for rest in (" out of memory", ": waiting up to ", ": got ")
+)
+
+
 def new_lines(result, usual):
-    """What the guard says that it does not say usually: lines that begin a message."""
-    said = [plain(line) for line in usual.guard_lines if line.startswith("vramguard: ")]
+    """What the guard says that it does not say usually: lines that begin a message. A wait is told
+    when it takes a second, which depends on what else the machine does.
+    """
+    said = [plain(line) for line in usual.guard_lines if line.startswith(PREFIX)]
     new = []
     for line in result.guard_lines:
-        if line.startswith("vramguard: ") and not line.startswith("vramguard: GPU 0 out of memory"):
+        if line.startswith(PREFIX) and not line.startswith(TOLD_ANYWAY):
             if plain(line) in said:
                 said.remove(plain(line))
             else:

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "unwind/python_offsets.h"
+#include "unwind/python_walk.h"
 
 enum { WORDS = 80, VERSION = 1, FREE_THREADED = 2 };
 
@@ -39,14 +40,22 @@ static const struct vg_python_layout *publish(unsigned minor)
     return vg_python_layout_of(minor);
 }
 
-static void releases_agree(void **state)
+static struct vg_python_layout read_layout(unsigned minor)
+{
+    struct vg_python_layout layout;
+    assert_true(vg_python_offsets_read(runtime, vg_python_layout_of(minor), &layout));
+    return layout;
+}
+
+static void releases_are_as_the_rows_say(void **state)
 {
     (void)state;
     for (unsigned minor = 13; minor <= 15; minor++) {
-        const struct vg_python_layout *const layout = publish(minor);
+        const struct vg_python_layout *const row = publish(minor);
         assert_true(vg_python_offsets_exist(runtime));
         assert_false(vg_python_offsets_free_threaded(runtime));
-        assert_true(vg_python_offsets_agree(runtime, layout));
+        const struct vg_python_layout layout = read_layout(minor);
+        assert_memory_equal(&layout, row, sizeof layout);
     }
 }
 
@@ -57,24 +66,80 @@ static void each_member_that_moved_is_seen(void **state)
     for (unsigned minor = 13; minor <= 15; minor++) {
         int seen = 0;
         for (size_t i = FREE_THREADED + 1; i < WORDS; i++) {
-            const struct vg_python_layout *const layout = publish(minor);
+            const struct vg_python_layout *const row = publish(minor);
             runtime[i] += 8;
-            seen += !vg_python_offsets_agree(runtime, layout);
+            const struct vg_python_layout layout = read_layout(minor);
+            seen += memcmp(&layout, row, sizeof layout) != 0;
         }
         assert_int_equal(seen, 13);
     }
 }
 
-static void without_a_table_nothing_is_said(void **state)
+static void free_threaded_objects_have_another_head(void **state)
 {
     (void)state;
-    assert_false(vg_python_offsets_exist(NULL));
-    const struct vg_python_layout *const layout = publish(14);
+    const struct vg_python_layout *const row = publish(13);
     runtime[FREE_THREADED] = 1;
     assert_true(vg_python_offsets_free_threaded(runtime));
+    struct vg_python_layout layout = read_layout(13);
+    assert_int_equal(layout.head, 16);
+    assert_int_equal(layout.ascii_data, row->ascii_data + 16);
+    assert_int_equal(layout.compact_data, row->compact_data + 16);
+    assert_int_equal(layout.first_traceable, row->first_traceable + 16);
+    assert_int_equal(layout.frame_copy, 0);
+    publish(14);
+    runtime[FREE_THREADED] = 1;
+    runtime[32 + 6] = 72;
+    runtime[40 + 9] = 224;
+    layout = read_layout(14);
+    assert_int_equal(layout.frame_copy, 72);
+    assert_int_equal(layout.copies, 224);
+}
+
+/* What a thread runs of a code object is its own copy of the bytecode, but for the first. */
+static void a_frame_stands_in_its_own_copy(void **state)
+{
+    (void)state;
+    enum { COPY = 8, INSTRUCTION = 16, COPIES = 24, BYTECODE = 32 };
+    char code[64] = { 0 }, other[16];
+    struct {
+        uint64_t unused;
+        int32_t copy;
+        const char *instruction;
+    } frame = { .instruction = code + BYTECODE + 6 };
+    const struct {
+        uint64_t count;
+        const char *bytecode[2];
+    } copies = { 2, { code + BYTECODE, other } };
+    const void *const all = &copies;
+    const struct vg_python_layout layout = { .counter = VG_PYTHON_POINTS,
+                                             .frame_instruction = INSTRUCTION,
+                                             .frame_copy = COPY,
+                                             .copies = COPIES,
+                                             .bytecode = BYTECODE };
+    memcpy(code + COPIES, &all, sizeof all);
+    const uintptr_t at = (uintptr_t)&frame;
+    assert_int_equal(vg_python_instruction_of(&layout, at, (uintptr_t)code), 6);
+    frame.copy = 1;
+    frame.instruction = other + 4;
+    assert_int_equal(vg_python_instruction_of(&layout, at, (uintptr_t)code), 4);
+    frame.copy = 2; /* of which there is none */
+    frame.instruction = code + BYTECODE + 8;
+    assert_int_equal(vg_python_instruction_of(&layout, at, (uintptr_t)code), 8);
+}
+
+static void without_a_table_nothing_is_read(void **state)
+{
+    (void)state;
+    struct vg_python_layout layout;
+    assert_false(vg_python_offsets_exist(NULL));
+    const struct vg_python_layout *const row = publish(14);
     runtime[VERSION] = UINT64_C(3) << 24 | 16u << 16; /* whose order is not known */
     runtime[23] += 8;
-    assert_true(vg_python_offsets_agree(runtime, layout));
+    assert_false(vg_python_offsets_read(runtime, row, &layout));
+    runtime[VERSION] = UINT64_C(3) << 24 | 13u << 16; /* of another version than the row's */
+    assert_false(vg_python_offsets_read(runtime, row, &layout));
+    assert_memory_equal(&layout, row, sizeof layout);
     runtime[0]++;
     assert_false(vg_python_offsets_exist(runtime));
 }
@@ -82,9 +147,11 @@ static void without_a_table_nothing_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(releases_agree),
+        cmocka_unit_test(releases_are_as_the_rows_say),
         cmocka_unit_test(each_member_that_moved_is_seen),
-        cmocka_unit_test(without_a_table_nothing_is_said),
+        cmocka_unit_test(free_threaded_objects_have_another_head),
+        cmocka_unit_test(a_frame_stands_in_its_own_copy),
+        cmocka_unit_test(without_a_table_nothing_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
