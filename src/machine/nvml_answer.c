@@ -120,7 +120,7 @@ static void await_end(int thread)
 {
     enum { LOOKS = 100 };
     const struct timespec pause = { .tv_nsec = 100000 };
-    if (thread == vg_thread_id())
+    if (thread == 0)
         return;
     for (int i = 0; i < LOOKS && syscall(SYS_tgkill, getpid(), thread, 0) == 0; i++)
         syscall(SYS_nanosleep, &pause, NULL);
@@ -166,8 +166,13 @@ struct vg_nvml_question *vg_nvml_begin(const char *uuid, const char *pci_bus_id,
     struct vg_nvml_question *const question = vg_clock_monotonic_ns() < atomic_load(&slow_until_ns)
                                                   ? NULL
                                                   : make_question(uuid, pci_bus_id, all);
-    if (question && vg_thread_start(ask_nvml, question, STACK_BYTES) != 0)
-        ask_nvml(question);
+    const int error = question ? vg_thread_start(ask_nvml, question, STACK_BYTES) : 0;
+    if (error) { /* the caller may not ask itself: nothing would end its wait */
+        question->error = error;
+        snprintf(question->answer.why, sizeof question->answer.why,
+                 "no thread can be made to ask it");
+        atomic_store(&question->stage, QUESTION_ANSWERED);
+    }
     errno = saved_errno;
     return question;
 }

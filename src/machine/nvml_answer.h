@@ -27,8 +27,8 @@ struct vg_nvml_question;
 
 /* Asks for the GPU with this UUID or bus id, and for all devices if `all`; the answer lies in
  * `region`. Returns 0, -ENOENT or -EIO of vg_nvml_open, -ETIMEDOUT when NVML has not answered in
- * VG_MACHINE_NVML_MS or is not asked since it did not the last time, -ENOMEM. Any thread; no lock
- * of ours may be held. When no thread can be made the calling thread asks, without a limit. */
+ * VG_MACHINE_NVML_MS or is not asked since it did not the last time, -EAGAIN when no thread can be
+ * made to ask it, -ENOMEM. Any thread; no lock of ours may be held. */
 int vg_nvml_ask(const char *uuid, const char *pci_bus_id, bool all, struct vg_region *region,
                 struct vg_nvml_answer *out);
 
