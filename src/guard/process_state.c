@@ -367,6 +367,7 @@ static void rejoin_if_lost(struct vg_process_state *state, int ordinal)
         !atomic_compare_exchange_strong(&state->device_stage[ordinal], &ready, VG_DEVICE_BUSY))
         return;
     join_registry(state, ordinal);
+    vg_reclaim_server_move(state, ordinal);
     atomic_store_explicit(&state->device_stage[ordinal], VG_DEVICE_READY, memory_order_release);
 }
 

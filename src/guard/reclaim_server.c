@@ -31,8 +31,8 @@ enum {
 /* What one thread works with. Static: the helper may outlive its patience. */
 struct listener {
     struct vg_process_state *state;
-    struct vg_reclaim_slot *ask;
-    struct vg_queue *queue;
+    struct vg_reclaim_slot *_Atomic ask; /* another one when the process is registered anew */
+    struct vg_queue *_Atomic queue;
     int device;
     uint64_t asker, wanted_bytes;         /* of the question that is being answered */
     char asker_name[VG_MACHINE_NAME_CAP]; /* it may be gone in the end */
@@ -263,20 +263,30 @@ static void *serve_requests(void *argument)
     struct listener *const l = argument;
     pthread_setname_np(pthread_self(), "vramguard-give");
     /* `listens` is cleared when the process leaves the registry: the words are another's then. */
-    while (atomic_load(&l->ask->listens)) {
-        const uint32_t asked = atomic_load(&l->ask->asked);
-        if (atomic_load(&l->ask->answered) == asked) {
-            vg_queue_sleep(&l->ask->asked, asked, DAY_NS);
+    for (;;) {
+        struct vg_reclaim_slot *const ask = l->ask;
+        if (!atomic_load(&ask->listens))
+            return NULL;
+        const uint32_t asked = atomic_load(&ask->asked);
+        if (atomic_load(&ask->answered) == asked) {
+            vg_queue_sleep(&ask->asked, asked, DAY_NS);
             continue;
         }
-        if (atomic_load(&l->ask->wanted_mib) == 0)
+        if (atomic_load(&ask->wanted_mib) == 0)
             tell_idle(l); /* a report only wants to know */
         else
             answer_request(l);
-        if (atomic_load(&l->ask->listens))
-            atomic_store(&l->ask->answered, asked);
+        if (atomic_load(&ask->listens))
+            atomic_store(&ask->answered, asked);
     }
-    return NULL;
+}
+
+static void listen_at(struct listener *l, struct vg_reclaim_slot *ask)
+{
+    atomic_store(&ask->answered, atomic_load(&ask->asked));
+    atomic_store(&ask->listens, 1);
+    l->queue = l->state->registrations[l->device].queue;
+    l->ask = ask;
 }
 
 static void begin_listening(struct vg_process_state *state, int device)
@@ -285,11 +295,9 @@ static void begin_listening(struct vg_process_state *state, int device)
     struct vg_reclaim_slot *const ask = vg_registry_reclaim_slot(&state->registrations[device]);
     if (!ask)
         return; /* unregistered: nobody can ask */
-    *l = (struct listener){
-        .state = state, .ask = ask, .queue = state->registrations[device].queue, .device = device
-    };
-    atomic_store(&ask->answered, atomic_load(&ask->asked));
-    atomic_store(&ask->listens, 1);
+    l->state = state;
+    l->device = device;
+    listen_at(l, ask);
     if (vg_thread_start(serve_requests, l, STACK_BYTES) == 0)
         return;
     atomic_store(&ask->listens, 0);
@@ -318,6 +326,17 @@ void vg_reclaim_server_consider(struct vg_process_state *state, int device, uint
     const uint64_t next = possible ? NEVER : 2 * live_bytes;
     if (atomic_compare_exchange_strong(&state->listen_at_bytes[device], &at, next) && possible)
         begin_listening(state, device);
+}
+
+void vg_reclaim_server_move(struct vg_process_state *state, int device)
+{
+    struct listener *const l = &listeners[device];
+    struct vg_reclaim_slot *const before = l->state == state ? l->ask : NULL;
+    struct vg_reclaim_slot *const ask = vg_registry_reclaim_slot(&state->registrations[device]);
+    if (!before || !ask || !atomic_load(&before->listens))
+        return;
+    listen_at(l, ask);
+    vg_queue_wake(&before->asked); /* it looks at the new one */
 }
 
 void vg_reclaim_server_close(void)

@@ -21,6 +21,10 @@ void vg_reclaim_server_init(struct vg_process_state *state);
  * thread, or chooses when to look again. May make a thread; no lock of ours may be held. */
 void vg_reclaim_server_consider(struct vg_process_state *state, int device, uint64_t live_bytes);
 
+/* The process has been registered anew for `device`, since others could not find it any more: those
+ * ask there now. One thread at a time. */
+void vg_reclaim_server_move(struct vg_process_state *state, int device);
+
 /* At the end of the process: nobody is answered any more. Waits for an answer that is under way and
  * for the line about it, 2.2 seconds at the most. */
 void vg_reclaim_server_close(void);

@@ -174,9 +174,9 @@ class Machine:
         folder = self.state / "vramguard"
         return sorted(path for path in folder.rglob("*") if path.is_file())
 
-    def registry_file(self):
+    def registry_file(self, **extra):
         """The guard's shared file of this machine's GPU 0."""
-        uuid = self.run([sys.executable, "-c", UUID_PROGRAM]).stdout.strip()
+        uuid = self.run([sys.executable, "-c", UUID_PROGRAM], **extra).stdout.strip()
         assert uuid.startswith("GPU-")
         namespace = os.stat("/proc/self/ns/pid").st_ino
         suffix = "" if namespace == 0xEFFFFFFC else "-%d" % namespace

@@ -835,7 +835,9 @@ call("cuCtxSynchronize")
 if len(sys.argv) > 3:
     call("cuMemAllocFromPoolAsync", ctypes.byref(address), ctypes.c_size_t(int(sys.argv[3]) << 20), pool, None)
 print("idle", flush=True)
-sys.stdin.read()
+while sys.stdin.readline():
+    assert allocate(1 << 40)[0] == 2
+    print("failed", flush=True)
 """
 
 
@@ -860,6 +862,17 @@ def test_a_neighbours_unused_pool_is_given_back(scene, pool_keeper):
     pool_keeper.stdin = None
     lines = scene.finish(pool_keeper).guard_lines
     assert any(re.match(r"vramguard: GPU 0: gave back 700 MiB of cached memory", x) for x in lines)
+
+
+def test_it_is_given_back_where_the_registry_has_been_deleted(scene, pool_keeper):
+    """Whoever fails is found in the new one, and asked there."""
+    scene.registry_file(**DEVICE).unlink()
+    pool_keeper.stdin.write("fail\n")
+    pool_keeper.stdin.flush()
+    assert pool_keeper.stdout.readline() == "failed\n"
+    actor = scene.actor()
+    assert actor.alloc("x", 600)[0] == 0
+    assert actor.end().guard_lines == []
 
 
 def test_a_neighbours_unused_pool_is_named(scene, pool_keeper):
