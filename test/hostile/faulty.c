@@ -105,6 +105,7 @@ static const struct failure failures[] = {
     { "readdir", 0, EIO, false, false },
     { "readlink", -1, EACCES, false, false },
     { "__register_atfork", ENOMEM, 0, false, false },
+    { "rename", -1, EXDEV, false, false },
     { "setpgid", -1, EPERM, false, false },
     { "shmat", -1, ENOMEM, false, false },
     { "shmctl", -1, EPERM, false, false },

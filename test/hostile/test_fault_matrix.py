@@ -19,6 +19,8 @@ import pytest
 from conftest import PROGRAMS, e2e
 
 STEPS = Path(__file__).with_name("steps.py")
+FAULTY = Path(__file__).with_name("faulty.c")
+MAY_BE_ABSENT = {"close_range", "pthread_attr_setsigmask_np"}  # depends on the C library
 LIBRARY = PROGRAMS / "libfaulty.so"
 ALL = os.environ.get("VG_TEST_FAULTS") == "all"
 SAMPLE = 4  # calls of a scenario and a way
@@ -31,12 +33,16 @@ LIST, FAIL, INTERRUPT, SLOW, CANCEL, KILL = range(6)
 WAYS = {"fails": FAIL, "interrupted": INTERRUPT, "slow": SLOW, "cancelled": CANCEL, "killed": KILL}
 UNKNOWN, OUT_OF_MEMORY = 999, 2
 
-SCENARIOS = {
-    "failing": {"VRAMGUARD_POLICY": "trim,wait=1s"},
-    "waiting": {"VRAMGUARD_POLICY": "wait=2s"},
-    "spilling": {"VRAMGUARD_POLICY": "spill"},
-    "python": {"VRAMGUARD_POLICY": "trim,wait=1s"},
-    "limited": {"VRAMGUARD_POLICY": "off", "VRAMGUARD_LIMIT": "80MiB"},
+LIMITED = {"VRAMGUARD_POLICY": "off", "VRAMGUARD_LIMIT": "80MiB"}
+SCENARIOS = {  # steps.c's, or Python's, and the settings
+    "failing": ("failing", {"VRAMGUARD_POLICY": "trim,wait=1s"}),
+    "waiting": ("waiting", {"VRAMGUARD_POLICY": "wait=2s"}),
+    "spilling": ("spilling", {"VRAMGUARD_POLICY": "spill"}),
+    "python": (None, {"VRAMGUARD_POLICY": "trim,wait=1s"}),
+    "limited": ("limited", LIMITED),
+    "shared": ("limited", {**LIMITED, "VRAMGUARD_LIMIT_SCOPE": "shared"}),
+    "trimming": ("failing", {"VRAMGUARD_POLICY": "trim", "VRAMGUARD_TRIM_CMD": "true"}),
+    "needing": ("limited", {"VRAMGUARD_NEED": "64MiB", "VRAMGUARD_NEED_WAIT": "2s"}),
 }
 
 pytestmark = pytest.mark.skipif(
@@ -49,11 +55,11 @@ class Matrix:
 
     def __init__(self, machine, scenario, in_thread):
         self.machine = machine
-        if scenario == "python":
-            self.command = [sys.executable, STEPS]
-        else:
-            self.command = machine.program("steps", scenario, *(["thread"] if in_thread else []))
-        self.settings = dict(SCENARIOS[scenario], VRAMGUARD_KEEP="3")
+        steps, settings = SCENARIOS[scenario]
+        self.command = [sys.executable, STEPS]
+        if steps:
+            self.command = machine.program("steps", steps, *(["thread"] if in_thread else []))
+        self.settings = dict(settings, VRAMGUARD_KEEP="3")
         self.plan = machine.folder / "plan"
         self.bare = machine.run(self.command, **self.settings)
         assert self.bare.code == 3 and self.bare.stdout.endswith("went on\n"), self.bare.stderr
@@ -135,6 +141,32 @@ def chosen(calls, way, scenario):
         return calls
     step = max(1, len(calls) // SAMPLE)
     return calls[(7 * len(way) + len(scenario)) % step :: step]
+
+
+# What cannot fail, or whose failure the library would not survive in any form: functions that only
+# compute, those of the caller's own thread and its signals, and what finds things out by other means.
+NEVER_FAIL = set(
+    """backtrace clock_gettime dl_iterate_phdr dlclose dlerror environ fnmatch getenv geteuid
+    getpid getppid getuid memchr memcmp memcpy memmem memmove memset pthread_attr_destroy
+    pthread_attr_getstack pthread_attr_setdetachstate pthread_self pthread_setcancelstate
+    pthread_sigmask rewinddir sched_yield secure_getenv sigaddset sigdelset sigemptyset sigfillset
+    sigismember sigpending sigprocmask snprintf strcasecmp strchr strchrnul strcmp strcpy strcspn
+    strerror strlen strncasecmp strncat strncmp strnlen strpbrk strrchr strspn strstr strtol strtoull
+    vsnprintf _longjmp""".split()
+)
+
+
+def test_every_import_has_a_row():
+    """A call that the library has begun to make is made to fail, too."""
+    symbols = subprocess.run(
+        ["nm", "-D", "--undefined-only", e2e.BUILD / "libvramguard.so"],
+        stdout=subprocess.PIPE, check=True, text=True,
+    )
+    imported = {line.split()[-1].split("@")[0] for line in symbols.stdout.splitlines()}
+    rows = set(re.findall(r'^    \{ "(\w+)", ', FAULTY.read_text(), re.MULTILINE))
+    of_the_compiler = {name for name in imported if name.startswith("_") and name not in rows}
+    assert rows - imported <= MAY_BE_ABSENT, "rows that nothing imports"
+    assert imported - rows - NEVER_FAIL - of_the_compiler == set()
 
 
 # Python's main thread is not cancelled.
