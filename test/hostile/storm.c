@@ -2,8 +2,8 @@
  * path of `steps`), three at a time, and kills each at a random moment of its first 20 ms; KILLS in
  * all. All of them share a limit (VRAMGUARD_LIMIT_SCOPE=shared), and they compete with a program
  * that takes and gives back memory all the time and waits for it if need be: that one is never
- * refused any. After every hundred kills nobody is left in line, and this process, which shares the
- * limit, is given all of it. Prints how many kills there were, and how often the other one was
+ * refused any. In the end this process, which shares the limit, is given all of it
+ * (STORM_ALL_MIB). Prints how many kills there were, and how often the other one was
  * served meanwhile. */
 #include <fcntl.h>
 #include <signal.h>

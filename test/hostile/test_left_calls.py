@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, e2e
 
 HOLD = ROOT / "test" / "model" / "hold_memory.py"
 POLICY = {"VRAMGUARD_POLICY": "wait=60s", "SIMGPU_DEVICES": "1GiB"}
@@ -125,4 +125,5 @@ def test_nobody_waits_behind_it(hostile, how):
     hostile.stop(holder)
     start = time.monotonic()
     assert second.stdout.readline().startswith("holding 400")
-    assert time.monotonic() - start < 50, "the first would wait for a minute"
+    took = time.monotonic() - start
+    assert took < 50 and e2e.at_most(took, 1.5), "the first would wait for a minute"

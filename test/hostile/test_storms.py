@@ -30,7 +30,7 @@ def test_killed_at_random(hostile):
         VRAMGUARD_LIMIT="220MiB",
         VRAMGUARD_LIMIT_SCOPE="shared",
         VRAMGUARD_KEEP="3",
-        STORM_ALL_MIB="180",
+        STORM_ALL_MIB="220",
     )
     assert result.code == 0, result.stdout + result.stderr
     told = re.fullmatch(r"(\d+) killed, the other served (\d+) times\n", result.stdout)
