@@ -52,6 +52,7 @@ enum {
     VG_CENSUS_SHAPES = 12,
     VG_CENSUS_VARIABLES = 16,
     VG_CENSUS_LINES = 8,
+    VG_CENSUS_EIGHTHS = 8,
     VG_CENSUS_RANK = 8,
     VG_CENSUS_PATH_CAP = 160,
     VG_CENSUS_TYPE_CAP = 64,
@@ -135,6 +136,23 @@ struct vg_census_line {
     } held[VG_CENSUS_VARIABLES];  /* by `variables`, in their order */
 };
 
+/* When what a variable holds was made: of what it reaches by references and is of no model's kind.
+ */
+struct vg_census_history {
+    uint64_t blocks;       /* of it; 0: nothing is known */
+    uint64_t oldest_count; /* ages, in what the device has given out since, of the oldest and */
+    uint64_t newest_count; /* the newest */
+    uint64_t since_ns;     /* age of the oldest */
+    uint64_t pauses;       /* how often between two of them about as much was given out (half at
+                              least) as since the newest */
+    uint64_t passes;       /* how often between two of them a backward pass began, as far as these
+                              are seen */
+    uint64_t saved_blocks; /* of them: those that an autograd graph has saved, too */
+    uint64_t backward_blocks;         /* of all that it holds, by graphs, too: those that a
+                                         backward pass made */
+    uint64_t made[VG_CENSUS_EIGHTHS]; /* by the eighth of their stack's allocations */
+};
+
 struct vg_census {
     enum vg_census_state state;
     uint64_t elapsed_ns;
@@ -175,6 +193,12 @@ struct vg_census {
     uint64_t wide_bytes[VG_CENSUS_KINDS], narrow_bytes[VG_CENSUS_KINDS];
     uint32_t line_count;                          /* 0: not measured */
     struct vg_census_line lines[VG_CENSUS_LINES]; /* by the bytes that were found */
+    uint64_t elsewhere_tensors; /* of `tensors`: those that lie in none of these blocks, mostly in
+                                   the host's memory */
+    struct vg_census_history histories[VG_CENSUS_VARIABLES]; /* by `variables`, in their order */
+    uint8_t in_forward[VG_CENSUS_VARIABLES]; /* likewise: it is a variable of a function within a
+                                                forward pass of a module that is under way */
+    uint8_t in_module[VG_CENSUS_VARIABLES];  /* it is a torch.nn.Module, or part of one */
 };
 
 #endif

@@ -72,6 +72,27 @@ static json_t *variable_object(const struct vg_census_variable *variable)
     return object;
 }
 
+/* When what it holds was made, counted in what the device has given out. */
+static json_t *history_object(const struct vg_census_history *history)
+{
+    if (history->blocks == 0)
+        return json_null();
+    json_t *const object = vg_json_object();
+    json_t *const made = vg_json_array();
+    vg_json_set_amount(object, "blocks", history->blocks);
+    vg_json_set_amount(object, "oldest_count", history->oldest_count);
+    vg_json_set_amount(object, "newest_count", history->newest_count);
+    vg_json_set_amount(object, "since_ns", history->since_ns);
+    vg_json_set_amount(object, "pauses", history->pauses);
+    vg_json_set_amount(object, "backward_passes", history->passes);
+    vg_json_set_amount(object, "backward_blocks", history->backward_blocks);
+    vg_json_set_amount(object, "saved_blocks", history->saved_blocks);
+    for (int i = 0; i < VG_CENSUS_EIGHTHS; i++)
+        vg_json_append(made, json_integer((json_int_t)history->made[i]));
+    vg_json_set(object, "made", made);
+    return object;
+}
+
 static json_t *variables_array(const struct vg_census *census)
 {
     json_t *const array = vg_json_array();
@@ -83,6 +104,9 @@ static json_t *variables_array(const struct vg_census *census)
         set_census_amount(object, "model", &variable->model);
         set_census_amount(object, "traceback", &variable->traceback);
         vg_json_set_amount(object, "graph_uses", census->graph_uses[i]);
+        vg_json_set_flag(object, "in_forward", census->in_forward[i]);
+        vg_json_set_flag(object, "in_module", census->in_module[i]);
+        vg_json_set(object, "history", history_object(&census->histories[i]));
         vg_json_append(array, object);
     }
     return array;

@@ -1,6 +1,7 @@
 #include "guard/array_census.h"
 
 #include "driver/captures.h"
+#include "guard/torch_blocks.h"
 #include "oom/census_arrays.h"
 #include "oom/census_observer.h"
 #include "unwind/python_stack.h"
@@ -19,10 +20,10 @@ static struct vg_blocks *current_blocks(void)
     return state && state->wants_blocks ? &state->blocks : NULL;
 }
 
-static bool find_block(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id)
+static bool find_block(void *argument, uintptr_t address, struct vg_census_block *out)
 {
     struct vg_blocks *const blocks = current_blocks();
-    return blocks && vg_blocks_find(blocks, device_of(argument), address, bytes, stack_id);
+    return blocks && vg_torch_blocks_find(blocks, device_of(argument), address, out);
 }
 
 static struct vg_recorder *current_recorder(void *argument)
@@ -41,6 +42,12 @@ static void total_blocks(void *argument, struct vg_census_amount *out)
     const struct vg_file_blocks totals = vg_blocks_totals(blocks, device_of(argument));
     *out = (struct vg_census_amount){ .bytes = totals.allocated_bytes,
                                       .blocks = totals.allocations - totals.frees };
+}
+
+static uint64_t count_given(void *argument)
+{
+    struct vg_blocks *const blocks = current_blocks();
+    return blocks ? vg_blocks_totals(blocks, device_of(argument)).allocations : 0;
 }
 
 static bool is_not_capturing(void *argument)
@@ -79,6 +86,7 @@ bool vg_array_census_prepare(const struct vg_process_state *state, const struct 
         return false;
     *out = (struct vg_census_source){ .find_block = find_block,
                                       .total = total_blocks,
+                                      .given = count_given,
                                       .may_begin = is_not_capturing,
                                       .recorder = current_recorder,
                                       .argument = (void *)(uintptr_t)failure->device,

@@ -276,6 +276,7 @@ static void meet_thread(const struct vg_process_state *state)
     vg_thread.last_failure = (struct vg_last_failure){ 0 };
     vg_thread.passed_place = 0;
     vg_thread.root_stack = 0;
+    vg_thread.maker = 0;
     vg_thread.torch_refused = vg_thread.torch_told = 0;
     vg_thread.state = state;
     errno = saved_errno;

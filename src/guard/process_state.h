@@ -92,6 +92,7 @@ struct vg_thread {
     /* It blocked SIGBUS when it was met (shrunk_file.h), and does not inside the guard. */
     bool blocks_bus_errors, admits_bus_errors;
     uint32_t root_stack; /* of vg_stack_take_root, 0 not taken yet */
+    uint8_t maker;       /* 1 + enum vg_block_maker; 0 not asked yet */
 };
 
 extern _Thread_local struct vg_thread vg_thread;

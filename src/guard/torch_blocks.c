@@ -1,7 +1,10 @@
 #include "guard/torch_blocks.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "driver/captures.h"
@@ -49,6 +52,26 @@ static __attribute__((noinline)) struct vg_block_origin find_origin(struct vg_pr
     return vg_blocks_add_origin(&state->blocks, device, hash, stack_id);
 }
 
+/* The autograd engine gives its threads this name before they do anything else
+ * (torch/csrc/autograd/engine.cpp, Engine::thread_init). */
+static __attribute__((noinline)) enum vg_block_maker ask_maker(void)
+{
+    char name[17] = "";
+    vg_thread.maker = 1 + VG_MADE_BY_OTHER;
+    if ((pid_t)vg_thread.thread_id == getpid())
+        vg_thread.maker = 1 + VG_MADE_BY_MAIN;
+    else if (prctl(PR_GET_NAME, name) == 0 && strncmp(name, "pt_autograd_", 12) == 0)
+        vg_thread.maker = 1 + VG_MADE_BY_BACKWARD;
+    return (enum vg_block_maker)(vg_thread.maker - 1);
+}
+
+static enum vg_block_maker maker_of_thread(void)
+{
+    if (__builtin_expect(vg_thread.maker == 0, 0))
+        return ask_maker();
+    return (enum vg_block_maker)(vg_thread.maker - 1);
+}
+
 static void give_out(struct vg_process_state *state, uint64_t address, uint64_t bytes,
                      uint16_t device, const struct vg_block_sums *told)
 {
@@ -61,6 +84,7 @@ static void give_out(struct vg_process_state *state, uint64_t address, uint64_t 
         .site = origin.site,
         .thread_id = vg_thread.thread_id,
         .device = device,
+        .maker = maker_of_thread(),
     };
     vg_blocks_put(&state->blocks, &block, told);
     const uint32_t capture = vg_captures_allocating();
@@ -113,4 +137,24 @@ void vg_guard_torch_memory(uint64_t address, int64_t bytes, uint64_t allocated_b
         vg_blocks_take(&state->blocks, (uint16_t)device, address, &told);
     errno = saved_errno;
     vg_guard_leave();
+}
+
+bool vg_torch_blocks_find(struct vg_blocks *blocks, uint16_t device, uintptr_t address,
+                          struct vg_census_block *out)
+{
+    struct vg_block_found found;
+    if (!vg_blocks_find(blocks, device, address, &found))
+        return false;
+    *out = (struct vg_census_block){
+        .bytes = found.bytes,
+        .number = found.device_number,
+        .passes = found.passes,
+        .monotonic_ns = found.monotonic_ns,
+        .stack_id = found.stack_id,
+        .is_of_backward = found.is_of_backward,
+        .eighth = VG_RUN_EIGHTHS,
+    };
+    if (found.number > 0 && found.number <= found.site_count)
+        out->eighth = (uint32_t)((found.number - 1) * VG_RUN_EIGHTHS / found.site_count);
+    return true;
 }

@@ -9,7 +9,11 @@
 #ifndef VRAMGUARD_GUARD_TORCH_BLOCKS_H
 #define VRAMGUARD_GUARD_TORCH_BLOCKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "heap/blocks.h"
+#include "oom/census.h"
 
 /* `bytes` more are in use at `address` on CUDA device `device`, or, when negative, given back.
  * `allocated_bytes` and `reserved_bytes` are PyTorch's sums for the device afterwards. errno is
@@ -21,5 +25,10 @@ void vg_guard_torch_memory(uint64_t address, int64_t bytes, uint64_t allocated_b
  * The failure is reported. errno is preserved. */
 void vg_guard_torch_out_of_memory(int64_t bytes, uint64_t allocated_bytes, uint64_t reserved_bytes,
                                   int device);
+
+/* For a census: the live block of `device` that begins at `address`. Returns false when there is
+ * none. Takes the device's lock. Any thread. */
+bool vg_torch_blocks_find(struct vg_blocks *blocks, uint16_t device, uintptr_t address,
+                          struct vg_census_block *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "driver/captures.h"
+#include "guard/torch_blocks.h"
 #include "guard/torch_oom.h"
 #include "oom/census_observer.h"
 
@@ -12,10 +13,10 @@ static struct {
     uint16_t device;
 } observed;
 
-static bool find_block(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id)
+static bool find_block(void *argument, uintptr_t address, struct vg_census_block *out)
 {
     (void)argument;
-    return vg_blocks_find(&observed.state->blocks, observed.device, address, bytes, stack_id);
+    return vg_torch_blocks_find(&observed.state->blocks, observed.device, address, out);
 }
 
 static struct vg_recorder *recorder_of_state(void *argument)
@@ -30,6 +31,12 @@ static void total_blocks(void *argument, struct vg_census_amount *out)
     const struct vg_file_blocks totals = vg_blocks_totals(&observed.state->blocks, observed.device);
     *out = (struct vg_census_amount){ .bytes = totals.allocated_bytes,
                                       .blocks = totals.allocations - totals.frees };
+}
+
+static uint64_t count_given(void *argument)
+{
+    (void)argument;
+    return vg_blocks_totals(&observed.state->blocks, observed.device).allocations;
 }
 
 static bool is_not_capturing(void *argument)
@@ -55,6 +62,7 @@ static bool prepare_census(int64_t device, struct vg_census_source *out)
         return false;
     *out = (struct vg_census_source){ .find_block = find_block,
                                       .total = total_blocks,
+                                      .given = count_given,
                                       .may_begin = is_not_capturing,
                                       .recorder = recorder_of_state,
                                       .device = (int32_t)device,

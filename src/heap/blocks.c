@@ -89,7 +89,8 @@ static void note_told(struct vg_file_blocks *totals, const struct vg_block_sums 
 
 /* The site first, then the total: what a site held at the peak is what it held when the total rose.
  * The device's lock is held. */
-static void count_locked(struct vg_blocks *blocks, struct vg_block_slot *slot)
+static void count_locked(struct vg_blocks *blocks, struct vg_block_shard *shard,
+                         struct vg_block_slot *slot)
 {
     struct vg_file_blocks *const totals = totals_of(blocks, slot->device);
     struct vg_site_slot *const site = vg_site_at(blocks->recorder, slot->site);
@@ -102,6 +103,7 @@ static void count_locked(struct vg_blocks *blocks, struct vg_block_slot *slot)
         VG_WRITE_FIELD(slot, number, 0);
     }
     VG_WRITE_FIELD(slot, device_number, ++totals->allocations);
+    vg_passes_note(&shard->passes, totals->allocations, slot->maker);
     totals->allocated_bytes += slot->bytes;
     if (totals->allocated_bytes > totals->peak_bytes) {
         totals->peak_bytes = totals->allocated_bytes;
@@ -169,8 +171,9 @@ static bool put_locked(struct vg_blocks *blocks, struct vg_block_shard *shard, u
     VG_WRITE_FIELD(slot, stack_id, block->stack_id);
     VG_WRITE_FIELD(slot, thread_id, block->thread_id);
     VG_WRITE_FIELD(slot, device, block->device);
+    VG_WRITE_FIELD(slot, maker, block->maker);
     VG_WRITE_FIELD(slot, site, block->site);
-    count_locked(blocks, slot);
+    count_locked(blocks, shard, slot);
     atomic_store_explicit(&slot->address, block->address, memory_order_release);
     return true;
 }
@@ -220,8 +223,24 @@ void vg_blocks_note_refused(struct vg_blocks *blocks, uint16_t device,
 
 /* ---- reading ---- */
 
+static void describe_locked(const struct vg_blocks *blocks, const struct vg_block_shard *shard,
+                            const struct vg_block_slot *slot, struct vg_block_found *out)
+{
+    const struct vg_site_slot *const site = vg_site_at(blocks->recorder, slot->site);
+    *out = (struct vg_block_found){
+        .bytes = slot->bytes,
+        .device_number = slot->device_number,
+        .number = slot->number,
+        .site_count = site ? site->allocations : 0,
+        .passes = vg_passes_before(&shard->passes, slot->device_number),
+        .monotonic_ns = slot->monotonic_ns,
+        .stack_id = slot->stack_id,
+        .is_of_backward = slot->maker == VG_MADE_BY_BACKWARD,
+    };
+}
+
 bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
-                    uint64_t *out_bytes, uint32_t *out_stack_id)
+                    struct vg_block_found *out)
 {
     const struct vg_block_slot *const slots = blocks->recorder->blocks;
     struct vg_block_shard *const shard = shard_of(blocks, device);
@@ -229,10 +248,8 @@ bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
     vg_lock_take(&shard->lock);
     if (shard->ready)
         entry = vg_address_index_find(&shard->index, slots, vg_hash_u64(address), address);
-    if (entry != VG_ADDRESS_NONE) {
-        *out_bytes = slots[vg_address_index_slot(&shard->index, entry)].bytes;
-        *out_stack_id = slots[vg_address_index_slot(&shard->index, entry)].stack_id;
-    }
+    if (entry != VG_ADDRESS_NONE)
+        describe_locked(blocks, shard, &slots[vg_address_index_slot(&shard->index, entry)], out);
     vg_lock_release(&shard->lock);
     return entry != VG_ADDRESS_NONE;
 }

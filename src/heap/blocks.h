@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/lock.h"
 #include "heap/address_index.h"
+#include "heap/passes.h"
 #include "heap/site_counters.h"
 #include "record/recorder.h"
 
@@ -27,6 +28,7 @@ struct vg_block_shard {
     bool ready;         /* the index has been made */
     struct vg_address_index index;
     struct vg_site_table sites;
+    struct vg_passes passes;
     struct vg_arena arena;
 } __attribute__((aligned(64)));
 
@@ -56,9 +58,22 @@ struct vg_block {
     uint32_t stack_id;
     uint32_t thread_id;
     uint16_t device;
+    uint16_t maker; /* enum vg_block_maker */
     uint32_t site;
     uint64_t number;        /* which of its site's allocations it is, from 1 */
     uint64_t device_number; /* and which of its device's */
+};
+
+/* A live block, and when it came. */
+struct vg_block_found {
+    uint64_t bytes;
+    uint64_t device_number; /* which of its device's blocks it was, from 1 */
+    uint64_t number;        /* which of its site's, of `site_count` up to now; 0 not counted */
+    uint64_t site_count;
+    uint64_t passes; /* backward passes that had begun by then (passes.h) */
+    uint64_t monotonic_ns;
+    uint32_t stack_id;
+    bool is_of_backward; /* one of these made it */
 };
 
 /* What PyTorch says of a device's allocator with each block. */
@@ -79,9 +94,9 @@ bool vg_blocks_find_origin(const struct vg_blocks *blocks, uint16_t device, uint
 struct vg_block_origin vg_blocks_add_origin(struct vg_blocks *blocks, uint16_t device,
                                             uint64_t hash, uint32_t stack_id);
 
-/* Records a block and counts it: address, bytes, time, thread, device and origin of `block` are
- * used. An older record of the same address is one whose end nobody saw; it is dropped. `told`:
- * PyTorch's sums after it. Any thread, also under PyTorch's locks. */
+/* Records a block and counts it: address, bytes, time, thread, maker, device and origin of
+ * `block` are used. An older record of the same address is one whose end nobody saw; it is dropped.
+ * `told`: PyTorch's sums after it. Any thread, also under PyTorch's locks. */
 void vg_blocks_put(struct vg_blocks *blocks, const struct vg_block *block,
                    const struct vg_block_sums *told);
 
@@ -93,10 +108,9 @@ void vg_blocks_take(struct vg_blocks *blocks, uint16_t device, uint64_t address,
 void vg_blocks_note_refused(struct vg_blocks *blocks, uint16_t device,
                             const struct vg_block_sums *told);
 
-/* Does a live block of `device` begin at `address`? Writes its size and the stack that made it.
- * Takes the device's lock. Any thread. */
+/* Does a live block of `device` begin at `address`? Takes the device's lock. Any thread. */
 bool vg_blocks_find(struct vg_blocks *blocks, uint16_t device, uint64_t address,
-                    uint64_t *out_bytes, uint32_t *out_stack_id);
+                    struct vg_block_found *out);
 
 /* Calls `visit` for every live block of all devices. Takes no lock: a block that comes or goes
  * meanwhile may or may not be seen, and one whose slot is reused meanwhile is seen as one or the

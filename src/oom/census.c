@@ -241,6 +241,7 @@ static enum vg_census_state count_objects(struct vg_census_work *work)
     vg_census_write_modules(work);
     vg_census_write_variables(work);
     vg_census_write_lines(work);
+    vg_census_write_histories(work);
     return lacked_memory(work) ? VG_CENSUS_OUT_OF_MEMORY
            : work->is_late     ? VG_CENSUS_OUT_OF_TIME
                                : VG_CENSUS_COMPLETE;

@@ -16,14 +16,26 @@
 
 struct vg_recorder;
 
+/* A live block, and when it came. */
+struct vg_census_block {
+    uint64_t bytes;
+    uint64_t number;       /* which of all that were given out it was, from 1; 0 not known */
+    uint64_t passes;       /* backward passes that had begun by then, as far as they are seen */
+    uint64_t monotonic_ns; /* when that was */
+    uint32_t eighth;       /* of its stack's allocations; VG_CENSUS_EIGHTHS not known */
+    uint32_t stack_id;     /* which of the recorder's stacks made it; 0 not known */
+    bool is_of_backward;   /* a backward pass did */
+};
+
 /* Where the census gets the rest of its facts from. The functions are called with the GIL held,
  * must not wait for it, and must not call into Python. */
 struct vg_census_source {
-    /* Is `address` the start of a live block that the question is about (one device's)? Writes its
-     * size, and which of the recorder's stacks made it (0: not known). */
-    bool (*find_block)(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id);
+    /* Is `address` the start of a live block that the question is about (one device's)? */
+    bool (*find_block)(void *argument, uintptr_t address, struct vg_census_block *out);
     /* All such blocks. */
     void (*total)(void *argument, struct vg_census_amount *out);
+    /* How many were given out up to now. NULL: that is not counted. */
+    uint64_t (*given)(void *argument);
     /* Asked first: no while a CUDA graph is captured. NULL: always. */
     bool (*may_begin)(void *argument);
     /* Whose stacks these are. NULL, or none: what is held is not told by lines. */

@@ -118,8 +118,8 @@ static struct vg_census_line *line_of(const struct counting *c,
 
 /* ---- what they have made ---- */
 
-/* 1 + index of the variable that the storage is told of; 0: of none. */
-static uint8_t teller_of(const struct vg_census_work *work, const struct vg_census_storage *storage)
+uint8_t vg_census_teller_of(const struct vg_census_work *work,
+                            const struct vg_census_storage *storage)
 {
     uint32_t number = storage->row;
     while (number != VG_CENSUS_NO_ROW && !vg_census_row_number(work, number)->stands_alone)
@@ -149,7 +149,7 @@ static void count_storages(const struct counting *c)
         const struct vg_census_storage *const storage = vg_census_storage_number(c->work, i);
         struct vg_census_line *const line = is_block(storage) ? line_of(c, storage) : NULL;
         if (line)
-            count_storage(line, storage, teller_of(c->work, storage));
+            count_storage(line, storage, vg_census_teller_of(c->work, storage));
     }
 }
 

@@ -13,23 +13,26 @@ struct vg_census_storage *vg_census_storage_number(const struct vg_census_work *
 struct vg_census_storage *vg_census_storage_at(struct vg_census_work *work, uintptr_t address)
 {
     bool is_new;
-    uint64_t bytes = 0;
-    uint32_t stack_id = 0;
+    struct vg_census_block block = { .eighth = VG_CENSUS_EIGHTHS };
     const uint64_t *const known = vg_census_map_get(&work->storage_of, address);
     if (known)
         return *known == NOT_LIVE ? NULL : vg_census_storage_number(work, *known);
     if (!address)
         return NULL;
-    const bool is_live =
-        work->source->find_block(work->source->argument, address, &bytes, &stack_id);
+    const bool is_live = work->source->find_block(work->source->argument, address, &block);
     uint64_t *const number = vg_census_map_put(&work->storage_of, address, NOT_LIVE, &is_new);
     struct vg_census_storage *const storage =
         is_live && number ? vg_census_list_add(&work->storages) : NULL;
     if (!storage)
         return NULL;
     *number = work->storages.count - 1;
-    storage->bytes = bytes;
-    storage->stack_id = stack_id;
+    storage->bytes = block.bytes;
+    storage->stack_id = block.stack_id;
+    storage->number = block.number;
+    storage->passes = block.passes;
+    storage->monotonic_ns = block.monotonic_ns;
+    storage->eighth = (uint8_t)block.eighth;
+    storage->is_of_backward = block.is_of_backward;
     storage->kind = VG_CENSUS_OTHER;
     storage->module = VG_CENSUS_NO_MODULE;
     return storage;
@@ -133,7 +136,9 @@ void vg_census_measure_tensors(struct vg_census_work *work)
         const struct vg_census_tensor facts = vg_census_torch_read(&work->torch, tensor);
         struct vg_census_storage *const storage = vg_census_storage_at(work, facts.address);
         const bool has_graph = facts.has_autograd && begins_graph(work, tensor);
-        if (storage && !storage->tensor)
+        if (!storage)
+            work->out->elsewhere_tensors++;
+        else if (!storage->tensor)
             storage->tensor = tensor;
         if (facts.has_autograd && !has_graph)
             vg_census_list_push(&work->leaves, tensor);

@@ -41,11 +41,7 @@ static int gather_stray(void *object, void *argument)
 /* How many values a function of `code` has on its stack at the most; 0: unknown. */
 static size_t stack_size(const struct vg_census_python *python, uintptr_t code)
 {
-    void *const size = python->api->attribute((void *)code, "co_stacksize");
-    const long long count = size ? python->integer(size) : 0;
-    if (!size)
-        python->api->clear_error();
-    python->api->drop(size);
+    const long long count = vg_census_code_number(python, code, "co_stacksize");
     return count > 0 && count <= STACK_MAX ? (size_t)count : 0;
 }
 

@@ -224,6 +224,13 @@ size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t
     return count;
 }
 
+/* The object that a word of a frame's variables stands for; 0: none. From 3.14 on the low bits say
+ * how the reference is counted; two of them, that it is a number (pycore_stackref.h). */
+static uintptr_t variable_value(uintptr_t word)
+{
+    return (word & 3) == 3 ? 0 : word & ~(uintptr_t)7;
+}
+
 static void walk_locals(struct vg_census_work *work, struct variable *variable, uintptr_t frame,
                         uintptr_t code)
 {
@@ -233,17 +240,57 @@ static void walk_locals(struct vg_census_work *work, struct variable *variable, 
         const uintptr_t name = variable_name(layout, code, i);
         if (!name)
             return;
-        /* From 3.14 on the low bits say how the reference is counted; two of them, that it is a
-         * number (pycore_stackref.h). */
-        const uintptr_t word = vg_python_word(first + i * sizeof(uintptr_t));
-        const uintptr_t object = (word & 3) == 3 ? 0 : word & ~(uintptr_t)7;
+        const uintptr_t object = variable_value(vg_python_word(first + i * sizeof(uintptr_t)));
         if (object)
             walk_variable(work, variable, name, object);
     }
 }
 
-static void walk_frame(struct vg_census_work *work, const struct vg_python_running *running,
-                       uint32_t thread)
+static bool is_called(const struct vg_census_python *python, uintptr_t qualified, const char *name)
+{
+    char text[VG_CENSUS_TYPE_CAP];
+    vg_census_str_write(python, qualified, text, sizeof text);
+    const char *const dot = strrchr(text, '.');
+    return strcmp(dot ? dot + 1 : text, name) == 0;
+}
+
+long long vg_census_code_number(const struct vg_census_python *python, uintptr_t code,
+                                const char *name)
+{
+    void *const object = python->api->attribute((void *)code, name);
+    const long long number = object ? python->integer(object) : 0;
+    if (!object)
+        python->api->clear_error();
+    python->api->drop(object);
+    return number;
+}
+
+/* Is the function's first argument a torch.nn.Module, as `self` of a method of one is? */
+static bool takes_module(struct vg_census_work *work, uintptr_t frame, uintptr_t code)
+{
+    const struct vg_python_layout *const layout = work->python->layout;
+    if (vg_census_code_number(work->python, code, "co_argcount") < 1)
+        return false;
+    uintptr_t object = variable_value(vg_python_word(frame + (uintptr_t)layout->frame_variables));
+    if (object && vg_object_type(object) == (uintptr_t)work->python->cell)
+        object = vg_python_word(object + VG_CELL_CONTENT);
+    return object && vg_census_class_of(work, vg_object_type(object)) == VG_CLASS_MODEL;
+}
+
+/* Is it PyTorch's own call of a module (torch.nn.Module._call_impl, to which _wrapped_call_impl may
+ * lead), or a module's `forward` itself? */
+static bool is_forward(struct vg_census_work *work, const struct vg_python_running *running)
+{
+    const struct vg_python_layout *const layout = work->python->layout;
+    const uintptr_t name = vg_python_word(running->code + (uintptr_t)layout->name);
+    return (is_called(work->python, name, "_call_impl") ||
+            is_called(work->python, name, "forward")) &&
+           takes_module(work, running->frame, running->code);
+}
+
+/* `in_forward`: a function further out is. Returns whether this one is, too, or begins to be. */
+static bool walk_frame(struct vg_census_work *work, const struct vg_python_running *running,
+                       uint32_t thread, bool in_forward)
 {
     const struct vg_python_layout *const layout = work->python->layout;
     const uintptr_t frame = running->frame;
@@ -255,6 +302,7 @@ static void walk_frame(struct vg_census_work *work, const struct vg_python_runni
         .function = vg_python_word(running->code + (uintptr_t)layout->name),
         .line = running->line,
         .thread = thread,
+        .is_in_forward = in_forward || is_forward(work, running),
     };
     struct variable variable = { .frame = add_frame(work, &place) };
     struct vg_census_running *const noted = vg_census_list_add(&work->running);
@@ -270,6 +318,7 @@ static void walk_frame(struct vg_census_work *work, const struct vg_python_runni
             walk_values(work, &outside, names, VG_STEP_VARIABLE);
         walk_locals(work, &variable, frame, running->code);
     }
+    return place.is_in_forward;
 }
 
 /* Frames that run are walked by their variables' names, not when something refers to them. */
@@ -317,9 +366,12 @@ static void walk_threads(struct vg_census_work *work)
     const struct vg_python_running *const all = frames.items;
     for (size_t i = 0; i < frames.count; i++)
         pass_over_frame(work, &all[i]);
-    for (uint32_t thread = count; thread-- > 0;)
+    for (uint32_t thread = count; thread-- > 0;) {
+        bool in_forward = false;
         for (uint32_t i = threads[thread].count; i-- > 0;)
-            walk_frame(work, &all[threads[thread].first + i], count - 1 - thread);
+            in_forward =
+                walk_frame(work, &all[threads[thread].first + i], count - 1 - thread, in_forward);
+    }
     vg_census_list_close(&frames);
 }
 

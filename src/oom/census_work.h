@@ -46,10 +46,13 @@ struct vg_census_storage {
     bool is_reached;    /* by Python references from a variable */
     bool is_saved;      /* by a graph */
     bool is_garbage;
-    bool is_row_graph;    /* it counts for `row` by a graph, and */
-    bool is_in_traceback; /* through the frames of an exception */
-    uint32_t row;         /* that it counts for; VG_CENSUS_NO_ROW */
-    uint32_t stack_id;    /* of what made it; 0 not known */
+    bool is_row_graph;                     /* it counts for `row` by a graph, and */
+    bool is_in_traceback;                  /* through the frames of an exception */
+    uint32_t row;                          /* that it counts for; VG_CENSUS_NO_ROW */
+    uint32_t stack_id;                     /* of what made it; 0 not known */
+    uint64_t number, passes, monotonic_ns; /* when it came, and */
+    uint8_t eighth;                        /* how: of struct vg_census_block */
+    bool is_of_backward;
 };
 
 /* How a row hangs on its parent. */
@@ -83,6 +86,7 @@ struct vg_census_frame {
     uintptr_t file, function; /* str; 0: none */
     int32_t line;
     uint32_t thread;
+    bool is_in_forward; /* a forward pass of a module that is under way */
 };
 
 /* A frame of a thread. */
@@ -215,6 +219,10 @@ static inline uintptr_t vg_census_frame_object(const struct vg_python_layout *la
     return at == VG_PYTHON_ABSENT ? frame : vg_python_word(frame + (uintptr_t)at);
 }
 
+/* A number that a code object has as an attribute, such as "co_argcount"; 0: unknown. */
+long long vg_census_code_number(const struct vg_census_python *python, uintptr_t code,
+                                const char *name);
+
 /* How many variables a frame of `code` has. */
 size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t code);
 
@@ -256,6 +264,13 @@ void vg_census_drop_nodes(struct vg_census_work *work);
 
 /* Turns rows into the result's variables. */
 void vg_census_write_variables(struct vg_census_work *work);
+
+/* 1 + index of the variable in the result that the storage is told of; 0: of none. */
+uint8_t vg_census_teller_of(const struct vg_census_work *work,
+                            const struct vg_census_storage *storage);
+
+/* When what the result's variables hold was made, once they are there. */
+void vg_census_write_histories(struct vg_census_work *work);
 
 /* By which lines of the program what is held was made, into the result: once its variables and
  * kinds are there. */

@@ -156,11 +156,16 @@ static int64_t length_of(const struct vg_census_python *python, uintptr_t object
     return -1;
 }
 
+static const struct vg_census_frame *frame_of_row(const struct vg_census_work *work,
+                                                  const struct vg_census_row *row)
+{
+    return (const struct vg_census_frame *)work->frames.items + row->frame;
+}
+
 static void write_variable(const struct vg_census_work *work, const struct vg_census_row *row,
                            struct vg_census_variable *out)
 {
-    const struct vg_census_frame *const frame =
-        (const struct vg_census_frame *)work->frames.items + row->frame;
+    const struct vg_census_frame *const frame = frame_of_row(work, row);
     *out = (struct vg_census_variable){
         .place = row->place,
         .length = length_of(work->python, row->object),
@@ -181,6 +186,17 @@ static void write_variable(const struct vg_census_work *work, const struct vg_ce
         vg_census_str_write(work->python, frame->function, out->function, sizeof out->function);
 }
 
+/* Is it a torch.nn.Module, or part of one? */
+static bool is_in_module(struct vg_census_work *work, const struct vg_census_row *row)
+{
+    for (;; row = vg_census_row_number(work, row->parent)) {
+        if (vg_census_class_of(work, vg_object_type(row->object)) == VG_CLASS_MODEL)
+            return true;
+        if (row->parent == VG_CENSUS_NO_ROW)
+            return false;
+    }
+}
+
 void vg_census_write_variables(struct vg_census_work *work)
 {
     struct choice choice = { .work = work };
@@ -194,6 +210,8 @@ void vg_census_write_variables(struct vg_census_work *work)
         struct vg_census_held *const held = &work->out->held_arrays[i];
         memcpy(held->arrays, row->arrays, sizeof held->arrays);
         held->traceback = row->array_traceback;
+        work->out->in_forward[i] = frame_of_row(work, row)->is_in_forward;
+        work->out->in_module[i] = is_in_module(work, row);
         if (work->leaf_count > 0)
             work->out->graph_uses[i] = (uint32_t)(row->leaf_edges / work->leaf_count);
     }

@@ -205,8 +205,8 @@ struct vg_block_slot {
     uint64_t monotonic_ns; /* CLOCK_MONOTONIC_COARSE when it was given out */
     uint32_t stack_id;     /* Python frames, or where the thread began; 0 none */
     uint32_t thread_id;
-    uint16_t device; /* index into header.devices and header.blocks */
-    uint16_t reserved;
+    uint16_t device;    /* index into header.devices and header.blocks */
+    uint16_t maker;     /* enum vg_block_maker (heap/passes.h): the writer's own */
     uint32_t site;      /* 1 + index of its slot in the area of sites, 0 none */
     uint64_t number;    /* which of its site's allocations it was, from 1 */
     uint32_t next_free; /* of a slot that is not in use: the writer's own */

@@ -24,15 +24,14 @@ static int compare_blocks(const void *a, const void *b)
     return (left->address > right->address) - (left->address < right->address);
 }
 
-static bool find_block(void *argument, uintptr_t address, uint64_t *bytes, uint32_t *stack_id)
+static bool find_block(void *argument, uintptr_t address, struct vg_census_block *out)
 {
     const struct blocks *const blocks = argument;
     const struct block wanted = { .address = address };
     const struct block *const found =
         bsearch(&wanted, blocks->items, blocks->count, sizeof wanted, compare_blocks);
     if (found)
-        *bytes = found->bytes;
-    *stack_id = 0;
+        *out = (struct vg_census_block){ .bytes = found->bytes, .eighth = VG_CENSUS_EIGHTHS };
     return found != NULL;
 }
 

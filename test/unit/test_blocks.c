@@ -48,6 +48,8 @@ static struct vg_block_origin origin_of(uint16_t device, uint32_t stack_id)
     return vg_blocks_add_origin(&blocks, device, hash, stack_id);
 }
 
+static enum vg_block_maker maker; /* of what is put */
+
 static void put(uint16_t device, uint64_t address, uint64_t bytes, uint32_t stack_id)
 {
     const struct vg_block_origin origin = origin_of(device, stack_id);
@@ -57,9 +59,59 @@ static void put(uint16_t device, uint64_t address, uint64_t bytes, uint32_t stac
                                     .stack_id = origin.stack_id,
                                     .site = origin.site,
                                     .thread_id = 77,
-                                    .device = device };
+                                    .device = device,
+                                    .maker = (uint16_t)maker };
     const struct vg_block_sums told = { .allocated_bytes = bytes, .reserved_bytes = 2 * bytes };
     vg_blocks_put(&blocks, &block, &told);
+}
+
+static struct vg_block_found find(uint64_t address)
+{
+    struct vg_block_found found = { 0 };
+    assert_true(vg_blocks_find(&blocks, 0, address, &found));
+    return found;
+}
+
+static uint64_t put_next(enum vg_block_maker by)
+{
+    static uint64_t address = 0x900000;
+    maker = by;
+    put(0, address += 512, 512, 1 + by);
+    maker = VG_MADE_BY_OTHER;
+    return address;
+}
+
+/* A pass begins where the engine's thread allocates, and ends where the main thread does again. */
+static void backward_passes_are_told_by_who_allocates(void **state)
+{
+    (void)state;
+    uint64_t kept[3], seed = 0;
+    for (int i = 0; i < 3; i++) {
+        kept[i] = put_next(VG_MADE_BY_MAIN);
+        seed = put_next(VG_MADE_BY_BACKWARD);
+        put_next(VG_MADE_BY_OTHER); /* a thread that has nothing to do with it */
+        put_next(VG_MADE_BY_BACKWARD);
+    }
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(find(kept[i]).passes, i);
+    assert_int_equal(find(seed).passes, 3);
+    assert_true(find(seed).is_of_backward);
+    assert_false(find(kept[2]).is_of_backward);
+    assert_int_equal(find(kept[2]).number, 3); /* of three that its stack made */
+    assert_int_equal(find(kept[2]).site_count, 3);
+    assert_int_equal(find(kept[2]).device_number, 9);
+}
+
+static void passes_from_long_ago_are_forgotten(void **state)
+{
+    (void)state;
+    const uint64_t first = put_next(VG_MADE_BY_MAIN);
+    for (int i = 0; i < VG_PASSES_KEPT + 10; i++) {
+        put_next(VG_MADE_BY_BACKWARD);
+        put_next(VG_MADE_BY_MAIN);
+    }
+    assert_int_equal(find(first).passes, 10);
+    assert_int_equal(find(put_next(VG_MADE_BY_MAIN)).passes, VG_PASSES_KEPT + 10);
 }
 
 static void take(uint16_t device, uint64_t address)
@@ -405,6 +457,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(counts_are_those_of_a_model_that_remembers_all, setup,
                                         remove_scratch),
+        cmocka_unit_test_setup_teardown(backward_passes_are_told_by_who_allocates, setup,
+                                        remove_scratch),
+        cmocka_unit_test_setup_teardown(passes_from_long_ago_are_forgotten, setup, remove_scratch),
         cmocka_unit_test_setup_teardown(a_block_whose_end_was_not_seen_is_dropped, setup,
                                         remove_scratch),
         cmocka_unit_test_setup_teardown(unknown_ends_are_ignored_and_the_sums_noted, setup,
