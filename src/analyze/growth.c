@@ -1,14 +1,19 @@
 #include "analyze/growth.h"
 
-enum { SURVIVORS_MIN = 2 * VG_RUN_EIGHTHS };
+enum {
+    SURVIVORS_MIN = 2 * VG_RUN_EIGHTHS,
+    PAUSES_MIN = 3, /* as long as the one since the newest: it is one of them */
+};
+
+_Static_assert((int)VG_CENSUS_EIGHTHS == (int)VG_RUN_EIGHTHS, "a census tells by the same eighths");
 
 /* Does every eighth have its share, as where each step of a program keeps some more? A quarter to
  * three times of it, since steps and eighths do not meet. */
-static bool is_even(const struct vg_run_site *site)
+static bool is_even(const uint64_t made_in[VG_RUN_EIGHTHS], uint64_t live_count)
 {
     for (int i = 0; i < VG_RUN_EIGHTHS; i++) {
-        const uint64_t made = site->made[i] * VG_RUN_EIGHTHS;
-        if (made * 4 < site->live_count || made > site->live_count * 3)
+        const uint64_t made = made_in[i] * VG_RUN_EIGHTHS;
+        if (made * 4 < live_count || made > live_count * 3)
             return false;
     }
     return true;
@@ -39,7 +44,7 @@ static uint32_t judge_kind(const struct vg_run_site *site)
         told += site->made[i];
     if (site->live_count < SURVIVORS_MIN || told < SURVIVORS_MIN)
         return VG_GROWTH_UNKNOWN;
-    if (is_even(site))
+    if (is_even(site->made, site->live_count))
         return has_stopped(site) ? VG_GROWTH_STOPPED : VG_GROWTH_STEADY;
     return has_stopped(site) && fills_the_first(site) ? VG_GROWTH_STOPPED : VG_GROWTH_NONE;
 }
@@ -55,4 +60,27 @@ void vg_growth_judge(struct vg_run_site *site)
     site->growth.kept_count = kept;
     site->growth.kept_bytes = kept * site->growth.each_bytes;
     site->growth.since_ns = site->oldest_ns;
+}
+
+/* One in nine may be another's. */
+static bool came_at_once(uint64_t oldest_count, uint64_t newest_count, uint64_t blocks)
+{
+    return oldest_count - newest_count + 1 <= blocks + blocks / 8;
+}
+
+bool vg_growth_came_at_once(const struct vg_run_site *site)
+{
+    return site->oldest_count != VG_COUNT_UNKNOWN && site->oldest_count >= site->newest_count &&
+           came_at_once(site->oldest_count, site->newest_count, site->live_count);
+}
+
+enum vg_run_growth_kind vg_growth_of_history(const struct vg_census_history *history,
+                                             bool *out_at_once)
+{
+    *out_at_once = came_at_once(history->oldest_count, history->newest_count, history->blocks);
+    if (history->blocks < SURVIVORS_MIN)
+        return VG_GROWTH_UNKNOWN;
+    if (!is_even(history->made, history->blocks))
+        return VG_GROWTH_NONE;
+    return history->pauses >= PAUSES_MIN ? VG_GROWTH_STEADY : VG_GROWTH_STOPPED;
 }

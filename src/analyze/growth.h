@@ -3,9 +3,18 @@
 #ifndef VRAMGUARD_ANALYZE_GROWTH_H
 #define VRAMGUARD_ANALYZE_GROWTH_H
 
+#include "analyze/census.h"
 #include "analyze/run.h"
 
 /* Fills site->growth from the site's numbers. */
 void vg_growth_judge(struct vg_run_site *site);
+
+/* The same of what a variable holds. `came_at_once`: nothing else was given out meanwhile, as when
+ * a load, or data that is being made, puts there one thing right after the other. */
+enum vg_run_growth_kind vg_growth_of_history(const struct vg_census_history *history,
+                                             bool *came_at_once);
+
+/* Did all that the place has live come at once? */
+bool vg_growth_came_at_once(const struct vg_run_site *site);
 
 #endif

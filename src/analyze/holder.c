@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "analyze/frame.h"
+#include "analyze/growth.h"
 #include "analyze/torch_call.h"
 
-enum { RESULTS_MIN = 4, CHAINED_USES_MIN = 4 };
+enum { RESULTS_MIN = 4, CHAINED_USES_MIN = 4, STEPS_MIN = 4 };
 
 const struct vg_census *vg_holder_census(const struct vg_run_failure *failure)
 {
@@ -58,10 +59,19 @@ static bool is_frame_of(const struct vg_run_frame *frame, const struct vg_census
            strcmp(frame->file, variable->file) == 0;
 }
 
-/* Does the variable belong to a function that a module's call under way has called? */
+static size_t index_of(const struct vg_census *census, const struct vg_census_variable *variable)
+{
+    return (size_t)(variable - census->variables);
+}
+
+/* Does the variable belong to a function that a module's call under way has called? Where the
+ * census does not say so, as of a file of an earlier version, the failing call's stack does. */
 static bool is_inside_module_call(const struct vg_run_failure *failure,
                                   const struct vg_census_variable *variable)
 {
+    const struct vg_census *const census = vg_holder_census(failure);
+    if (census && census->in_forward[index_of(census, variable)])
+        return true;
     if (variable->place != VG_CENSUS_LOCAL)
         return false;
     const struct vg_run_stack *const stack = &failure->stack;
@@ -97,7 +107,20 @@ static bool keeps_in_program(const struct vg_run_failure *failure,
            kept >= at_least_bytes && !is_inside_module_call(failure, variable);
 }
 
+static bool is_wanted(const struct vg_run_failure *failure,
+                      const struct vg_census_variable *variable, enum vg_holder_results wanted)
+{
+    switch (wanted) {
+    case VG_RESULTS_ANY: return true;
+    case VG_RESULTS_WITH_GRAPHS: return vg_holder_keeps_graphs(variable);
+    case VG_RESULTS_GROWING:
+        return !vg_holder_keeps_graphs(variable) && vg_holder_grows(failure, variable);
+    }
+    return false;
+}
+
 const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failure *failure,
+                                                      enum vg_holder_results wanted,
                                                       uint64_t at_least_bytes)
 {
     const struct vg_census *const census = vg_holder_census(failure);
@@ -106,12 +129,64 @@ const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failur
         const struct vg_census_variable *const variable = &census->variables[i];
         const uint64_t kept = vg_holder_kept_bytes(variable);
         if (variable->length < RESULTS_MIN || kept < census->total.bytes / 4 ||
-            !keeps_in_program(failure, variable, at_least_bytes))
+            !keeps_in_program(failure, variable, at_least_bytes) ||
+            !is_wanted(failure, variable, wanted))
             continue;
         if (!best || kept > vg_holder_kept_bytes(best))
             best = variable;
     }
     return best;
+}
+
+/* Have backward passes run between its blocks, and made none of what it holds? */
+static bool has_several_steps(const struct vg_census_history *history)
+{
+    return history->passes >= STEPS_MIN && history->backward_blocks == 0;
+}
+
+/* Are its tensors parts of one graph's, as the features of a network are that a loss compares? */
+static bool may_be_of_one_graph(const struct vg_census_history *history)
+{
+    return history->saved_blocks > history->blocks / 2 && !has_several_steps(history);
+}
+
+/* The modules of a model may keep what they return: within its first call this looks like growth.
+ */
+static bool may_be_of_one_pass(const struct vg_run_failure *failure, const struct vg_census *census,
+                               size_t variable)
+{
+    return census->in_module[variable] && vg_torch_call_is_in_module(failure) &&
+           census->histories[variable].since_ns < VG_HOLDER_STEP_NS;
+}
+
+bool vg_holder_may_be_a_load(const struct vg_run_failure *failure, uint64_t blocks,
+                             uint64_t since_ns)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    return since_ns < VG_HOLDER_STEP_NS || (census && census->elsewhere_tensors >= blocks);
+}
+
+bool vg_holder_grows(const struct vg_run_failure *failure,
+                     const struct vg_census_variable *variable)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    if (!census)
+        return false;
+    bool at_once;
+    const size_t i = index_of(census, variable);
+    const struct vg_census_history *const history = &census->histories[i];
+    return vg_growth_of_history(history, &at_once) == VG_GROWTH_STEADY &&
+           !(at_once && vg_holder_may_be_a_load(failure, history->blocks, history->since_ns)) &&
+           !may_be_of_one_pass(failure, census, i) && !may_be_of_one_graph(history);
+}
+
+enum vg_holder_steps vg_holder_steps(const struct vg_run_failure *failure,
+                                     const struct vg_census_variable *variable)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    return census && has_several_steps(&census->histories[index_of(census, variable)])
+               ? VG_STEPS_SEVERAL
+               : VG_STEPS_UNKNOWN;
 }
 
 const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure *failure,
@@ -133,18 +208,37 @@ const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure 
     return best;
 }
 
+/* Number of the site's line among those of the census; line_count: it is none of them. */
+static uint32_t line_of_site(const struct vg_run_failure *failure, const struct vg_census *census,
+                             const struct vg_run_site *site)
+{
+    uint32_t i = 0;
+    while (i < census->line_count && (failure->census_lines[i].line != site->own.line ||
+                                      strcmp(failure->census_lines[i].path, site->own.path) != 0))
+        i++;
+    return i;
+}
+
 const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *failure,
                                                    const struct vg_run_site *site)
 {
     const struct vg_census *const census = vg_holder_census(failure);
-    const struct vg_census_variable *best = NULL;
-    for (uint32_t i = 0; census && i < census->variable_count; i++) {
-        const struct vg_census_variable *const variable = &census->variables[i];
-        if (keeps_in_program(failure, variable, site->live_bytes / 2) &&
-            (!best || vg_holder_kept_bytes(variable) > vg_holder_kept_bytes(best)))
-            best = variable;
-    }
-    return best;
+    if (!census || !failure->census_lines)
+        return NULL;
+    const uint32_t line = line_of_site(failure, census, site);
+    for (uint32_t i = 0; line < census->line_count && i < census->variable_count; i++)
+        if (census->lines[line].held[i].direct_bytes + census->lines[line].held[i].graph_bytes >
+            site->live_bytes / 2)
+            return &census->variables[i];
+    return NULL;
+}
+
+enum vg_holder_whose vg_holder_whose(const struct vg_run_failure *failure,
+                                     const struct vg_census_variable *variable)
+{
+    if (is_inside_module_call(failure, variable))
+        return VG_HOLDER_FORWARD_PASS;
+    return is_of_library(variable) ? VG_HOLDER_LIBRARY : VG_HOLDER_PROGRAM;
 }
 
 const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_failure *failure,

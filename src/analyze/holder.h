@@ -10,6 +10,9 @@
 #include "analyze/census.h"
 #include "analyze/run.h"
 
+/* What came within a shorter time may be one step's, where nothing else tells. */
+#define VG_HOLDER_STEP_NS UINT64_C(3000000000)
+
 /* The census of the failure; NULL when none was taken, when it found nothing before it had to stop,
  * or when another version recorded it. What it tells is a lower bound unless its state is
  * VG_CENSUS_COMPLETE. */
@@ -22,13 +25,40 @@ const struct vg_run_site *vg_holder_largest_site(const struct vg_run_failure *fa
  * autograd graphs hold behind them. */
 uint64_t vg_holder_kept_bytes(const struct vg_census_variable *variable);
 
+enum vg_holder_results {
+    VG_RESULTS_ANY,
+    VG_RESULTS_WITH_GRAPHS, /* most of the bytes are behind them, in autograd graphs */
+    VG_RESULTS_GROWING,     /* the others, where some of each round is kept, up to now */
+};
+
 /* A variable of the program's, and not of a library's function, that keeps results of several calls
- * of a model: a container of four entries or more,
- * which lives outside of every call of a module that is under way (what a forward pass collects for
- * its own use, hidden states for instance, is none), and which keeps `at_least_bytes` and a quarter
- * of all blocks. The largest of that kind, NULL for none. */
+ * of a model: a container of four entries or more, which lives outside of every call of a module
+ * that is under way (what a forward pass collects for its own use, hidden states for instance, is
+ * none), and which keeps `at_least_bytes` and a quarter of all blocks. The largest of that kind,
+ * NULL for none. */
 const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failure *failure,
+                                                      enum vg_holder_results wanted,
                                                       uint64_t at_least_bytes);
+
+/* May `blocks` that came one right after the other since then be what a load, or the making of
+ * data, has put there? It takes no time from step to step, or there are as many tensors that they
+ * may be copies of. */
+bool vg_holder_may_be_a_load(const struct vg_run_failure *failure, uint64_t blocks,
+                             uint64_t since_ns);
+
+/* Is some of each round of the program still in the variable, up to now? */
+bool vg_holder_grows(const struct vg_run_failure *failure,
+                     const struct vg_census_variable *variable);
+
+/* Are its entries results of several steps? */
+enum vg_holder_steps {
+    VG_STEPS_UNKNOWN, /* one backward pass may be about to go through all of them */
+    VG_STEPS_SEVERAL, /* backward passes have run between them, and none made anything of theirs, as
+                         those do whose gradients are part of what is trained */
+};
+
+enum vg_holder_steps vg_holder_steps(const struct vg_run_failure *failure,
+                                     const struct vg_census_variable *variable);
 
 /* Are most of the bytes that the variable keeps behind its tensors, in autograd graphs? */
 bool vg_holder_keeps_graphs(const struct vg_census_variable *variable);
@@ -40,10 +70,19 @@ bool vg_holder_keeps_graphs(const struct vg_census_variable *variable);
 const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure *failure,
                                                     uint64_t at_least_bytes, uint32_t *out_uses);
 
-/* Any variable of the program, outside of every module's call, that leads to half of what the site
- * of blocks holds, the largest; NULL for none. */
+/* The variable that holds more than half of what the site of blocks has, counted block by block;
+ * NULL: there is none, or it is not known. */
 const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *failure,
                                                    const struct vg_run_site *site);
+
+enum vg_holder_whose {
+    VG_HOLDER_PROGRAM,
+    VG_HOLDER_LIBRARY,
+    VG_HOLDER_FORWARD_PASS, /* of a function within a call of a module that is under way */
+};
+
+enum vg_holder_whose vg_holder_whose(const struct vg_run_failure *failure,
+                                     const struct vg_census_variable *variable);
 
 /* A variable that keeps `at_least_bytes` through the frames of an exception, the largest; NULL for
  * none. */

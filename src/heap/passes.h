@@ -1,6 +1,6 @@
 /* Backward passes of a device, told by who allocates: while one is under way the main thread that
  * asked for it waits, and threads of PyTorch's autograd engine allocate. Where another thread
- * trains, or PyTorch does not name its engine's threads (before 2.1), none are seen. */
+ * trains, or PyTorch does not name its engine's threads (1.13), none are seen. */
 #ifndef VRAMGUARD_HEAP_PASSES_H
 #define VRAMGUARD_HEAP_PASSES_H
 

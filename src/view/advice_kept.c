@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "analyze/growth.h"
 #include "analyze/holder.h"
 #include "base/amount.h"
 #include "view/line_text.h"
@@ -114,45 +115,68 @@ static void garbage_advice(const struct vg_run_failure *f, struct vg_text *out)
 
 /* ---- results that pile up ---- */
 
-static const struct vg_census_variable *results_of(const struct vg_run_failure *f)
+static const struct vg_census_variable *results_of(const struct vg_run_failure *f,
+                                                   enum vg_holder_results wanted)
 {
-    return vg_advice_blocks_hold_missing(f) ? vg_holder_of_results(f, vg_advice_missing_bytes(f))
-                                            : NULL;
+    return vg_advice_blocks_hold_missing(f)
+               ? vg_holder_of_results(f, wanted, vg_advice_missing_bytes(f))
+               : NULL;
 }
 
-/* Does the line that made most of them keep some of each round, still? If not they are data, or a
- * cache that is full, and no leak. */
-static bool is_growing(const struct vg_run_failure *f)
+static const struct vg_census_variable *graphs_of(const struct vg_run_failure *f)
 {
-    const struct vg_run_site *const site = vg_holder_largest_site(f);
-    return site && site->growth.kind == VG_GROWTH_STEADY;
+    return results_of(f, VG_RESULTS_WITH_GRAPHS);
 }
 
 static bool kept_graphs_applies(const struct vg_run_failure *f)
 {
-    const struct vg_census_variable *const variable = results_of(f);
-    return variable && vg_holder_keeps_graphs(variable) &&
-           vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
+    const struct vg_census_variable *const variable = graphs_of(f);
+    return variable && vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
+}
+
+/* A list of losses for one backward pass looks like a leak as long as none has run. */
+static bool are_of_earlier_steps(const struct vg_run_failure *f)
+{
+    return vg_holder_steps(f, graphs_of(f)) == VG_STEPS_SEVERAL;
 }
 
 static void kept_graphs_why(const struct vg_run_failure *f, struct vg_text *out)
 {
-    const struct vg_census_variable *const variable = results_of(f);
-    vg_text_add(out, is_growing(f) ? "a leak: " : "");
+    const struct vg_census_variable *const variable = graphs_of(f);
+    const bool is_earlier = are_of_earlier_steps(f);
+    vg_text_add(out, is_earlier && vg_holder_grows(f, variable) ? "a leak: " : "");
     vg_line_add_variable(out, variable);
-    vg_text_addf(out,
-                 " keeps results of earlier steps, and with the autograd graphs behind them they "
-                 "hold %s",
-                 VG_AMOUNT(vg_holder_kept_bytes(variable)));
+    if (is_earlier)
+        vg_text_addf(out,
+                     " keeps results of earlier steps, and with the autograd graphs behind them "
+                     "they hold %s",
+                     VG_AMOUNT(vg_holder_kept_bytes(variable)));
+    else
+        vg_text_addf(out, " keeps %s alive, most of it through the autograd graphs of its entries",
+                     VG_AMOUNT(vg_holder_kept_bytes(variable)));
     vg_advice_add_origin(f, VG_HELD_KEPT, variable, out);
     vg_text_add(out, ".");
 }
 
-static void kept_graphs_advice(const struct vg_run_failure *f, struct vg_text *out)
+static void add_detaching(const struct vg_run_failure *f, struct vg_text *out)
 {
     vg_text_add(out, "put x.detach() into ");
-    vg_line_add_variable_name(out, results_of(f));
+    vg_line_add_variable_name(out, graphs_of(f));
     vg_text_add(out, " instead of x, or only what you need of it: x.item(), x.detach().cpu()");
+}
+
+static void kept_graphs_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    if (are_of_earlier_steps(f)) {
+        add_detaching(f, out);
+        return;
+    }
+    vg_text_add(out, "if these are results of steps that are over: ");
+    add_detaching(f, out);
+    vg_text_add(out,
+                "; evaluate under torch.no_grad(); if one backward pass is to go through all of "
+                "them: backward() for a few at a time, a smaller batch or activation "
+                "checkpointing");
 }
 
 /* ---- steps that hang together ---- */
@@ -198,16 +222,29 @@ static void chained_graph_advice(const struct vg_run_failure *f, struct vg_text 
 
 /* ---- results without graphs ---- */
 
+/* A load keeps all that it takes, too. */
+static bool is_loading(const struct vg_run_failure *f)
+{
+    const uint64_t weights_bytes =
+        f->checkpoint.file_count > 0 ? f->checkpoint.f32_bytes + f->checkpoint.half_bytes : 0;
+    return weights_bytes > 0 && vg_amount_known(weights_bytes) &&
+           f->torch.allocated_bytes <= 2 * weights_bytes + weights_bytes / 4;
+}
+
+static const struct vg_census_variable *growing_of(const struct vg_run_failure *f)
+{
+    return is_loading(f) ? NULL : results_of(f, VG_RESULTS_GROWING);
+}
+
 static bool kept_results_applies(const struct vg_run_failure *f)
 {
-    const struct vg_census_variable *const variable = results_of(f);
-    return variable && !vg_holder_keeps_graphs(variable) && is_growing(f) &&
-           vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
+    const struct vg_census_variable *const variable = growing_of(f);
+    return variable && vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
 }
 
 static void kept_results_why(const struct vg_run_failure *f, struct vg_text *out)
 {
-    const struct vg_census_variable *const variable = results_of(f);
+    const struct vg_census_variable *const variable = growing_of(f);
     vg_line_add_variable(out, variable);
     vg_text_addf(out, " keeps more and more, by now %s of tensors on the GPU",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)));
@@ -220,7 +257,7 @@ static void kept_results_advice(const struct vg_run_failure *f, struct vg_text *
     vg_text_add(out,
                 "keep on the GPU only what is still needed there: remove finished entries "
                 "from ");
-    vg_line_add_variable_name(out, results_of(f));
+    vg_line_add_variable_name(out, growing_of(f));
     vg_text_add(out, ", or put x.cpu() into it instead of x");
     if (vg_holder_stack_is_in(f, "/transformers/trainer"))
         vg_text_add(out, " (Trainer: eval_accumulation_steps)");
@@ -230,13 +267,13 @@ static void kept_results_advice(const struct vg_run_failure *f, struct vg_text *
 
 static bool held_data_applies(const struct vg_run_failure *f)
 {
-    const struct vg_census_variable *const variable = results_of(f);
+    const struct vg_census_variable *const variable = results_of(f, VG_RESULTS_ANY);
     return variable && !vg_holder_keeps_graphs(variable);
 }
 
 static void held_data_why(const struct vg_run_failure *f, struct vg_text *out)
 {
-    const struct vg_census_variable *const variable = results_of(f);
+    const struct vg_census_variable *const variable = results_of(f, VG_RESULTS_ANY);
     vg_line_add_variable(out, variable);
     vg_text_addf(out, " holds %s of tensors on the GPU, of PyTorch's %s",
                  VG_AMOUNT(vg_holder_kept_bytes(variable)), VG_AMOUNT(f->torch.allocated_bytes));
@@ -247,7 +284,7 @@ static void held_data_why(const struct vg_run_failure *f, struct vg_text *out)
 static void held_data_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
     vg_text_add(out, "keep in ");
-    vg_line_add_variable_name(out, results_of(f));
+    vg_line_add_variable_name(out, results_of(f, VG_RESULTS_ANY));
     vg_text_add(out,
                 " only what the GPU needs now, and the rest on the host: x.cpu(), and x.cuda() "
                 "when it is needed");
@@ -255,13 +292,15 @@ static void held_data_advice(const struct vg_run_failure *f, struct vg_text *out
 
 /* ---- a line that keeps more and more, holder unknown ---- */
 
-/* A load keeps all that it takes, too. */
-static bool is_loading(const struct vg_run_failure *f)
+/* Does what is known of who holds what the line made speak for growth? */
+static bool grows_in_holder(const struct vg_run_failure *f, const struct vg_run_site *site)
 {
-    const uint64_t weights_bytes =
-        f->checkpoint.file_count > 0 ? f->checkpoint.f32_bytes + f->checkpoint.half_bytes : 0;
-    return weights_bytes > 0 && vg_amount_known(weights_bytes) &&
-           f->torch.allocated_bytes <= 2 * weights_bytes + weights_bytes / 4;
+    const struct vg_census_variable *const holder = vg_holder_of_site(f, site);
+    if (!holder)
+        return site->oldest_ns >= VG_HOLDER_STEP_NS &&
+               !(vg_growth_came_at_once(site) &&
+                 vg_holder_may_be_a_load(f, site->live_count, site->oldest_ns));
+    return vg_holder_whose(f, holder) != VG_HOLDER_FORWARD_PASS && vg_holder_grows(f, holder);
 }
 
 static const struct vg_run_site *growing_site(const struct vg_run_failure *f)
@@ -271,21 +310,17 @@ static const struct vg_run_site *growing_site(const struct vg_run_failure *f)
         const struct vg_run_site *const site = &sites->entries[i];
         if (site->own.file[0] && site->growth.kind == VG_GROWTH_STEADY &&
             site->growth.kept_bytes >= vg_advice_missing_bytes(f) &&
-            site->live_bytes >= f->torch.allocated_bytes / 4)
+            site->live_bytes >= f->torch.allocated_bytes / 4 && grows_in_holder(f, site))
             return site;
     }
     return NULL;
 }
 
-/* What came within a shorter time may be one step; only a census can tell it from several. */
-static const uint64_t growing_min_ns = UINT64_C(3) * 1000000000;
-
 static bool growing_line_applies(const struct vg_run_failure *f)
 {
-    const struct vg_run_site *const site = is_loading(f) ? NULL : growing_site(f);
     const enum vg_census_kind kind = vg_holder_largest_kind(f);
-    return site && (kind == VG_CENSUS_OTHER ||
-                    (kind == VG_CENSUS_KINDS && site->oldest_ns >= growing_min_ns));
+    return (kind == VG_CENSUS_OTHER || kind == VG_CENSUS_KINDS) && !is_loading(f) &&
+           growing_site(f);
 }
 
 static void growing_line_why(const struct vg_run_failure *f, struct vg_text *out)

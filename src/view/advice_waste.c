@@ -18,11 +18,21 @@ static uint64_t garbage_bytes(const struct vg_run_failure *f)
     return census ? census->garbage.bytes : 0;
 }
 
-static uint64_t results_bytes(const struct vg_run_failure *f)
+static uint64_t results_bytes(const struct vg_run_failure *f, enum vg_holder_results wanted)
 {
     const struct vg_census_variable *const variable =
-        vg_holder_of_results(f, vg_advice_missing_bytes(f));
+        vg_holder_of_results(f, wanted, vg_advice_missing_bytes(f));
     return variable ? vg_holder_kept_bytes(variable) : 0;
+}
+
+static uint64_t graphs_bytes(const struct vg_run_failure *f)
+{
+    return results_bytes(f, VG_RESULTS_WITH_GRAPHS);
+}
+
+static uint64_t growing_bytes(const struct vg_run_failure *f)
+{
+    return results_bytes(f, VG_RESULTS_GROWING);
 }
 
 static uint64_t chain_bytes(const struct vg_run_failure *f)
@@ -44,8 +54,8 @@ static const struct {
     uint64_t (*bytes)(const struct vg_run_failure *f);
 } wastes[] = {
     { &vg_advice_traceback, traceback_bytes }, { &vg_advice_garbage, garbage_bytes },
-    { &vg_advice_kept_graphs, results_bytes }, { &vg_advice_graph_pools, pool_bytes },
-    { &vg_advice_chained_graph, chain_bytes }, { &vg_advice_kept_results, results_bytes },
+    { &vg_advice_kept_graphs, graphs_bytes },  { &vg_advice_graph_pools, pool_bytes },
+    { &vg_advice_chained_graph, chain_bytes }, { &vg_advice_kept_results, growing_bytes },
 };
 
 enum { WASTES = sizeof wastes / sizeof wastes[0] };

@@ -97,7 +97,7 @@ def test_a_variable_of_a_cell_is_named(machine, notebook):
         text = " ".join(texts[1].split())
         if "global of <cell 2>)" in text:
             break
-    assert "why a leak: `history` (list of" in text and "global of <cell 2>)" in text, texts
+    assert "why `history` (list of" in text and "global of <cell 2>)" in text, texts
     assert "<cell 1>:3 forward" in text
 
 

@@ -16,6 +16,24 @@ CAUSES = {
         r"x\.detach\(\)",
     ),
     "forward": (r"a leak: `history` \(list of \d+, causes\.py:\d+ forward\) keeps", r"x\.detach\(\)"),
+    "kept_without_backward": (
+        r"`history` \(list of \d+, causes\.py:\d+ kept_without_backward\) keeps \S+ MiB alive, most of it through the autograd graphs of its entries",
+        r"if these are results of steps that are over: put x\.detach\(\) .* if one backward pass is to go through all",
+    ),
+    "micro_batches": (
+        r"the list of \d+ that causes\.py:\d+ \S+ is working on keeps \S+ MiB alive, most of it through the autograd graphs of its entries",
+        r"if these are results of steps that are over: put x\.detach\(\) .* if one backward pass is to go through all",
+    ),
+    "penalties": (
+        r"`losses` \(list of \d+, causes\.py:\d+ penalties\) keeps \S+ MiB alive, most of it through the autograd graphs of its entries",
+        r"if these are results of steps that are over: put x\.detach\(\) .* if one backward pass is to go through all",
+    ),
+    "unrolled": (r"(?!.*leak)(?!.*earlier steps)`state` \(Tensor, .* each parameter is used", r"if they are all of one forward"),
+    "features": (r"(?!.*more and more)(?!.*leak)`found` \(list of \d+, causes\.py:\d+ compare\) holds ", r""),
+    "first_pass": (r"activations: ", r""),
+    "first_pass_by_forward": (r"activations: ", r""),
+    "first_pass_kept": (r"(?!.*more and more)this process itself: tensors made at causes\.py:\d+ Attention\.forward", r""),
+    "first_pass_gathered": (r"(?!.*more and more)this process itself: tensors made at causes\.py:\d+ Attention", r""),
     "hidden_states": (r"activations: ", r"smaller batch"),
     "loss_sum": (
         r"`total_loss` \(Tensor, causes\.py:\d+ loss_sum\) keeps \S+ MiB alive through its autograd graph, "
@@ -52,6 +70,18 @@ CAUSES = {
         r"`cache` \(list of 12, .*\) holds 586 MiB .*; 586 MiB comes from causes\.py:\d+ batch\.",
         r"x\.cpu\(\)",
     ),
+    "data_and_first_step": (r"activations: ", r"smaller batch"),
+    "data_beside_growth": (
+        r"causes\.py:\d+ data_beside_growth keeps more and more: .* `kept` \(tuple of 2, .*\) leads to them",
+        r"x\.cpu",
+    ),
+    "leak_beside_model": (
+        r"`outputs` \(list of \d+, causes\.py:\d+ leak_beside_model\) keeps more and more",
+        r"x\.cpu\(\)",
+    ),
+    "weights_one_by_one": (r"the dict of \d+ that causes\.py:\d+ \S+ is working on holds ", r"(?!.*finished)"),
+    "weights_in_a_loop": (r"`loaded` \(dict of \d+, causes\.py:\d+ weights_in_a_loop\) holds ", r"(?!.*finished)"),
+    "full_cache": (r"`cache` \(dict of 100, causes\.py:\d+ full_cache\) holds ", r"x\.cpu\(\)"),
     "ring_buffer": (r"(?!.*leak)(?!.*more and more)this process itself", r"keep less"),
     "traceback": (r"an earlier exception keeps the frames .*`kept` \(OutOfMemoryError", r"del kept"),
     "traceback_beside_leak": (r"a leak: `history` \(list of 20, .* hold 640 MiB", r"x\.detach\(\)"),

@@ -5,6 +5,7 @@ import collections
 import copy
 import ctypes
 import sys
+import time
 
 import torch
 from torch import nn
@@ -53,15 +54,28 @@ def batch(rows, width=256):
     return torch.zeros(rows, width, device="cuda")
 
 
+def step(net, history):
+    loss = net(batch(8192)).mean()
+    loss.backward(retain_graph=True)
+    history.append(loss)
+
+
 def kept_graphs():
     """Each step's loss is kept with its graph."""
     net, history = Net().cuda(), []
     while True:
-        history.append(net(batch(8192)).mean())
+        step(net, history)
 
 
 def forward():
     """They are, in a function that has the name of a module's own."""
+    net, history = Net().cuda(), []
+    while True:
+        step(net, history)
+
+
+def kept_without_backward():
+    """They are, in an evaluation: no backward pass tells one step from the next."""
     net, history = Net().cuda(), []
     while True:
         history.append(net(batch(8192)).mean())
@@ -87,6 +101,119 @@ def hidden_state():
     cell, state = Layer(256).cuda(), batch(8192)
     while True:
         state = cell(state)
+
+
+class Attention(nn.Module):
+    """Makes tensors that go again, beside the one that it returns."""
+
+    def __init__(self, keep=False):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(256))
+        self.keep = keep
+
+    def forward(self, x):
+        out = (x * self.scale) + 1
+        if self.keep:
+            self.last = out
+        return out
+
+
+class Deep(nn.Module):
+    """A net of many layers that collects what each of them returns."""
+
+    def __init__(self, layers=48, keep=False, collect=True):
+        super().__init__()
+        self.layers = nn.ModuleList(Attention(keep) for _ in range(layers))
+        self.collect = collect
+
+    def forward(self, x):
+        hidden_states = []
+        for layer in self.layers:
+            x = layer(x)
+            if self.collect:
+                hidden_states.append(x)
+        return x, hidden_states
+
+
+def first_pass():
+    """Looks like growth: the first forward pass of a net of many layers, which collects what they
+    return, without gradients."""
+    net = Deep().cuda()
+    with torch.no_grad():
+        net(batch(40000))
+
+
+def first_pass_by_forward():
+    """The same, called past PyTorch's own call of a module."""
+    net = Deep().cuda()
+    with torch.no_grad():
+        net.forward(batch(40000))
+
+
+def first_pass_kept():
+    """The same, where each layer keeps what it has returned."""
+    net = Deep(keep=True, collect=False).cuda()
+    with torch.no_grad():
+        net(batch(40000))
+
+
+def first_pass_gathered():
+    """The same, where the layers put it into one list of the model's."""
+    net = Deep(collect=False).cuda()
+    net.gathered = []
+    for layer in net.layers:
+        layer.register_forward_hook(lambda module, inputs, output: net.gathered.append(output))
+    with torch.no_grad():
+        net(batch(40000))
+
+
+def unrolled():
+    """Looks like results of earlier steps: one step over a long sequence, by a plain function."""
+    cell = Layer(256).cuda()
+
+    def step(length):
+        state, losses = batch(8192), []
+        for _ in range(length):
+            state = cell(state + 1)
+            losses.append(state.mean())
+        sum(losses).backward()
+
+    step(20)
+    step(1000)
+
+
+def micro_batches():
+    """Looks like them, too: the losses of a batch in parts, for one backward pass."""
+    net = Net().cuda()
+    for parts in (4, 4, 1000):
+        losses = [net(batch(8192)).mean() for _ in range(parts)]
+        torch.stack(losses).sum().backward()
+
+
+def features():
+    """Looks like them, too: what the layers of a network return, to be compared by one loss."""
+    net = Deep().cuda()
+
+    def compare(rows):
+        found = [batch(rows)]
+        for layer in net.layers:
+            found.append(layer(found[-1]))
+        sum(each.mean() for each in found).backward()
+
+    compare(4000)
+    compare(30000)
+
+
+def penalties():
+    """Looks like them, and backward passes run between its entries: each is of a gradient."""
+    net = Net(layers=1).cuda()
+    losses = []
+    while True:
+        x = batch(8192).requires_grad_()
+        y = (x * x).sin() * x
+        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        losses.append((slope * slope).mean())
+        net.train()
 
 
 def shared_weights():
@@ -197,6 +324,58 @@ def cache_of_a_part():
     return cache, first, second, third, batch(400000)
 
 
+def data_and_first_step():
+    """Looks alike: it lies there since the start, and the first step of a deep net does not fit."""
+    dataset = [batch(8192) for _ in range(60)]
+    net = Net(layers=100).cuda()
+    net(dataset[0][:7000]).mean().backward()
+
+
+def data_beside_growth():
+    """A line that grows beside data that has nothing to do with it."""
+    dataset = [batch(8192) for _ in range(60)]
+    kept = None
+    while dataset:
+        kept = batch(8192) * 2, kept
+
+
+def leak_beside_model():
+    """Each step's output is kept, beside parameters that hold more."""
+    net, outputs = Net(layers=20, width=2816).cuda(), []
+    small = Net().cuda()
+    with torch.no_grad():
+        while True:
+            outputs.append(small(batch(2048)))
+    return net
+
+
+def weights_one_by_one():
+    """Looks alike: a checkpoint on its way to the GPU."""
+    weights = {"layer%d" % number: torch.zeros(4 * MIB) for number in range(120)}
+    return {name: weight.cuda() for name, weight in weights.items()}
+
+
+def weights_in_a_loop():
+    """The same by a loop that takes its time."""
+    weights = {"layer%d" % number: torch.zeros(4 * MIB) for number in range(120)}
+    loaded = {}
+    for name in weights:
+        loaded[name] = weights[name].to("cuda")
+        time.sleep(0.06)
+    return loaded
+
+
+def full_cache():
+    """Looks alike: a cache that has filled and stopped; then a large batch does not fit."""
+    net, cache = Net().cuda(), {}
+    with torch.no_grad():
+        for step in range(1000):
+            if step % 100 not in cache:
+                cache[step % 100] = net(batch(8192))
+            net(batch(8192))
+        net(batch(580000))
+
+
 def ring_buffer():
     """Looks alike: the last 16 outputs are kept, as many as ever; then a large batch does not fit."""
     net, ring = Net().cuda(), []
@@ -237,7 +416,7 @@ def traceback_beside_leak():
     """An exception keeps a quarter, and a list of losses with their graphs more than that."""
     net, history, kept = Net().cuda(), [], failed_with(280000)
     while True:
-        history.append(net(batch(8192)).mean())
+        step(net, history)
     del kept
 
 

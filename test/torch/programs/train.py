@@ -27,7 +27,9 @@ def main():
     net, history = Net().cuda(), []
     for step in range(10000):
         batch = torch.zeros(4096, 1024, device="cuda")
+        net.zero_grad()
         loss = net(batch)
+        loss.backward(retain_graph=True)
         history.append(loss)
 
 
