@@ -7,13 +7,46 @@
 
 enum { FILE_NAME_BYTES = 35 };
 
+/* A program that has been packed into one (PyInstaller) knows its own modules, those of packages
+ * and those of Python's library by relative names alike: "torch/nn/modules/linear.py",
+ * "threading.py". Only names that no program is likely to use for its own. */
+static bool is_packed_library(const char *path)
+{
+    static const char *const names[] = {
+        "torch/",       "torchvision/", "torchaudio/",   "transformers/", "accelerate/",
+        "peft/",        "diffusers/",   "safetensors/",  "bitsandbytes/", "pytorch_lightning/",
+        "vllm/",        "jax/",         "jaxlib/",       "flax/",         "tensorflow/",
+        "keras/",       "cupy/",        "numba/",        "numpy/",        "concurrent/futures/",
+        "threading.py", "functools.py", "contextlib.py", "asyncio/",      "multiprocessing/",
+        "importlib/",   "ctypes/",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (vg_text_starts_with(path, names[i]))
+            return true;
+    return false;
+}
+
 bool vg_frame_is_library_path(const char *path)
 {
     static const char *const places[] = { "/site-packages/", "/dist-packages/", "/lib/python3." };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         if (strstr(path, places[i]))
             return true;
-    return path[0] == '<' && strncmp(path, "<frozen ", 8) == 0;
+    return vg_text_starts_with(path, "<frozen ") || is_packed_library(path);
+}
+
+/* With the name that Python gives such modules of its own, and a folder before it, by which
+ * packages are recognised. */
+static const char *name_packed(struct vg_region *region, const char *path)
+{
+    static const char before[] = "<frozen >/";
+    const size_t length = strlen(path);
+    char *const out = vg_region_array(region, sizeof before + length, 1);
+    if (!out)
+        return path;
+    memcpy(out, before, sizeof before - 1);
+    memcpy(out + sizeof before - 1, path, length + 1);
+    return out;
 }
 
 struct vg_run_frame vg_frame_of_address(uint64_t address)
@@ -36,6 +69,8 @@ struct vg_run_frame vg_frame_of_python(struct vg_region *region, const struct vg
     frame.function = vg_region_safe_text(region, vg_journal_code_name(code));
     if (vg_frame_is_library_path(frame.file))
         frame.flags |= VG_FRAME_LIBRARY;
+    if (is_packed_library(frame.file))
+        frame.file = name_packed(region, frame.file);
     return frame;
 }
 

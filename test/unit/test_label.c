@@ -430,13 +430,42 @@ static void paths_of_packages_are_known(void **state)
     (void)state;
     static const char *const packages[] = { "/usr/lib/python3/dist-packages/torch/nn.py",
                                             "/v/lib/python3.12/site-packages/torch/nn.py",
-                                            "/usr/lib/python3.12/threading.py", "<frozen runpy>" };
-    static const char *const own[] = { "/home/me/train.py", "train.py", "<stdin>", "",
-                                       "/home/me/my-packages/x.py" };
+                                            "/usr/lib/python3.12/threading.py",
+                                            "<frozen runpy>",
+                                            "torch/nn/modules/linear.py",
+                                            "threading.py" };
+    static const char *const own[] = { "/home/me/train.py",
+                                       "train.py",
+                                       "<stdin>",
+                                       "",
+                                       "/home/me/my-packages/x.py",
+                                       "net/torch/blocks.py",
+                                       "/home/me/threading.py",
+                                       "torch.py" };
     for (size_t i = 0; i < sizeof packages / sizeof packages[0]; i++)
         assert_true(vg_frame_is_library_path(packages[i]));
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         assert_false(vg_frame_is_library_path(own[i]));
+}
+
+/* What PyInstaller makes of a program and all that it imports. */
+static void packages_in_a_packed_program_are_known(void **state)
+{
+    (void)state;
+    static const char texts[] = "torch/nn/modules/linear.py\0Linear.forward";
+    struct vg_journal_code *const code = calloc(1, sizeof *code + sizeof texts);
+    assert_non_null(code);
+    code->file_bytes = sizeof "torch/nn/modules/linear.py";
+    memcpy(code->texts, texts, sizeof texts);
+    struct vg_region region = vg_region_over(NULL, 0);
+    char out[VG_FRAME_LOCATION_CAP];
+    const struct vg_run_frame frame = vg_frame_of_python(&region, code, 12);
+    assert_true(vg_frame_is_library(&frame) && !vg_frame_is_own(&frame));
+    assert_non_null(strstr(frame.file, "/torch/nn/modules/"));
+    assert_string_equal(vg_frame_location(out, &frame), "linear.py:12");
+    assert_string_equal(frame.function, "Linear.forward");
+    vg_region_release(&region);
+    free(code);
 }
 
 int main(void)
@@ -462,6 +491,7 @@ int main(void)
         cmocka_unit_test(reads_mangled_names),
         cmocka_unit_test(survives_any_symbol),
         cmocka_unit_test(paths_of_packages_are_known),
+        cmocka_unit_test(packages_in_a_packed_program_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
