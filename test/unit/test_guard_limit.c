@@ -237,7 +237,7 @@ static void begin_thread(void)
 {
     left_on(0);
 #ifdef __SANITIZE_THREAD__
-    vg_thread.small_stack = 1;
+    vg_thread.stack_lowest = (uintptr_t)__builtin_frame_address(0) - 23 * 1024; /* as if it were */
 #endif
     pthread_barrier_wait(&start_line);
 }
