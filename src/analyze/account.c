@@ -84,7 +84,7 @@ static int32_t find_self(const struct vg_run_failure *s, const struct vg_report_
         return -1;
     for (uint32_t i = 0; i < s->device.process_count; i++) {
         const struct vg_run_other *const p = &s->device.processes[i];
-        if ((p->flags & VG_PROCESS_INVISIBLE) && vg_amount_known(p->bytes) &&
+        if ((p->flags & VG_PROCESS_INVISIBLE) && p->pid > 0 && vg_amount_known(p->bytes) &&
             p->bytes >= a->tracked_bytes &&
             (best < 0 || p->bytes < s->device.processes[best].bytes))
             best = (int32_t)i;

@@ -49,6 +49,7 @@ VG_OUTCOME(207, SHORT_SURVIVES, "short_survives", "waited only {time}: the progr
 VG_OUTCOME(300, HOLDER_ENDED, "holder_ended", "{who} ended")
 VG_OUTCOME(301, HOLDER_FREED, "holder_freed", "{who} freed {bytes}")
 VG_OUTCOME(302, HOLDER_KEEPS, "holder_keeps", "{who} still holds {bytes}")
+VG_OUTCOME(305, HOLDER_OUT_OF_REACH, "holder_out_of_reach", "it cannot be asked to give back (it is unguarded, or its container does not share /dev/shm)")
 VG_OUTCOME(303, GAVE_BACK, "gave_back", "{who} gave back {bytes} of its cache")
 VG_OUTCOME(304, GAVE_BACK_OTHERS, "gave_back_others", "{who} and others gave back {bytes} of their caches")
 

@@ -98,7 +98,7 @@ static json_t *kinds_array(const struct vg_run_device *device)
 static json_t *process_object(const struct vg_run_other *process)
 {
     json_t *const object = vg_json_object();
-    vg_json_set_number(object, "pid", process->pid);
+    vg_json_set_known(object, "pid", process->pid > 0, process->pid);
     vg_json_set_text(object, "command", process->command);
     vg_json_set_text(object, "user", process->user);
     vg_json_set_text(object, "job", process->job);

@@ -12,7 +12,9 @@
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/table.h"
+#include "machine/machine.h"
 #include "os/process.h"
+#include "shared/alive.h"
 #include "shared/registry.h"
 
 enum column { GPU, PLACE, PID, COMMAND, WANTS, FOR, SINCE, LEFT, HOLDS, COLUMNS };
@@ -61,7 +63,7 @@ static size_t copy_line(struct vg_registry_file *file, uint64_t now_ns, struct e
         const uint64_t owner = waiter->owner;
         if (owner == 0 || !vg_queue_is_waiting(waiter, now_ns))
             continue;
-        const enum vg_process_activity activity = vg_process_owner_activity(owner);
+        const enum vg_process_activity activity = vg_alive_activity(owner);
         struct entry *const entry = &out[count++];
         *entry = (struct entry){ .owner = owner,
                                  .ticket = waiter->ticket,
@@ -91,7 +93,8 @@ static void add_row(struct listing *listing, const char *uuid, size_t place,
     struct vg_table_row *const row = vg_table_add(&listing->table);
     snprintf(row->cells[GPU], VG_TABLE_CELL_CAP, "%.12s", uuid);
     snprintf(row->cells[PLACE], VG_TABLE_CELL_CAP, entry->stopped ? "%zu, stopped" : "%zu", place);
-    snprintf(row->cells[PID], VG_TABLE_CELL_CAP, "%d", vg_process_owner_pid(entry->owner));
+    const pid_t pid = vg_process_owner_pid(entry->owner);
+    snprintf(row->cells[PID], VG_TABLE_CELL_CAP, pid > 0 ? "%d" : "-", pid);
     vg_command_short(row->cells[COMMAND], VG_TABLE_CELL_CAP, command);
     vg_size_format(row->cells[WANTS], entry->wanted_bytes);
     snprintf(row->cells[FOR], VG_TABLE_CELL_CAP, "%s", kind_text(entry->kind));
@@ -107,7 +110,8 @@ static json_t *waiting_object(const struct listing *listing, const char *uuid, s
     vg_json_set_text(object, "gpu", uuid);
     vg_json_set_amount(object, "place", place);
     vg_json_set_flag(object, "stopped", entry->stopped);
-    vg_json_set_number(object, "pid", vg_process_owner_pid(entry->owner));
+    const pid_t pid = vg_process_owner_pid(entry->owner);
+    vg_json_set_known(object, "pid", pid > 0, pid);
     vg_json_set_text(object, "command", command);
     vg_json_set_amount(object, "wanted_bytes", entry->wanted_bytes);
     vg_json_set_text(object, "for", kind_text(entry->kind));
@@ -125,8 +129,10 @@ static void show_gpu(const char *uuid, struct vg_registry_file *file, void *argu
     const size_t count = copy_line(file, listing->now_ns, entries);
     for (size_t i = 0; i < count; i++) {
         char command[1024];
-        if (vg_process_command(vg_process_owner_pid(entries[i].owner), command, sizeof command) !=
-            0)
+        const pid_t pid = vg_process_owner_pid(entries[i].owner);
+        if (pid < 0)
+            snprintf(command, sizeof command, "(%s)", VG_MACHINE_ELSEWHERE);
+        else if (vg_process_command(pid, command, sizeof command) != 0)
             continue; /* it has just ended */
         if (listing->json)
             vg_json_append(listing->json,

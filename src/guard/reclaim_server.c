@@ -15,6 +15,7 @@
 #include "oom/callback_thread.h"
 #include "oom/python_trim.h"
 #include "os/thread.h"
+#include "shared/alive.h"
 #include "shared/reclaim_slot.h"
 
 enum {
@@ -95,7 +96,7 @@ static uint64_t all_given_bytes(const struct listener *l)
 
 static bool is_still_wanted(const struct listener *l)
 {
-    return vg_queue_is_waited_for(l->queue) && vg_process_owner_alive(l->asker);
+    return vg_queue_is_waited_for(l->queue) && vg_alive(l->asker);
 }
 
 /* Asked in the helper, with the GIL: only what changes in the meantime. */

@@ -72,7 +72,10 @@ static void add_members(const struct vg_registry_entry *members, size_t count,
     for (size_t i = 0; i < count; i++) {
         const struct vg_registry_entry *const member = &members[i];
         const int32_t pid = (int32_t)vg_process_owner_pid(member->owner);
-        struct vg_machine_process *process = find_process(out, pid);
+        /* NVML's pids are those of one pid namespace, if that: they say nothing of another one's.
+         */
+        struct vg_machine_process *process =
+            pid != VG_PROCESS_ELSEWHERE ? find_process(out, pid) : NULL;
         if (!process) { /* it has no context yet, or NVML does not know it by this pid */
             process = &out->processes[out->process_count++];
             *process = (struct vg_machine_process){ .pid = pid,
@@ -132,6 +135,10 @@ static void identify_processes(const struct vg_machine_question *question,
         struct vg_machine_process *const process = &out->processes[i];
         struct vg_process_id id;
         const bool guarded = process->flags & VG_PROCESS_GUARDED;
+        if (process->pid == VG_PROCESS_ELSEWHERE) {
+            process->flags |= VG_PROCESS_INVISIBLE;
+            continue;
+        }
         if ((foreign && !guarded) || vg_process_identify(process->pid, &id) != 0)
             process->flags |= VG_PROCESS_INVISIBLE;
         else
@@ -255,6 +262,8 @@ uint64_t vg_machine_fingerprint(const struct vg_machine_gpu *gpu,
     for (size_t i = 0; i < gpu->process_count; i++) {
         const struct vg_machine_process *const process = &gpu->processes[i];
         uint64_t hash = vg_hash_u64((uint64_t)process->pid << 32 ^ process->start_ticks);
+        if (process->pid == VG_PROCESS_ELSEWHERE)
+            hash = vg_hash_u64(process->owner ^ process->held_bytes);
         hash = vg_hash_u64(hash ^ process->bytes);
         sum += vg_hash_u64(hash ^ process->reserved_bytes);
     }
@@ -266,7 +275,7 @@ const char *vg_machine_command(char *out, size_t cap, int32_t pid)
 {
     char command[256];
     out[0] = '\0';
-    if (vg_process_command(pid, command, sizeof command) == 0)
+    if (pid > 0 && vg_process_command(pid, command, sizeof command) == 0)
         vg_command_short(out, cap, command);
     return out;
 }
@@ -274,7 +283,9 @@ const char *vg_machine_command(char *out, size_t cap, int32_t pid)
 const char *vg_machine_name(char *out, size_t cap, int32_t pid)
 {
     char brief[64];
-    if (vg_machine_command(brief, sizeof brief, pid)[0])
+    if (pid == VG_PROCESS_ELSEWHERE)
+        snprintf(out, cap, "%s", VG_MACHINE_ELSEWHERE);
+    else if (vg_machine_command(brief, sizeof brief, pid)[0])
         snprintf(out, cap, "pid %d (%s)", pid, brief);
     else
         snprintf(out, cap, "pid %d", pid);

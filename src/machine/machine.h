@@ -26,7 +26,8 @@ enum { VG_MACHINE_NVML_MS = 800, VG_MACHINE_NVML_PAUSE_MS = 60000, VG_MACHINE_NA
 enum vg_process_flag {
     VG_PROCESS_GUARDED = 1,   /* runs with vramguard: it is in the registry */
     VG_PROCESS_INVISIBLE = 2, /* the pid does not exist here, or means another process here: NVML
-                                 tells the pids of another pid namespace */
+                                 tells the pids of another pid namespace; or it is not known: a
+                                 guarded one of another pid namespace */
     VG_PROCESS_WAITING = 4,   /* in line for memory of this GPU */
     VG_PROCESS_PYTORCH = 8,   /* PyTorch's allocator is loaded there; only looked for where advice
                                  names the process */
@@ -41,7 +42,7 @@ enum vg_process_flag {
 #define VG_PROCESS_OWN_PROGRAM (VG_PROCESS_PARENT | VG_PROCESS_CHILD | VG_PROCESS_JOB)
 
 struct vg_machine_process {
-    int32_t pid;
+    int32_t pid;             /* VG_PROCESS_ELSEWHERE: it has none here */
     uint32_t uid;            /* UINT32_MAX unknown */
     uint32_t flags;          /* enum vg_process_flag */
     int32_t rank;            /* in a distributed job, -1 none or unknown */
@@ -121,11 +122,13 @@ const struct vg_machine_process *vg_machine_find(const struct vg_machine_gpu *gp
 uint64_t vg_machine_fingerprint(const struct vg_machine_gpu *gpu,
                                 const struct vg_registry_file *file);
 
-/* The command of `pid`, shortened, "" when it is not known. Returns `out`. */
+/* The command of `pid`, shortened, "" when it is not known, which it is of a pid below 1. Returns
+ * `out`. */
 const char *vg_machine_command(char *out, size_t cap, int32_t pid);
 
-/* "pid 4711 (python train.py)", the command shortened; VG_MACHINE_NAME_CAP bytes hold all of it.
- * Returns `out`. */
+/* "pid 4711 (python train.py)", the command shortened; VG_MACHINE_ELSEWHERE for the pid
+ * VG_PROCESS_ELSEWHERE. VG_MACHINE_NAME_CAP bytes hold all of it. Returns `out`. */
+#define VG_MACHINE_ELSEWHERE "a process of another container or host"
 const char *vg_machine_name(char *out, size_t cap, int32_t pid);
 
 /* How NVML is opened; tests put their own in. */

@@ -33,6 +33,8 @@ struct waiting {
     uint16_t why_short; /* enum vg_outcome_code: it waits no longer because of this; 0: it does */
     int32_t holder_pid; /* who held the most at the start, 0 unknown */
     char holder_command[HOLDER_CAP];
+    bool holder_is_elsewhere; /* its pid is not one of this pid namespace, or not known */
+    bool holder_is_unreached; /* and no guarded process is known of other ones */
     uint64_t holder_bytes;
     uint64_t free_bytes; /* at the start */
     uint64_t allowed_ms;
@@ -124,6 +126,14 @@ static void enter_line(struct vg_rescue *rescue, uint64_t ms)
     vg_deadlock_watch_start(&waiting->watch, registration->queue, waiting->line.start_ns);
 }
 
+static bool has_guarded_elsewhere(const struct vg_machine_gpu *gpu)
+{
+    for (size_t i = 0; i < gpu->process_count; i++)
+        if (gpu->processes[i].pid == VG_PROCESS_ELSEWHERE)
+            return true;
+    return false;
+}
+
 /* Who holds the most may be gone in the end. */
 static void note_first_holder(struct waiting *waiting, const struct vg_machine_gpu *gpu)
 {
@@ -132,7 +142,9 @@ static void note_first_holder(struct waiting *waiting, const struct vg_machine_g
         return;
     waiting->holder_pid = holder->pid;
     waiting->holder_bytes = holder->bytes;
-    if (!(holder->flags & VG_PROCESS_INVISIBLE)) /* a wrong name is worse than none */
+    waiting->holder_is_elsewhere = (holder->flags & VG_PROCESS_INVISIBLE) != 0;
+    waiting->holder_is_unreached = waiting->holder_is_elsewhere && !has_guarded_elsewhere(gpu);
+    if (!waiting->holder_is_elsewhere) /* a wrong name is worse than none */
         vg_machine_command(waiting->holder_command, sizeof waiting->holder_command, holder->pid);
 }
 
@@ -196,8 +208,12 @@ static void tell_waiting(struct vg_rescue *rescue)
 {
     const struct waiting *const waiting = (void *)rescue->memory;
     char wanted[VG_SIZE_TEXT_CAP], held[VG_SIZE_TEXT_CAP], have[VG_SIZE_TEXT_CAP];
-    char time[VG_DURATION_TEXT_CAP], who[HOLDER_CAP + 64] = "", free_text[48] = "";
-    if (waiting->holder_pid)
+    char time[VG_DURATION_TEXT_CAP], who[HOLDER_CAP + 96] = "", free_text[48] = "";
+    if (waiting->holder_is_elsewhere)
+        snprintf(who, sizeof who, ": " VG_MACHINE_ELSEWHERE " holds %s%s",
+                 vg_size_format(held, waiting->holder_bytes),
+                 waiting->holder_is_unreached ? " and cannot be asked to give back" : "");
+    else if (waiting->holder_pid)
         snprintf(who, sizeof who, ": pid %d%s%s%s holds %s", waiting->holder_pid,
                  waiting->holder_command[0] ? " (" : "", waiting->holder_command,
                  waiting->holder_command[0] ? ")" : "",
@@ -216,7 +232,8 @@ static void note_holder_now(const struct waiting *waiting, const struct vg_machi
                             struct vg_oom_action *attempt)
 {
     const struct vg_machine_process *const now = vg_machine_find(gpu, waiting->holder_pid);
-    struct vg_outcome holder = { .pid = waiting->holder_pid };
+    struct vg_outcome holder = { .pid = waiting->holder_is_elsewhere ? VG_PROCESS_ELSEWHERE
+                                                                     : waiting->holder_pid };
     if (!gpu->known || (now && now->bytes == VG_BYTES_UNKNOWN))
         return;
     if (!now) {
@@ -229,6 +246,9 @@ static void note_holder_now(const struct waiting *waiting, const struct vg_machi
         holder.bytes = now->bytes;
     }
     vg_outcome_add(attempt, holder, waiting->holder_command);
+    if (holder.code == VG_OUTCOME_HOLDER_KEEPS && waiting->holder_is_unreached)
+        vg_outcome_add(attempt, (struct vg_outcome){ .code = VG_OUTCOME_HOLDER_OUT_OF_REACH },
+                       NULL);
 }
 
 /* Where the memory came from: who was asked and gave back, or else what became of who held the

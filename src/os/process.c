@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cancellation.h"
+#include "base/hashing.h"
 #include "base/read_fully.h"
 #include "base/size.h"
 #include "base/text.h"
@@ -122,23 +123,62 @@ int vg_process_stat(pid_t pid, unsigned field, uint64_t *out)
     return 0;
 }
 
+/* ---- owner words ---- */
+
+enum { TICK_BITS = 26, PID_BITS = 22, NAMESPACE_SHIFT = TICK_BITS + PID_BITS };
+#define TICKS_MASK ((UINT64_C(1) << TICK_BITS) - 1)
+#define PID_MASK   ((UINT64_C(1) << PID_BITS) - 1)
+
+static _Atomic uint64_t own_owner; /* a forked child finds its parent's */
+
+static pid_t pid_in(uint64_t owner)
+{
+    return (pid_t)(owner >> TICK_BITS & PID_MASK);
+}
+
+/* 0: the machine's own, or unknown. Two containers have the same number once in 32,767 times, and
+ * are confused then only where a pid and a start time are the same, too. */
+static uint64_t namespace_number(void)
+{
+    const uint64_t inode = vg_process_pid_namespace();
+    return inode == 0 || inode == VG_PROCESS_FIRST_PID_NAMESPACE
+               ? 0
+               : 1 + vg_hash_u64(inode) % INT16_MAX;
+}
+
+static uint64_t make_owner(uint64_t number, const struct vg_process_id *id)
+{
+    return number << NAMESPACE_SHIFT | ((uint64_t)id->pid & PID_MASK) << TICK_BITS |
+           (id->start_ticks & TICKS_MASK);
+}
+
 uint64_t vg_process_owner(const struct vg_process_id *id)
 {
-    return (uint64_t)(uint32_t)id->pid << 32 | (uint32_t)id->start_ticks;
+    const uint64_t own = own_owner;
+    return make_owner(pid_in(own) == getpid() ? own >> NAMESPACE_SHIFT : namespace_number(), id);
 }
 
 uint64_t vg_process_owner_self(void)
 {
-    static _Atomic uint64_t remembered; /* a forked child finds its parent's */
-    const pid_t pid = getpid();
-    uint64_t owner = remembered;
     struct vg_process_id id;
-    if (vg_process_owner_pid(owner) == pid)
+    uint64_t owner = own_owner;
+    if (owner != 0 && pid_in(owner) == getpid())
         return owner;
     if (vg_process_identify(0, &id) != 0)
         return 0;
-    remembered = owner = vg_process_owner(&id);
+    own_owner = owner = make_owner(namespace_number(), &id);
     return owner;
+}
+
+bool vg_process_owner_is_elsewhere(uint64_t owner)
+{
+    const uint64_t own = vg_process_owner_self();
+    return own != 0 && (own ^ owner) >> NAMESPACE_SHIFT != 0;
+}
+
+pid_t vg_process_owner_pid(uint64_t owner)
+{
+    return vg_process_owner_is_elsewhere(owner) ? VG_PROCESS_ELSEWHERE : pid_in(owner);
 }
 
 /* Most of those asked for are gone, hundreds of them after many kills: that is told without a look
@@ -163,7 +203,8 @@ bool vg_process_alive(const struct vg_process_id *id)
 
 enum vg_process_activity vg_process_owner_activity(uint64_t owner)
 {
-    return activity_of(vg_process_owner_pid(owner), owner, UINT32_MAX);
+    return vg_process_owner_is_elsewhere(owner) ? VG_PROCESS_RUNS
+                                                : activity_of(pid_in(owner), owner, TICKS_MASK);
 }
 
 uint64_t vg_process_pid_namespace(void)
@@ -193,7 +234,7 @@ enum vg_process_activity vg_process_thread_activity(uint64_t owner, uint32_t thr
     const enum vg_process_activity activity = vg_process_owner_activity(owner);
     const int saved_errno = errno;
     const pid_t pid = vg_process_owner_pid(owner);
-    if (activity == VG_PROCESS_GONE)
+    if (activity == VG_PROCESS_GONE || pid == VG_PROCESS_ELSEWHERE)
         return activity;
     const bool has_thread = syscall(SYS_tgkill, pid, (pid_t)thread, 0) == 0 || errno != ESRCH;
     errno = saved_errno;

@@ -28,9 +28,15 @@ int vg_process_identify(pid_t pid, struct vg_process_id *out);
  * if that cannot be found out. */
 bool vg_process_alive(const struct vg_process_id *id);
 
-/* A process's identity in one word, for compare-and-swap in shared memory: pid << 32 | the low half
- * of the start time. Never 0 for a process. */
+/* A process's identity in one word, for compare-and-swap in shared memory: 16 bits of the pid
+ * namespace, 22 of the pid, as Linux has no larger ones, and the lowest 26 of the start time. The
+ * highest bit is 0, and the word is never 0 for a process. `id` is of this pid namespace: who sees
+ * the word in another one knows that the pid is none of its own. */
 uint64_t vg_process_owner(const struct vg_process_id *id);
+
+/* Is the word that of a process of another pid namespace, so that neither kill(2) nor /proc tells
+ * of it? False where that of this process is not known. */
+bool vg_process_owner_is_elsewhere(uint64_t owner);
 
 /* The caller's own word; remembered, so that only the first call of a process reads /proc. 0 when
  * /proc cannot be read. */
@@ -42,7 +48,8 @@ enum vg_process_activity {
     VG_PROCESS_RUNS,    /* or sleeps */
 };
 
-/* What the process of this word does. It runs if that cannot be found out, when no descriptor is
+/* What the process of this word does. It runs if it is of another pid namespace (shared/alive.h
+ * knows more) or that cannot be found out, when no descriptor is
  * left or there is no /proc, say: what belongs to a living process must not be taken from it. errno
  * is preserved if it is gone. */
 enum vg_process_activity vg_process_owner_activity(uint64_t owner);
@@ -71,10 +78,9 @@ uint64_t vg_process_pid_namespace(void);
 enum vg_process_activity vg_process_thread_activity(uint64_t owner, uint32_t thread,
                                                     uint64_t image);
 
-static inline pid_t vg_process_owner_pid(uint64_t owner)
-{
-    return (pid_t)(owner >> 32);
-}
+/* Its pid, VG_PROCESS_ELSEWHERE when it is of another pid namespace. */
+enum { VG_PROCESS_ELSEWHERE = -1 };
+pid_t vg_process_owner_pid(uint64_t owner);
 
 /* Reads numeric field `field` (4 to 52, proc(5)) of /proc/PID/stat of `pid` (0: the caller) into
  * `*out`. Returns 0, -ESRCH when there is no such process, or another -errno. What the reader may

@@ -9,13 +9,14 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "shared/alive.h"
 
 #define SECOND_NS INT64_C(1000000000)
 #define MS_NS     INT64_C(1000000)
 
-enum vg_process_activity (*vg_queue_owner_activity)(uint64_t owner) = vg_process_owner_activity;
+enum vg_process_activity (*vg_queue_owner_activity)(uint64_t owner) = vg_alive_activity;
 enum vg_process_activity (*vg_queue_thread_activity)(uint64_t owner, uint32_t thread,
-                                                     uint64_t image) = vg_process_thread_activity;
+                                                     uint64_t image) = vg_alive_thread_activity;
 
 long vg_queue_wake(_Atomic uint32_t *word)
 {

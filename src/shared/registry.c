@@ -19,11 +19,12 @@
 #include "base/size.h"
 #include "os/fork_mark.h"
 #include "os/shrunk_file.h"
+#include "shared/alive.h"
 #include "shared/reclaim_slot.h"
 
 #define MAGIC "VRAMREG\n"
 
-enum { VERSION = 5, SLOT_COUNT = VG_REGISTRY_SLOTS, SIGHTING_WINDOW = 8 };
+enum { VERSION = 6, SLOT_COUNT = VG_REGISTRY_SLOTS, SIGHTING_WINDOW = 8 };
 
 /* `owner` is 0 for a free slot, else vg_process_owner: one word, so that a slot is claimed and
  * identified by a single compare-and-swap. */
@@ -101,7 +102,7 @@ static bool is_own(uint64_t owner, uint64_t own)
 
 static bool is_abandoned(uint64_t owner, uint64_t own)
 {
-    return is_free(owner, own) || !vg_process_owner_alive(owner);
+    return is_free(owner, own) || !vg_alive(owner);
 }
 
 /* Whether an owner lives costs a look into /proc, which many processes that start together would
@@ -125,7 +126,9 @@ void vg_registry_join(const char *uuid, struct vg_registration *out)
     if (!uuid[0] || strchr(uuid, '/'))
         return;
     void *mapped;
-    int error = vg_signal_block_begin(&shield) ? vg_shared_map(uuid, &layout, &mapped) : -EAGAIN;
+    /* First: who is found in a slot must be known to live. */
+    int error = vg_signal_block_begin(&shield) ? vg_alive_tell() : -EAGAIN;
+    error = error ? error : vg_shared_map(uuid, &layout, &mapped);
     if (!error) {
         struct vg_registry_file *const file = mapped;
         struct slot *const slot = claim_slot(file);
@@ -156,8 +159,9 @@ bool vg_registry_is_lost(const struct vg_registration *registration, const char 
     vg_cancellation_hold();
     const int error = vg_shared_identify(uuid, &layout, &device_number, &inode);
     vg_cancellation_release();
-    return error == -ENOENT || (!error && (device_number != registration->device_number ||
-                                           inode != registration->inode));
+    return vg_alive_is_lost() || error == -ENOENT ||
+           (!error &&
+            (device_number != registration->device_number || inode != registration->inode));
 }
 
 static struct slot *slot_of(const struct vg_registration *registration)
@@ -233,7 +237,7 @@ bool vg_registry_member(const struct vg_registry_file *file, int32_t pid,
 {
     for (int i = 0; file && i < SLOT_COUNT; i++) {
         const uint64_t owner = atomic_load(&file->slots[i].owner);
-        if (owner == 0 || vg_process_owner_pid(owner) != pid || !vg_process_owner_alive(owner))
+        if (owner == 0 || vg_process_owner_pid(owner) != pid || !vg_alive(owner))
             continue;
         *out = read_slot(file, i, owner, vg_clock_monotonic_ns());
         return true;
@@ -248,7 +252,7 @@ size_t vg_registry_members(const struct vg_registry_file *file, bool with_self,
     size_t count = 0;
     for (int i = 0; file && i < SLOT_COUNT && count < cap; i++) {
         const uint64_t owner = atomic_load(&file->slots[i].owner);
-        if (owner == 0 || (owner == self && !with_self) || !vg_process_owner_alive(owner))
+        if (owner == 0 || (owner == self && !with_self) || !vg_alive(owner))
             continue;
         out[count++] = read_slot(file, i, owner, now_ns);
     }
@@ -334,8 +338,7 @@ unsigned vg_registry_request_reclaim(struct vg_registry_file *file, uint64_t wan
     for (int i = 0; file && i < SLOT_COUNT; i++) {
         struct slot *const slot = &file->slots[i];
         const uint64_t owner = atomic_load(&slot->owner);
-        if (owner == 0 || owner == self || !atomic_load(&slot->ask.listens) ||
-            !vg_process_owner_alive(owner))
+        if (owner == 0 || owner == self || !atomic_load(&slot->ask.listens) || !vg_alive(owner))
             continue;
         put_question(&slot->ask, wanted_bytes);
         count++;
@@ -348,8 +351,7 @@ static bool is_idle_listener(struct slot *slot, uint64_t self)
 {
     const uint64_t owner = atomic_load(&slot->owner);
     return owner != 0 && owner != self && atomic_load(&slot->ask.listens) &&
-           atomic_load(&slot->ask.answered) == atomic_load(&slot->ask.asked) &&
-           vg_process_owner_alive(owner);
+           atomic_load(&slot->ask.answered) == atomic_load(&slot->ask.asked) && vg_alive(owner);
 }
 
 static bool has_answered(const struct slot *slot)

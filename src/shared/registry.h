@@ -2,7 +2,8 @@
  *
  * One file per GPU, /dev/shm/vramguard-<uid>/<uuid>.<version>, mapped by every guarded process that
  * uses the GPU. A process owns one slot, named by pid and start time; slots of dead processes are
- * reused. The file also holds the line of those who wait for the GPU's memory (queue.h). A
+ * reused. Containers that share /dev/shm share it, whether or not they see each other's processes
+ * (alive.h). The file also holds the line of those who wait for the GPU's memory (queue.h). A
  * directory or file that is not ours, or of another version, means "run unregistered": waiting is
  * then a matter of this process's own threads, and reports say less of others. */
 #ifndef VRAMGUARD_SHARED_REGISTRY_H

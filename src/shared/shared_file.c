@@ -77,13 +77,7 @@ static int open_file(int directory, const char *name, const struct vg_shared_lay
 void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout, char *out,
                          size_t cap)
 {
-    struct stat namespace;
-    /* Containers may share /dev/shm and yet not see each other's processes, which then all look
-     * dead. PROC_PID_INIT_INO of linux/proc_ns.h is the first namespace of a machine. */
-    if (stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino != 0xEFFFFFFC)
-        snprintf(out, cap, "%s.%u-%lu", name, layout->version, (unsigned long)namespace.st_ino);
-    else
-        snprintf(out, cap, "%s.%u", name, layout->version);
+    snprintf(out, cap, "%s.%u", name, layout->version);
 }
 
 /* Maps the file if it is as `layout` says. */
@@ -160,6 +154,8 @@ const char *vg_shared_reason(int error)
 {
     if (error == -EPROTO)
         return "what is there is not what it should be";
+    if (error == -ESRCH)
+        return "/proc does not show this process";
     if (error == -EPERM)
         return "it must belong to this user alone, mode 0700";
     return error == -ENOSPC ? "no room" : strerror(-error);

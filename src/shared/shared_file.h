@@ -35,8 +35,9 @@ void vg_shared_directory_path(char *out, size_t cap);
 int vg_shared_directory(void);
 
 /* How the file of that layout called `name` is called in the directory: each version has its own,
- * so that a file which an older one has left is in nobody's way, and each pid namespace, since
- * processes are known by their pids. `out` holds 128 bytes at least. */
+ * so that a file which an older one has left is in nobody's way. Containers that share the folder
+ * share the files: processes of other pid namespaces are told apart by their owner words
+ * (os/process.h). `out` holds 128 bytes at least. */
 void vg_shared_file_name(const char *name, const struct vg_shared_layout *layout, char *out,
                          size_t cap);
 

@@ -17,7 +17,7 @@
 #include "shared/shared_segment.h"
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     SPINS = 100,
     POLL_NS = 50 * 1000,
     LOOK_EVERY_MS = 5, /* between looks whether the lock's holder lives */
@@ -302,7 +302,7 @@ int vg_shared_quota_join(const char *uuid, uint64_t group, struct vg_shared_quot
                 .file = file, .slot = slot, .group = group, .is_first = is_first
             };
         else
-            error = -ENOSPC;
+            error = vg_process_owner_self() ? -ENOSPC : -ESRCH;
     }
     if (error && mapped)
         shmdt(mapped);

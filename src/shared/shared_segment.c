@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/hashing.h"
+#include "os/process.h"
 
 enum { TRIES = 8 };
 
@@ -36,8 +37,8 @@ static key_t key_of(const char *name, const struct vg_shared_layout *layout)
     vg_shared_file_name(name, layout, file_name, sizeof file_name);
     const char *const folder = vg_registry_directory ? vg_registry_directory : "";
     const uint64_t words[] = { geteuid(), vg_hash_fnv1a(file_name, strlen(file_name)),
-                               vg_hash_fnv1a(folder, strlen(folder)) };
-    return (key_t)((uint32_t)vg_hash_words(words, 3) | 1); /* 0 is IPC_PRIVATE */
+                               vg_hash_fnv1a(folder, strlen(folder)), vg_process_pid_namespace() };
+    return (key_t)((uint32_t)vg_hash_words(words, 4) | 1); /* 0 is IPC_PRIVATE */
 }
 
 static bool is_ours(const struct shmid_ds *segment, const struct vg_shared_layout *layout)

@@ -10,7 +10,8 @@
 
 #include "shared/shared_file.h"
 
-/* Attaches the segment that stands for the file `name` of that layout (vg_shared_file_name), made,
+/* Attaches the segment of this pid namespace, since whether a process of another one still counts
+ * would not be known, that stands for the file `name` of that layout (vg_shared_file_name), made,
  * all zero but its head, when there is none. Returns 0 or -errno: -EPROTO when another program uses
  * the key, -ENOSYS where the system has no such segments. Waits for nobody; any thread. The mapping
  * is the caller's (shmdt(2)). */

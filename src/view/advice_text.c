@@ -38,6 +38,10 @@ void vg_advice_add_process(struct vg_text *out, const struct vg_run_failure *s,
                            const struct vg_run_other *process)
 {
     char command[COMMAND_CAP], cut[COMMAND_WIDTH * 4 + 1];
+    if (process->pid == VG_PROCESS_ELSEWHERE) {
+        vg_text_add(out, VG_MACHINE_ELSEWHERE);
+        return;
+    }
     vg_text_addf(out, "pid %d (", process->pid);
     if (process->flags & VG_PROCESS_INVISIBLE) {
         vg_text_add(out, "of another container or host, not visible here");

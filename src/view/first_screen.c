@@ -116,7 +116,10 @@ static void add_others(struct vg_text *out, const struct vg_run_failure *f,
         if (named == OTHERS_NAMED)
             continue;
         named++;
-        vg_text_addf(out, "; pid %d %s", other->pid, VG_AMOUNT(other->bytes));
+        if (other->pid != VG_PROCESS_ELSEWHERE)
+            vg_text_addf(out, "; pid %d %s", other->pid, VG_AMOUNT(other->bytes));
+        else
+            vg_text_addf(out, "; %s %s", VG_MACHINE_ELSEWHERE, VG_AMOUNT(other->bytes));
         if (vg_render_process_note(note, other)[0])
             vg_text_addf(out, " (%s)", note);
     }

@@ -4,6 +4,7 @@
 
 #include "base/amount.h"
 #include "base/command_name.h"
+#include "machine/machine.h"
 
 enum { COMMAND_COLUMNS = 48 };
 
@@ -14,7 +15,7 @@ static void add_holder(const struct vg_file_holder *holder, struct vg_text *out)
     vg_text_sanitize(command, sizeof command, holder->command, length);
     vg_command_short(name, sizeof name, command);
     if (holder->invisible)
-        vg_text_add(out, "a process of another container or host, not visible here,");
+        vg_text_add(out, VG_MACHINE_ELSEWHERE ", not visible here,");
     else if (name[0])
         vg_text_addf(out, "pid %d (%.*s)", holder->pid, COMMAND_COLUMNS, name);
     else

@@ -4,6 +4,7 @@
 
 #include "base/amount.h"
 #include "base/size.h"
+#include "machine/machine.h"
 
 static const struct outcome_row {
     uint16_t code;
@@ -32,6 +33,8 @@ static void add_process(struct vg_text *out, int32_t pid, const char *command)
 {
     if (pid > 0)
         vg_text_addf(out, "pid %d", pid);
+    else if (pid == VG_PROCESS_ELSEWHERE)
+        vg_text_add(out, VG_MACHINE_ELSEWHERE);
     else
         vg_text_add(out, "another process");
     if (command[0])

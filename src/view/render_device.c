@@ -77,6 +77,10 @@ static void process_label(char *out, const struct vg_run_other *process)
 {
     char command[COMMAND_CAP];
     struct vg_text label = vg_text_over(out, PROCESS_CAP);
+    if (process->pid == VG_PROCESS_ELSEWHERE) {
+        vg_text_add(&label, VG_MACHINE_ELSEWHERE);
+        return;
+    }
     vg_command_short(command, sizeof command, process->command);
     vg_text_addf(&label, "pid %d %s", process->pid,
                  process->flags & VG_PROCESS_INVISIBLE ? "(not visible here)" : command);

@@ -36,14 +36,26 @@ static int process_index(uint64_t owner)
     return (int)picture.process_count++;
 }
 
+/* Only of processes of this pid namespace: what another container's hold beyond their allocations,
+ * and whether they run at all, is not seen from here. To the picture they are unguarded ones, who
+ * may free what they hold. */
+static size_t keep_those_here(struct vg_registry_entry *members, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!vg_process_owner_is_elsewhere(members[i].owner))
+            members[kept++] = members[i];
+    return kept;
+}
+
 /* Returns whether there was room. */
 static bool draw_wait(const struct vg_queue *queue, uint32_t index, uint16_t gpu)
 {
     const struct vg_waiter *const waiter = &queue->waiters[index];
     const uint64_t ticket = atomic_load(&waiter->ticket);
     const uint64_t owner = atomic_load(&waiter->owner);
-    if (ticket == 0 || owner == 0)
-        return true; /* it has left meanwhile */
+    if (ticket == 0 || owner == 0 || vg_process_owner_is_elsewhere(owner))
+        return true; /* it has left meanwhile, or is not looked at */
     const int process = process_index(owner);
     if (process < 0 || picture.wait_count == VG_WAIT_GRAPH_WAITS)
         return false;
@@ -140,7 +152,8 @@ static void draw_gpu(const char *uuid, struct vg_registry_file *file, void *argu
         return;
     struct vg_registry_entry *const members =
         vg_region_array(&region, VG_REGISTRY_SLOTS, sizeof *members);
-    const size_t count = members ? vg_registry_members(file, true, members, VG_REGISTRY_SLOTS) : 0;
+    const size_t all = members ? vg_registry_members(file, true, members, VG_REGISTRY_SLOTS) : 0;
+    const size_t count = keep_those_here(members, all);
     const struct vg_machine_question question = { .uuid = uuid, .pci_bus_id = "", .file = file };
     vg_machine_measure_gpu(&question, &region, &others);
     is_whole = draw_holdings(gpu, members, count, &others) && members && is_whole;

@@ -158,10 +158,10 @@ def registry_files(since):
 
 def is_alive(owner):
     try:
-        stat = Path("/proc/%d/stat" % (owner >> 32)).read_text()
+        stat = Path("/proc/%d/stat" % (owner >> 26 & 0x3FFFFF)).read_text()
     except OSError:
         return False
-    return int(stat.rpartition(")")[2].split()[19]) & 0xFFFFFFFF == owner & 0xFFFFFFFF
+    return int(stat.rpartition(")")[2].split()[19]) & 0x3FFFFFF == owner & 0x3FFFFFF
 
 
 def test_fifty_processes_in_random_load(machine):

@@ -8,12 +8,13 @@
 #include <sched.h>
 
 #include "core_fixture.h"
+#include "os/process.h"
 #include "shared/shared_quota.h"
 
 /* "group LIMIT": prints the pid of the leader of this process's group. */
 static int print_leader(const char *limit)
 {
-    printf("%d\n", (int)(vg_quota_group(limit) >> 32));
+    printf("%d\n", (int)vg_process_owner_pid(vg_quota_group(limit)));
     return 0;
 }
 
@@ -94,7 +95,7 @@ static void fork_child(void *argument)
 {
     (void)argument;
     const uint64_t group = vg_quota_group("1GiB");
-    CHECK(group >> 32 == (uint64_t)getpid());
+    CHECK(vg_process_owner_pid(group) == getpid());
     const pid_t pid = fork();
     if (pid == 0)
         _exit(vg_quota_group("1GiB") == group ? 0 : 1);

@@ -37,7 +37,7 @@ static int setup(void **state)
 
 static const char *file_path(void)
 {
-    static const struct vg_shared_layout layout = { .version = 5 };
+    static const struct vg_shared_layout layout = { .version = 6 };
     char name[128], path[160];
     vg_shared_file_name(GPU, &layout, name, sizeof name);
     snprintf(path, sizeof path, "registry/%s", name);

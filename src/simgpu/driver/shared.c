@@ -14,12 +14,15 @@
 #include "process.h"
 
 #define SHARED_MAGIC   0x5550474d4953ull /* "SIMGPU", little endian */
-#define SHARED_VERSION 1
+#define SHARED_VERSION 2
 #define MAX_HOLDERS    8192
 #define MAX_PATH       128
 
+enum { FIRST_UNSEEN_PID = 1 << 22 }; /* Linux has no pids from here on */
+
 struct slot {
     struct process_identity owner; /* pid 0: free */
+    uint64_t pid_namespace;        /* of the owner */
     uint64_t used_bytes[MAX_DEVICES];
     int32_t contexts[MAX_DEVICES];
 };
@@ -71,6 +74,59 @@ static void clear_slot(struct slot *slot)
     memset(slot, 0, sizeof(*slot));
 }
 
+static uint64_t own_pid_namespace(void)
+{
+    struct stat status;
+    return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+/* A holder of another pid namespace is not seen by its pid, but by its lock on the byte of the file
+ * that has the number of its slot. The mapping of the file, which the kernel removes when the
+ * process ends, keeps the lock. */
+static struct flock byte_of(int index)
+{
+    return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = index, .l_len = 1 };
+}
+
+static int hold_byte(int index)
+{
+    struct flock byte = byte_of(index);
+    int fd = open(state_path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    void *mapped = MAP_FAILED;
+    if (fcntl(fd, F_OFD_SETLK, &byte) == 0)
+        mapped = mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0);
+    int result = mapped == MAP_FAILED || madvise(mapped, 1, MADV_DONTFORK) != 0 ? -errno : 0;
+    close(fd);
+    return result;
+}
+
+static bool has_byte(int index)
+{
+    struct flock byte = byte_of(index);
+    int fd = open(state_path, O_RDONLY | O_CLOEXEC);
+    bool held = fd < 0 || fcntl(fd, F_OFD_GETLK, &byte) != 0 || byte.l_type != F_UNLCK;
+    if (fd >= 0)
+        close(fd);
+    return held;
+}
+
+static _Atomic uint64_t remembered_namespace; /* a process stays in its own, a child may not */
+
+static bool is_seen(const struct slot *slot)
+{
+    if (remembered_namespace == 0)
+        remembered_namespace = own_pid_namespace();
+    return slot->pid_namespace == 0 || remembered_namespace == 0 ||
+           slot->pid_namespace == remembered_namespace;
+}
+
+static bool holder_is_alive(const struct slot *slot)
+{
+    return is_seen(slot) ? process_is_alive(&slot->owner) : has_byte((int)(slot - state->slots));
+}
+
 /* Drops the holders that no longer run. Returns the number of those that do. */
 static int reap_holders(void)
 {
@@ -79,7 +135,7 @@ static int reap_holders(void)
         struct slot *slot = &state->slots[i];
         if (slot->owner.pid == 0)
             continue;
-        if (slot == own_slot || process_is_alive(&slot->owner))
+        if (slot == own_slot || holder_is_alive(slot))
             live++;
         else
             clear_slot(slot);
@@ -173,7 +229,9 @@ static int join_holders(const struct process_identity *self)
     if (index == MAX_HOLDERS)
         return -ENOSPC;
     own_slot = &state->slots[index];
+    own_slot->pid_namespace = own_pid_namespace();
     own_slot->owner = *self;
+    hold_byte(index); /* where it cannot, other namespaces take it for gone */
     if (index >= state->slots_in_use)
         state->slots_in_use = index + 1;
     return 0;
@@ -234,6 +292,7 @@ int shared_open(const char *id, const struct device_list *wanted, bool join)
 void shared_after_fork(void)
 {
     own_slot = NULL;
+    remembered_namespace = 0;
 }
 
 int shared_device_count(void)
@@ -309,7 +368,7 @@ int shared_holders(int device, struct shared_holder *holders, int capacity)
         if (slot->owner.pid == 0 || (slot->used_bytes[device] == 0 && slot->contexts[device] == 0))
             continue;
         if (count < capacity) {
-            holders[count].pid = slot->owner.pid;
+            holders[count].pid = is_seen(slot) ? slot->owner.pid : FIRST_UNSEEN_PID + i;
             holders[count].used_bytes = slot->used_bytes[device];
         }
         count++;
