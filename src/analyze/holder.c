@@ -180,6 +180,16 @@ bool vg_holder_grows(const struct vg_run_failure *failure,
            !may_be_of_one_pass(failure, census, i) && !may_be_of_one_graph(history);
 }
 
+bool vg_holder_piles_up(const struct vg_run_failure *failure,
+                        const struct vg_census_variable *variable)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    if (!census)
+        return false;
+    const struct vg_census_history *const history = &census->histories[index_of(census, variable)];
+    return history->blocks >= RESULTS_MIN && history->pauses >= history->blocks / 2;
+}
+
 enum vg_holder_steps vg_holder_steps(const struct vg_run_failure *failure,
                                      const struct vg_census_variable *variable)
 {

@@ -50,6 +50,11 @@ bool vg_holder_may_be_a_load(const struct vg_run_failure *failure, uint64_t bloc
 bool vg_holder_grows(const struct vg_run_failure *failure,
                      const struct vg_census_variable *variable);
 
+/* Have its entries come one after the other, each after about as much as has been given out since
+ * the last one? Also of too few for vg_holder_grows. */
+bool vg_holder_piles_up(const struct vg_run_failure *failure,
+                        const struct vg_census_variable *variable);
+
 /* Are its entries results of several steps? */
 enum vg_holder_steps {
     VG_STEPS_UNKNOWN, /* one backward pass may be about to go through all of them */

@@ -143,7 +143,7 @@ static bool are_of_earlier_steps(const struct vg_run_failure *f)
 static void kept_graphs_why(const struct vg_run_failure *f, struct vg_text *out)
 {
     const struct vg_census_variable *const variable = graphs_of(f);
-    const bool is_earlier = are_of_earlier_steps(f);
+    const bool is_earlier = are_of_earlier_steps(f), piles_up = vg_holder_piles_up(f, variable);
     vg_text_add(out, is_earlier && vg_holder_grows(f, variable) ? "a leak: " : "");
     vg_line_add_variable(out, variable);
     if (is_earlier)
@@ -152,8 +152,9 @@ static void kept_graphs_why(const struct vg_run_failure *f, struct vg_text *out)
                      "they hold %s",
                      VG_AMOUNT(vg_holder_kept_bytes(variable)));
     else
-        vg_text_addf(out, " keeps %s alive, most of it through the autograd graphs of its entries",
-                     VG_AMOUNT(vg_holder_kept_bytes(variable)));
+        vg_text_addf(out, "%s %s%s, most of it through the autograd graphs of its entries",
+                     piles_up ? " keeps more and more:" : " keeps",
+                     VG_AMOUNT(vg_holder_kept_bytes(variable)), piles_up ? " by now" : " alive");
     vg_advice_add_origin(f, VG_HELD_KEPT, variable, out);
     vg_text_add(out, ".");
 }
@@ -175,8 +176,7 @@ static void kept_graphs_advice(const struct vg_run_failure *f, struct vg_text *o
     add_detaching(f, out);
     vg_text_add(out,
                 "; evaluate under torch.no_grad(); if one backward pass is to go through all of "
-                "them: backward() for a few at a time, a smaller batch or activation "
-                "checkpointing");
+                "them: backward() for a few at a time");
 }
 
 /* ---- steps that hang together ---- */

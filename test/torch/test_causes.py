@@ -17,15 +17,15 @@ CAUSES = {
     ),
     "forward": (r"a leak: `history` \(list of \d+, causes\.py:\d+ forward\) keeps", r"x\.detach\(\)"),
     "kept_without_backward": (
-        r"`history` \(list of \d+, causes\.py:\d+ kept_without_backward\) keeps \S+ MiB alive, most of it through the autograd graphs of its entries",
+        r"`history` \(list of \d+, causes\.py:\d+ kept_without_backward\) keeps more and more: \S+ MiB by now, most of it through the autograd graphs of its entries",
         r"if these are results of steps that are over: put x\.detach\(\) .* if one backward pass is to go through all",
     ),
     "micro_batches": (
-        r"the list of \d+ that causes\.py:\d+ \S+ is working on keeps \S+ MiB alive, most of it through the autograd graphs of its entries",
+        r"the list of \d+ that causes\.py:\d+ \S+ is working on keeps more and more: \S+ MiB by now, most of it through the autograd graphs of its entries",
         r"if these are results of steps that are over: put x\.detach\(\) .* if one backward pass is to go through all",
     ),
     "penalties": (
-        r"`losses` \(list of \d+, causes\.py:\d+ penalties\) keeps \S+ MiB alive, most of it through the autograd graphs of its entries",
+        r"`losses` \(list of \d+, causes\.py:\d+ penalties\) keeps more and more: \S+ MiB by now, most of it through the autograd graphs of its entries",
         r"if these are results of steps that are over: put x\.detach\(\) .* if one backward pass is to go through all",
     ),
     "unrolled": (r"(?!.*leak)(?!.*earlier steps)`state` \(Tensor, .* each parameter is used", r"if they are all of one forward"),
