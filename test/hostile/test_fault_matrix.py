@@ -151,8 +151,8 @@ NEVER_FAIL = set(
     pthread_attr_getstack pthread_attr_setdetachstate pthread_self pthread_setcancelstate
     pthread_sigmask rewinddir sched_yield secure_getenv sigaddset sigdelset sigemptyset sigfillset
     sigismember sigpending sigprocmask snprintf strcasecmp strchr strchrnul strcmp strcpy strcspn
-    strerror strlen strncasecmp strncat strncmp strnlen strpbrk strrchr strspn strstr strtol strtoull
-    vsnprintf _longjmp""".split()
+    strerror strlen strncasecmp strncat strncmp strnlen strpbrk strrchr strspn strstr strtol strtoul
+    strtoull vsnprintf _longjmp""".split()
 )
 
 
