@@ -92,6 +92,18 @@ def test_an_unused_pool_of_another_container_is_given_back(scene):
     assert "gave back 700 MiB of cached memory: %s asked for 600 MiB" % SOMEBODY in told
 
 
+def test_who_is_elsewhere_has_no_name_in_a_report(scene):
+    holder = scene.inside().holding(900)
+    actor = scene.outside(VRAMGUARD_POLICY="off")
+    assert actor.alloc("x", 500)[0] == OUT_OF_MEMORY
+    actor.end()
+    report = json.loads(scene.vramguard("report", "--json", str(actor.pid)).stdout)
+    (there,) = report["failures"][0]["device"]["processes"]  # as NVML tells
+    assert (there["visible"], there["guarded"], there["command"]) == (False, False, None)
+    assert "pid -1" not in scene.vramguard("report", str(actor.pid)).stdout
+    holder.end()
+
+
 # With a /dev/shm of its own, but for the simulated GPU.
 APART = """
 mkdir shm && mount -t tmpfs none shm && touch shm/simgpu-$SIMGPU_ID &&
