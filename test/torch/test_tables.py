@@ -80,11 +80,15 @@ def tables(machine):
     return {"TABLES": str(folder), "PYTHONPATH": str(TABLES)}
 
 
+BESIDE = {"cache_in_way", "cache_in_use"}  # where another library runs out
+
+
 @pytest.mark.parametrize("cause", CAUSES)
 def test_programs_that_run_out(machine, tables, cause):
     result = machine.run(machine.program("causes", cause), True, **COMMON, **tables)
     assert result.code == 1 and "out of memory" in result.stderr
-    assert compare(machine, Path(tables["TABLES"]))[0] >= 2  # where it gave up, and at its end
+    moments = 1 if cause in BESIDE else 2  # at its end; where PyTorch gave up
+    assert compare(machine, Path(tables["TABLES"]))[0] >= moments
 
 
 @pytest.mark.parametrize("seed", range(2))
