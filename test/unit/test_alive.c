@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "core_fixture.h"
@@ -72,8 +73,10 @@ static bool start_stranger(void (*then)(void), struct stranger *out)
     assert_int_equal(pipe2(to_stranger, O_CLOEXEC), 0);
     assert_int_equal(pipe2(answer, O_CLOEXEC), 0);
     out->init = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, 0UL);
-    if (out->init == 0)
+    if (out->init == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* it outlives no test that failed */
         be_stranger(to_stranger, answer[1], then);
+    }
     close(to_stranger[0]);
     close(answer[1]);
     out->tell = to_stranger[1];
@@ -88,8 +91,9 @@ static bool start_stranger(void (*then)(void), struct stranger *out)
 static void end_stranger(struct stranger *stranger)
 {
     close(stranger->tell);
-    while (vg_alive(stranger->owner))
+    for (int i = 0; i < 20000 && vg_alive(stranger->owner); i++)
         usleep(1000);
+    assert_false(vg_alive(stranger->owner));
 }
 
 static void end_namespace(const struct stranger *stranger)
