@@ -6,7 +6,7 @@
 #include "analyze/stack_names.h"
 #include "oom/census_work.h"
 
-enum { NO_LINE = UINT32_MAX };
+#define NO_LINE UINT32_MAX
 
 /* A stack of the recorder's, and the line that it stands for. */
 struct stack {

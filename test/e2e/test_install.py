@@ -22,7 +22,7 @@ VERSION = re.search(r'TEXT\s+"(.+)"', (ROOT / "src/base/version.h").read_text())
 REVERSIONED = {
     "__libc_start_main", "__pthread_register_cancel", "__pthread_unregister_cancel",
     "__pthread_unwind_next", "dladdr1", "dlclose", "dlerror", "dlinfo", "dlopen", "dlsym", "fstat",
-    "fstatat", "lstat", "stat", "pthread_attr_getstacksize", "pthread_attr_setstacksize",
+    "fstatat", "lstat", "stat", "pthread_attr_getstack", "pthread_attr_setstacksize",
     "pthread_create", "pthread_getattr_np", "pthread_key_create", "pthread_mutex_consistent",
     "pthread_mutexattr_destroy", "pthread_mutexattr_init", "pthread_mutexattr_setpshared",
     "pthread_mutexattr_setrobust", "pthread_once", "pthread_setname_np", "pthread_setspecific",

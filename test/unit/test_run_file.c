@@ -10,6 +10,7 @@
 #include "core_fixture.h"
 #include "os/process.h"
 #include "record/run_file.h"
+#include "unit/timing.h"
 
 /* ---- names ---- */
 
@@ -325,8 +326,8 @@ static void very_many_files_are_looked_through_in_turns(void **state)
     for (; looks < 500 && exists("20250101-00200x.vgr"); looks++)
         vg_run_file_prune(1, 0);
     assert_true(looks < 500);
-    assert_true((clock() - before) / (looks + 1) <
-                CLOCKS_PER_SEC / 20); /* of this thread's own time */
+    /* Of this thread's own time; beside others it is up to four times as much. */
+    assert_true((clock() - before) / (looks + 1) < CLOCKS_PER_SEC / (timing_is_tested() ? 20 : 5));
     assert_true(exists("20250101-00199.vgr"));
 }
 
