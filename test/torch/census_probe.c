@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "driver/driver.h"
 #include "oom/census_observer.h"
 
 struct block {
@@ -279,6 +280,7 @@ void census_attach(const char *path)
 {
     static const struct vg_census_client client = { .prepare = prepare, .tell = tell };
     snprintf(told_path, sizeof told_path, "%s", path);
+    vg_driver_bind(); /* it asks how many GPUs there are */
     vg_census_request_attach(&client);
 }
 

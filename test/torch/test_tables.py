@@ -91,11 +91,16 @@ def test_programs_that_run_out(machine, tables, cause):
     assert compare(machine, Path(tables["TABLES"]))[0] >= moments
 
 
+# Before 2.4 PyTorch gives an observer of failures, as the table's, to the first GPU and breaks the others.
+VERSION = [int(part) for part in os.environ.get("TORCH_VERSION", "99.0").split(".")]
+GPUS = "350MiB,350MiB" if VERSION >= [2, 4] else "350MiB"
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("settings", [{}, {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}])
 def test_random_programs(machine, tables, seed, settings):
     command = machine.program("random_lines", seed, 400)
-    result = machine.run(command, True, **{**COMMON, "SIMGPU_DEVICES": "350MiB,350MiB"}, **tables, **settings)
+    result = machine.run(command, True, **{**COMMON, "SIMGPU_DEVICES": GPUS}, **tables, **settings)
     assert result.code == 0, result.stderr
     moments, lines = compare(machine, Path(tables["TABLES"]))
     assert moments >= 2 and lines > 20
