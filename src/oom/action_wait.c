@@ -158,10 +158,14 @@ static bool decide_wait(struct vg_rescue *rescue, struct vg_oom_action *attempt,
     struct vg_wait_facts facts = { .rescue = rescue, .gpu = &gpu };
     struct vg_outcome skipped = vg_wait_reason_of_own(rescue);
     if (skipped.code == VG_OUTCOME_NONE) {
+        /* Before the others and after them, and not as it was at the failure: what somebody frees
+         * or takes meanwhile is missed in neither, and counted in both at the worst. */
+        const uint64_t before_bytes = measure_free(rescue->failure);
         measure_machine(rescue, VG_MACHINE_RELATIONS, region, &gpu);
-        /* After the others, and not as it was at the failure: what somebody frees meanwhile is
-         * missed in neither, and counted in both at the worst. */
-        facts.free_bytes = measure_free(rescue->failure);
+        const uint64_t after_bytes = measure_free(rescue->failure);
+        facts.free_bytes = before_bytes != VG_BYTES_UNKNOWN && before_bytes > after_bytes
+                               ? before_bytes
+                               : after_bytes;
         facts.own_bytes = vg_wait_own_bytes(rescue->failure);
         facts.fingerprint = fingerprint_of(rescue, &gpu);
         facts.holds_gil = vg_python_trim_holds_gil();

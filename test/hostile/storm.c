@@ -116,6 +116,7 @@ int main(int argc, char **argv)
     }
     MUST(argc == 3 && pipe(told) == 0 && pipe2(is_over, O_NONBLOCK | O_CLOEXEC) == 0);
     const pid_t trader = start_trader(told[1]);
+    close(told[1]); /* else nobody would hear of its end */
     for (const int kills = atoi(argv[1]); done < kills;) {
         const int some = kills - done < KILLS_PER_ROUND ? kills - done : KILLS_PER_ROUND;
         const int killed = run_round(argv[2], some, done);
