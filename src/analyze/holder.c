@@ -329,7 +329,7 @@ static uint64_t made_by_line(const struct vg_run_failure *failure, const struct 
                              const struct vg_census_line *line, enum vg_holder_part part,
                              const struct vg_census_variable *variable)
 {
-    const size_t i = variable ? (size_t)(variable - census->variables) : 0;
+    const size_t i = variable ? index_of(census, variable) : 0;
     switch (part) {
     case VG_HELD_KEPT: return line->held[i].direct_bytes + line->held[i].graph_bytes;
     case VG_HELD_BY_GRAPH: return line->held[i].graph_bytes;

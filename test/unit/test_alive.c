@@ -9,20 +9,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "core_fixture.h"
+#include "registry_fixture.h"
 #include "shared/alive.h"
 #include "shared/shared_file.h"
-
-static char folder[128];
-
-static int setup(void **state)
-{
-    if (make_scratch(state) != 0)
-        return -1;
-    snprintf(folder, sizeof folder, "%s/registry", scratch);
-    vg_registry_directory = folder;
-    return 0;
-}
 
 /* What a process of the other namespace does when it has told that it lives. */
 static void do_nothing(void)
@@ -168,7 +157,7 @@ static void a_link_in_its_place_is_refused(void **state)
     assert_int_equal(access(in_scratch("elsewhere"), F_OK), -1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_registry_folder, remove_scratch)
 
 int main(void)
 {

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/size.h"
-#include "core_fixture.h"
+#include "registry_fixture.h"
 #include "shared/reclaim_slot.h"
 #include "shared/registry.h"
 #include "shared/shared_file.h"
@@ -23,17 +23,6 @@ enum { KILLS = 50, FILE_ROUNDS = 10, RANDOM_KILLS = 20 };
 #else
 enum { KILLS = 1040 /* more than a file has slots */, FILE_ROUNDS = 40, RANDOM_KILLS = 300 };
 #endif
-
-static char folder[128];
-
-static int setup(void **state)
-{
-    if (make_scratch(state) != 0)
-        return -1;
-    snprintf(folder, sizeof folder, "%s/registry", scratch);
-    vg_registry_directory = folder;
-    return 0;
-}
 
 static const char *file_path(void)
 {
@@ -668,7 +657,8 @@ static void killed_at_random(void **state)
     }
 }
 
-#define REGISTRY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch)
+#define REGISTRY_TEST(name)                                                                        \
+    cmocka_unit_test_setup_teardown(name, make_registry_folder, remove_scratch)
 
 int main(void)
 {

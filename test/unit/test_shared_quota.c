@@ -11,8 +11,8 @@
 #include <sys/prctl.h>
 
 #include "base/clock.h"
-#include "core_fixture.h"
 #include "os/process.h"
+#include "registry_fixture.h"
 #include "segments.h"
 #include "shared/shared_file.h"
 #include "shared/shared_quota.h"
@@ -25,17 +25,6 @@ enum { RANDOM_KILLS = 20, MANY = 40, CHURN = 5000 };
 #else
 enum { RANDOM_KILLS = 60, MANY = VG_SHARED_QUOTA_SLOTS + 20, CHURN = 20000 };
 #endif
-
-static char folder[128];
-
-static int setup(void **state)
-{
-    if (make_scratch(state) != 0)
-        return -1;
-    snprintf(folder, sizeof folder, "%s/registry", scratch);
-    vg_registry_directory = folder;
-    return 0;
-}
 
 static struct vg_shared_quota joined(uint64_t group)
 {
@@ -528,7 +517,8 @@ static void segment_of_another_program_is_refused(void **state)
     assert_int_equal(shmctl(id, IPC_RMID, NULL), 0);
 }
 
-#define LEDGER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, remove_scratch_and_segments)
+#define LEDGER_TEST(name)                                                                          \
+    cmocka_unit_test_setup_teardown(name, make_registry_folder, remove_scratch_and_segments)
 
 int main(void)
 {
