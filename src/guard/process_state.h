@@ -96,14 +96,14 @@ struct vg_thread {
 };
 
 extern _Thread_local struct vg_thread vg_thread;
+extern struct vg_process_state *_Atomic vg_process_current; /* NULL before the first use */
+
 /* Is there room on the stack for an unwinder, and for the loader that opens it? Else no stacks are
  * captured. The thread has been met (vg_process_start). */
 static inline bool vg_thread_has_room(void)
 {
     return vg_stack_has_room(vg_thread.stack_lowest, 24 * 1024);
 }
-
-extern struct vg_process_state *_Atomic vg_process_current; /* NULL before the first use */
 
 /* Makes the state if need be, in a forked child anew, and caches the thread's id. */
 struct vg_process_state *vg_process_start(void);

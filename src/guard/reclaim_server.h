@@ -4,9 +4,8 @@
  *
  * One thread for each GPU of which the process holds 64 MiB and more, made only where a pool or
  * graph of the driver has memory or PyTorch or CuPy is loaded into a Python interpreter, and
- * VRAMGUARD_POLICY has trim in it. It sleeps on a word
- * of the registry and has all signals blocked; nothing waits for it. A forked child has none of its
- * parent's and makes its own. */
+ * VRAMGUARD_POLICY has trim in it. It sleeps on a word of the registry; nothing waits for it. A
+ * forked child has none of its parent's and makes its own. */
 #ifndef VRAMGUARD_GUARD_RECLAIM_SERVER_H
 #define VRAMGUARD_GUARD_RECLAIM_SERVER_H
 

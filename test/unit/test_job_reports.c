@@ -5,23 +5,13 @@
 
 #include <cmocka.h>
 
-#include "core_fixture.h"
+#include "registry_fixture.h"
 #include "shared/job_reports.h"
 #include "shared/shared_file.h"
 
 enum { JOB = 11, OTHER_JOB = 12, CAUSE = 21, OTHER_CAUSE = 22, RANKS = 8, ROUNDS = 50 };
 
 static const uint64_t start = 7000000, hour = 360000; /* in ticks, hundred a second */
-
-static int use_scratch(void **state)
-{
-    static char folder[80];
-    if (make_scratch(state) != 0)
-        return -1;
-    snprintf(folder, sizeof folder, "%s/registry", scratch);
-    vg_registry_directory = folder;
-    return 0;
-}
 
 /* A rank of a process that was started at `start`. */
 static bool claim(uint64_t job, uint64_t cause, int32_t rank, uint64_t now)
@@ -133,5 +123,5 @@ int main(void)
         cmocka_unit_test(another_run_is_told),  cmocka_unit_test(ranks_that_do_not_fit_tell),
         cmocka_unit_test(one_of_many_at_once),  cmocka_unit_test(without_a_folder_everybody_tells),
     };
-    return cmocka_run_group_tests(tests, use_scratch, remove_scratch);
+    return cmocka_run_group_tests(tests, make_registry_folder, remove_scratch);
 }
