@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "analyze/holder.h"
+#include "growing_history.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -145,12 +146,7 @@ static void an_exception_is_told_from_results(void **state)
 /* The first variable's blocks came one by one with each step, up to now. */
 static const struct vg_census_variable *add_growing(void)
 {
-    census.histories[0] = (struct vg_census_history){ .blocks = 72,
-                                                      .oldest_count = 720,
-                                                      .newest_count = 5,
-                                                      .since_ns = 1000000,
-                                                      .pauses = 71,
-                                                      .made = { 9, 9, 9, 9, 9, 9, 9, 9 } };
+    census.histories[0] = growing_history;
     return add_variable("outputs", "main", "/p/train.py", 72, 700 * MIB, 0);
 }
 
