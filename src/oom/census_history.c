@@ -54,28 +54,32 @@ static void measure(struct vg_census_history *out, const struct vg_census_list *
     }
 }
 
-static void write_history(struct vg_census_work *work, uint32_t variable, uint64_t given)
+/* Is it memory whose history is told: of no model's kind? */
+static bool is_told(const struct vg_census_storage *storage)
 {
-    struct vg_census_history *const out = &work->out->histories[variable];
-    struct vg_census_list entries = { .item_bytes = sizeof(struct entry) };
-    for (size_t i = 0; i < work->storages.count; i++) {
-        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
-        if (storage->kind >= VG_CENSUS_MODEL_KINDS && storage->kind < VG_CENSUS_KINDS &&
-            vg_census_teller_of(work, storage) == variable + 1)
-            count_block(out, &entries, storage);
-    }
-    vg_sort(entries.items, entries.count, sizeof(struct entry), compare_entries);
-    if (!entries.failed)
-        measure(out, &entries, given);
-    vg_census_list_close(&entries);
+    return storage->kind >= VG_CENSUS_MODEL_KINDS && storage->kind < VG_CENSUS_KINDS;
 }
 
 void vg_census_write_histories(struct vg_census_work *work)
 {
     const struct vg_census_source *const source = work->source;
+    struct vg_census_history *const out = work->out->histories;
+    struct vg_census_list entries[VG_CENSUS_VARIABLES];
     if (!source->given)
         return;
     const uint64_t given = source->given(source->argument);
-    for (uint32_t i = 0; i < work->out->variable_count; i++)
-        write_history(work, i, given);
+    for (uint32_t i = 0; i < VG_CENSUS_VARIABLES; i++)
+        entries[i] = (struct vg_census_list){ .item_bytes = sizeof(struct entry) };
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        const uint8_t teller = is_told(storage) ? vg_census_teller_of(work, storage) : 0;
+        if (teller > 0)
+            count_block(&out[teller - 1], &entries[teller - 1], storage);
+    }
+    for (uint32_t i = 0; i < VG_CENSUS_VARIABLES; i++) {
+        vg_sort(entries[i].items, entries[i].count, sizeof(struct entry), compare_entries);
+        if (!entries[i].failed)
+            measure(&out[i], &entries[i], given);
+        vg_census_list_close(&entries[i]);
+    }
 }
