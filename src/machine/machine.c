@@ -124,13 +124,10 @@ static void relate_process(const struct vg_family *self, struct vg_machine_proce
 
 /* Who each one is, and since when it holds what it holds. */
 static void identify_processes(const struct vg_machine_question *question,
-                               struct vg_machine_gpu *out)
+                               const struct vg_family *self, struct vg_machine_gpu *out)
 {
     /* When this process has memory there and is not on the list, the list has other pids. */
     const bool foreign = out->known && !out->self_seen && question->has_context;
-    struct vg_family self;
-    if (question->details & VG_MACHINE_RELATIONS && out->process_count > 0)
-        vg_family_read_self(&self);
     for (size_t i = 0; i < out->process_count; i++) {
         struct vg_machine_process *const process = &out->processes[i];
         struct vg_process_id id;
@@ -147,7 +144,7 @@ static void identify_processes(const struct vg_machine_question *question,
             process->unchanged_ns = vg_registry_note_sighting(
                 question->file, process->pid, process->start_ticks, process->bytes, out->taken_ns);
         if (question->details & VG_MACHINE_RELATIONS)
-            relate_process(&self, process);
+            relate_process(self, process);
     }
 }
 
@@ -166,8 +163,8 @@ static int compare_weight(const void *a, const void *b)
 
 /* Completes the GPU in question, of which NVML has told what is in `answer`. */
 static void complete_gpu(const struct vg_machine_question *question,
-                         const struct vg_nvml_answer *answer, struct vg_region *region,
-                         struct vg_machine_gpu *out)
+                         const struct vg_nvml_answer *answer, const struct vg_family *self,
+                         struct vg_region *region, struct vg_machine_gpu *out)
 {
     struct vg_registry_entry *members = NULL;
     size_t member_count = 0;
@@ -184,21 +181,35 @@ static void complete_gpu(const struct vg_machine_question *question,
     }
     take_processes(answer, out);
     add_members(members, member_count, out);
-    identify_processes(question, out);
+    identify_processes(question, self, out);
     vg_sort(out->processes, out->process_count, sizeof *out->processes, compare_weight);
+}
+
+/* Asks NVML, as vg_nvml_ask, and reads meanwhile what other processes are compared by. */
+static int ask_nvml(const struct vg_machine_question *question, bool all, struct vg_region *region,
+                    struct vg_nvml_answer *answer, struct vg_family *self)
+{
+    struct vg_nvml_question *const begun =
+        question->begun ? question->begun
+                        : vg_nvml_begin(question->uuid, question->pci_bus_id, all);
+    if (question->details & VG_MACHINE_RELATIONS)
+        vg_family_read_self(self);
+    return begun ? vg_nvml_end(begun, region, answer)
+                 : vg_nvml_ask(question->uuid, question->pci_bus_id, all, region, answer);
 }
 
 void vg_machine_measure_gpu(const struct vg_machine_question *question, struct vg_region *region,
                             struct vg_machine_gpu *out)
 {
     struct vg_nvml_answer answer;
-    const int error = vg_nvml_ask(question->uuid, question->pci_bus_id, false, region, &answer);
+    struct vg_family self;
+    const int error = ask_nvml(question, false, region, &answer, &self);
     clear_gpu(out);
     out->slow = error == -ETIMEDOUT;
     if (answer.own_described)
         name_gpu(&answer.own_device, out);
     out->known = answer.processes_known;
-    complete_gpu(question, &answer, region, out);
+    complete_gpu(question, &answer, &self, region, out);
 }
 
 struct vg_nvml_question *vg_machine_begin(const char *uuid, const char *pci_bus_id)
@@ -210,9 +221,8 @@ void vg_machine_measure(const struct vg_machine_question *question, struct vg_re
                         struct vg_machine *out)
 {
     struct vg_nvml_answer answer;
-    const int error =
-        question->begun ? vg_nvml_end(question->begun, region, &answer)
-                        : vg_nvml_ask(question->uuid, question->pci_bus_id, true, region, &answer);
+    struct vg_family self;
+    const int error = ask_nvml(question, true, region, &answer, &self);
     *out = (struct vg_machine){ .known = error == 0,
                                 .slow = error == -ETIMEDOUT,
                                 .is_instance = answer.own == VG_NVML_INSTANCE };
@@ -234,7 +244,7 @@ void vg_machine_measure(const struct vg_machine_question *question, struct vg_re
         name_gpu(&answer.own_device, out->asked);
     out->asked->known = answer.processes_known;
     out->asked->slow = out->slow;
-    complete_gpu(question, &answer, region, out->asked);
+    complete_gpu(question, &answer, &self, region, out->asked);
 }
 
 /* ---- questions to a snapshot ---- */

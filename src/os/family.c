@@ -184,12 +184,16 @@ static bool is_ancestor(const struct vg_family *self, pid_t pid)
     return false;
 }
 
-static bool is_descendant(const struct vg_family *self, pid_t pid)
+/* Is a process whose parent is `parent` below this one? Not above a common ancestor. */
+static bool is_descendant(const struct vg_family *self, pid_t parent)
 {
-    pid_t at = parent_of(pid);
-    for (int depth = 0; at > 1 && depth < VG_FAMILY_DEPTH; depth++, at = parent_of(at))
+    pid_t at = parent;
+    for (int depth = 0; at > 1 && depth < VG_FAMILY_DEPTH; depth++, at = parent_of(at)) {
         if (at == self->self)
             return true;
+        if (is_ancestor(self, at))
+            return false;
+    }
     return false;
 }
 
@@ -222,11 +226,12 @@ enum vg_relation vg_family_relation(const struct vg_family *self, pid_t pid, int
     const uint64_t job_hash = hash_job(&words, hash_command(pid), out_rank, &size);
     if (is_ancestor(self, pid))
         return VG_RELATION_PARENT;
-    if (is_descendant(self, pid))
+    const pid_t parent = parent_of(pid);
+    if (is_descendant(self, parent))
         return VG_RELATION_CHILD;
     if (job_hash != 0 && job_hash == self->job_hash && *out_rank != self->rank)
         return VG_RELATION_JOB;
-    if (self->parent > 1 && parent_of(pid) == self->parent &&
+    if (self->parent > 1 && parent == self->parent &&
         is_multiprocessing_worker(pid, self->parent) &&
         is_multiprocessing_worker(self->self, self->parent))
         return VG_RELATION_JOB;

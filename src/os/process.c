@@ -433,8 +433,9 @@ uint64_t vg_process_cgroup_room(uint64_t (*keep)(uint64_t limit_bytes))
     if (!find_cgroup(&group))
         return room;
     do {
-        const uint64_t limit = cgroup_limit(&group), used = cgroup_used(&group);
-        if (limit == VG_BYTES_UNKNOWN || used == VG_BYTES_UNKNOWN)
+        const uint64_t limit = cgroup_limit(&group);
+        const uint64_t used = limit == VG_BYTES_UNKNOWN ? limit : cgroup_used(&group);
+        if (used == VG_BYTES_UNKNOWN)
             continue;
         const uint64_t cached = cgroup_cached(&group);
         const uint64_t taken = (used > cached ? used - cached : 0) + keep(limit);

@@ -1,5 +1,5 @@
-"""How long a failing call takes more than bare where nothing is waited for: at most 1 ms. Part of
-`make check-timing` only.
+"""How long a failing call takes more than bare where nothing is waited for: at most 1 ms, and 2 ms where
+it is told at once with all that is known, as under a stream capture. Part of `make check-timing` only.
 
 Pairs of a bare and a guarded run are made in turn. Of each pair every failing call gives one
 difference; the median over all calls of all pairs counts, so that what else the machine does
@@ -13,7 +13,7 @@ import pytest
 
 PAIRS = 11
 ROUNDS = 3
-LIMIT_MS = 1.0
+LIMIT_MS, LIMIT_TOLD_MS = 1.0, 2.0
 
 # With an allocation before: what the first one of a process takes is not the failure's.
 CASES = {
@@ -42,6 +42,7 @@ def added_ms(machine, steps, ignored):
 
 @pytest.mark.parametrize("case", CASES)
 def test_added_latency(crowded, case, capsys):
+    limit_ms = LIMIT_TOLD_MS if case.startswith("capture") else LIMIT_MS
     fastest_ms = []
     for _ in range(ROUNDS):
         added = added_ms(crowded, CASES[case], 3 if "search" in case else 0)
@@ -50,6 +51,6 @@ def test_added_latency(crowded, case, capsys):
         with capsys.disabled():
             print("\n  %-26s median +%.3f ms, a tenth up to +%.3f, largest +%.3f ms per failing call"
                   " (%d calls)" % (case, median, fastest_ms[-1], max(added), len(added)))
-        if median <= LIMIT_MS:
+        if median <= limit_ms:
             return
-    assert min(fastest_ms) <= LIMIT_MS
+    assert min(fastest_ms) <= limit_ms
