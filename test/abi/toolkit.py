@@ -26,12 +26,13 @@ def places(build):
 
 
 def find(build, cc):
-    """The toolkits found, one for each version, oldest first."""
+    """The toolkits found, one for each version from CUDA 12 on, which ours declares, oldest first."""
     found = {}
     for folder in places(build):
         if all(os.path.exists(os.path.join(folder, name)) for name in HEADERS[:2]):
             toolkit = Toolkit(folder, cc)
-            found.setdefault(toolkit.version, toolkit)
+            if toolkit.version >= 12000:
+                found.setdefault(toolkit.version, toolkit)
     return [found[version] for version in sorted(found)]
 
 

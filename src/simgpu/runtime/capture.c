@@ -1,5 +1,5 @@
 /* Stream capture. The forms with edge data have the unsuffixed names in version 13; version 12
- * keeps its older forms under those names and adds suffixed ones. */
+ * keeps its older forms, which are version 11's, under those names and adds suffixed ones. */
 #include "cudart_errors.h"
 #include "runtime.h"
 

@@ -314,3 +314,12 @@ RT_API void __cudaRegisterHostVar(void)
 RT_API void __cudaRegisterUnifiedTable(void)
 {
 }
+
+/* Texture and surface references, which only version 11 has: what would use them is a stub. */
+RT_API void __cudaRegisterTexture(void)
+{
+}
+
+RT_API void __cudaRegisterSurface(void)
+{
+}

@@ -3,7 +3,7 @@
  * this implementation differs. Programs without a toolkit can be compiled against this header.
  * Functions of the `_ptsz` and `_ptds` families have the parameters of their base function.
  *
- * Set CUDART_MAJOR to 12 or 13 (default) before including it. */
+ * Set CUDART_MAJOR to 11, 12 or 13 (default) before including it. */
 #ifndef SIMGPU_CUDART_ABI_H
 #define SIMGPU_CUDART_ABI_H
 
@@ -29,7 +29,7 @@ cudaError_t cudaGetDeviceFlags(unsigned int *flags);
 cudaError_t cudaDeviceReset(void);
 cudaError_t cudaDeviceSynchronize(void);
 cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device);
-#if CUDART_MAJOR >= 13
+#if CUDART_MAJOR != 12
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device);
 #else
 cudaError_t cudaGetDeviceProperties(void *prop, int device); /* CUDA 11's shorter struct */
@@ -266,8 +266,13 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, int *status);
 cudaError_t cudaGraphCreate(cudaGraph_t *graph, unsigned int flags);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+#if CUDART_MAJOR >= 12
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
                                  unsigned long long flags);
+#else
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                 cudaGraphNode_t *error_node, char *log, size_t log_bytes);
+#endif
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t *node, cudaGraph_t graph,
@@ -302,8 +307,12 @@ cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t exec, cudaGraphNode
                                              const struct cudaMemsetParams *params);
 
 /* Driver entry points */
+#if CUDART_MAJOR >= 12
 cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **fn, unsigned long long flags,
                                     int *status);
+#else
+cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **fn, unsigned long long flags);
+#endif
 cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **fn, unsigned int version,
                                              unsigned long long flags, int *status);
 

@@ -1,6 +1,7 @@
-/* struct cudaDeviceProp of CUDART_MAJOR 12 and 13 ("CUDA Runtime API", section "Data types used by
- * CUDA Runtime"). Version 13 removed seven members and named eight that version 12 kept in reserve;
- * binaries built for either read fixed offsets, so the two layouts must not be mixed. */
+/* struct cudaDeviceProp of CUDART_MAJOR 11 to 13 ("CUDA Runtime API", section "Data types used by
+ * CUDA Runtime"). Version 12 added members at the end; version 13 removed seven and named eight
+ * that version 12 kept in reserve. Binaries built for one read fixed offsets, so the layouts must
+ * not be mixed. */
 #ifndef SIMGPU_CUDART_DEVICE_PROP_H
 #define SIMGPU_CUDART_DEVICE_PROP_H
 
@@ -104,7 +105,8 @@ struct cudaDeviceProp {
     int maxBlocksPerMultiProcessor;
     int accessPolicyMaxWindowSize;
     size_t reservedSharedMemPerBlock;
-    int hostRegisterSupported; /* CUDA 11's struct ends before this member */
+#if CUDART_MAJOR >= 12 /* version 11 ends here */
+    int hostRegisterSupported;
     int sparseCudaArraySupported;
     int hostRegisterReadOnlySupported;
     int timelineSemaphoreInteropSupported;
@@ -128,6 +130,7 @@ struct cudaDeviceProp {
     unsigned int gpuPciSubsystemID;
     int hostNumaMultinodeIpcSupported;
     int reserved[56];
+#endif
 #endif
 };
 

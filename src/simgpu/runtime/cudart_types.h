@@ -1,6 +1,6 @@
 /* Types and constants of the CUDA runtime's binary interface, declared by hand so that no toolkit
  * is needed. Names, values and layouts are those of the "CUDA Runtime API" reference manual,
- * section "Data types used by CUDA Runtime". CUDART_MAJOR (12 or 13) picks the major version whose
+ * section "Data types used by CUDA Runtime". CUDART_MAJOR (11 to 13) picks the major version whose
  * layout is wanted; test/simgpu/runtime/abi_check.c compares everything here with a real toolkit's
  * headers wherever one is installed.
  *
@@ -70,7 +70,7 @@ enum {
     cudaStreamCaptureModeThreadLocal = 1,
     cudaStreamCaptureModeRelaxed = 2,
 };
-enum { cudaDeviceMask = 0xff, cudaInitDeviceFlagsAreValid = 1 };
+enum { cudaDeviceMask = CUDART_MAJOR < 12 ? 0x1f : 0xff, cudaInitDeviceFlagsAreValid = 1 };
 enum {
     cudaEnableDefault = 0,
     cudaEnableLegacyStream = 1,
@@ -162,9 +162,11 @@ struct cudaFuncAttributes {
     size_t sharedSizeBytes, constSizeBytes, localSizeBytes;
     int maxThreadsPerBlock, numRegs, ptxVersion, binaryVersion, cacheModeCA;
     int maxDynamicSharedSizeBytes, preferredShmemCarveout;
+#if CUDART_MAJOR >= 12
     int clusterDimMustBeSet, requiredClusterWidth, requiredClusterHeight, requiredClusterDepth;
     int clusterSchedulingPolicyPreference, nonPortableClusterSizeAllowed;
     int reserved[16];
+#endif
 };
 
 struct cudaMemLocation {
@@ -181,9 +183,13 @@ struct cudaMemPoolProps {
     int allocType, handleTypes;
     struct cudaMemLocation location;
     void *win32SecurityAttributes;
+#if CUDART_MAJOR >= 12
     size_t maxSize;
     unsigned short usage;
     unsigned char reserved[54];
+#else
+    unsigned char reserved[64];
+#endif
 };
 
 struct cudaMemPoolPtrExportData {

@@ -3,7 +3,7 @@
 #include "runtime.h"
 
 /* 12.8 is the release of major 12 whose exports and structures are modelled. */
-enum { RUNTIME_VERSION = CUDART_MAJOR >= 13 ? 13000 : 12080 };
+enum { RUNTIME_VERSION = CUDART_MAJOR * 1000 + (CUDART_MAJOR < 13 ? 80 : 0) };
 
 RT_API cudaError_t cudaRuntimeGetVersion(int *version)
 {

@@ -108,6 +108,7 @@ static const struct property properties[] = {
     ROW(maxBlocksPerMultiProcessor, 106),
     ROW(accessPolicyMaxWindowSize, 109),
     ROW(reservedSharedMemPerBlock, 111),
+#if CUDART_MAJOR >= 12
     ROW(hostRegisterSupported, 99),
     ROW(sparseCudaArraySupported, 112),
     ROW(hostRegisterReadOnlySupported, 113),
@@ -121,6 +122,7 @@ static const struct property properties[] = {
     ROW(ipcEventSupported, 125),
     ROW(clusterLaunch, 120),
     ROW(unifiedFunctionPointers, 129),
+#endif
 #if CUDART_MAJOR < 13
     ROW(clockRate, 13),
     ROW(deviceOverlap, 15),
@@ -172,7 +174,7 @@ static cudaError_t get_properties(struct cudaDeviceProp *prop, int device)
     return err;
 }
 
-#if CUDART_MAJOR >= 13
+#if CUDART_MAJOR != 12
 RT_API cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 {
     return rt_done(get_properties(prop, device));

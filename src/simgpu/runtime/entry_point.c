@@ -36,9 +36,14 @@ static cudaError_t of_this_version(enum default_stream mode, const char *symbol,
     return entry_point(mode, symbol, fn, (unsigned int)version, flags, status);
 }
 
+#if CUDART_MAJOR >= 12
 RT_PTSZ(cudaGetDriverEntryPoint, of_this_version,
         (const char *symbol, void **fn, unsigned long long flags, int *status), symbol, fn, flags,
         status)
+#else
+RT_PTSZ(cudaGetDriverEntryPoint, of_this_version,
+        (const char *symbol, void **fn, unsigned long long flags), symbol, fn, flags, NULL)
+#endif
 RT_PTSZ(cudaGetDriverEntryPointByVersion, entry_point,
         (const char *symbol, void **fn, unsigned int version, unsigned long long flags,
          int *status),

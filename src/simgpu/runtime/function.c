@@ -60,12 +60,14 @@ static const struct attribute attributes[] = {
     ROW(cacheModeCA, 7),
     ROW(maxDynamicSharedSizeBytes, 8),
     ROW(preferredShmemCarveout, 9),
+#if CUDART_MAJOR >= 12
     ROW(clusterDimMustBeSet, 10),
     ROW(requiredClusterWidth, 11),
     ROW(requiredClusterHeight, 12),
     ROW(requiredClusterDepth, 13),
     ROW(nonPortableClusterSizeAllowed, 14),
     ROW(clusterSchedulingPolicyPreference, 15),
+#endif
 };
 
 RT_API cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *result, const void *func)

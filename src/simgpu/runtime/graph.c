@@ -70,9 +70,6 @@ RT_PASS(cudaGraphNodeGetEnabled, cuGraphNodeGetEnabled,
         (cudaGraphExec_t exec, cudaGraphNode_t node, unsigned int *enabled), exec, node, enabled)
 RT_PASS(cudaGraphExecGetFlags, cuGraphExecGetFlags,
         (cudaGraphExec_t exec, unsigned long long *flags), exec, flags)
-RT_PASS(cudaGraphExecUpdate, cuGraphExecUpdate,
-        (cudaGraphExec_t exec, cudaGraph_t graph, cudaGraphExecUpdateResultInfo *result), exec,
-        graph, result)
 RT_PASS(cudaGraphExecDestroy, cuGraphExecDestroy, (cudaGraphExec_t exec), exec)
 RT_PASS_PTSZ(cudaGraphUpload, cuGraphUpload, (cudaGraphExec_t exec, cudaStream_t stream), exec,
              stream)
@@ -81,8 +78,6 @@ RT_PASS_PTSZ(cudaGraphLaunch, cuGraphLaunch, (cudaGraphExec_t exec, cudaStream_t
 RT_PASS_PTSZ(cudaGraphInstantiateWithParams, cuGraphInstantiateWithParams,
              (cudaGraphExec_t * exec, cudaGraph_t graph, cudaGraphInstantiateParams *params), exec,
              graph, params)
-RT_PASS(cudaGraphInstantiate, cuGraphInstantiateWithFlags,
-        (cudaGraphExec_t * exec, cudaGraph_t graph, unsigned long long flags), exec, graph, flags)
 RT_PASS(cudaGraphInstantiateWithFlags, cuGraphInstantiateWithFlags,
         (cudaGraphExec_t * exec, cudaGraph_t graph, unsigned long long flags), exec, graph, flags)
 RT_PASS(cudaGraphDebugDotPrint, cuGraphDebugDotPrint,
@@ -118,8 +113,44 @@ RT_PASS(cudaGraphAddMemFreeNode, cuGraphAddMemFreeNode,
          size_t count, void *ptr),
         node, graph, dependencies, count, rt_devptr(ptr))
 
-/* Destination first, as the driver and version 13 declare it; version 12 names the parameters the
- * other way round. */
+#if CUDART_MAJOR >= 12
+RT_PASS(cudaGraphInstantiate, cuGraphInstantiateWithFlags,
+        (cudaGraphExec_t * exec, cudaGraph_t graph, unsigned long long flags), exec, graph, flags)
+RT_PASS(cudaGraphExecUpdate, cuGraphExecUpdate,
+        (cudaGraphExec_t exec, cudaGraph_t graph, cudaGraphExecUpdateResultInfo *result), exec,
+        graph, result)
+#else
+/* No graph that the driver takes fails here, so there is no node to name and nothing to log. */
+RT_API cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                        cudaGraphNode_t *error_node, char *log, size_t log_bytes)
+{
+    cudaError_t err = rt_need_context();
+    if (error_node)
+        *error_node = NULL;
+    if (log && log_bytes > 0)
+        log[0] = '\0';
+    return rt_done(err ? err : drv.cuGraphInstantiateWithFlags(exec, graph, 0));
+}
+
+RT_API cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                       cudaGraphNode_t *error_node, int *result);
+RT_API cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                       cudaGraphNode_t *error_node, int *result)
+{
+    cudaGraphExecUpdateResultInfo info = { 0 };
+    cudaError_t err = result ? rt_need_context() : cudaErrorInvalidValue;
+    if (err == cudaSuccess) {
+        err = drv.cuGraphExecUpdate(exec, graph, &info);
+        *result = info.result;
+        if (error_node)
+            *error_node = info.errorNode;
+    }
+    return rt_done(err);
+}
+#endif
+
+/* Destination first, as the driver and version 13 declare it; versions 11 and 12 name the
+ * parameters the other way round. */
 RT_PASS(cudaGraphKernelNodeCopyAttributes, cuGraphKernelNodeCopyAttributes,
         (cudaGraphNode_t dst, cudaGraphNode_t src), dst, src)
 

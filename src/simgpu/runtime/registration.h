@@ -19,6 +19,8 @@ void __cudaRegisterManagedVar(void **handle, void **host_pointer, char *device_a
                               int global);
 void __cudaRegisterHostVar(void);
 void __cudaRegisterUnifiedTable(void);
+void __cudaRegisterTexture(void);
+void __cudaRegisterSurface(void);
 char __cudaInitModule(void **handle);
 unsigned int __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes,
                                          cudaStream_t stream);

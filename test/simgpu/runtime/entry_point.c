@@ -5,16 +5,17 @@
 
 #include "check.h"
 
-cudaError_t cudaGetDriverEntryPointByVersion_ptsz(const char *symbol, void **fn,
-                                                  unsigned int version, unsigned long long flags,
-                                                  int *status);
-
 static void *exported(const char *name)
 {
     void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
     CHECK(library);
     return dlsym(library, name);
 }
+
+#if CUDART_MAJOR >= 12
+cudaError_t cudaGetDriverEntryPointByVersion_ptsz(const char *symbol, void **fn,
+                                                  unsigned int version, unsigned long long flags,
+                                                  int *status);
 
 static void *entry(const char *name, unsigned int version, unsigned long long flags)
 {
@@ -61,6 +62,38 @@ static void test_not_found(void)
     FAILS(cudaErrorInvalidValue, cudaGetDriverEntryPoint("cuInit", &fn, 3, &status));
     (void)cudaGetLastError();
 }
+
+#else
+/* Version 11 answers for its own version, and with nothing but the function. */
+cudaError_t cudaGetDriverEntryPoint_ptsz(const char *symbol, void **fn, unsigned long long flags);
+
+static void test_versions(void)
+{
+    void *fn = NULL;
+    OK(cudaGetDriverEntryPoint("cuMemAlloc", &fn, cudaEnableDefault));
+    CHECK(fn == exported("cuMemAlloc_v2"));
+    OK(cudaGetDriverEntryPoint("cuGetProcAddress", &fn, cudaEnableDefault));
+    CHECK(fn == exported("cuGetProcAddress"));
+}
+
+static void test_default_stream(void)
+{
+    void *fn = NULL;
+    OK(cudaGetDriverEntryPoint("cuMemcpyAsync", &fn, cudaEnableDefault));
+    CHECK(fn == exported("cuMemcpyAsync"));
+    OK(cudaGetDriverEntryPoint_ptsz("cuMemcpyAsync", &fn, cudaEnableDefault));
+    CHECK(fn == exported("cuMemcpyAsync_ptsz"));
+}
+
+static void test_not_found(void)
+{
+    void *fn = &fn;
+    OK(cudaGetDriverEntryPoint("cuNoSuchFunction", &fn, cudaEnableDefault));
+    CHECK(fn == NULL);
+    FAILS(cudaErrorInvalidValue, cudaGetDriverEntryPoint("cuInit", NULL, 0));
+    (void)cudaGetLastError();
+}
+#endif
 
 int main(void)
 {

@@ -5,11 +5,19 @@
 #include "check.h"
 #include "registration.h"
 
+cudaError_t cudaGraphDestroyNode(cudaGraphNode_t node);
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count);
 cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, int *type);
 cudaError_t cudaGraphAddHostNode(cudaGraphNode_t *node, cudaGraph_t graph,
                                  const cudaGraphNode_t *dependencies, size_t count,
                                  const struct cudaHostNodeParams *params);
+#if CUDART_MAJOR < 12
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                cudaGraphNode_t *error_node, int *result);
+#else
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                cudaGraphExecUpdateResultInfo *result);
+#endif
 #if CUDART_MAJOR >= 13
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, int *status, unsigned long long *id,
                                      cudaGraph_t *graph, const cudaGraphNode_t **dependencies,
@@ -26,6 +34,34 @@ cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t *
 #endif
 
 enum { KERNEL_NODE = 0, MEMCPY_NODE = 1, MEMSET_NODE = 2, HOST_NODE = 3 };
+
+static cudaError_t instantiate(cudaGraphExec_t *exec, cudaGraph_t graph)
+{
+#if CUDART_MAJOR >= 12
+    return cudaGraphInstantiate(exec, graph, 0);
+#else
+    char log[2] = "x";
+    cudaGraphNode_t node = (cudaGraphNode_t)(void *)log;
+    cudaError_t err = cudaGraphInstantiate(exec, graph, &node, log, sizeof log);
+    CHECK(node == NULL && log[0] == '\0');
+    return err;
+#endif
+}
+
+/* What came of an update: a cudaGraphExecUpdateResult, 0 for success. */
+static int update(cudaGraphExec_t exec, cudaGraph_t graph, cudaError_t expected)
+{
+#if CUDART_MAJOR >= 12
+    cudaGraphExecUpdateResultInfo info = { -1, NULL, NULL };
+    FAILS(expected, cudaGraphExecUpdate(exec, graph, &info));
+    return info.result;
+#else
+    int result = -1;
+    cudaGraphNode_t node = NULL;
+    FAILS(expected, cudaGraphExecUpdate(exec, graph, &node, &result));
+    return result;
+#endif
+}
 
 static atomic_int called;
 
@@ -79,7 +115,7 @@ static void test_capture(char *ptr)
     OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
     OK(cudaMemcpyAsync(ptr, in, sizeof in, cudaMemcpyHostToDevice, stream));
     OK(cudaStreamEndCapture(stream, &graph));
-    OK(cudaGraphInstantiate(&exec, graph, 0));
+    OK(instantiate(&exec, graph));
     strcpy(in, "at launch");
     OK(cudaGraphLaunch(exec, stream));
     OK(cudaStreamSynchronize(stream));
@@ -135,12 +171,16 @@ static void test_nodes(char *ptr, const void *function)
     CHECK(kernel.gridDim.x == 2 && kernel.blockDim.x == 32);
     OK(cudaGraphKernelNodeSetParams(nodes[3], &kernel)); /* a handle does for a host function */
 
-    OK(cudaGraphInstantiate(&exec, graph, 0));
+    OK(instantiate(&exec, graph));
     OK(cudaGraphLaunch(exec, NULL));
     OK(cudaGraphLaunch(exec, NULL));
     OK(cudaDeviceSynchronize());
     CHECK(memcmp(out, "xxxxxxxx", 8) == 0);
     CHECK(atomic_load(&called) == 200);
+    CHECK(update(exec, graph, cudaSuccess) == 0);
+    OK(cudaGraphDestroyNode(nodes[3]));
+    CHECK(update(exec, graph, cudaErrorGraphExecUpdateFailure) != 0);
+    (void)cudaGetLastError();
     OK(cudaGraphExecDestroy(exec));
     OK(cudaGraphDestroy(graph));
 }

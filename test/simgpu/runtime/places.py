@@ -10,7 +10,8 @@ ROOT = HERE.parents[2]
 BUILD = ROOT / os.environ.get("BUILD", "build")
 SIMGPU = BUILD / "simgpu"
 PROGRAMS = BUILD / "test" / "simgpu" / "runtime"
-VARIANTS = ("13", "12", "static")
+VARIANTS = ("13", "12", "11", "static")
+MAJORS = (11, 12, 13)
 
 
 def clean_environment(**settings):
@@ -44,11 +45,16 @@ def toolkit_headers(major):
     return None
 
 
+def library_name(major):
+    """What the runtime of that major version is called, which is its version node, too."""
+    return "libcudart.so.11.0" if major == 11 else f"libcudart.so.{major}"
+
+
 def toolkit_library(major):
     """A toolkit's own libcudart.so of that major version, or None. Only to be looked at."""
     for folder in toolkits():
         for lib in ("lib64", "lib"):
-            path = os.path.join(folder, lib, f"libcudart.so.{major}")
+            path = os.path.join(folder, lib, library_name(major))
             if os.path.exists(path):
                 return path
     return None

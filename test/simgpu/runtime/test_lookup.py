@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from places import PROGRAMS, VARIANTS, SIMGPU
+from places import MAJORS, PROGRAMS, VARIANTS, SIMGPU, library_name
 
 RTLD_NOW = 2
 INSUFFICIENT_DRIVER, REQUIRES_NEWER_DRIVER, NO_DEVICE = 35, 36, 100
@@ -60,7 +60,7 @@ def test_virtual_memory_is_left_to_applications(first_call, on_probe):
 
 
 def test_driver_older_than_the_runtime(first_call, on_probe):
-    major = 12 if first_call.parent.name == "12" else 13
+    major = int(first_call.parent.name.replace("static", "13"))
     done, _ = on_probe([first_call], PROBE_VERSION=major * 1000 - 10)
     assert done.stdout == f"{INSUFFICIENT_DRIVER} 0\n"
     done, _ = on_probe([first_call], PROBE_VERSION=major * 1000)
@@ -84,7 +84,7 @@ def test_function_the_driver_lacks(first_call, on_probe):
 
 
 def test_no_driver(first_call, tmp_path, on_simgpu):
-    for name in ("libcudart.so.12", "libcudart.so.13"):
+    for name in map(library_name, MAJORS):
         os.symlink(SIMGPU / name, tmp_path / name)
     real = [d for d in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
             if os.path.exists(d + "/libcuda.so.1")]

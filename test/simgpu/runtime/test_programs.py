@@ -1,4 +1,4 @@
-"""Each C program of this folder, linked with libcudart.so.13, .12 and the static archive."""
+"""Each C program of this folder, linked with libcudart.so.13, .12, .11.0 and the static archive."""
 import pytest
 
 from places import PROGRAMS, VARIANTS
