@@ -7,7 +7,8 @@ SHARE   := $(DESTDIR)$(PREFIX)/share
 LIBS    := $(DESTDIR)$(LIBDIR)
 # Of what is linked into the tool, as Debian's package tells it.
 JANSSON_LICENSE := /usr/share/doc/libjansson-dev/copyright
-SIMGPU  := libcuda.so.1 libnvidia-ml.so.1 libcudart.so.12 libcudart.so.13 libsimgpu_device_files.so
+SIMGPU  := libcuda.so.1 libnvidia-ml.so.1 libcudart.so.11.0 libcudart.so.12 libcudart.so.13 \
+           libsimgpu_device_files.so
 
 # The tool says what stands in them: man pages and completions. It looks at the library beside it, which
 # must not be in the making then.

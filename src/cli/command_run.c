@@ -157,7 +157,7 @@ static int prepend_variable(const char *variable, const char *first)
 /* Our CUDA runtime before any other that the program brings (PyTorch, CuPy), and device files. */
 static int preload_simulation(const char *folder)
 {
-    static const char *const names[] = { "libcudart.so.12", "libcudart.so.13",
+    static const char *const names[] = { "libcudart.so.11.0", "libcudart.so.12", "libcudart.so.13",
                                          "libsimgpu_device_files.so" };
     char library[VG_PATH_CAP];
     int error = 0;

@@ -610,7 +610,7 @@ def test_run_keeps_what_is_preloaded(machine):
         "run", "--simulate=1GiB,2GiB", "--", *show, LD_PRELOAD=str(other), LD_LIBRARY_PATH="/x"
     )
     preload, path, devices = result.stdout.splitlines()
-    simulated = ("libsimgpu_device_files.so", "libcudart.so.13", "libcudart.so.12")
+    simulated = ("libsimgpu_device_files.so", "libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
     wanted = [BUILD / "libvramguard.so", *(BUILD / "simgpu" / name for name in simulated), other]
     assert preload == ":".join(map(str, wanted))
     assert path == "%s:/x" % (BUILD / "simgpu")

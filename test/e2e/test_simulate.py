@@ -37,9 +37,8 @@ def compiled(*command):
     subprocess.run([str(word) for word in command], check=True)
 
 
-@pytest.mark.parametrize("major", [12, 13])
-def test_a_runtime_that_the_program_brings_gives_way_to_ours(machine, major):
-    name = "libcudart.so.%d" % major
+@pytest.mark.parametrize("name", ["libcudart.so.%s" % version for version in ("11.0", "12", "13")])
+def test_a_runtime_that_the_program_brings_gives_way_to_ours(machine, name):
     own = machine.folder / "own"
     own.mkdir()
     (machine.folder / "decoy.c").write_text(DECOY)
@@ -76,15 +75,15 @@ def test_the_simulated_gpus_have_device_files(machine):
 BY_PATH_THEN_NAME = """
 import ctypes, sys
 own = ctypes.CDLL(sys.argv[1])
-ours = ctypes.CDLL("libcudart.so.%s" % sys.argv[1].rpartition(".")[2])
+ours = ctypes.CDLL(sys.argv[1].rpartition("/")[2])
 memory = ctypes.c_void_p()
 print(own.cudaMalloc(None, 0), ours.cudaMalloc(ctypes.byref(memory), ctypes.c_size_t(1 << 20)))
 """
 
 
-@pytest.mark.parametrize("major", [12, 13])
-def test_a_runtime_that_was_loaded_by_its_path_gives_way_to_ours(machine, major):
-    own = machine.folder / ("libcudart.so.%d" % major)
+@pytest.mark.parametrize("name", ["libcudart.so.%s" % version for version in ("11.0", "12", "13")])
+def test_a_runtime_that_was_loaded_by_its_path_gives_way_to_ours(machine, name):
+    own = machine.folder / name
     (machine.folder / "decoy.c").write_text(DECOY)
     compiled("cc", "-shared", "-fPIC", "-Wl,-soname," + own.name, machine.folder / "decoy.c", "-o", own)  # fmt: skip
     command = [sys.executable, "-c", BY_PATH_THEN_NAME, own]
