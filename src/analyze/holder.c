@@ -6,7 +6,7 @@
 #include "analyze/growth.h"
 #include "analyze/torch_call.h"
 
-enum { RESULTS_MIN = 4, CHAINED_USES_MIN = 4, STEPS_MIN = 4 };
+enum { RESULTS_MIN = 4, CHAINED_USES_MIN = 4, STEPS_MIN = 4, OF_EACH_MODULE = 2 };
 
 const struct vg_census *vg_holder_census(const struct vg_run_failure *failure)
 {
@@ -159,6 +159,15 @@ static bool may_be_of_one_pass(const struct vg_run_failure *failure, const struc
            census->histories[variable].since_ns < VG_HOLDER_STEP_NS;
 }
 
+/* Does the program go through the layers of a model by itself, or through several models, and is
+ * there no more than one pass may have made of each of them? */
+static bool may_be_of_one_series(const struct vg_census *census, size_t variable)
+{
+    const struct vg_census_history *const history = &census->histories[variable];
+    return history->blocks <= (uint64_t)OF_EACH_MODULE * census->series[variable] &&
+           !has_several_steps(history);
+}
+
 bool vg_holder_may_be_a_load(const struct vg_run_failure *failure, uint64_t blocks,
                              uint64_t since_ns)
 {
@@ -177,7 +186,8 @@ bool vg_holder_grows(const struct vg_run_failure *failure,
     const struct vg_census_history *const history = &census->histories[i];
     return vg_growth_of_history(history, &at_once) == VG_GROWTH_STEADY &&
            !(at_once && vg_holder_may_be_a_load(failure, history->blocks, history->since_ns)) &&
-           !may_be_of_one_pass(failure, census, i) && !may_be_of_one_graph(history);
+           !may_be_of_one_pass(failure, census, i) && !may_be_of_one_series(census, i) &&
+           !may_be_of_one_graph(history);
 }
 
 bool vg_holder_piles_up(const struct vg_run_failure *failure,

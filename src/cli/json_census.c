@@ -106,6 +106,7 @@ static json_t *variables_array(const struct vg_census *census)
         vg_json_set_amount(object, "graph_uses", census->graph_uses[i]);
         vg_json_set_flag(object, "in_forward", census->in_forward[i]);
         vg_json_set_flag(object, "in_module", census->in_module[i]);
+        vg_json_set_number(object, "series", census->series[i]);
         vg_json_set(object, "history", history_object(&census->histories[i]));
         vg_json_append(array, object);
     }

@@ -224,13 +224,6 @@ size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t
     return count;
 }
 
-/* The object that a word of a frame's variables stands for; 0: none. From 3.14 on the low bits say
- * how the reference is counted; two of them, that it is a number (pycore_stackref.h). */
-static uintptr_t variable_value(uintptr_t word)
-{
-    return (word & 3) == 3 ? 0 : word & ~(uintptr_t)7;
-}
-
 static void walk_locals(struct vg_census_work *work, struct variable *variable, uintptr_t frame,
                         uintptr_t code)
 {
@@ -240,18 +233,11 @@ static void walk_locals(struct vg_census_work *work, struct variable *variable, 
         const uintptr_t name = variable_name(layout, code, i);
         if (!name)
             return;
-        const uintptr_t object = variable_value(vg_python_word(first + i * sizeof(uintptr_t)));
+        const uintptr_t object =
+            vg_census_variable_value(vg_python_word(first + i * sizeof(uintptr_t)));
         if (object)
             walk_variable(work, variable, name, object);
     }
-}
-
-static bool is_called(const struct vg_census_python *python, uintptr_t qualified, const char *name)
-{
-    char text[VG_CENSUS_TYPE_CAP];
-    vg_census_str_write(python, qualified, text, sizeof text);
-    const char *const dot = strrchr(text, '.');
-    return strcmp(dot ? dot + 1 : text, name) == 0;
 }
 
 long long vg_census_code_number(const struct vg_census_python *python, uintptr_t code,
@@ -265,44 +251,32 @@ long long vg_census_code_number(const struct vg_census_python *python, uintptr_t
     return number;
 }
 
-/* Is the function's first argument a torch.nn.Module, as `self` of a method of one is? */
-static bool takes_module(struct vg_census_work *work, uintptr_t frame, uintptr_t code)
-{
-    const struct vg_python_layout *const layout = work->python->layout;
-    if (vg_census_code_number(work->python, code, "co_argcount") < 1)
-        return false;
-    uintptr_t object = variable_value(vg_python_word(frame + (uintptr_t)layout->frame_variables));
-    if (object && vg_object_type(object) == (uintptr_t)work->python->cell)
-        object = vg_python_word(object + VG_CELL_CONTENT);
-    return object && vg_census_class_of(work, vg_object_type(object)) == VG_CLASS_MODEL;
-}
+/* What is known of a thread before its frames are walked, and of its frames further out. */
+struct thread_walk {
+    uint32_t number;
+    uint32_t series; /* of the module that the outermost forward pass is of; 0: none is under way */
+    bool in_forward; /* a function further out is a forward pass */
+};
 
-/* Is it PyTorch's own call of a module (torch.nn.Module._call_impl, to which _wrapped_call_impl may
- * lead), or a module's `forward` itself? */
-static bool is_forward(struct vg_census_work *work, const struct vg_python_running *running)
-{
-    const struct vg_python_layout *const layout = work->python->layout;
-    const uintptr_t name = vg_python_word(running->code + (uintptr_t)layout->name);
-    return (is_called(work->python, name, "_call_impl") ||
-            is_called(work->python, name, "forward")) &&
-           takes_module(work, running->frame, running->code);
-}
-
-/* `in_forward`: a function further out is. Returns whether this one is, too, or begins to be. */
-static bool walk_frame(struct vg_census_work *work, const struct vg_python_running *running,
-                       uint32_t thread, bool in_forward)
+/* Once it has been walked, the functions that it calls may be in a forward pass. */
+static void walk_frame(struct vg_census_work *work, const struct vg_python_running *running,
+                       struct thread_walk *thread)
 {
     const struct vg_python_layout *const layout = work->python->layout;
     const uintptr_t frame = running->frame;
     const uintptr_t globals = vg_python_word(frame + (uintptr_t)layout->frame_globals);
     const uintptr_t names = vg_python_word(frame + (uintptr_t)layout->frame_namespace);
     const bool has_names = names && (vg_type_flags(vg_object_type(names)) & VG_TYPE_IS_DICT);
+    thread->in_forward = thread->in_forward || vg_census_called_module(work, running);
     const struct vg_census_frame place = {
         .file = vg_python_word(running->code + (uintptr_t)layout->file),
         .function = vg_python_word(running->code + (uintptr_t)layout->name),
         .line = running->line,
-        .thread = thread,
-        .is_in_forward = in_forward || is_forward(work, running),
+        .thread = thread->number,
+        .is_in_forward = thread->in_forward,
+        .series = thread->series > 0
+                      ? thread->series
+                      : vg_census_series_of_variables(work, running, has_names ? names : 0),
     };
     struct variable variable = { .frame = add_frame(work, &place) };
     struct vg_census_running *const noted = vg_census_list_add(&work->running);
@@ -318,7 +292,6 @@ static bool walk_frame(struct vg_census_work *work, const struct vg_python_runni
             walk_values(work, &outside, names, VG_STEP_VARIABLE);
         walk_locals(work, &variable, frame, running->code);
     }
-    return place.is_in_forward;
 }
 
 /* Frames that run are walked by their variables' names, not when something refers to them. */
@@ -356,6 +329,18 @@ static uint32_t find_frames(struct vg_census_work *work, struct vg_census_list *
     return count;
 }
 
+/* Of the module that the outermost forward pass is of; 0: none is under way. */
+static uint32_t series_under_way(struct vg_census_work *work,
+                                 const struct vg_python_running *frames, uint32_t count)
+{
+    while (count-- > 0) {
+        const uintptr_t module = vg_census_called_module(work, &frames[count]);
+        if (module)
+            return vg_census_series_of(work, module, VG_SERIES_OF_CALL);
+    }
+    return 0;
+}
+
 static void walk_threads(struct vg_census_work *work)
 {
     struct running_thread threads[THREADS_MAX];
@@ -367,10 +352,12 @@ static void walk_threads(struct vg_census_work *work)
     for (size_t i = 0; i < frames.count; i++)
         pass_over_frame(work, &all[i]);
     for (uint32_t thread = count; thread-- > 0;) {
-        bool in_forward = false;
-        for (uint32_t i = threads[thread].count; i-- > 0;)
-            in_forward =
-                walk_frame(work, &all[threads[thread].first + i], count - 1 - thread, in_forward);
+        const struct vg_python_running *const own = &all[threads[thread].first];
+        uint32_t i = threads[thread].count;
+        struct thread_walk walk = { .number = count - 1 - thread,
+                                    .series = series_under_way(work, own, i) };
+        while (i-- > 0)
+            walk_frame(work, &own[i], &walk);
     }
     vg_census_list_close(&frames);
 }

@@ -87,6 +87,7 @@ struct vg_census_frame {
     int32_t line;
     uint32_t thread;
     bool is_in_forward; /* a forward pass of a module that is under way */
+    uint32_t series;    /* of the module that it has called, or has in a variable; 0: of none */
 };
 
 /* A frame of a thread. */
@@ -199,6 +200,29 @@ bool vg_census_is_done(struct vg_census_work *work);
 /* Calls `visit` for each object that the collector knows, until it returns 0. Returns whether they
  * could be asked for. */
 bool vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *object, void *work));
+
+enum vg_census_series_of { VG_SERIES_OF_CALL, VG_SERIES_OF_VARIABLE };
+
+/* How many modules there are that a program may call one after the other where it calls this one,
+ * or has it in a variable: the layers of a model, the models of an ensemble. With itself; 0: it is
+ * no module. */
+uint32_t vg_census_series_of(struct vg_census_work *work, uintptr_t module,
+                             enum vg_census_series_of of);
+
+/* The longest that a module in a variable of the frame, or in its namespace `names`, is of. */
+uint32_t vg_census_series_of_variables(struct vg_census_work *work,
+                                       const struct vg_python_running *running, uintptr_t names);
+
+/* The module whose call this frame is; 0: it is none. */
+uintptr_t vg_census_called_module(struct vg_census_work *work,
+                                  const struct vg_python_running *running);
+
+/* The object that a word of a frame's variables stands for; 0: none. From 3.14 on the low bits say
+ * how the reference is counted; two of them, that it is a number (pycore_stackref.h). */
+static inline uintptr_t vg_census_variable_value(uintptr_t word)
+{
+    return (word & 3) == 3 ? 0 : word & ~(uintptr_t)7;
+}
 
 /* Walks from all variables, then from the tensors that none of them reached. */
 void vg_census_walk_variables(struct vg_census_work *work);

@@ -34,6 +34,14 @@ CAUSES = {
     "first_pass_by_forward": (r"activations: ", r""),
     "first_pass_kept": (r"(?!.*more and more)this process itself: tensors made at causes\.py:\d+ Attention\.forward", r""),
     "first_pass_gathered": (r"(?!.*more and more)this process itself: tensors made at causes\.py:\d+ Attention", r""),
+    "first_pass_by_hand": (
+        r"(?!.*more and more)`outs` \(list of 26, causes\.py:\d+ run\) holds 1000 MiB .*; 1000 MiB comes from causes\.py:\d+ Attention\.forward",
+        r"x\.cpu\(\)",
+    ),
+    "first_pass_of_stages": (r"(?!.*more and more)`outs` \(list of 26, .*\) holds 1000 MiB ", r"x\.cpu\(\)"),
+    "first_pass_of_plain_layers": (r"(?!.*more and more)`outs` \(list of 17, .*\) holds 996 MiB ", r"x\.cpu\(\)"),
+    "outputs_of_loader": (r"`outs` \(list of \d+, causes\.py:\d+ outputs_of_loader\) keeps more and more", r"x\.cpu\(\)"),
+    "outputs_of_a_layer": (r"`outs` \(list of \d+, causes\.py:\d+ outputs_of_a_layer\) keeps more and more", r"x\.cpu\(\)"),
     "hidden_states": (r"activations: ", r"smaller batch"),
     "loss_sum": (
         r"`total_loss` \(Tensor, causes\.py:\d+ loss_sum\) keeps \S+ MiB alive through its autograd graph, "

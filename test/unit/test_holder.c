@@ -198,6 +198,19 @@ static void one_forward_pass_is_no_growth(void **state)
     assert_null(vg_holder_of_results(&failure, VG_RESULTS_GROWING, 20 * MIB));
 }
 
+static void one_pass_through_a_series_is_no_growth(void **state)
+{
+    (void)state;
+    const struct vg_census_variable *const outputs = add_growing();
+    census.series[0] = 36; /* layers, of which the list has 72 results */
+    assert_false(vg_holder_grows(&failure, outputs));
+    census.histories[0].passes = 70; /* with a backward pass after each */
+    assert_true(vg_holder_grows(&failure, outputs));
+    census.histories[0].passes = 0;
+    census.series[0] = 35;
+    assert_true(vg_holder_grows(&failure, outputs));
+}
+
 static void several_steps_are_known_by_their_backward_passes(void **state)
 {
     (void)state;
@@ -298,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup(growth_is_read_from_what_the_variable_holds, prepare),
         cmocka_unit_test_setup(a_load_puts_one_right_after_the_other, prepare),
         cmocka_unit_test_setup(one_forward_pass_is_no_growth, prepare),
+        cmocka_unit_test_setup(one_pass_through_a_series_is_no_growth, prepare),
         cmocka_unit_test_setup(several_steps_are_known_by_their_backward_passes, prepare),
         cmocka_unit_test_setup(the_holder_of_a_site_has_been_counted, prepare),
         cmocka_unit_test_setup(the_same_model_twice_is_seen, prepare),

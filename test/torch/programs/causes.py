@@ -167,6 +167,59 @@ def first_pass_gathered():
         net(batch(40000))
 
 
+def first_pass_by_hand():
+    """The same by a plain function that goes through the layers itself: a list of their outputs."""
+    net = Deep(collect=False).cuda()
+
+    def run(x):
+        outs = []
+        for layer in net.layers:
+            x = layer(x)
+            outs.append(x)
+        return outs
+
+    with torch.no_grad():
+        run(batch(40000))
+
+
+def first_pass_of_stages():
+    """The same through layers that no list of a model's has all of."""
+    net = nn.Sequential(*(nn.Sequential(*(Attention() for _ in range(3))) for _ in range(16))).cuda()
+    x, outs = batch(40000), []
+    with torch.no_grad():
+        for stage in net:
+            for layer in stage:
+                x = layer(x)
+                outs.append(x)
+
+
+def first_pass_of_plain_layers():
+    """The same through layers that are in no model, and the memory ends outside of their calls."""
+    layers = [Attention().cuda() for _ in range(48)]
+    x, outs = batch(20000), []
+    with torch.no_grad():
+        for layer in layers:
+            x = layer(x)
+            outs.append(x.repeat(3, 1))
+
+
+def outputs_of_loader():
+    """Looks like them, and is growth: such a list over many batches of a loader."""
+    net, outs = Deep(collect=False).cuda(), []
+    rows = torch.utils.data.TensorDataset(torch.zeros(400, 256))
+    with torch.no_grad():
+        for (x,) in torch.utils.data.DataLoader(rows, batch_size=1):
+            outs.append(net(x.cuda().repeat(30000, 1))[0])
+
+
+def outputs_of_a_layer():
+    """It is, of one layer's results over many batches."""
+    net, outs = Deep(layers=12).cuda(), []
+    with torch.no_grad():
+        while True:
+            outs.append(net.layers[3](batch(8000)))
+
+
 def unrolled():
     """Looks like results of earlier steps: one step over a long sequence, by a plain function."""
     cell = Layer(256).cuda()
