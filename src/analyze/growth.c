@@ -2,6 +2,7 @@
 
 enum {
     SURVIVORS_MIN = 2 * VG_RUN_EIGHTHS,
+    COPIES_MAX = 2, /* of each tensor that is loaded: x.cuda().half().contiguous() */
     PAUSES_MIN = 3, /* as long as the one since the newest: it is one of them */
 };
 
@@ -62,22 +63,32 @@ void vg_growth_judge(struct vg_run_site *site)
     site->growth.since_ns = site->oldest_ns;
 }
 
-/* One in nine may be another's. */
-static bool came_at_once(uint64_t oldest_count, uint64_t newest_count, uint64_t blocks)
+/* `each`: how many were given out for each that is kept, itself included. One in nine may be
+ * another's. */
+static bool came_by(uint64_t each, uint64_t oldest_count, uint64_t newest_count, uint64_t blocks)
 {
-    return oldest_count - newest_count + 1 <= blocks + blocks / 8;
+    return oldest_count - newest_count + 1 <= each * blocks + blocks / 8;
 }
 
 bool vg_growth_came_at_once(const struct vg_run_site *site)
 {
     return site->oldest_count != VG_COUNT_UNKNOWN && site->oldest_count >= site->newest_count &&
-           came_at_once(site->oldest_count, site->newest_count, site->live_count);
+           came_by(1, site->oldest_count, site->newest_count, site->live_count);
+}
+
+static enum vg_growth_pace pace_of(const struct vg_census_history *history)
+{
+    if (came_by(1, history->oldest_count, history->newest_count, history->blocks))
+        return VG_PACE_AT_ONCE;
+    return came_by(1 + COPIES_MAX, history->oldest_count, history->newest_count, history->blocks)
+               ? VG_PACE_WITH_COPIES
+               : VG_PACE_OTHER;
 }
 
 enum vg_run_growth_kind vg_growth_of_history(const struct vg_census_history *history,
-                                             bool *out_at_once)
+                                             enum vg_growth_pace *out_pace)
 {
-    *out_at_once = came_at_once(history->oldest_count, history->newest_count, history->blocks);
+    *out_pace = pace_of(history);
     if (history->blocks < SURVIVORS_MIN)
         return VG_GROWTH_UNKNOWN;
     if (!is_even(history->made, history->blocks))

@@ -168,11 +168,31 @@ static bool may_be_of_one_series(const struct vg_census *census, size_t variable
            !has_several_steps(history);
 }
 
+/* Are there as many tensors elsewhere that these may be copies of? */
+static bool may_be_copies(const struct vg_census *census, uint64_t blocks)
+{
+    return census && census->elsewhere_tensors >= blocks;
+}
+
 bool vg_holder_may_be_a_load(const struct vg_run_failure *failure, uint64_t blocks,
                              uint64_t since_ns)
 {
-    const struct vg_census *const census = vg_holder_census(failure);
-    return since_ns < VG_HOLDER_STEP_NS || (census && census->elsewhere_tensors >= blocks);
+    return since_ns < VG_HOLDER_STEP_NS || may_be_copies(vg_holder_census(failure), blocks);
+}
+
+/* Of what a variable holds. To convert what is loaded calls no module. */
+static bool may_be_loaded(const struct vg_run_failure *failure,
+                          const struct vg_census_history *history, enum vg_growth_pace pace)
+{
+    switch (pace) {
+    case VG_PACE_AT_ONCE:
+        return vg_holder_may_be_a_load(failure, history->blocks, history->since_ns);
+    case VG_PACE_WITH_COPIES:
+        return may_be_copies(vg_holder_census(failure), history->blocks) &&
+               !vg_torch_call_is_in_module(failure);
+    case VG_PACE_OTHER: break;
+    }
+    return false;
 }
 
 bool vg_holder_grows(const struct vg_run_failure *failure,
@@ -181,13 +201,12 @@ bool vg_holder_grows(const struct vg_run_failure *failure,
     const struct vg_census *const census = vg_holder_census(failure);
     if (!census)
         return false;
-    bool at_once;
+    enum vg_growth_pace pace;
     const size_t i = index_of(census, variable);
     const struct vg_census_history *const history = &census->histories[i];
-    return vg_growth_of_history(history, &at_once) == VG_GROWTH_STEADY &&
-           !(at_once && vg_holder_may_be_a_load(failure, history->blocks, history->since_ns)) &&
-           !may_be_of_one_pass(failure, census, i) && !may_be_of_one_series(census, i) &&
-           !may_be_of_one_graph(history);
+    return vg_growth_of_history(history, &pace) == VG_GROWTH_STEADY &&
+           !may_be_loaded(failure, history, pace) && !may_be_of_one_pass(failure, census, i) &&
+           !may_be_of_one_series(census, i) && !may_be_of_one_graph(history);
 }
 
 bool vg_holder_piles_up(const struct vg_run_failure *failure,
@@ -251,6 +270,13 @@ const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *
             site->live_bytes / 2)
             return &census->variables[i];
     return NULL;
+}
+
+bool vg_holder_is_in_module(const struct vg_run_failure *failure,
+                            const struct vg_census_variable *variable)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    return census && census->in_module[index_of(census, variable)];
 }
 
 enum vg_holder_whose vg_holder_whose(const struct vg_run_failure *failure,

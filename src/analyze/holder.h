@@ -80,6 +80,10 @@ const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure 
 const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *failure,
                                                    const struct vg_run_site *site);
 
+/* Is the variable a torch.nn.Module, or part of one? */
+bool vg_holder_is_in_module(const struct vg_run_failure *failure,
+                            const struct vg_census_variable *variable);
+
 enum vg_holder_whose {
     VG_HOLDER_PROGRAM,
     VG_HOLDER_LIBRARY,

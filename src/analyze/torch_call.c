@@ -149,6 +149,42 @@ static bool is_maker(const struct vg_run_frame *frame)
     return false;
 }
 
+/* ---- a model on its way ---- */
+
+/* Methods of torch.nn.Module and of transformers' models. Before Python 3.11 a function's class is
+ * not known: these names only a model's function has. */
+bool vg_torch_call_is_models_move(const char *function)
+{
+    static const char *const of_classes[] = { "Module.", "PreTrainedModel." };
+    static const char *const names[] = { "_apply",   "cuda",     "to",     "half", "float",
+                                         "bfloat16", "to_empty", "double", "type" };
+    static const char *const alone[] = { "half", "bfloat16", "to_empty" };
+    const char *name = function;
+    for (size_t i = 0; i < sizeof of_classes / sizeof of_classes[0]; i++)
+        if (vg_text_starts_with(function, of_classes[i]))
+            name = function + strlen(of_classes[i]);
+    for (size_t i = 0; name > function && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++)
+        if (strcmp(function, alone[i]) == 0)
+            return true;
+    return false;
+}
+
+bool vg_torch_call_narrows_model(const struct vg_run_failure *f)
+{
+    for (uint32_t i = 0; i < f->stack.frame_count; i++) {
+        const struct vg_run_frame *const frame = &f->stack.frames[i];
+        if (is_torchs(frame) && is_at(frame, "/torch/nn/modules/module.py") &&
+            (has_name(frame, "half") || has_name(frame, "bfloat16")))
+            return true;
+        if (vg_frame_is_own(frame))
+            return false;
+    }
+    return false;
+}
+
 bool vg_torch_call_makes_weights(const struct vg_run_failure *f)
 {
     for (uint32_t i = 0; i < f->stack.frame_count; i++) {

@@ -273,16 +273,37 @@ static void load_advice(const struct vg_run_failure *f, struct vg_text *out)
 
 /* ---- the model itself ---- */
 
+/* Without a census: the line that has moved most, where that is a model. */
+static const struct vg_run_site *moved_model(const struct vg_run_failure *f)
+{
+    const struct vg_run_site *const site = vg_holder_census(f) ? NULL : vg_holder_largest_site(f);
+    return site && site->own.file[0] && vg_torch_call_is_models_move(site->called) ? site : NULL;
+}
+
 static bool parameters_applies(const struct vg_run_failure *f)
 {
-    return vg_advice_blocks_hold_missing(f) &&
-           is_most_of_tensors(f, vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)) &&
-           vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER) >= vg_advice_missing_bytes(f);
+    const struct vg_run_site *const moved = moved_model(f);
+    const uint64_t bytes = moved ? moved->live_bytes : vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER);
+    return vg_advice_blocks_hold_missing(f) && is_most_of_tensors(f, bytes) &&
+           bytes >= vg_advice_missing_bytes(f);
+}
+
+static void moved_model_why(const struct vg_run_failure *f, const struct vg_run_site *moved,
+                            struct vg_text *out)
+{
+    vg_text_addf(out, "the model itself: %s of PyTorch's %s come from ",
+                 VG_AMOUNT(moved->live_bytes), VG_AMOUNT(f->torch.allocated_bytes));
+    vg_line_add(out, &moved->own);
+    vg_text_addf(out, " (%s).", moved->called);
 }
 
 static void parameters_why(const struct vg_run_failure *f, struct vg_text *out)
 {
     const struct vg_census *const census = vg_holder_census(f);
+    if (!census) {
+        moved_model_why(f, moved_model(f), out);
+        return;
+    }
     vg_text_addf(out, "the model itself: parameters take %s of PyTorch's %s",
                  VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)),
                  VG_AMOUNT(f->torch.allocated_bytes));
@@ -293,7 +314,11 @@ static void parameters_why(const struct vg_run_failure *f, struct vg_text *out)
 
 static void parameters_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    if (is_narrow(f, VG_CENSUS_PARAMETER))
+    if (vg_torch_call_narrows_model(f) && is_wide(f, VG_CENSUS_PARAMETER))
+        vg_text_add(out,
+                    "convert the model before it is moved: model.bfloat16().cuda(); on the GPU a "
+                    "parameter's old and new numbers take memory at the same time");
+    else if (is_narrow(f, VG_CENSUS_PARAMETER))
         vg_text_add(out, "quantised weights");
     else
         vg_text_addf(out, "weights of fewer bytes (dtype=torch.bfloat16%s, or quantised)",

@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "analyze/frame.h"
 #include "analyze/growth.h"
 #include "analyze/holder.h"
+#include "analyze/torch_call.h"
 #include "base/amount.h"
 #include "view/line_text.h"
 
@@ -292,6 +294,16 @@ static void held_data_advice(const struct vg_run_failure *f, struct vg_text *out
 
 /* ---- a line that keeps more and more, holder unknown ---- */
 
+/* A model on its way keeps all that it takes, too: it is moved or converted layer by layer, or its
+ * modules are made. */
+static bool may_be_a_model(const struct vg_run_failure *f, const struct vg_run_site *site)
+{
+    const struct vg_census_variable *const holder = vg_holder_of_site(f, site);
+    return vg_torch_call_is_models_move(site->called) ||
+           (holder && vg_holder_is_in_module(f, holder) &&
+            strcmp(vg_frame_short_name(site->own.function), "__init__") == 0);
+}
+
 /* Does what is known of who holds what the line made speak for growth? */
 static bool grows_in_holder(const struct vg_run_failure *f, const struct vg_run_site *site)
 {
@@ -310,7 +322,8 @@ static const struct vg_run_site *growing_site(const struct vg_run_failure *f)
         const struct vg_run_site *const site = &sites->entries[i];
         if (site->own.file[0] && site->growth.kind == VG_GROWTH_STEADY &&
             site->growth.kept_bytes >= vg_advice_missing_bytes(f) &&
-            site->live_bytes >= f->torch.allocated_bytes / 4 && grows_in_holder(f, site))
+            site->live_bytes >= f->torch.allocated_bytes / 4 && !may_be_a_model(f, site) &&
+            grows_in_holder(f, site))
             return site;
     }
     return NULL;

@@ -89,6 +89,15 @@ CAUSES = {
     ),
     "weights_one_by_one": (r"the dict of \d+ that causes\.py:\d+ \S+ is working on holds ", r"(?!.*finished)"),
     "weights_in_a_loop": (r"`loaded` \(dict of \d+, causes\.py:\d+ weights_in_a_loop\) holds ", r"(?!.*finished)"),
+    "weights_halved": (r"the dict of 108 that causes\.py:\d+ \S+ is working on holds ", r"(?!.*finished)"),
+    "weights_halved_in_a_loop": (r"`loaded` \(dict of 108, .*\) holds ", r"(?!.*finished)"),
+    "outputs_of_host_data": (r"`outs` \(list of \d+, causes\.py:\d+ outputs_of_host_data\) keeps more and more", r"x\.cpu\(\)"),
+    "packed_layers": (r"(?!.*more and more)this process itself: tensors made at causes\.py:\d+ Packed\.__init__", r""),
+    "halved_layers": (r"the model itself: parameters take ", r"^quantised weights, or device_map"),
+    "narrowed_on_gpu": (
+        r"the model itself: parameters take ",
+        r"^convert the model before it is moved: model\.bfloat16\(\)\.cuda\(\); .* device_map",
+    ),
     "full_cache": (r"`cache` \(dict of 100, causes\.py:\d+ full_cache\) holds ", r"x\.cpu\(\)"),
     "ring_buffer": (r"(?!.*leak)(?!.*more and more)this process itself", r"keep less"),
     "traceback": (r"an earlier exception keeps the frames .*`kept` \(OutOfMemoryError", r"del kept"),
@@ -275,6 +284,27 @@ def test_what_variables_hold_is_counted_by_line(machine):
     for variable in failure["census"]["variables"]:
         by_lines = sum(one.get(variable["variable"], [0])[0] for one in held.values())
         assert by_lines * MIB == variable["direct"]["bytes"] - variable["model"]["bytes"], variable
+
+
+# Without a census.
+BY_LINES = {
+    "halved_layers": (
+        r"the model itself: \S+ GiB of PyTorch's \S+ GiB come from causes\.py:\d+ halved_layers \(Module\.half\)",
+        r"^weights of fewer bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_LINES)
+def test_the_cause_by_lines(machine, name):
+    result = machine.run(
+        machine.program("causes", name), True, VRAMGUARD_POLICY="off", VRAMGUARD_TENSORS="lines", SIMGPU_DEVICES="1400MiB"
+    )
+    assert result.code == 1, result.stderr
+    found = last_answer(result)
+    why, do = BY_LINES[name]
+    assert re.match(why, found["why"]), found["why"]
+    assert re.search(do, found["do"]), found["do"]
 
 
 @pytest.mark.parametrize("name", CAUSES)

@@ -179,6 +179,15 @@ static void a_load_puts_one_right_after_the_other(void **state)
     assert_true(vg_holder_grows(&failure, outputs));
     census.elsewhere_tensors = 120; /* or a slow load of these */
     assert_false(vg_holder_grows(&failure, outputs));
+    census.histories[0].oldest_count = 3 * 72;       /* with two copies on the way */
+    assert_true(vg_holder_grows(&failure, outputs)); /* but within a module's call */
+    failure.stack.frame_count = 0;
+    assert_false(vg_holder_grows(&failure, outputs));
+    census.histories[0].oldest_count = 5 * 72;
+    assert_true(vg_holder_grows(&failure, outputs));
+    census.histories[0].oldest_count = 3 * 72;
+    census.elsewhere_tensors = 71;
+    assert_true(vg_holder_grows(&failure, outputs));
 }
 
 static void one_forward_pass_is_no_growth(void **state)

@@ -140,6 +140,31 @@ static void weights_are_made_by_constructors_and_loads(void **state)
     assert_false(vg_torch_call_is_in_module(&failure));
 }
 
+static void a_model_is_moved_by_its_own_functions(void **state)
+{
+    (void)state;
+    assert_true(vg_torch_call_is_models_move("Module.half"));
+    assert_true(vg_torch_call_is_models_move("PreTrainedModel.to"));
+    assert_true(vg_torch_call_is_models_move("half")); /* by an older Python */
+    assert_false(vg_torch_call_is_models_move("to"));  /* which may be anything's */
+    assert_false(vg_torch_call_is_models_move("BatchEncoding.to"));
+    assert_false(vg_torch_call_is_models_move("Module._call_impl"));
+    assert_false(vg_torch_call_is_models_move(""));
+}
+
+static void a_model_is_narrowed_where_it_is(void **state)
+{
+    (void)state;
+    FRAMES(TORCH("nn/modules/module.py", "Module.half.<locals>.<lambda>"),
+           TORCH("nn/modules/module.py", "Module._apply"),
+           TORCH("nn/modules/module.py", "Module.half"), PROGRAM("main"));
+    assert_true(vg_torch_call_narrows_model(&failure));
+    FRAMES(TORCH("nn/modules/module.py", "Module.cuda"), PROGRAM("main"));
+    assert_false(vg_torch_call_narrows_model(&failure));
+    FRAMES(PROGRAM("step"), TORCH("nn/modules/module.py", "Module.half"), PROGRAM("main"));
+    assert_false(vg_torch_call_narrows_model(&failure));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +174,8 @@ int main(void)
         cmocka_unit_test(a_copy_of_the_model_is_no_state),
         cmocka_unit_test(the_step_of_another_optimizer),
         cmocka_unit_test(weights_are_made_by_constructors_and_loads),
+        cmocka_unit_test(a_model_is_moved_by_its_own_functions),
+        cmocka_unit_test(a_model_is_narrowed_where_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -418,6 +418,62 @@ def weights_in_a_loop():
     return loaded
 
 
+def weights_halved():
+    """The same, converted on the way: a copy goes with each."""
+    weights = {"layer%d" % number: torch.zeros(4 * MIB) for number in range(170)}
+    return {name: weight.cuda().half() for name, weight in weights.items()}
+
+
+def weights_halved_in_a_loop():
+    """The same by a loop that takes its time."""
+    weights = {"layer%d" % number: torch.zeros(4 * MIB) for number in range(170)}
+    loaded = {}
+    for name in weights:
+        loaded[name] = weights[name].to("cuda").half()
+        time.sleep(0.03)
+    return loaded
+
+
+def outputs_of_host_data():
+    """Looks like them, and is growth: results of a small model, of data of which the host has as much."""
+    data, outs = [torch.zeros(4, 256) for _ in range(400)], []
+    layer = Layer(256).cuda()
+    with torch.no_grad():
+        for x in data:
+            outs.append(layer(x.cuda().repeat(5000, 1)))
+
+
+class Packed(nn.Module):
+    """A layer of which other numbers are kept, as a quantiser does."""
+
+    def __init__(self, layer):
+        super().__init__()
+        weight = layer.weight.data.cuda()
+        self.packed = weight.to(torch.int8)
+        self.scale = torch.zeros(len(weight), device="cuda")
+
+
+def packed_layers():
+    """A model on its way: its layers are replaced one by one."""
+    net = Net(layers=230, width=2500)
+    for number in range(len(net.layers)):
+        net.layers[number] = Packed(net.layers[number])
+        time.sleep(0.03)
+
+
+def halved_layers():
+    """A model on its way: its layers are moved and converted one by one."""
+    net = Net(layers=110, width=2500)
+    for layer in net.layers:
+        layer.cuda().half()
+        time.sleep(0.04)
+
+
+def narrowed_on_gpu():
+    """A model that fits is converted on the GPU, where both take memory at the same time."""
+    Net(layers=42, width=2560).cuda().bfloat16()
+
+
 def full_cache():
     """Looks alike: a cache that has filled and stopped; then a large batch does not fit."""
     net, cache = Net().cuda(), {}
