@@ -202,6 +202,9 @@ struct vg_census {
     uint32_t series[VG_CENSUS_VARIABLES];    /* likewise: the function that it is of goes through
                                                 modules    of which there are so many, such as the
                                                 layers    of a    model; 0: through none */
+    uint64_t
+        elsewhere_bytes[VG_CENSUS_MODULES]; /* by `modules`, of the outermost: parameters that
+                                               lie in none of these blocks, as they are there */
 };
 
 #endif

@@ -17,4 +17,21 @@ uint32_t vg_model_holders(const struct vg_run_failure *failure,
                           const struct vg_census_module *model,
                           const struct vg_census_variable *out[VG_MODEL_HOLDERS]);
 
+/* The variable of the program's that has this outermost module and no other, by its class and by
+ * what it leads to; NULL: none, or there are several. */
+const struct vg_census_variable *vg_model_holder(const struct vg_run_failure *failure,
+                                                 const struct vg_census_module *model);
+
+/* Beside the largest model on the GPU: the one that the failing call moves, or the next where it
+ * has an eighth of all parameters there; NULL: there is none. */
+const struct vg_census_module *vg_model_second(const struct vg_run_failure *failure);
+
+/* What of the outermost module's parameters is not on the failing GPU, as it is there. */
+uint64_t vg_model_elsewhere_bytes(const struct vg_run_failure *failure,
+                                  const struct vg_census_module *model);
+
+/* The model that the failing call moves: the one of which a part is not there yet. NULL: it moves
+ * none, or which one is not known. */
+const struct vg_census_module *vg_model_under_way(const struct vg_run_failure *failure);
+
 #endif

@@ -172,6 +172,19 @@ bool vg_torch_call_is_models_move(const char *function)
     return false;
 }
 
+bool vg_torch_call_moves_model(const struct vg_run_failure *f)
+{
+    for (uint32_t i = 0; i < f->stack.frame_count; i++) {
+        const struct vg_run_frame *const frame = &f->stack.frames[i];
+        if (is_torchs(frame) && is_at(frame, "/torch/nn/modules/module.py") &&
+            has_name(frame, "_apply"))
+            return true;
+        if (vg_frame_is_own(frame))
+            return false;
+    }
+    return false;
+}
+
 bool vg_torch_call_narrows_model(const struct vg_run_failure *f)
 {
     for (uint32_t i = 0; i < f->stack.frame_count; i++) {

@@ -30,6 +30,9 @@ bool vg_torch_call_makes_weights(const struct vg_run_failure *failure);
 /* Is that a library's function that moves or converts a model, as a site's `called` names it? */
 bool vg_torch_call_is_models_move(const char *function);
 
+/* Does the call come out of such a function of torch.nn.Module, Module._apply() in it? */
+bool vg_torch_call_moves_model(const struct vg_run_failure *failure);
+
 /* Is a model that is there converted to 2-byte numbers: Module.half(), Module.bfloat16()? */
 bool vg_torch_call_narrows_model(const struct vg_run_failure *failure);
 

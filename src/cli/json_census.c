@@ -28,6 +28,7 @@ static json_t *modules_array(const struct vg_census *census)
         vg_json_set_amount(object, "depth", module->depth);
         for (int kind = 0; kind < VG_CENSUS_MODEL_KINDS; kind++)
             set_census_amount(object, kind_names[kind], &module->amount[kind]);
+        vg_json_set_amount(object, "elsewhere_bytes", census->elsewhere_bytes[i]);
         vg_json_append(array, object);
     }
     return array;

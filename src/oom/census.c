@@ -187,7 +187,8 @@ static void open_work(struct vg_census_work *work)
     }
 #define SETS(work)                                                                                 \
     {                                                                                              \
-        &(work)->wanted, &(work)->seen, &(work)->nodes_seen, &(work)->strays_known                 \
+        &(work)->wanted, &(work)->seen, &(work)->nodes_seen, &(work)->strays_known,                \
+            &(work)->elsewhere                                                                     \
     }
 #define MAPS(work)                                                                                 \
     {                                                                                              \

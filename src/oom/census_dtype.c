@@ -34,11 +34,16 @@ struct widths {
     size_t count;
 };
 
-/* By the name's digits: "float32", "bfloat16", "float8_e4m3fn", "uint8". */
-static enum width width_of(const char *name)
+/* By the name's digits: "float32", "bfloat16", "float8_e4m3fn", "uint8". 0: it has none. */
+static unsigned long bits_of(const char *name)
 {
     const char *const digits = strpbrk(name, "0123456789");
-    const unsigned long bits = digits ? strtoul(digits, NULL, 10) : 0;
+    return digits ? strtoul(digits, NULL, 10) : 0;
+}
+
+static enum width width_of(const char *name)
+{
+    const unsigned long bits = bits_of(name);
     if (bits == 0)
         return NEITHER;
     if (bits <= 16)
@@ -77,4 +82,20 @@ void vg_census_write_widths(struct vg_census_work *work)
         work->out->narrow_bytes[kind] += width == NARROW ? storage->bytes : 0;
         python->api->drop((void *)dtype);
     }
+}
+
+uint64_t vg_census_numbers_bytes(struct vg_census_work *work, uintptr_t tensor)
+{
+    const struct vg_census_python *const python = work->python;
+    struct vg_census_shape shape = { 0 };
+    uint64_t bytes = 0;
+    const uintptr_t sizes = vg_census_torch_get(python, &work->torch.shape, tensor);
+    const uintptr_t dtype = vg_census_torch_get(python, &work->torch.dtype, tensor);
+    if (sizes && dtype && vg_census_read_sizes(python, sizes, &shape)) {
+        vg_census_write_dtype(python, dtype, shape.dtype, sizeof shape.dtype);
+        bytes = vg_census_shape_elements(&shape) * (bits_of(shape.dtype) / 8);
+    }
+    python->api->drop((void *)dtype);
+    python->api->drop((void *)sizes);
+    return bytes;
 }

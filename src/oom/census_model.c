@@ -36,6 +36,28 @@ static void claim_parts(const struct claim *claim, uintptr_t object)
     vg_object_traverse(object, claim_object, &inner);
 }
 
+static uint32_t outermost_of(const struct vg_census_work *work, uint32_t module)
+{
+    for (int depth = 0; depth < DEPTH_MAX; depth++) {
+        if (model_number(work, module)->parent == VG_CENSUS_NO_MODULE)
+            break;
+        module = model_number(work, module)->parent;
+    }
+    return module;
+}
+
+/* A parameter of a module that lies in no live block: in host memory, mostly. */
+static void count_elsewhere(const struct claim *claim, uintptr_t parameter)
+{
+    struct vg_census_work *const work = claim->work;
+    const uintptr_t type = vg_object_type(parameter);
+    if (claim->kind == VG_CENSUS_PARAMETER && claim->module != VG_CENSUS_NO_MODULE &&
+        vg_census_class_of(work, type) == VG_CLASS_EXACT_TENSOR &&
+        vg_census_marks_add(&work->elsewhere, parameter))
+        model_number(work, outermost_of(work, claim->module))->elsewhere_bytes +=
+            vg_census_numbers_bytes(work, parameter);
+}
+
 static void claim_tensor(const struct claim *claim, uintptr_t tensor)
 {
     struct vg_census_work *const work = claim->work;
@@ -45,9 +67,11 @@ static void claim_tensor(const struct claim *claim, uintptr_t tensor)
         storage->kind = (uint8_t)claim->kind;
         storage->module = claim->module;
     }
+    if (storage)
+        return;
+    count_elsewhere(claim, tensor);
     /* One of a subclass may stand for others, as a DTensor for its local one. */
-    if (!storage)
-        claim_parts(claim, tensor);
+    claim_parts(claim, tensor);
 }
 
 static int claim_object(void *object, void *argument)
@@ -244,6 +268,7 @@ void vg_census_write_modules(struct vg_census_work *work)
             outermost = false;
             continue;
         }
+        out->elsewhere_bytes[out->module_count] = model->elsewhere_bytes;
         struct vg_census_module *const written = &out->modules[out->module_count++];
         const uint32_t number = (uint32_t)(model - model_number(work, 0));
         model->is_written = true;

@@ -103,6 +103,7 @@ struct vg_census_model {
     uint32_t parent;        /* VG_CENSUS_NO_MODULE: none */
     bool is_written;
     uint64_t bytes;
+    uint64_t elsewhere_bytes; /* of parameters that lie in no live block */
     struct vg_census_amount amount[VG_CENSUS_MODEL_KINDS];
 };
 
@@ -140,8 +141,9 @@ struct vg_census_work {
     struct vg_census_map storage_of; /* address -> number, or UINT64_MAX: nothing live is there */
     struct vg_census_list storages;  /* struct vg_census_storage */
 
-    struct vg_census_map model_of; /* a model's object -> number */
-    struct vg_census_list modules; /* struct vg_census_model */
+    struct vg_census_marks elsewhere; /* parameters that lie in no live block */
+    struct vg_census_map model_of;    /* a model's object -> number */
+    struct vg_census_list modules;    /* struct vg_census_model */
 
     struct vg_census_marks seen;   /* objects walked through, or not to be */
     struct vg_census_list stack;   /* objects still to be walked through */
@@ -312,6 +314,9 @@ uint64_t vg_census_shape_elements(const struct vg_census_shape *shape);
 /* "float32" of torch.float32, which is how PyTorch represents the type in C. */
 void vg_census_write_dtype(const struct vg_census_python *python, uintptr_t dtype, char *out,
                            size_t cap);
+
+/* What the tensor's numbers take, by its sizes and its type; 0: unknown. */
+uint64_t vg_census_numbers_bytes(struct vg_census_work *work, uintptr_t tensor);
 
 /* How many bytes are of wide and of narrow numbers, into the result. */
 void vg_census_write_widths(struct vg_census_work *work);

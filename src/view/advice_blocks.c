@@ -4,7 +4,6 @@
 
 #include "analyze/account.h"
 #include "analyze/holder.h"
-#include "analyze/model_holder.h"
 #include "analyze/torch_call.h"
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
@@ -35,21 +34,13 @@ uint64_t vg_advice_kind_bytes(const struct vg_run_failure *f, enum vg_census_kin
     return census ? census->kinds[kind].bytes : 0;
 }
 
-/* Are most of the kind's numbers known to be of 4 bytes, or of at most 2? What is unknown of a
- * record from before is neither. */
-static bool is_wide(const struct vg_run_failure *f, enum vg_census_kind kind)
+bool vg_advice_is_wide(const struct vg_run_failure *f, enum vg_census_kind kind)
 {
     const struct vg_census *const census = vg_holder_census(f);
     return census && census->wide_bytes[kind] > census->kinds[kind].bytes / 2;
 }
 
-static bool is_narrow(const struct vg_run_failure *f, enum vg_census_kind kind)
-{
-    const struct vg_census *const census = vg_holder_census(f);
-    return census && census->narrow_bytes[kind] > census->kinds[kind].bytes / 2;
-}
-
-static bool is_most_of_tensors(const struct vg_run_failure *f, uint64_t bytes)
+bool vg_advice_is_most(const struct vg_run_failure *f, uint64_t bytes)
 {
     return bytes > f->torch.allocated_bytes / 2;
 }
@@ -98,51 +89,6 @@ static void fraction_advice(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_add(out, ", or keep less: the lines below hold most");
 }
 
-/* ---- two models ---- */
-
-static bool model_twice_applies(const struct vg_run_failure *f)
-{
-    const struct vg_census_module *const second =
-        vg_advice_blocks_hold_missing(f) ? vg_holder_model_twice(f) : NULL;
-    return second && second->amount[VG_CENSUS_PARAMETER].bytes >= vg_advice_missing_bytes(f) &&
-           second->amount[VG_CENSUS_PARAMETER].bytes >= f->torch.allocated_bytes / 4;
-}
-
-static void model_twice_why(const struct vg_run_failure *f, struct vg_text *out)
-{
-    const struct vg_census_module *const second = vg_holder_model_twice(f);
-    const struct vg_census_variable *holders[VG_MODEL_HOLDERS];
-    const uint32_t count = vg_model_holders(f, second, holders);
-    vg_text_addf(out, "there are two models of class %s on the GPU, with %s of parameters each",
-                 second->path, VG_AMOUNT(second->amount[VG_CENSUS_PARAMETER].bytes));
-    for (uint32_t i = 0; i < count; i++) {
-        vg_text_add(out, i > 0 ? " and " : count == 1 ? "; one of them is " : ": ");
-        vg_line_add_variable(out, holders[i]);
-    }
-    vg_text_add(out, ".");
-}
-
-/* Two that variables have may both be needed; what no variable has is a leftover, or just being
- * made. */
-static void model_twice_advice(const struct vg_run_failure *f, struct vg_text *out)
-{
-    const struct vg_census_variable *holders[VG_MODEL_HOLDERS];
-    if (vg_model_holders(f, vg_holder_model_twice(f), holders) < VG_MODEL_HOLDERS) {
-        vg_text_add(out,
-                    "if one of them is no longer needed: delete the variables that lead to it "
-                    "before you load the other one");
-        return;
-    }
-    vg_text_add(out,
-                "if both are needed (a teacher and its student, a moving average): keep the one "
-                "that is not trained in host memory");
-    vg_text_add(out, is_wide(f, VG_CENSUS_PARAMETER) ? " or in bfloat16" : "");
-    vg_text_add(out, "; if one is left over: del ");
-    vg_line_add_variable_path(out, holders[0]);
-    vg_text_add(out, " or del ");
-    vg_line_add_variable_path(out, holders[1]);
-}
-
 /* ---- the optimizer ---- */
 
 /* What a model and its optimizer hold. */
@@ -157,7 +103,7 @@ static bool optimizer_applies(const struct vg_run_failure *f)
 {
     if (!vg_advice_blocks_hold_missing(f))
         return false;
-    return (vg_torch_call_is_optimizers(f) && is_most_of_tensors(f, training_bytes(f))) ||
+    return (vg_torch_call_is_optimizers(f) && vg_advice_is_most(f, training_bytes(f))) ||
            (vg_holder_largest_kind(f) == VG_CENSUS_OPTIMIZER &&
             vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER) >= vg_advice_missing_bytes(f));
 }
@@ -186,7 +132,7 @@ static void optimizer_advice(const struct vg_run_failure *f, struct vg_text *out
     vg_text_add(out, "an optimizer with less state (8-bit Adam of bitsandbytes, Adafactor, SGD)");
     if (vg_torch_call_is_multi_tensor(f))
         vg_text_add(out, "; foreach=False, which needs no copies");
-    if (is_wide(f, VG_CENSUS_PARAMETER))
+    if (vg_advice_is_wide(f, VG_CENSUS_PARAMETER))
         vg_text_add(out, "; weights in bfloat16");
     vg_text_add(out, "; or offload the state to the host");
 }
@@ -197,7 +143,7 @@ static bool activations_applies(const struct vg_run_failure *f)
 {
     const uint64_t bytes = vg_holder_activation_bytes(f);
     return vg_advice_blocks_hold_missing(f) && bytes >= vg_advice_missing_bytes(f) &&
-           is_most_of_tensors(f, bytes);
+           vg_advice_is_most(f, bytes);
 }
 
 static void activations_why(const struct vg_run_failure *f, struct vg_text *out)
@@ -226,7 +172,7 @@ static void activations_advice(const struct vg_run_failure *f, struct vg_text *o
     vg_text_add(out, "a smaller batch (with gradient accumulation); activation checkpointing");
     if (vg_holder_stack_is_in(f, "/transformers/"))
         vg_text_add(out, " (model.gradient_checkpointing_enable())");
-    if (is_wide(f, VG_CENSUS_PARAMETER) && !runs_under_autocast(f))
+    if (vg_advice_is_wide(f, VG_CENSUS_PARAMETER) && !runs_under_autocast(f))
         vg_text_add(out, "; bfloat16 autocast");
     vg_text_add(out, "; torch.no_grad() where nothing is trained");
 }
@@ -269,61 +215,6 @@ static void load_advice(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_add(out,
                 "read the file into host memory: torch.load(..., map_location=\"cpu\"); "
                 "load_state_dict() copies from there to where the model is");
-}
-
-/* ---- the model itself ---- */
-
-/* Without a census: the line that has moved most, where that is a model. */
-static const struct vg_run_site *moved_model(const struct vg_run_failure *f)
-{
-    const struct vg_run_site *const site = vg_holder_census(f) ? NULL : vg_holder_largest_site(f);
-    return site && site->own.file[0] && vg_torch_call_is_models_move(site->called) ? site : NULL;
-}
-
-static bool parameters_applies(const struct vg_run_failure *f)
-{
-    const struct vg_run_site *const moved = moved_model(f);
-    const uint64_t bytes = moved ? moved->live_bytes : vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER);
-    return vg_advice_blocks_hold_missing(f) && is_most_of_tensors(f, bytes) &&
-           bytes >= vg_advice_missing_bytes(f);
-}
-
-static void moved_model_why(const struct vg_run_failure *f, const struct vg_run_site *moved,
-                            struct vg_text *out)
-{
-    vg_text_addf(out, "the model itself: %s of PyTorch's %s come from ",
-                 VG_AMOUNT(moved->live_bytes), VG_AMOUNT(f->torch.allocated_bytes));
-    vg_line_add(out, &moved->own);
-    vg_text_addf(out, " (%s).", moved->called);
-}
-
-static void parameters_why(const struct vg_run_failure *f, struct vg_text *out)
-{
-    const struct vg_census *const census = vg_holder_census(f);
-    if (!census) {
-        moved_model_why(f, moved_model(f), out);
-        return;
-    }
-    vg_text_addf(out, "the model itself: parameters take %s of PyTorch's %s",
-                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)),
-                 VG_AMOUNT(f->torch.allocated_bytes));
-    if (census->module_count > 0 && census->modules[0].depth == 0)
-        vg_text_addf(out, " (%s)", census->modules[0].path);
-    vg_text_add(out, ".");
-}
-
-static void parameters_advice(const struct vg_run_failure *f, struct vg_text *out)
-{
-    if (vg_torch_call_narrows_model(f) && is_wide(f, VG_CENSUS_PARAMETER))
-        vg_text_add(out,
-                    "convert the model before it is moved: model.bfloat16().cuda(); on the GPU a "
-                    "parameter's old and new numbers take memory at the same time");
-    else if (is_narrow(f, VG_CENSUS_PARAMETER))
-        vg_text_add(out, "quantised weights");
-    else
-        vg_text_addf(out, "weights of fewer bytes (dtype=torch.bfloat16%s, or quantised)",
-                     is_wide(f, VG_CENSUS_PARAMETER) ? "" : " where they are 4-byte numbers");
-    vg_text_add(out, ", or device_map=\"auto\", which spreads them over GPUs and host memory");
 }
 
 /* ---- holes ---- */
@@ -395,8 +286,7 @@ static bool largest_line_applies(const struct vg_run_failure *f)
 {
     const struct vg_run_site *const site = vg_holder_largest_site(f);
     return vg_advice_blocks_hold_missing(f) && site && site->own.file[0] &&
-           site->live_bytes >= vg_advice_missing_bytes(f) &&
-           is_most_of_tensors(f, site->live_bytes);
+           site->live_bytes >= vg_advice_missing_bytes(f) && vg_advice_is_most(f, site->live_bytes);
 }
 
 static void largest_line_why(const struct vg_run_failure *f, struct vg_text *out)
@@ -423,15 +313,11 @@ static void largest_line_advice(const struct vg_run_failure *f, struct vg_text *
 
 const struct vg_advice_row vg_advice_torch_fraction = { "torch-fraction", fraction_applies,
                                                         fraction_why, fraction_advice };
-const struct vg_advice_row vg_advice_model_twice = { "model-twice", model_twice_applies,
-                                                     model_twice_why, model_twice_advice };
 const struct vg_advice_row vg_advice_optimizer = { "optimizer", optimizer_applies, optimizer_why,
                                                    optimizer_advice };
 const struct vg_advice_row vg_advice_activations = { "activations", activations_applies,
                                                      activations_why, activations_advice };
 const struct vg_advice_row vg_advice_load = { "load-to-gpu", load_applies, load_why, load_advice };
-const struct vg_advice_row vg_advice_parameters = { "parameters", parameters_applies,
-                                                    parameters_why, parameters_advice };
 const struct vg_advice_row vg_advice_holes = { "holes", holes_applies, holes_why, holes_advice };
 const struct vg_advice_row vg_advice_cache_in_way = { "cache-in-way", cache_in_way_applies,
                                                       cache_in_way_why, cache_in_way_advice };

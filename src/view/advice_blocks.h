@@ -35,6 +35,13 @@ bool vg_advice_blocks_hold_missing(const struct vg_run_failure *failure);
 /* Bytes of the blocks of that kind; 0 without a census. */
 uint64_t vg_advice_kind_bytes(const struct vg_run_failure *failure, enum vg_census_kind kind);
 
+/* Are most of the kind's numbers known to be of 4 bytes and more? What is unknown of a record from
+ * before is not. */
+bool vg_advice_is_wide(const struct vg_run_failure *failure, enum vg_census_kind kind);
+
+/* Are `bytes` most of what PyTorch's tensors take? */
+bool vg_advice_is_most(const struct vg_run_failure *failure, uint64_t bytes);
+
 /* Are `bytes` no less than what other processes hold of the GPU, as far as that is known? */
 bool vg_advice_outweighs_others(const struct vg_run_failure *failure, uint64_t bytes);
 

@@ -157,7 +157,25 @@ CAUSES = {
         r"map_location=\"cpu\"",
     ),
     "load_and_move": (r"(?!.*torch\.load)", r"(?!.*map_location)"),
-    "two_models": (r"the model itself", r""),
+    "second_model": (
+        r"the models themselves: parameters of `teacher` \(Net, causes\.py:\d+ second_model\) take 687 MiB, those of "
+        r"`student` \(Student, causes\.py:\d+ second_model\) 343 MiB so far \(its other 1\.01 GiB are not on this GPU\)",
+        r"^keep a model that is not used at the same time in host memory; ",
+    ),
+    "second_model_begins": (r"the models themselves: .* those of `student` \(Student, .*\) \S+ MiB so far \(its other", r""),
+    "second_model_of_a_class": (
+        r"the models themselves: .*`teacher` .* take 858 MiB, those of `student` \(Net, .*\) 172 MiB so far \(its other 687",
+        r"",
+    ),
+    "model_beside_host_copy": (
+        r"the model itself: parameters take 1\.01 GiB of .* \(Net\) so far; its other 343 MiB are not on this GPU\.",
+        r"^weights of fewer bytes",
+    ),
+    "model_in_parts": (r"the model itself: (?!.*so far)(?!.*other)", r""),
+    "two_models": (
+        r"the models themselves: parameters of `model` \(.*\) take 480 MiB, those of `other` \(.*\) 288 MiB; in all they take",
+        r"^keep a model that",
+    ),
     "holes": (r"fragmentation: ", r"expandable_segments:True"),
     "no_holes": (r"`kept` \(list of 11, causes\.py:\d+ no_holes\) holds 440 MiB", r"x\.cpu\(\)"),
     "cache_in_way": (r"PyTorch caches 900 MiB of this GPU that no tensor uses", r"empty_cache\(\) before this call"),

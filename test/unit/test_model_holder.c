@@ -109,11 +109,60 @@ static void two_models_of_variables_may_both_be_needed(void **state)
     assert_non_null(strstr(advice(), "in host memory or in bfloat16; "));
 }
 
+/* The call moves a model. */
+static void move(void)
+{
+    static struct vg_run_frame frames[] = {
+        { .flags = VG_FRAME_PYTHON | VG_FRAME_LIBRARY,
+          .file = "/v/site-packages/torch/nn/modules/module.py",
+          .function = "Module._apply" },
+        { .flags = VG_FRAME_PYTHON, .file = "/p/train.py", .function = "main" },
+    };
+    failure.stack.frames = frames;
+    failure.stack.frame_count = 2;
+}
+
+static const char *parameters_why(void)
+{
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    assert_true(vg_advice_parameters.applies(&failure));
+    vg_advice_parameters.cause(&failure, &text);
+    return text_data;
+}
+
+static void a_model_that_comes_is_told_so(void **state)
+{
+    (void)state;
+    census.modules[1].amount[VG_CENSUS_PARAMETER].bytes = 40 * MIB;
+    census.elsewhere_bytes[1] = 300 * MIB; /* kept there on purpose, as far as anybody knows */
+    assert_null(vg_model_under_way(&failure));
+    assert_null(vg_model_second(&failure));
+    assert_string_equal(parameters_why(),
+                        "the model itself: parameters take 800 MiB of PyTorch's 900 MiB (Net).");
+    move();
+    assert_ptr_equal(vg_model_under_way(&failure), &census.modules[1]);
+    assert_ptr_equal(vg_model_second(&failure), &census.modules[1]);
+    add_variable("teacher", "Net", 400 * MIB);
+    add_variable("self", "Net", 40 * MIB);
+    snprintf(census.variables[1].file, sizeof census.variables[1].file,
+             "/v/site-packages/torch/nn/modules/module.py");
+    assert_string_equal(parameters_why(),
+                        "the models themselves: parameters of `teacher` (Net, train.py:12 main) "
+                        "take 400 MiB, those of a Net 40.0 MiB so far (its other 300 MiB are not "
+                        "on this GPU); in all they take 800 MiB of PyTorch's 900 MiB.");
+    census.elsewhere_bytes[0] = MIB; /* which of them comes? */
+    assert_null(vg_model_under_way(&failure));
+    assert_null(vg_model_second(&failure));
+    census.elsewhere_bytes[1] = 0;
+    assert_non_null(strstr(parameters_why(), "(Net) so far; its other 1.00 MiB are not on this"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(variables_of_whole_models_are_found, prepare),
         cmocka_unit_test_setup(two_models_of_variables_may_both_be_needed, prepare),
+        cmocka_unit_test_setup(a_model_that_comes_is_told_so, prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -803,6 +803,47 @@ def load_and_move():
     return saved_weights(), torch.load("weights.pt", map_location="cpu"), Net(layers=30, width=2896).cuda()
 
 
+class Student(Net):
+    pass
+
+
+def second_model():
+    """A second model is on its way when the memory ends."""
+    teacher, student = Net(layers=20, width=3000).cuda(), Student(layers=40, width=3000)
+    student.cuda()
+    return teacher
+
+
+def second_model_begins():
+    """It has only begun to come."""
+    teacher, student = Net(layers=29, width=3000).cuda(), Student(layers=40, width=3000)
+    student.cuda()
+    return teacher
+
+
+def second_model_of_a_class():
+    """Looks like two of a class that are there: the second is on its way."""
+    teacher, student = Net(layers=25, width=3000).cuda(), Net(layers=25, width=3000)
+    student.cuda()
+    return teacher
+
+
+def model_beside_host_copy():
+    """Looks alike: the other model stays in host memory."""
+    net = Net(layers=40, width=3000)
+    copied = copy.deepcopy(net)
+    net.cuda()
+    return copied
+
+
+def model_in_parts():
+    """Looks alike: a part of the model is in host memory on purpose, and a batch is too large."""
+    net = Net(layers=30, width=3000)
+    for layer in net.layers[:20]:
+        layer.cuda()
+    return net, batch(600000)
+
+
 def two_models():
     """Looks alike: two models of different sizes."""
     model = Net(layers=20, width=2500).cuda()
