@@ -7,7 +7,7 @@ check-torch: build-torch
 	@BUILD=$(BUILD) test/torch/run
 
 # With another PyTorch (scripts/install-torch VERSION): what needs nothing beside it.
-TORCH_ALONE := test_names.py test_blocks.py test_giving_up.py test_causes.py test_peak.py test_tables.py test_plug_in.py \
+TORCH_ALONE := test_runtimes.py test_names.py test_blocks.py test_giving_up.py test_causes.py test_peak.py test_tables.py test_plug_in.py \
                test_census.py test_census_variables.py test_census_hostile.py
 check-torch-%: build-torch
 	@BUILD=$(BUILD) TORCH_VERSION=$* test/torch/run $(TORCH_ALONE)

@@ -84,14 +84,14 @@ def test_real_demo_without_a_gpu_is_one_line(tree):
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch", "install-clients"])
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch", "install-clients", "simulated-torch"])
 def test_unknown_argument_is_one_line(script):
     result = run_script(SCRIPTS / script, "--frobnicate")
     assert result.returncode == 1
     assert "--frobnicate" in result.stderr and result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch", "install-clients"])
+@pytest.mark.parametrize("script", ["demo", "test", "install-deps", "install-torch", "install-clients", "simulated-torch"])
 def test_help(script):
     result = run_script(SCRIPTS / script, "--help")
     assert result.returncode == 0
@@ -207,6 +207,44 @@ def test_torch_without_disk_space_is_one_line(tmp_path):
     said, tests = install_torch(tmp_path, PATH="%s:%s" % (df.parent, os.environ["PATH"]))
     assert said == "scripts/install-torch: skipped: PyTorch: it needs 14 GB of disk, 9 GB are free\n"
     assert "it needs 14 GB of disk" in tests
+
+
+def embedding_torch(folder, version):
+    """An environment with a PyTorch whose allocator library needs no libcudart."""
+    torch = folder / "lib" / "python3.11" / "site-packages" / "torch"
+    (torch / "lib").mkdir(parents=True)
+    (torch / "version.py").write_text("__version__ = '%s+cu117'\n" % version)
+    source = folder / "none.c"
+    source.write_text("int none;\n")
+    subprocess.run(["cc", "-shared", "-fPIC", source, "-o", torch / "lib" / "libc10_cuda.so"], check=True)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").symlink_to(sys.executable)
+
+
+@pytest.mark.parametrize("version, why", [
+    ("1.12.0", "PyTorch 1.12.0 has NVIDIA's runtime in its allocator, and no source of it is known here"),
+    ("1.13.1", "Debian's source of PyTorch 1.13.1 cannot be reached"),
+])  # fmt: skip
+def test_torch_that_cannot_be_built_is_one_line(tmp_path, version, why):
+    embedding_torch(tmp_path, version)
+    proxies = {name: "http://127.0.0.1:9" for name in ("https_proxy", "http_proxy", "all_proxy")}
+    done = run_script(SCRIPTS / "simulated-torch", str(tmp_path), **proxies)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "scripts/simulated-torch: skipped: %s\n" % why
+    assert (tmp_path / "simulated.skipped").read_text() == why + "\n"
+    assert not (tmp_path / "simulated").exists()
+
+
+def test_torch_with_a_shared_runtime_needs_nothing(tmp_path):
+    embedding_torch(tmp_path, "2.3.1")
+    library = tmp_path / "lib" / "python3.11" / "site-packages" / "torch" / "lib" / "libc10_cuda.so"
+    runtime = tmp_path / "libcudart.so.12"
+    flags = ["-shared", "-fPIC", tmp_path / "none.c"]
+    subprocess.run(["cc", *flags, "-Wl,-soname,libcudart.so.12", "-o", runtime], check=True)
+    subprocess.run(["cc", *flags, "-Wl,--no-as-needed", runtime, "-o", library], check=True)
+    done = run_script(SCRIPTS / "simulated-torch", str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not (tmp_path / "simulated").exists() and not (tmp_path / "simulated.skipped").exists()
 
 
 def test_torch_that_is_there_is_left_alone(tmp_path):

@@ -25,6 +25,10 @@ VENV = BUILD / "torch-venv"
 PROGRAMS = HERE / "programs"
 REAL_GPU = os.environ.get("VG_REAL_GPU") == "1"
 TORCH_PYTHON = os.environ.get("TORCH_PYTHON", str(VENV / "bin" / "python"))
+# Where the allocator has NVIDIA's runtime in it, the environment with one that is built from PyTorch's source.
+SIMULATED = Path(TORCH_PYTHON).parents[1] / "simulated"
+if not REAL_GPU and (SIMULATED / "installed").exists():
+    TORCH_PYTHON = str(SIMULATED / "bin" / "python")
 DEVICE = "11.17GiB"  # a Tesla K80's half
 CONTEXT = "300MiB"
 MIB = 1 << 20
@@ -42,6 +46,7 @@ def _load_end_to_end():
 
 end_to_end = _load_end_to_end()
 TIMEOUT_S = 180
+VERSION = [int(part) for part in os.environ.get("TORCH_VERSION", "99.0").split(".")]
 # It measures and looks at nothing else.
 collect_ignore = [] if end_to_end.TIMING else ["test_numbers.py"]
 
@@ -51,7 +56,7 @@ class Machine(end_to_end.Machine):
 
     def environment(self, guarded, extra):
         # PyTorch takes the one of its own major version.
-        preload = [] if REAL_GPU else [self.simgpu / ("libcudart.so.%d" % n) for n in (13, 12)]
+        preload = [] if REAL_GPU else [self.simgpu / ("libcudart.so." + n) for n in ("13", "12", "11.0")]
         values = super().environment(False, {})
         values.update(
             SIMGPU_DEVICES=DEVICE,
@@ -137,7 +142,13 @@ def embeds_its_runtime():
     return b"libcudart" not in text.stdout
 
 
-EMBEDDED = "NVIDIA's runtime is in this PyTorch's allocator, and refuses a simulated GPU"
+def why_embedded():
+    """Why there is no other allocator library for it (scripts/simulated-torch)."""
+    skipped = SIMULATED.with_suffix(".skipped")
+    return skipped.read_text().strip() if skipped.exists() else "scripts/simulated-torch builds another"
+
+
+EMBEDDED = "NVIDIA's runtime is in this PyTorch's allocator, and refuses a simulated GPU: " + why_embedded()
 
 
 def needs_cuda():

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import BUILD, REAL_GPU, needs_cuda
+from conftest import BUILD, REAL_GPU, needs_cuda, skip_what_is_lacking
 
 PLUG_IN = BUILD / "test" / "torch" / "plug_in.so"
 SMALL = {"SIMGPU_DEVICES": "1GiB", "VRAMGUARD_POLICY": "off"}
@@ -18,6 +18,7 @@ def first_report(result):
 def test_report_names_the_plug_in_and_the_line(machine):
     command = machine.program("plugged", PLUG_IN)
     bare, guarded = machine.run(command, **SMALL), machine.run(command, True, **SMALL)
+    skip_what_is_lacking(bare)
     assert (bare.code, bare.stdout) == (guarded.code, guarded.stdout) == (0, bare.stdout)
     report = first_report(guarded)
     assert re.search(r"one place holds all of its 675 MiB: plugged\.py:\d+ <module> .* plugged\.py:\d+ step", report)

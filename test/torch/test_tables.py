@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAMS, needs_cuda
+from conftest import PROGRAMS, VERSION, needs_cuda, skip_what_is_lacking
 from test_causes import CAUSES
 
 MORE = os.environ.get("TABLE_PROGRAMS")
@@ -80,6 +80,7 @@ def tables(machine):
     return {"TABLES": str(folder), "PYTHONPATH": str(TABLES)}
 
 
+OBSERVED = VERSION >= [2, 0]  # 1.13 tells nobody that it gives up
 BESIDE = {"cache_in_way", "cache_in_use"}  # where another library runs out
 
 
@@ -87,12 +88,11 @@ BESIDE = {"cache_in_way", "cache_in_use"}  # where another library runs out
 def test_programs_that_run_out(machine, tables, cause):
     result = machine.run(machine.program("causes", cause), True, **COMMON, **tables)
     assert result.code == 1 and "out of memory" in result.stderr
-    moments = 1 if cause in BESIDE else 2  # at its end; where PyTorch gave up
+    moments = 1 if cause in BESIDE or not OBSERVED else 2  # at its end; where PyTorch gave up
     assert compare(machine, Path(tables["TABLES"]))[0] >= moments
 
 
 # Before 2.4 PyTorch gives an observer of failures, as the table's, to the first GPU and breaks the others.
-VERSION = [int(part) for part in os.environ.get("TORCH_VERSION", "99.0").split(".")]
 GPUS = "350MiB,350MiB" if VERSION >= [2, 4] else "350MiB"
 
 
@@ -101,9 +101,10 @@ GPUS = "350MiB,350MiB" if VERSION >= [2, 4] else "350MiB"
 def test_random_programs(machine, tables, seed, settings):
     command = machine.program("random_lines", seed, 400)
     result = machine.run(command, True, **{**COMMON, "SIMGPU_DEVICES": GPUS}, **tables, **settings)
+    skip_what_is_lacking(result)
     assert result.code == 0, result.stderr
     moments, lines = compare(machine, Path(tables["TABLES"]))
-    assert moments >= 2 and lines > 20
+    assert moments >= (2 if OBSERVED else 1) and lines > (20 if OBSERVED else 5)
 
 
 def lines_of(machine, settings, level):
@@ -111,7 +112,10 @@ def lines_of(machine, settings, level):
     the report says of the level, with each backend the same program."""
     command = machine.program("random_lines", 5, 400, 120000, "wait")
     process = machine.start(command, True, stdin=subprocess.PIPE, SIMGPU_DEVICES="8GiB,8GiB", VRAMGUARD_POLICY="off", **settings)
-    assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    if process.stdout.readline() != "ready\n":
+        result = machine.finish(process)
+        skip_what_is_lacking(result)
+        pytest.fail(result.stderr)
     report = machine.vramguard("report", "--json", str(process.pid))
     assert machine.finish(process).code == 0
     table = collections.defaultdict(lambda: [0, 0])

@@ -5,6 +5,8 @@ import sys
 
 import torch
 
+if len(sys.argv) > 1 and not hasattr(torch.cuda.memory, "CUDAPluggableAllocator"):
+    sys.exit("this PyTorch has no CUDAPluggableAllocator")
 if len(sys.argv) > 1:
     allocator = torch.cuda.memory.CUDAPluggableAllocator(sys.argv[1], "plug_in_malloc", "plug_in_free")
     torch.cuda.memory.change_current_allocator(allocator)

@@ -35,5 +35,5 @@ def record_history(entries):
 def frames(block):
     """The innermost first; None where they are not recorded."""
     if "history" in block:  # before 2.1
-        return block["history"][0]["frames"]
+        return block["history"][0].get("frames")
     return block.get("frames")

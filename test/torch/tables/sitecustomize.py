@@ -1,5 +1,5 @@
 """Makes any program of PyTorch's a comparison: with this folder on PYTHONPATH and TABLES naming another, PyTorch's
-own history is on from its first use of the GPU, and each time that PyTorch gives up for want of memory, and
+own history is on from its first use of the GPU, and each time that PyTorch gives up for want of memory (since 2.0), and
 at the end, two files are left there: NAME.truth, what is live by PyTorch's history, a JSON list of
 [device, bytes, [[file, line], ... innermost first]], and NAME.vgr, the run file of the same moment."""
 
@@ -25,17 +25,10 @@ def own_run_file():
     return None
 
 
-def live_blocks(torch):
-    for segment in torch.cuda.memory._snapshot()["segments"]:
-        for block in segment["blocks"]:
-            if block["state"] == "active_allocated":
-                # Where PyTorch keeps one, the history of the block; its frames in older versions.
-                frames = block.get("frames") or (block.get("history") or [{}])[0].get("frames") or []
-                yield [
-                    segment["device"],
-                    block["size"],
-                    [[f["filename"], f["line"]] for f in frames[:FRAMES_KEPT]],
-                ]
+def live_blocks(snapshot):
+    for _, device, block in snapshot.live_blocks():
+        frames = snapshot.frames(block) or []
+        yield [device, block["size"], [[f["filename"], f["line"]] for f in frames[:FRAMES_KEPT]]]
 
 
 def keep(name):
@@ -48,7 +41,7 @@ def keep(name):
         base = os.path.join(os.environ["TABLES"], "%d-%s" % (os.getpid(), name))
         shutil.copyfile(path, base + ".vgr")
         with open(base + ".truth", "w") as out:
-            json.dump(list(live_blocks(torch)), out)
+            json.dump(list(live_blocks(state["snapshot"])), out)
     finally:
         if was_collecting:
             gc.enable()
@@ -61,8 +54,13 @@ def gave_up(*_):
 
 
 def start(torch):
-    torch.cuda.memory._record_memory_history(max_entries=400000, context="all", stacks="python")
-    torch._C._cuda_attach_out_of_memory_observer(gave_up)
+    where = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "programs", "snapshot.py")
+    spec = importlib.util.spec_from_file_location("tables_snapshot", where)
+    state["snapshot"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(state["snapshot"])
+    state["snapshot"].record_history(400000)
+    if hasattr(torch._C, "_cuda_attach_out_of_memory_observer"):  # since 2.0
+        torch._C._cuda_attach_out_of_memory_observer(gave_up)
     state["torch"] = torch
 
 
