@@ -1,5 +1,6 @@
 #include "analyze/array_holder.h"
 
+#include "analyze/holder.h"
 #include "base/amount.h"
 
 enum { SEVERAL = 4 };
@@ -78,7 +79,7 @@ const struct vg_census_variable *vg_array_holder_of_several(const struct vg_run_
     for (uint32_t i = 0; census && i < census->variable_count; i++) {
         const struct vg_census_variable *const variable = &census->variables[i];
         const uint64_t bytes = vg_array_holder_held(census, variable).bytes;
-        if (variable->length < SEVERAL || variable->place == VG_CENSUS_LIBRARY ||
+        if (variable->length < SEVERAL || vg_holder_is_librarys(variable) ||
             held_by(census, variable)->traceback.bytes > bytes / 2 || bytes < at_least_bytes ||
             bytes <= best_bytes || !is_a_quarter(failure, bytes))
             continue;

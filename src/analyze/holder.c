@@ -90,9 +90,7 @@ static bool is_of_trainer(const struct vg_census_variable *variable)
     return strstr(variable->file, "/transformers/trainer") != NULL;
 }
 
-/* A library's own, such as the table of tensors that torch.load has read: none that the program
- * could remove anything from. */
-static bool is_of_library(const struct vg_census_variable *variable)
+bool vg_holder_is_librarys(const struct vg_census_variable *variable)
 {
     return variable->place == VG_CENSUS_LIBRARY ||
            (vg_frame_is_library_path(variable->file) && !is_of_trainer(variable));
@@ -103,7 +101,7 @@ static bool keeps_in_program(const struct vg_run_failure *failure,
                              const struct vg_census_variable *variable, uint64_t at_least_bytes)
 {
     const uint64_t kept = vg_holder_kept_bytes(variable);
-    return !is_of_library(variable) && variable->traceback.bytes <= kept / 2 &&
+    return !vg_holder_is_librarys(variable) && variable->traceback.bytes <= kept / 2 &&
            kept >= at_least_bytes && !is_inside_module_call(failure, variable);
 }
 
@@ -284,7 +282,7 @@ enum vg_holder_whose vg_holder_whose(const struct vg_run_failure *failure,
 {
     if (is_inside_module_call(failure, variable))
         return VG_HOLDER_FORWARD_PASS;
-    return is_of_library(variable) ? VG_HOLDER_LIBRARY : VG_HOLDER_PROGRAM;
+    return vg_holder_is_librarys(variable) ? VG_HOLDER_LIBRARY : VG_HOLDER_PROGRAM;
 }
 
 const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_failure *failure,

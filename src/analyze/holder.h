@@ -25,6 +25,10 @@ const struct vg_run_site *vg_holder_largest_site(const struct vg_run_failure *fa
  * autograd graphs hold behind them. */
 uint64_t vg_holder_kept_bytes(const struct vg_census_variable *variable);
 
+/* Is it a library's own, such as the table of tensors that torch.load has read: none that the
+ * program could remove anything from? */
+bool vg_holder_is_librarys(const struct vg_census_variable *variable);
+
 enum vg_holder_results {
     VG_RESULTS_ANY,
     VG_RESULTS_WITH_GRAPHS, /* most of the bytes are behind them, in autograd graphs */

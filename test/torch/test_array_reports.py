@@ -74,6 +74,13 @@ def test_cupy(machine, case):
         assert re.search(HISTORY, text, re.M).groups() == ("1.95 GiB", "20", "20", case)
 
 
+def test_what_a_library_works_with(machine):
+    """No variable of the program's: it is in the table, and nothing is to be removed from it."""
+    for text in run(machine, "of_library"):
+        assert re.search(r"^ +1\.95 GiB +20x  `blocks` \(list of 20, pool\.py:3 solve\)$", text, re.M), text
+        assert "blocks" not in key(text, "why") + key(text, "do"), text
+
+
 def test_what_an_exception_keeps(machine):
     for text in run(machine, "cupy_in_exception"):
         assert re.search(r"^ +1\.95 GiB +20x  `kept_error` \(ValueError, ", text, re.M), text

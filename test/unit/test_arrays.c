@@ -127,6 +127,9 @@ static void a_container_of_arrays_is_found(void **state)
     history->place = VG_CENSUS_LIBRARY;
     assert_null(vg_array_holder_of_several(&failure, 12 * MIB));
     history->place = VG_CENSUS_LOCAL;
+    snprintf(history->file, sizeof history->file, "/v/site-packages/solver/pool.py");
+    assert_null(vg_array_holder_of_several(&failure, 12 * MIB)); /* of a library's function */
+    snprintf(history->file, sizeof history->file, "/p/train.py");
     failure.device.live_bytes = 4000 * MIB; /* most of it is something else */
     assert_null(vg_array_holder_of_several(&failure, 12 * MIB));
 }

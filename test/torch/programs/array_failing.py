@@ -76,6 +76,15 @@ def cupy_gil():
     print(len(history))
 
 
+def of_library():
+    """A function of an installed package holds them while it calls the program."""
+    names = {}
+    code = "def solve(make, call):\n    blocks = [make() for _ in range(20)]\n    call()\n    return len(blocks)\n"
+    exec(compile(code, "/opt/venv/lib/python3/site-packages/solver/pool.py", "exec"), names)
+    cuda = driver()
+    print(names["solve"](lambda: cupy_array(cuda, 100), lambda: fail(cuda)))
+
+
 def cupy_in_exception():
     cuda = driver()
 
