@@ -142,3 +142,19 @@ def test_who_waits_elsewhere_is_no_part_of_a_deadlock(scene):
         if "out of memory" in result.stderr:
             assert "nothing came free, %s still holds" % SOMEBODY in tried(result)
             assert not re.search(r"stop pid|kill", flat(result.guard_text))
+
+
+def test_who_gives_way_is_here(scene):
+    """A wait in a container has no part in a deadlock of two that are here, and goes on."""
+    first, second = scene.outside().holding(450), scene.outside().holding(450)
+    there = scene.inside(VRAMGUARD_POLICY="wait=4s")
+    assert there.ask("context 0") == "context 0"
+    begin(scene, first, 300)
+    begin(scene, there, 300)
+    second.tell("alloc x 300")
+    assert second.awaited("x")[0] == OUT_OF_MEMORY
+    assert "gave up to break a deadlock" in tried(second.end())
+    assert first.awaited("x")[0] == 0
+    first.end()
+    assert there.awaited("x")[0] == 0
+    assert "deadlock" not in there.end().stderr
