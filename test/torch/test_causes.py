@@ -208,6 +208,12 @@ def last_answer(result):
     return {key: " ".join(text.split()) for key, text in found}
 
 
+def first_screen(result):
+    """The lines of the last report that is told in full, up to its tables."""
+    whole = re.findall(r"^vramguard: GPU \d+ out of memory.*\n(?: .*\n)+", result.stderr, re.M)
+    return whole[-1].splitlines()
+
+
 EACH_GPU = """
 import torch
 kept = []
@@ -345,3 +351,5 @@ def test_the_cause_is_the_programs(machine, name):
     why, do = CAUSES[name]
     assert re.match(why, found["why"]), found["why"]
     assert re.search(do, found["do"]), found["do"]
+    headline, *rest = first_screen(result)
+    assert len(rest) < 14 and all(len(line) <= 80 for line in rest), "\n".join([headline, *rest])

@@ -8,8 +8,8 @@ CUresult cudaMalloc(CUdeviceptr *address, size_t size_bytes);
 
 CUresult cudaMalloc(CUdeviceptr *address, size_t size_bytes)
 {
-    static int calls;
     const CUresult result = cuMemAlloc_v2(address, size_bytes);
-    calls++;
+    if (result != CUDA_SUCCESS && address)
+        *address = 0;
     return result;
 }
