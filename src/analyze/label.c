@@ -129,19 +129,84 @@ static bool is_torch_allocator(const struct vg_run_frame *frame)
     return vg_text_starts_with(frame->module, "libc10_cuda.so");
 }
 
-/* Native frames below the innermost Python frame that end in PyTorch's allocator tell nothing but
- * that: of those before `*out_end` the one at the returned index stands for all. `count` when there
- * are none. */
-static size_t find_torch_allocator(const struct vg_run_frame *frames, size_t count, size_t *out_end)
+/* The name of a function of PyTorch's in `out`, "" of any other frame's. */
+static const char *torch_function(char *out, size_t cap, const struct vg_run_frame *frame)
+{
+    out[0] = '\0';
+    if (vg_text_starts_with(frame->module, "libtorch"))
+        vg_symbol_name(out, cap, frame->function);
+    return out;
+}
+
+/* PyTorch's engine, which goes through a backward pass in threads of its own. */
+static bool is_engine(const struct vg_run_frame *frame)
+{
+    char function[FUNCTION_CAP];
+    torch_function(function, sizeof function, frame);
+    return vg_text_starts_with(function, "torch::autograd::Engine::") ||
+           vg_text_starts_with(function, "torch::autograd::python::PythonEngine::");
+}
+
+/* What the engine calls for an operation: "torch::autograd::generated::SinBackward0::apply". Writes
+ * its name to `out`. */
+static bool is_backward_node(const struct vg_run_frame *frame, char *out, size_t cap)
+{
+    static const char before[] = "torch::autograd::generated::", behind[] = "::apply";
+    char function[FUNCTION_CAP];
+    torch_function(function, sizeof function, frame);
+    if (!vg_text_starts_with(function, before) || !vg_text_ends_with(function, behind))
+        return false;
+    const size_t length = strlen(function) - (sizeof before - 1) - (sizeof behind - 1);
+    struct vg_text name = vg_text_over(out, cap);
+    vg_text_add_bytes(&name, function + sizeof before - 1, length);
+    return true;
+}
+
+/* A backward pass, which mostly runs in a thread without Python frames. */
+struct backward {
+    size_t engine; /* the outermost frame of it; the number of frames when there is none */
+    size_t part;   /* the one that stands for it */
+};
+
+static struct backward find_backward(const struct vg_run_frame *frames, size_t count)
+{
+    char name[FUNCTION_CAP];
+    struct backward found = { count, count };
+    for (size_t i = 0; i < count; i++)
+        if (is_engine(&frames[i]))
+            found = (struct backward){ i, i };
+    for (size_t i = 0; found.engine < count && i < found.engine; i++)
+        if (is_backward_node(&frames[i], name, sizeof name))
+            found.part = i;
+    return found;
+}
+
+/* The engine's own frames, and what its threads begin with. */
+static bool is_around_backward(const struct vg_run_frame *frame, size_t index,
+                               const struct backward *backward)
+{
+    return index > backward->part && !vg_frame_is_python(frame) &&
+           (index <= backward->engine || vg_text_starts_with(frame->module, "libstdc++.so") ||
+            vg_text_starts_with(frame->module, "libtorch"));
+}
+
+/* Native frames below the innermost Python frame, or a backward pass, that end in PyTorch's
+ * allocator tell nothing but that: of those before `end` the one at the returned index stands for
+ * all. `count` when there are none. */
+static size_t find_torch_allocator(const struct vg_run_frame *frames, size_t count, size_t end)
+{
+    for (size_t i = end < count ? end : 0; i-- > 0;)
+        if (is_torch_allocator(&frames[i]))
+            return i;
+    return count;
+}
+
+static size_t innermost_python(const struct vg_run_frame *frames, size_t count)
 {
     size_t python = 0;
     while (python < count && !vg_frame_is_python(&frames[python]))
         python++;
-    *out_end = python;
-    for (size_t i = python < count ? python : 0; i-- > 0;)
-        if (is_torch_allocator(&frames[i]))
-            return i;
-    return count;
+    return python;
 }
 
 /* Folds frames (innermost first) into parts (outermost first), as indices. Returns their number. */
@@ -149,15 +214,18 @@ static size_t fold_frames(const struct vg_run_frame *frames, size_t count, bool 
                           unsigned char *parts)
 {
     const bool python = has_python(frames, count);
-    size_t used = 0, native_end;
-    const size_t allocator = find_torch_allocator(frames, count, &native_end);
+    const struct backward backward = find_backward(frames, count);
+    const size_t end = python ? innermost_python(frames, count) : backward.part;
+    const size_t allocator = find_torch_allocator(frames, count, end);
+    size_t used = 0;
     bool joinable = false; /* the last part stands for a run that may go on */
     for (size_t i = count; i-- > 0;) {
         const struct vg_run_frame *const frame = &frames[i];
         if (is_dropped(frame) || (python && vg_frame_is_interpreter(frame)) ||
-            (allocator < count && i < native_end && i != allocator))
+            (allocator < count && i < end && i != allocator) ||
+            is_around_backward(frame, i, &backward))
             continue;
-        if (vg_frame_is_python(frame) || has_own_part(frame)) {
+        if (vg_frame_is_python(frame) || has_own_part(frame) || i == backward.part) {
             parts[used++] = (unsigned char)i;
             joinable = false;
         } else if (joinable && same_module(frame, &frames[parts[used - 1]])) {
@@ -230,6 +298,15 @@ static bool thin_native(const struct vg_run_frame *frames, const unsigned char *
     return true;
 }
 
+/* "backward of autograd (SinBackward0)" */
+static void add_backward(struct vg_text *out, const struct vg_run_frame *frame)
+{
+    char name[FUNCTION_CAP];
+    vg_text_add(out, VG_LABEL_BACKWARD);
+    if (is_backward_node(frame, name, sizeof name))
+        vg_text_addf(out, " (%s)", name);
+}
+
 static void add_part(struct vg_text *out, const struct vg_run_frame *frame, bool nameless)
 {
     char data[PART_CAP], function[FUNCTION_CAP], location[VG_FRAME_LOCATION_CAP];
@@ -238,6 +315,8 @@ static void add_part(struct vg_text *out, const struct vg_run_frame *frame, bool
     if (vg_frame_is_python(frame))
         vg_text_addf(&part, "%s %s", vg_frame_location(location, frame),
                      vg_frame_short_name(frame->function));
+    else if (is_engine(frame) || is_backward_node(frame, function, sizeof function))
+        add_backward(&part, frame);
     else if (!nameless && is_torch_allocator(frame))
         vg_text_add(&part, VG_LABEL_TORCH);
     else if (has_own_part(frame))

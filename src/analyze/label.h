@@ -9,6 +9,7 @@
 
 #define VG_LABEL_SEPARATOR " > "
 #define VG_LABEL_TORCH     "PyTorch's allocator"
+#define VG_LABEL_BACKWARD  "backward of autograd"
 
 enum { VG_LABEL_CAP = 384, VG_LABEL_FRAMES = 256 /* of a stack; further ones are left out */ };
 
@@ -18,9 +19,11 @@ enum { VG_LABEL_CAP = 384, VG_LABEL_FRAMES = 256 /* of a stack; further ones are
  * (of the CUDA runtime: the function the program called); frames with a source location are all
  * kept, but for those of the Python interpreter; frames of Python code, "train.py:12 main", too,
  * and then the interpreter's own frames are left out. What native code does below Python until it
- * is in PyTorch's allocator, and all in there, is "PyTorch's allocator". Without any named function
- * of the program all its frames are kept as "app+0x1a2b". A label that does not fit is cut in its
- * middle. "" when nothing is left. */
+ * is in PyTorch's allocator, and all in there, is "PyTorch's allocator". A thread in which
+ * PyTorch's engine goes through a backward pass has no Python frames: "backward of autograd
+ * (SinBackward0) > PyTorch's allocator", by the operation. Without any named function of the
+ * program all its frames are kept as "app+0x1a2b". A label that does not fit is cut in its middle.
+ * "" when nothing is left. */
 void vg_label_from_frames(const struct vg_run_frame *frames, size_t count, char *out, size_t cap);
 
 /* Writes `label` to `out` (`cap` >= 1 bytes), shortened to at most `width` bytes: whole functions

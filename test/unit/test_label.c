@@ -307,6 +307,46 @@ static void the_allocator_of_pytorch_is_one_word(void **state)
                         "serve predict > PyTorch's allocator > libcudart.so.13 cudaMalloc");
 }
 
+/* A backward pass has threads without Python. */
+static void a_backward_pass_is_told_by_its_operation(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        LABEL(FRAME("libcudart.so.13", "cudaMalloc"), FRAME("libc10_cuda.so", ""),
+              FRAME("libtorch_cpu.so", "at::_ops::cos::redispatch"),
+              FRAME("libtorch_cpu.so", "_ZN5torch8autograd9generated12SinBackward05applyEv"),
+              FRAME("libtorch_cpu.so", "torch::autograd::Engine::evaluate_function"),
+              FRAME("libtorch_cpu.so", "_ZN5torch8autograd6Engine11thread_mainEv"),
+              FRAME("libtorch_python.so", "torch::autograd::python::PythonEngine::thread_init"),
+              FRAME("libstdc++.so.6", ""), FRAME("libc.so.6", "start_thread")),
+        "backward of autograd (SinBackward0) > PyTorch's allocator");
+    /* Of a C++ program the functions that led there stay. */
+    assert_string_equal(LABEL(FRAME("libc10_cuda.so", ""), FRAME("libtorch_cpu.so", "at::empty"),
+                              FRAME("libtorch_cpu.so", "torch::autograd::Engine::execute"),
+                              FRAME("libtorch_cpu.so", "at::Tensor::backward"),
+                              FRAME("train", "step")),
+                        "train step > backward of autograd > PyTorch's allocator");
+    /* Below Python the line tells. */
+    assert_string_equal(
+        LABEL(FRAME("libc10_cuda.so", ""),
+              FRAME("libtorch_cpu.so", "torch::autograd::generated::SinBackward0::apply"),
+              FRAME("libtorch_cpu.so", "torch::autograd::Engine::execute"),
+              PYTHON("main", "train.py:14")),
+        "train.py:14 main > PyTorch's allocator");
+    /* A pass within another, as of checkpointing. */
+    assert_string_equal(
+        LABEL(FRAME("libc10_cuda.so", ""),
+              FRAME("libtorch_cpu.so", "torch::autograd::generated::SinBackward0::apply"),
+              FRAME("libtorch_cpu.so", "torch::autograd::Engine::thread_main"),
+              PYTHON("backward", "checkpoint.py:14"),
+              FRAME("libtorch_cpu.so", "torch::autograd::Engine::evaluate_function")),
+        "checkpoint.py:14 backward > PyTorch's allocator");
+    assert_string_equal(
+        LABEL(FRAME("libcudart.so.13", "cudaMalloc"),
+              FRAME("core.so", "torch::autograd::generated::SinBackward0::apply")),
+        "core.so torch::autograd::generated::SinBackward0::apply > libcudart.so.13 cudaMalloc");
+}
+
 /* Of many functions of the program the outermost and the innermost stay. */
 static void keeps_both_ends_of_the_programs_functions(void **state)
 {
@@ -484,6 +524,7 @@ int main(void)
         cmocka_unit_test(native_code_below_python_is_folded),
         cmocka_unit_test(begins_with_one_ellipsis),
         cmocka_unit_test(the_allocator_of_pytorch_is_one_word),
+        cmocka_unit_test(a_backward_pass_is_told_by_its_operation),
         cmocka_unit_test(keeps_both_ends_of_the_programs_functions),
         cmocka_unit_test(folds_recursion),
         cmocka_unit_test(fit_cuts_whole_functions_in_the_middle),
