@@ -199,12 +199,12 @@ struct vg_census {
     uint8_t in_forward[VG_CENSUS_VARIABLES]; /* likewise: it is a variable of a function within a
                                                 forward pass of a module that is under way */
     uint8_t in_module[VG_CENSUS_VARIABLES];  /* it is a torch.nn.Module, or part of one */
-    uint32_t series[VG_CENSUS_VARIABLES];    /* likewise: the function that it is of goes through
-                                                modules    of which there are so many, such as the
-                                                layers    of a    model; 0: through none */
-    uint64_t
-        elsewhere_bytes[VG_CENSUS_MODULES]; /* by `modules`, of the outermost: parameters that
-                                               lie in none of these blocks, as they are there */
+    /* Likewise: through how many modules the function that it is of goes one after the other, such
+     * as the layers of a model; 0: through none. */
+    uint32_t series[VG_CENSUS_VARIABLES];
+    /* By `modules`, of the outermost: parameters that lie in none of these blocks, as they are
+     * there. */
+    uint64_t elsewhere_bytes[VG_CENSUS_MODULES];
 };
 
 #endif

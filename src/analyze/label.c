@@ -185,6 +185,8 @@ static struct backward find_backward(const struct vg_run_frame *frames, size_t c
 static bool is_around_backward(const struct vg_run_frame *frame, size_t index,
                                const struct backward *backward)
 {
+    if (is_engine(frame) && index != backward->part)
+        return true;
     return index > backward->part && !vg_frame_is_python(frame) &&
            (index <= backward->engine || vg_text_starts_with(frame->module, "libstdc++.so") ||
             vg_text_starts_with(frame->module, "libtorch"));

@@ -320,6 +320,12 @@ static void a_backward_pass_is_told_by_its_operation(void **state)
               FRAME("libtorch_python.so", "torch::autograd::python::PythonEngine::thread_init"),
               FRAME("libstdc++.so.6", ""), FRAME("libc.so.6", "start_thread")),
         "backward of autograd (SinBackward0) > PyTorch's allocator");
+    assert_string_equal(
+        LABEL(FRAME("libtorch_cpu.so", "at::empty"),
+              FRAME("libtorch_cpu.so", "torch::autograd::Engine::evaluate_function"),
+              FRAME("libtorch_cpu.so", "torch::autograd::Engine::thread_main"),
+              FRAME("libtorch_python.so", "torch::autograd::python::PythonEngine::thread_init")),
+        "backward of autograd > libtorch_cpu.so at::empty");
     /* Of a C++ program the functions that led there stay. */
     assert_string_equal(LABEL(FRAME("libc10_cuda.so", ""), FRAME("libtorch_cpu.so", "at::empty"),
                               FRAME("libtorch_cpu.so", "torch::autograd::Engine::execute"),
