@@ -21,7 +21,7 @@
 enum {
     STACK_BYTES = 256 << 10, /* thread-local storage of the program's libraries included */
     SPACING_MS = 2000,       /* between two answers */
-    TELL_MS = 200,
+    TELL_MS = 1000,          /* on a busy machine a thread may have to wait for its turn */
 };
 
 #define DAY_NS       (86400000 * VG_MS_NS)
