@@ -46,14 +46,6 @@ static bool is_startup(const struct vg_run_frame *frame)
     return false;
 }
 
-static bool has_python(const struct vg_run_frame *frames, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (vg_frame_is_python(&frames[i]))
-            return true;
-    return false;
-}
-
 /* What Python's own threads and pools of threads begin with (threading.py,
  * concurrent/futures/thread.py), and programs under `python -m` (runpy.py, frozen from 3.11 on). */
 static bool is_python_startup(const struct vg_run_frame *frame)
@@ -148,7 +140,7 @@ static bool is_engine(const struct vg_run_frame *frame)
 }
 
 /* What the engine calls for an operation: "torch::autograd::generated::SinBackward0::apply". Writes
- * its name to `out`. */
+ * the operation's name to `out`. */
 static bool is_backward_node(const struct vg_run_frame *frame, char *out, size_t cap)
 {
     static const char before[] = "torch::autograd::generated::", behind[] = "::apply";
@@ -203,6 +195,7 @@ static size_t find_torch_allocator(const struct vg_run_frame *frames, size_t cou
     return count;
 }
 
+/* `count` when there is none. */
 static size_t innermost_python(const struct vg_run_frame *frames, size_t count)
 {
     size_t python = 0;
@@ -215,9 +208,10 @@ static size_t innermost_python(const struct vg_run_frame *frames, size_t count)
 static size_t fold_frames(const struct vg_run_frame *frames, size_t count, bool nameless,
                           unsigned char *parts)
 {
-    const bool python = has_python(frames, count);
+    const size_t innermost = innermost_python(frames, count);
+    const bool python = innermost < count;
     const struct backward backward = find_backward(frames, count);
-    const size_t end = python ? innermost_python(frames, count) : backward.part;
+    const size_t end = python ? innermost : backward.part;
     const size_t allocator = find_torch_allocator(frames, count, end);
     size_t used = 0;
     bool joinable = false; /* the last part stands for a run that may go on */
@@ -300,15 +294,6 @@ static bool thin_native(const struct vg_run_frame *frames, const unsigned char *
     return true;
 }
 
-/* "backward of autograd (SinBackward0)" */
-static void add_backward(struct vg_text *out, const struct vg_run_frame *frame)
-{
-    char name[FUNCTION_CAP];
-    vg_text_add(out, VG_LABEL_BACKWARD);
-    if (is_backward_node(frame, name, sizeof name))
-        vg_text_addf(out, " (%s)", name);
-}
-
 static void add_part(struct vg_text *out, const struct vg_run_frame *frame, bool nameless)
 {
     char data[PART_CAP], function[FUNCTION_CAP], location[VG_FRAME_LOCATION_CAP];
@@ -317,8 +302,10 @@ static void add_part(struct vg_text *out, const struct vg_run_frame *frame, bool
     if (vg_frame_is_python(frame))
         vg_text_addf(&part, "%s %s", vg_frame_location(location, frame),
                      vg_frame_short_name(frame->function));
-    else if (is_engine(frame) || is_backward_node(frame, function, sizeof function))
-        add_backward(&part, frame);
+    else if (is_backward_node(frame, function, sizeof function))
+        vg_text_addf(&part, VG_LABEL_BACKWARD " (%s)", function);
+    else if (is_engine(frame))
+        vg_text_add(&part, VG_LABEL_BACKWARD);
     else if (!nameless && is_torch_allocator(frame))
         vg_text_add(&part, VG_LABEL_TORCH);
     else if (has_own_part(frame))

@@ -172,12 +172,23 @@ bool vg_torch_call_is_models_move(const char *function)
     return false;
 }
 
-bool vg_torch_call_moves_model(const struct vg_run_failure *f)
+static bool is_apply(const struct vg_run_frame *frame)
+{
+    return has_name(frame, "_apply");
+}
+
+static bool is_narrowing(const struct vg_run_frame *frame)
+{
+    return has_name(frame, "half") || has_name(frame, "bfloat16");
+}
+
+/* Does the program's innermost line call such a method of torch.nn.Module? */
+static bool calls_method(const struct vg_run_failure *f,
+                         bool (*is_wanted)(const struct vg_run_frame *frame))
 {
     for (uint32_t i = 0; i < f->stack.frame_count; i++) {
         const struct vg_run_frame *const frame = &f->stack.frames[i];
-        if (is_torchs(frame) && is_at(frame, "/torch/nn/modules/module.py") &&
-            has_name(frame, "_apply"))
+        if (is_torchs(frame) && is_at(frame, "/torch/nn/modules/module.py") && is_wanted(frame))
             return true;
         if (vg_frame_is_own(frame))
             return false;
@@ -185,17 +196,14 @@ bool vg_torch_call_moves_model(const struct vg_run_failure *f)
     return false;
 }
 
+bool vg_torch_call_moves_model(const struct vg_run_failure *f)
+{
+    return calls_method(f, is_apply);
+}
+
 bool vg_torch_call_narrows_model(const struct vg_run_failure *f)
 {
-    for (uint32_t i = 0; i < f->stack.frame_count; i++) {
-        const struct vg_run_frame *const frame = &f->stack.frames[i];
-        if (is_torchs(frame) && is_at(frame, "/torch/nn/modules/module.py") &&
-            (has_name(frame, "half") || has_name(frame, "bfloat16")))
-            return true;
-        if (vg_frame_is_own(frame))
-            return false;
-    }
-    return false;
+    return calls_method(f, is_narrowing);
 }
 
 bool vg_torch_call_makes_weights(const struct vg_run_failure *f)

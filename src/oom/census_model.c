@@ -11,9 +11,20 @@ enum {
     OUTERMOST_MAX = VG_CENSUS_MODULES / 2,
 };
 
-static struct vg_census_model *model_number(const struct vg_census_work *work, uint32_t number)
+struct vg_census_model *vg_census_model_number(const struct vg_census_work *work, uint32_t number)
 {
     return (struct vg_census_model *)work->modules.items + number;
+}
+
+uint32_t vg_census_outermost(const struct vg_census_work *work, uint32_t number)
+{
+    for (int depth = 0; depth < DEPTH_MAX; depth++) {
+        const uint32_t parent = vg_census_model_number(work, number)->parent;
+        if (parent == VG_CENSUS_NO_MODULE)
+            break;
+        number = parent;
+    }
+    return number;
 }
 
 /* ---- claiming tensors ---- */
@@ -36,16 +47,6 @@ static void claim_parts(const struct claim *claim, uintptr_t object)
     vg_object_traverse(object, claim_object, &inner);
 }
 
-static uint32_t outermost_of(const struct vg_census_work *work, uint32_t module)
-{
-    for (int depth = 0; depth < DEPTH_MAX; depth++) {
-        if (model_number(work, module)->parent == VG_CENSUS_NO_MODULE)
-            break;
-        module = model_number(work, module)->parent;
-    }
-    return module;
-}
-
 /* A parameter of a module that lies in no live block: in host memory, mostly. */
 static void count_elsewhere(const struct claim *claim, uintptr_t parameter)
 {
@@ -54,7 +55,7 @@ static void count_elsewhere(const struct claim *claim, uintptr_t parameter)
     if (claim->kind == VG_CENSUS_PARAMETER && claim->module != VG_CENSUS_NO_MODULE &&
         vg_census_class_of(work, type) == VG_CLASS_EXACT_TENSOR &&
         vg_census_marks_add(&work->elsewhere, parameter))
-        model_number(work, outermost_of(work, claim->module))->elsewhere_bytes +=
+        vg_census_model_number(work, vg_census_outermost(work, claim->module))->elsewhere_bytes +=
             vg_census_numbers_bytes(work, parameter);
 }
 
@@ -95,7 +96,7 @@ static void claim_dict(struct vg_census_work *work, uint32_t module, const char 
                        enum vg_census_kind kind)
 {
     struct claim claim = { .work = work, .kind = kind, .module = module, .depth = 1 };
-    const uintptr_t own = model_number(work, module)->dict;
+    const uintptr_t own = vg_census_model_number(work, module)->dict;
     const uintptr_t dict = own ? vg_census_dict_find(work->python, own, name) : 0;
     intptr_t position = 0;
     void *key, *value;
@@ -123,7 +124,7 @@ static void number_models(struct vg_census_work *work)
 
 static void adopt_children(struct vg_census_work *work, uint32_t parent)
 {
-    const uintptr_t own = model_number(work, parent)->dict;
+    const uintptr_t own = vg_census_model_number(work, parent)->dict;
     const uintptr_t dict = own ? vg_census_dict_find(work->python, own, "_modules") : 0;
     intptr_t position = 0;
     void *name, *child;
@@ -131,7 +132,8 @@ static void adopt_children(struct vg_census_work *work, uint32_t parent)
         return;
     while (work->python->next_item((void *)dict, &position, &name, &child)) {
         const uint64_t *const number = vg_census_map_get(&work->model_of, (uintptr_t)child);
-        struct vg_census_model *const model = number ? model_number(work, (uint32_t)*number) : NULL;
+        struct vg_census_model *const model =
+            number ? vg_census_model_number(work, (uint32_t)*number) : NULL;
         if (!model || model->parent != VG_CENSUS_NO_MODULE || *number == parent)
             continue;
         model->parent = parent;
@@ -211,7 +213,7 @@ static void sum_modules(struct vg_census_work *work)
         if (storage->kind >= VG_CENSUS_MODEL_KINDS)
             continue;
         for (int depth = 0; module != VG_CENSUS_NO_MODULE && depth < DEPTH_MAX; depth++) {
-            struct vg_census_model *const model = model_number(work, module);
+            struct vg_census_model *const model = vg_census_model_number(work, module);
             vg_census_amount_add(&model->amount[storage->kind], storage->bytes);
             model->bytes += storage->bytes;
             module = model->parent;
@@ -225,7 +227,7 @@ static void write_path(const struct vg_census_work *work, uint32_t module,
 {
     char part[VG_CENSUS_PATH_CAP], path[VG_CENSUS_PATH_CAP] = "";
     for (int depth = 0; depth < DEPTH_MAX; depth++) {
-        const struct vg_census_model *const model = model_number(work, module);
+        const struct vg_census_model *const model = vg_census_model_number(work, module);
         const bool is_outermost = model->parent == VG_CENSUS_NO_MODULE;
         if (is_outermost)
             vg_census_type_name(vg_object_type(model->object), part, sizeof part);
@@ -245,7 +247,7 @@ static struct vg_census_model *largest_module(const struct vg_census_work *work,
 {
     struct vg_census_model *largest = NULL;
     for (uint32_t i = 0; i < work->modules.count; i++) {
-        struct vg_census_model *const model = model_number(work, i);
+        struct vg_census_model *const model = vg_census_model_number(work, i);
         if (!model->is_written && (model->parent == VG_CENSUS_NO_MODULE || !outermost) &&
             model->bytes > (largest ? largest->bytes : 0))
             largest = model;
@@ -270,7 +272,7 @@ void vg_census_write_modules(struct vg_census_work *work)
         }
         out->elsewhere_bytes[out->module_count] = model->elsewhere_bytes;
         struct vg_census_module *const written = &out->modules[out->module_count++];
-        const uint32_t number = (uint32_t)(model - model_number(work, 0));
+        const uint32_t number = (uint32_t)(model - vg_census_model_number(work, 0));
         model->is_written = true;
         written->id = number;
         written->parent_id = model->parent == VG_CENSUS_NO_MODULE ? number : model->parent;

@@ -4,37 +4,19 @@
 
 #include "oom/census_work.h"
 
-enum { DEPTH_MAX = 64 /* of modules in modules, which may go round */ };
-
-static const struct vg_census_model *model_number(const struct vg_census_work *work,
-                                                  uint32_t number)
-{
-    return (const struct vg_census_model *)work->modules.items + number;
-}
-
-static uint32_t outermost_of(const struct vg_census_work *work, uint32_t number)
-{
-    for (int depth = 0; depth < DEPTH_MAX; depth++) {
-        const uint32_t parent = model_number(work, number)->parent;
-        if (parent == VG_CENSUS_NO_MODULE)
-            break;
-        number = parent;
-    }
-    return number;
-}
-
 /* Of one that is part of a model: those beside it, and of a call those of its class in that model,
  * too. Of another: those of its class that are no part, either. */
 static bool is_of_series(const struct vg_census_work *work, uint32_t number, uint32_t other,
                          enum vg_census_series_of of)
 {
-    const struct vg_census_model *const one = model_number(work, number);
-    const struct vg_census_model *const two = model_number(work, other);
+    const struct vg_census_model *const one = vg_census_model_number(work, number);
+    const struct vg_census_model *const two = vg_census_model_number(work, other);
     const bool is_alike = vg_object_type(one->object) == vg_object_type(two->object);
     if (one->parent == VG_CENSUS_NO_MODULE || two->parent == VG_CENSUS_NO_MODULE)
         return one->parent == two->parent && is_alike;
-    return one->parent == two->parent || (of == VG_SERIES_OF_CALL && is_alike &&
-                                          outermost_of(work, number) == outermost_of(work, other));
+    return one->parent == two->parent ||
+           (of == VG_SERIES_OF_CALL && is_alike &&
+            vg_census_outermost(work, number) == vg_census_outermost(work, other));
 }
 
 uint32_t vg_census_series_of(struct vg_census_work *work, uintptr_t module,

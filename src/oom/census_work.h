@@ -190,6 +190,10 @@ struct vg_census_storage *vg_census_storage_of(struct vg_census_work *work, uint
 struct vg_census_storage *vg_census_storage_number(const struct vg_census_work *work,
                                                    size_t number);
 
+/* The module with this number, and the number of the outermost one that it is in, or its own. */
+struct vg_census_model *vg_census_model_number(const struct vg_census_work *work, uint32_t number);
+uint32_t vg_census_outermost(const struct vg_census_work *work, uint32_t number);
+
 /* Finds the models' and the optimizers' tensors and gives storages their kinds and modules. */
 void vg_census_claim_models(struct vg_census_work *work);
 
