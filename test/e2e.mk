@@ -4,6 +4,13 @@ $(BUILD)/test/e2e/%: test/e2e/%.c $(BUILD)/libvramguard_core.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $< $(BUILD)/libvramguard_core.a $(LIBC_LIBS) -o $@
 
+# What a program of any Python loads with ctypes.
+$(BUILD)/test/e2e/handled_probe.so: test/e2e/handled_probe.c $(BUILD)/libvramguard_core.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-Bsymbolic -Wl,-z,defs -Wl,--gc-sections $(filter %.c %.a,$^) $(LIBC_LIBS) -o $@
+
+build-e2e: $(BUILD)/test/e2e/handled_probe.so
+
 # Programs that use the public header as any other program would: strict C and C++, linked in each way
 # there is.
 E2E_OUT     := $(BUILD)/test/e2e

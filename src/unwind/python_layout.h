@@ -30,8 +30,12 @@ struct vg_python_layout {
     int16_t head;   /* by how much the header of an object is longer than PyObject's 16 bytes */
 
     /* Thread state. */
-    int16_t thread_frame; /* the innermost frame, or the structure that holds it */
-    int16_t holder_frame; /* in that structure; VG_PYTHON_ABSENT: there is none */
+    int16_t thread_frame;    /* the innermost frame, or the structure that holds it */
+    int16_t holder_frame;    /* in that structure; VG_PYTHON_ABSENT: there is none */
+    int16_t thread_handled;  /* exc_info: the innermost item of the stack of exceptions that it is
+                                handling, _PyErr_StackItem */
+    int16_t thread_own_item; /* exc_state: the outermost item, which is in the state itself */
+    int16_t handled_value, handled_outer; /* of an item: its exception and the item further out */
 
     /* Frame. */
     int16_t frame_code, frame_back, frame_instruction;

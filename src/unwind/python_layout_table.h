@@ -4,7 +4,8 @@
  *
  * From the headers of each version (Include/cpython/pystate.h, frameobject.h, code.h,
  * internal/pycore_frame.h, unicodeobject.h); of 3.14 and 3.15 from the _Py_DebugOffsets that they
- * publish. Function names are qualified where the code object has them: from 3.11 on. */
+ * publish, and what these say nothing of (exc_info) as seen in the running interpreters. Function
+ * names are qualified where the code object has them: from 3.11 on. */
 /* clang-format off */
 #define VG_FRAME_OBJECT(instruction, counts)                                                          \
     .thread_frame = 24, .holder_frame = VG_PYTHON_ABSENT, .frame_code = 32, .frame_back = 24,      \
@@ -13,7 +14,8 @@
     .name = 112, .lines = 120, .bytecode = 0, .first_traceable = VG_PYTHON_ABSENT,                 \
     .ascii_data = 48, .compact_data = 72, .kind_shift = 2, .frame_globals = 48,                    \
     .frame_namespace = 56, .frame_object = VG_PYTHON_ABSENT, .variables = 72, .cells = 88,         \
-    .frees = 80, .tuple_items = 24
+    .frees = 80, .tuple_items = 24, .thread_handled = 144, .thread_own_item = 112,                 \
+    .handled_value = 8, .handled_outer = 24
 VG_PYTHON_LAYOUT(8,
     VG_FRAME_OBJECT(104, VG_PYTHON_COUNTS_BYTES),
     .frame_variables = 360,
@@ -30,6 +32,10 @@ VG_PYTHON_LAYOUT(10,
 VG_PYTHON_LAYOUT(11,
     .thread_frame = 56,
     .holder_frame = 8,
+    .thread_handled = 120,
+    .thread_own_item = 320,
+    .handled_value = 0,
+    .handled_outer = 8,
     .frame_code = 32,
     .frame_back = 48,
     .frame_instruction = 56,
@@ -59,11 +65,13 @@ VG_PYTHON_LAYOUT(11,
     .counter = VG_PYTHON_POINTS, .first_line = 68, .file = 112, .name = 128, .lines = 136,         \
     .lines_format = VG_PYTHON_LOCATIONS, .ascii_data = 40, .compact_data = 56,                     \
     .frame_globals = 24, .frame_namespace = 40, .frame_object = 48, .variables = 96,               \
-    .cells = VG_PYTHON_ABSENT, .frees = VG_PYTHON_ABSENT
+    .cells = VG_PYTHON_ABSENT, .frees = VG_PYTHON_ABSENT, .handled_value = 0, .handled_outer = 8
 VG_PYTHON_LAYOUT(12,
     VG_INTERPRETER_FRAME,
     .thread_frame = 56,
     .holder_frame = 0,
+    .thread_handled = 104,
+    .thread_own_item = 256,
     .frame_owner = 70,
     .bytecode = 192,
     .frame_variables = 72,
@@ -74,6 +82,8 @@ VG_PYTHON_LAYOUT(13,
     VG_INTERPRETER_FRAME,
     .thread_frame = 72,
     .holder_frame = VG_PYTHON_ABSENT,
+    .thread_handled = 120,
+    .thread_own_item = 256,
     .frame_owner = 70,
     .bytecode = 200,
     .frame_variables = 72,
@@ -86,10 +96,14 @@ VG_PYTHON_LAYOUT(13,
 /* Releases of 3.14 differ in whether `interned` has 16 bits (unicodeobject.h). */
 VG_PYTHON_LAYOUT(14,
     VG_STACK_REFERENCES,
+    .thread_handled = 120,
+    .thread_own_item = 256,
     .kind_shift = 2,
     .other_kind_shift = 16)
 VG_PYTHON_LAYOUT(15,
     VG_STACK_REFERENCES,
+    .thread_handled = 144,
+    .thread_own_item = 288,
     .kind_shift = 2)
 #undef VG_STACK_REFERENCES
 #undef VG_INTERPRETER_FRAME
