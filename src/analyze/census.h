@@ -96,6 +96,7 @@ enum vg_census_place {
                           comprehension is making; it has no path */
     VG_CENSUS_HANDLED, /* no variable, either: the exception that an `except` block of that function
                           is handling; no path. A version from before reads LIBRARY */
+    VG_CENSUS_HANDLED_ELSEWHERE, /* likewise, in another thread than the one that has failed */
     VG_CENSUS_PLACES
 };
 
@@ -116,6 +117,11 @@ struct vg_census_variable {
     struct vg_census_amount model;     /* of `direct`: what has a model's kind */
     struct vg_census_amount traceback; /* of both: through the frames of an exception */
 };
+
+static inline bool vg_census_is_handled(const struct vg_census_variable *variable)
+{
+    return variable->place == VG_CENSUS_HANDLED || variable->place == VG_CENSUS_HANDLED_ELSEWHERE;
+}
 
 /* What a variable holds of other libraries' arrays: in none of its other amounts. */
 struct vg_census_held {

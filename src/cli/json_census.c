@@ -56,11 +56,11 @@ static json_t *shapes_array(const struct vg_census *census)
 
 static json_t *variable_object(const struct vg_census_variable *variable)
 {
-    static const char *const places[] = { [VG_CENSUS_LOCAL] = "local",
-                                          [VG_CENSUS_GLOBAL] = "global",
-                                          [VG_CENSUS_LIBRARY] = "library",
-                                          [VG_CENSUS_WORK] = "work",
-                                          [VG_CENSUS_HANDLED] = "handled" };
+    static const char *const places[] = {
+        [VG_CENSUS_LOCAL] = "local",     [VG_CENSUS_GLOBAL] = "global",
+        [VG_CENSUS_LIBRARY] = "library", [VG_CENSUS_WORK] = "work",
+        [VG_CENSUS_HANDLED] = "handled", [VG_CENSUS_HANDLED_ELSEWHERE] = "handled_elsewhere"
+    };
     json_t *const object = vg_json_object();
     vg_json_set_text(object, "variable", variable->path);
     VG_JSON_SET_NAME(object, "place", places, variable->place);

@@ -167,7 +167,8 @@ static void open_work(struct vg_census_work *work)
 {
     work->tensors.item_bytes = work->models.item_bytes = work->optimizers.item_bytes =
         work->others.item_bytes = work->leaves.item_bytes = work->stack.item_bytes =
-            work->nodes.item_bytes = work->strays.item_bytes = sizeof(uintptr_t);
+            work->nodes.item_bytes = work->threads.item_bytes = work->strays.item_bytes =
+                sizeof(uintptr_t);
     work->storages.item_bytes = sizeof(struct vg_census_storage);
     work->rows.item_bytes = sizeof(struct vg_census_row);
     work->node_types.item_bytes = sizeof(struct vg_census_node_type);
@@ -182,8 +183,8 @@ static void open_work(struct vg_census_work *work)
     {                                                                                              \
         &(work)->tensors, &(work)->models, &(work)->optimizers, &(work)->others,                   \
             &(work)->storages, &(work)->leaves, &(work)->modules, &(work)->stack, &(work)->rows,   \
-            &(work)->frames, &(work)->nodes, &(work)->node_types, &(work)->running,                \
-            &(work)->strays                                                                        \
+            &(work)->frames, &(work)->nodes, &(work)->node_types, &(work)->threads,                \
+            &(work)->running, &(work)->strays                                                      \
     }
 #define SETS(work)                                                                                 \
     {                                                                                              \

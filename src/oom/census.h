@@ -45,6 +45,9 @@ struct vg_census_source {
      * no other's or the host's; -1: all do. */
     int32_t device;
     const char *jax_platform; /* with a device, what JAX calls its kind: "gpu" */
+    /* The PyThreadState of the thread that has failed: to be compared, not read. NULL: the calling
+     * one's. */
+    const void *failing_thread;
 };
 
 /* Takes the census within `budget_ns` into `out`, of which every field is set. The calling thread

@@ -267,6 +267,7 @@ static bool run_request(const struct vg_census_source *source, uint64_t gil_unti
     static const struct vg_callback_thread_task task = { .run = request_task,
                                                          .done = finish_request };
     request.source = *source;
+    request.source.failing_thread = vg_python_api_find()->this_thread();
     atomic_store(&request.stage, WAITING);
     /* Time is over at once: the thread goes on by itself, and gives itself back. */
     const bool is_alone =

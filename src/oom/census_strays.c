@@ -45,21 +45,45 @@ static size_t stack_size(const struct vg_census_python *python, uintptr_t code)
     return count > 0 && count <= STACK_MAX ? (size_t)count : 0;
 }
 
-/* Behind a frame's variables lie the values that it works on, and behind those in use old ones: a
- * word counts only if it is the address of an object that is there and that no variable leads to.
- */
-static void walk_stack_of(struct vg_census_work *work, const struct vg_census_running *running)
+/* Behind a frame's variables lie the values that it works on, and behind those in use old ones.
+ * Writes how many words that are; 0: unknown. */
+static uintptr_t stack_of(const struct vg_census_work *work,
+                          const struct vg_census_running *running, size_t *out_count)
 {
     const uintptr_t code = running->python.code;
     const uintptr_t first =
         running->python.frame + (uintptr_t)work->python->layout->frame_variables +
         vg_census_variable_count(work->python->layout, code) * sizeof(uintptr_t);
     const size_t count = stack_size(work->python, code);
-    if (count == 0 || !vg_is_mapped((const void *)first, count * sizeof(uintptr_t)))
-        return;
+    *out_count = vg_is_mapped((const void *)first, count * sizeof(uintptr_t)) ? count : 0;
+    return first;
+}
+
+static uintptr_t stack_value(uintptr_t first, size_t i)
+{
+    const uintptr_t word = vg_python_word(first + i * sizeof(uintptr_t));
+    return word & ~(uintptr_t)7; /* as in census_variables.c, walk_locals */
+}
+
+bool vg_census_stack_has(const struct vg_census_work *work, const struct vg_census_running *running,
+                         uintptr_t object)
+{
+    size_t count;
+    const uintptr_t first = stack_of(work, running, &count);
+    for (size_t i = 0; i < count; i++)
+        if (stack_value(first, i) == object)
+            return true;
+    return false;
+}
+
+/* A word counts only if it is the address of an object that is there and that no variable leads to.
+ */
+static void walk_stack_of(struct vg_census_work *work, const struct vg_census_running *running)
+{
+    size_t count;
+    const uintptr_t first = stack_of(work, running, &count);
     for (size_t i = 0; i < count && !vg_census_is_done(work); i++) {
-        const uintptr_t word = vg_python_word(first + i * sizeof(uintptr_t));
-        const uintptr_t object = word & ~(uintptr_t)7; /* as in census_variables.c, walk_locals */
+        const uintptr_t object = stack_value(first, i);
         if (object && vg_census_marks_has(&work->strays_known, object) &&
             !vg_census_marks_has(&work->seen, object))
             vg_census_walk_unnamed(work, object, running->frame, VG_CENSUS_WORK);

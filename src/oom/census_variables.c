@@ -307,6 +307,7 @@ static void pass_over_frame(struct vg_census_work *work, const struct vg_python_
 }
 
 struct running_thread {
+    uintptr_t state;
     uint32_t first, count; /* in the frames, innermost first */
 };
 
@@ -321,6 +322,7 @@ static uint32_t find_frames(struct vg_census_work *work, struct vg_census_list *
         struct vg_python_running *const room =
             (struct vg_python_running *)frames->items + frames->count;
         const size_t left = frames->cap - frames->count;
+        threads[count].state = (uintptr_t)thread;
         threads[count].first = (uint32_t)frames->count;
         threads[count].count = vg_python_running_frames(
             (uintptr_t)thread, room, (uint32_t)(left < FRAMES_MAX ? left : FRAMES_MAX));
@@ -354,6 +356,7 @@ static void walk_threads(struct vg_census_work *work)
     for (uint32_t thread = count; thread-- > 0;) {
         const struct vg_python_running *const own = &all[threads[thread].first];
         uint32_t i = threads[thread].count;
+        vg_census_list_push(&work->threads, threads[thread].state);
         struct thread_walk walk = { .number = count - 1 - thread,
                                     .series = series_under_way(work, own, i) };
         while (i-- > 0)

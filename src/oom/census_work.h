@@ -149,6 +149,7 @@ struct vg_census_work {
     struct vg_census_list stack;   /* objects still to be walked through */
     struct vg_census_list rows;    /* struct vg_census_row; [0] is for what no variable has */
     struct vg_census_list frames;  /* struct vg_census_frame */
+    struct vg_census_list threads; /* their PyThreadStates, by number: the main thread's first */
     struct vg_census_list running; /* struct vg_census_running: the main thread's outermost first */
     uint32_t row;                  /* that finds count for */
     bool in_traceback;
@@ -238,7 +239,7 @@ void vg_census_walk_variables(struct vg_census_work *work);
 void vg_census_walk_unnamed(struct vg_census_work *work, uintptr_t object, uint32_t frame,
                             enum vg_census_place place);
 
-/* Likewise what the exceptions lead to that this thread is handling, if it is. */
+/* Likewise what the exceptions lead to that threads are handling, the failing one first. */
 void vg_census_walk_handled(struct vg_census_work *work);
 
 /* The Python object of a frame that runs; 0: it has none yet. */
@@ -255,6 +256,11 @@ long long vg_census_code_number(const struct vg_census_python *python, uintptr_t
 
 /* How many variables a frame of `code` has. */
 size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t code);
+
+/* Does the function that runs have the object among the values that it works on, or had it there?
+ */
+bool vg_census_stack_has(const struct vg_census_work *work, const struct vg_census_running *running,
+                         uintptr_t object);
 
 /* Looks among what no variable reached for what running functions are working on, and for what is
  * garbage. */

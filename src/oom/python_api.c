@@ -17,6 +17,7 @@ static const char *const names[] = {
     "Py_IsFinalizing",
     "PyGILState_Check",
     "PyGILState_Ensure",
+    "PyGILState_GetThisThreadState",
     "PyGILState_Release",
     "PyEval_SaveThread",
     "PyEval_RestoreThread",

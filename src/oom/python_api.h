@@ -22,6 +22,8 @@ struct vg_python_api {
     int (*is_finalizing)(void);  /* Py_IsFinalizing, _Py_IsFinalizing before 3.13 */
     int (*holds_gil)(void);      /* PyGILState_Check */
     int (*ensure)(void);         /* PyGILState_Ensure */
+    void *(*this_thread)(void);  /* PyGILState_GetThisThreadState: its state, which stays its own;
+                                    NULL: it has none. Reads thread-local storage */
 
     /* With the GIL. */
     void (*release)(int state);                         /* PyGILState_Release */

@@ -67,6 +67,14 @@ void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_
                     "exception, also without a name");
         return;
     }
+    if (variable->place == VG_CENSUS_HANDLED_ELSEWHERE) {
+        vg_text_add(out,
+                    "let that thread leave the `except` block before it waits or goes on: set a "
+                    "flag in it (failed = True), and do the rest after it; until then Python "
+                    "keeps the exception, also without a name; where a `with` or `finally` waits, "
+                    "catch the exception inside it");
+        return;
+    }
     vg_text_add(out, "delete the exception: del ");
     vg_line_add_variable_path(out, variable);
     if (is_pythons_last(variable))

@@ -48,7 +48,7 @@ void vg_line_add_variable_path(struct vg_text *out, const struct vg_census_varia
 
 void vg_line_add_variable_name(struct vg_text *out, const struct vg_census_variable *variable)
 {
-    if (variable->place == VG_CENSUS_WORK || variable->place == VG_CENSUS_HANDLED) {
+    if (variable->place == VG_CENSUS_WORK || vg_census_is_handled(variable)) {
         vg_text_addf(out, "that %s", variable->type);
         return;
     }
@@ -83,7 +83,7 @@ static void add_work(struct vg_text *out, const struct vg_census_variable *varia
     vg_text_add(out, " is working on");
 }
 
-/* "the OutOfMemoryError that train.py:31 main is handling" */
+/* "the OutOfMemoryError that train.py:31 main is handling", with "in another thread" */
 static void add_handled(struct vg_text *out, const struct vg_census_variable *variable,
                         const char *file)
 {
@@ -91,12 +91,14 @@ static void add_handled(struct vg_text *out, const struct vg_census_variable *va
     if (file[0])
         add_function(out, variable, file);
     vg_text_add(out, file[0] ? " is handling" : "is being handled");
+    if (variable->place == VG_CENSUS_HANDLED_ELSEWHERE)
+        vg_text_add(out, " in another thread");
 }
 
 void vg_line_add_variable(struct vg_text *out, const struct vg_census_variable *variable)
 {
     const char *const file = vg_text_base_name(variable->file);
-    if (variable->place == VG_CENSUS_HANDLED) {
+    if (vg_census_is_handled(variable)) {
         add_handled(out, variable, file);
         return;
     }

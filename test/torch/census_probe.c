@@ -72,7 +72,8 @@ static void add_kinds(struct vg_text *text, const struct vg_census_amount *amoun
 static void add_variable(struct vg_text *text, const struct vg_census_variable *variable,
                          const struct vg_census_held *held)
 {
-    static const char *const places[] = { "local", "global", "library", "work", "handled" };
+    static const char *const places[] = { "local", "global",  "library",
+                                          "work",  "handled", "handled elsewhere" };
     vg_text_add(text, "{");
     add_string(text, "place", places[variable->place]);
     add_string(text, "path", variable->path);

@@ -7,7 +7,7 @@ from conftest import needs_cuda, skip_what_is_lacking
 
 HOSTILE = (
     "hostile_object hostile_keys hostile_module module_ring containers weak deep subclasses modes hooks fake functorch "
-    "released_graph in_del in_collection in_signal collector_state coroutine traced executed no_time"
+    "released_graph in_del in_collection in_signal collector_state coroutine traced executed audited no_time"
 ).split()
 
 COMPLETE, ENDING = 1, 5  # enum vg_census_state

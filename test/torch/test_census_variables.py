@@ -1,6 +1,7 @@
 """Which variable the census names, for variables of all kinds; no GPU is needed."""
 
 import json
+import re
 
 import pytest
 
@@ -34,8 +35,20 @@ EXPECTED = {
     ],
     "handled before": [("later", "list", 1, "handled", "local", ONE, 0)],
     "handled further out": [("", "ValueError", -1, "handled_further_out", "handled", 3 * ONE, 0)],
+    "handled no more": [("", "KeyError", -1, "raise_again", "handled", 3 * ONE, 0)],
     "handled again": [("", "KeyError", -1, "handled_again", "handled", 3 * ONE, 0)],
     "handled by name": [("error", "ValueError", -1, "handled_by_name", "local", 3 * ONE, 0)],
+    "handled outside generator": [("", "ValueError", -1, "handled_outside_generator", "handled", 3 * ONE, 0)],
+    "handled by who has asked": [("", "ValueError", -1, "handled_by_who_has_asked", "handled", 3 * ONE, 0)],
+    "handled elsewhere than asked": [
+        ("", "ValueError", -1, "handled_by_who_has_asked", "handled elsewhere", 3 * ONE, 0)
+    ],
+    "handled elsewhere": [("", "ValueError", -1, "work", "handled elsewhere", 3 * ONE, 0)],
+    "handled elsewhere further out": [("", "ValueError", -1, "work", "handled elsewhere", 3 * ONE, 0)],
+    "handled elsewhere in generator": [("", "ValueError", -1, "steps", "handled elsewhere", 3 * ONE, 0)],
+    "handled elsewhere outside generators": [("", "ValueError", -1, "work", "handled elsewhere", 3 * ONE, 0)],
+    "handled by both": [("", "ValueError", -1, "", "handled elsewhere", 3 * ONE, 0)],
+    "left elsewhere": [],
     "last value": [("last_value", "ValueError", -1, "sys", "library", 3 * ONE, 0)],
     "class attribute": [("Shop.shelf", "list", 1, "<module>", "global", ONE, 0)],
     "global": [("kept_globally", "list", 2, "<module>", "global", 2 * ONE, 0)],
@@ -87,7 +100,7 @@ def said(census_machine):
 def brief(variable):
     names = ("path", "type", "length", "function", "place")
     function = None
-    if variable["place"] in ("local", "work", "handled"):
+    if variable["place"] in ("local", "work", "handled", "handled elsewhere"):
         # Before 3.12 a comprehension is a function of its own.
         function = variable["function"].replace(".<locals>.<listcomp>", "").split(".")[-1]
         function = function.replace("<listcomp>", "comprehension")
@@ -122,11 +135,15 @@ def test_place_in_the_source(said, census_machine):
 def test_thread(said):
     assert said["other thread"]["variables"][0]["thread"] == 1
     assert said["local list"]["variables"][0]["thread"] == 0
+    assert said["handled"]["variables"][0]["thread"] == 0
+    assert said["handled elsewhere"]["variables"][0]["thread"] == 1
+    assert said["handled by both"]["variables"][0]["thread"] == 1
 
 
 def test_traceback(said):
     """What an exception's frames hold is told apart."""
-    for case in ("exception", "last value", "handled", "handled further out", "handled again", "handled by name"):
+    cases = ["exception", "last value", *(case for case in EXPECTED if re.match("handled (?!before)|handled$", case))]
+    for case in cases:
         assert said[case]["variables"][0]["traceback"] == [3 * ONE, 3]
     for variable in said["local list"]["variables"][0], said["exception"]["variables"][1]:
         assert variable["traceback"] == [0, 0]

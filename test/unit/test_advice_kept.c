@@ -198,6 +198,24 @@ static void an_exception_that_is_being_handled(void **state)
         strstr(why_of(&vg_advice_traceback), ": the OutOfMemoryError that is being handled."));
 }
 
+/* That of another thread keeps it as long as that waits, whatever the failing one does. */
+static void an_exception_that_another_thread_is_handling(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const error = add_history(600 * MIB, 0);
+    error->place = VG_CENSUS_HANDLED_ELSEWHERE;
+    error->path[0] = '\0';
+    error->length = -1;
+    snprintf(error->type, sizeof error->type, "OutOfMemoryError");
+    error->traceback.bytes = 590 * MIB;
+    assert_non_null(strstr(why_of(&vg_advice_traceback),
+                           ": the OutOfMemoryError that train.py:38 main is handling in another "
+                           "thread."));
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "let that thread leave the `except`"));
+    assert_null(strstr(text_data, "del "));
+    assert_null(strstr(text_data, "try again"));
+}
+
 /* The main thread has printed the traceback of the failure; then the next thread fails, too. */
 static void an_exception_of_the_same_failure(void **state)
 {
@@ -281,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup(objects_that_only_refer_to_each_other_are_garbage, prepare),
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
         cmocka_unit_test_setup(an_exception_that_is_being_handled, prepare),
+        cmocka_unit_test_setup(an_exception_that_another_thread_is_handling, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(of_several_wastes_the_largest_is_told, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),

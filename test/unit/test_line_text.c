@@ -122,6 +122,30 @@ static void what_a_function_works_on_has_no_name(void **state)
     assert_string_equal(words, "the list that a function is working on");
 }
 
+static void what_is_handled_is_told_with_who_does(void **state)
+{
+    (void)state;
+    struct vg_census_variable variable = { .place = VG_CENSUS_HANDLED, .length = -1, .line = 24 };
+    strcpy(variable.type, "ValueError");
+    strcpy(variable.function, "main.<locals>.serve");
+    strcpy(variable.file, "/home/me/train.py");
+    struct vg_text out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words, "the ValueError that train.py:24 serve is handling");
+    variable.place = VG_CENSUS_HANDLED_ELSEWHERE;
+    out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words,
+                        "the ValueError that train.py:24 serve is handling in another thread");
+    out = start();
+    vg_line_add_variable_name(&out, &variable);
+    assert_string_equal(words, "that ValueError");
+    variable.file[0] = '\0';
+    out = start();
+    vg_line_add_variable(&out, &variable);
+    assert_string_equal(words, "the ValueError that is being handled in another thread");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +154,7 @@ int main(void)
         cmocka_unit_test(sites_have_a_line_or_a_label),
         cmocka_unit_test(variables_have_their_place),
         cmocka_unit_test(what_a_function_works_on_has_no_name),
+        cmocka_unit_test(what_is_handled_is_told_with_who_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

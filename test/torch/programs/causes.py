@@ -5,6 +5,7 @@ import collections
 import copy
 import ctypes
 import sys
+import threading
 import time
 
 import torch
@@ -570,6 +571,166 @@ def retry_in_inner_except():
         attempt(700000)
     except torch.cuda.OutOfMemoryError:
         recover()
+
+
+def train_in_except():
+    """The block calls a backward pass, which fails in a thread of PyTorch's."""
+    x = batch(200000).requires_grad_()
+    loss = (x * x).sum()
+    try:
+        failed_in(800000)
+    except ValueError:
+        loss.backward()
+
+
+def train_functions_in_except():
+    """The same with code of the program's in that thread."""
+    loss = Layer(256).cuda()(batch(200000)).mean()
+    try:
+        failed_in(600000)
+    except ValueError:
+        loss.backward()
+
+
+def failed_in(rows):
+    x = batch(rows)
+    raise ValueError(len(x))
+
+
+def while_a_thread(does):
+    """A step that fails while another thread waits in what it does. It gets a function to wait with, and one that fails
+    with tensors of half of the GPU."""
+    waits, ends = threading.Event(), threading.Event()
+
+    def wait():
+        waits.set()
+        ends.wait()
+
+    def attempt(rows=700000):
+        first = batch(rows)
+        second = batch(900000)
+        return first, second
+
+    thread = threading.Thread(target=does, args=(wait, attempt), daemon=True)
+    thread.start()
+    waits.wait()
+    try:
+        attempt()
+    finally:
+        ends.set()
+        thread.join()
+
+
+def wait_in_except():
+    """Another thread's `except` block keeps the exception, and with it the failed try, as long as it waits."""
+    def serve(wait, attempt):
+        try:
+            attempt()
+        except torch.cuda.OutOfMemoryError:
+            wait()
+
+    while_a_thread(serve)
+
+
+def wait_in_inner_except():
+    """The block is one of a function further out, and another exception is handled meanwhile."""
+    def recover(wait):
+        try:
+            raise KeyError("checkpoint")
+        except KeyError:
+            wait()
+
+    def serve(wait, attempt):
+        try:
+            attempt()
+        except torch.cuda.OutOfMemoryError:
+            recover(wait)
+
+    while_a_thread(serve)
+
+
+def wait_in_generator():
+    """The block is a generator's, which runs for a function that is in one, too."""
+    def answers(wait, attempt):
+        try:
+            attempt()
+        except torch.cuda.OutOfMemoryError:
+            wait()
+            yield 1
+
+    def serve(wait, attempt):
+        try:
+            raise KeyError("checkpoint")
+        except KeyError:
+            for _ in answers(wait, attempt):
+                pass
+
+    while_a_thread(serve)
+
+
+def wait_outside_generator():
+    """The block is that of the function that a generator runs for, which had one before."""
+    def answers(wait):
+        try:
+            raise KeyError("checkpoint")
+        except KeyError:
+            yield 1
+            wait()
+            yield 2
+
+    def serve(wait, attempt):
+        steps = answers(wait)
+        next(steps)
+        try:
+            attempt()
+        except torch.cuda.OutOfMemoryError:
+            next(steps)
+
+    while_a_thread(serve)
+
+
+def wait_in_with():
+    """There is no `except` block: the exception leaves a `with` statement, which waits."""
+    class Pool:
+        def __init__(self, wait):
+            self.wait = wait
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *_):
+            del _
+            self.wait()
+            return True
+
+    def serve(wait, attempt):
+        with Pool(wait):
+            attempt()
+
+    while_a_thread(serve)
+
+
+def wait_after_except():
+    """Looks alike: the thread has left the block."""
+    def serve(wait, attempt):
+        try:
+            attempt()
+        except torch.cuda.OutOfMemoryError:
+            pass
+        wait()
+
+    while_a_thread(serve)
+
+
+def wait_in_except_of_little():
+    """Looks alike: what a thread handles keeps nothing."""
+    def serve(wait, attempt):
+        try:
+            raise KeyError("checkpoint")
+        except KeyError:
+            wait()
+
+    while_a_thread(serve)
 
 
 def fail_in_except():

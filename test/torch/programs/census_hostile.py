@@ -7,6 +7,7 @@ import collections
 import gc
 import os
 import sys
+import threading
 import types
 import weakref
 
@@ -26,10 +27,18 @@ def note(name):
 
 def take(*tensors, budget_ms=20000):
     """A census over these tensors; None in a bare run."""
+    return take_blocks(list({storage_of(tensor) for tensor in tensors}), budget_ms)
+
+
+def storage_of(tensor):
+    whole = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+    return whole.data_ptr(), whole.nbytes()
+
+
+def take_blocks(blocks, budget_ms=20000):
     global watching
     if "CENSUS_PROBE" not in os.environ:
         return None
-    blocks = list({census_probe.storage_of(tensor) for tensor in tensors})
     census_probe.set_blocks(blocks)
     watching = True
     census = census_probe.take(blocks, budget_ms)
@@ -460,6 +469,44 @@ def seen_here():
     return []
 
 
+def audited():
+    """What other threads handle is seen without a word to the program's hooks. (Hooks stay for ever: these are told
+    of this case alone.)"""
+    need(sys, "addaudithook")
+    watched, ends = threading.Event(), threading.Event()
+    tells = True
+
+    def work():
+        try:
+            fail()
+        except ValueError:
+            watched.set()
+            ends.wait()
+
+    def fail():
+        x = torch.ones(100)
+        blocks.append(storage_of(x))
+        raise ValueError
+
+    def hook(event, arguments):
+        if tells and watching and event not in known:
+            note("audit " + event)
+
+    known = ["ctypes.create_string_buffer"]  # census_probe.py
+    if sys.version_info < (3, 12):
+        known.append("gc.get_objects")  # the one way to all objects
+    blocks = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    watched.wait()
+    sys.addaudithook(hook)
+    census = take_blocks(blocks)
+    tells = False
+    ends.set()
+    thread.join()
+    expect(census, "", place="handled elsewhere")
+
+
 def no_time():
     kept = [torch.ones(10) for _ in range(20000)]
     census = take(*kept, budget_ms=0)
@@ -468,7 +515,7 @@ def no_time():
 
 CASES = [
     hostile_object, hostile_keys, hostile_module, module_ring, containers, weak, deep, subclasses, modes, hooks, fake,
-    functorch, released_graph, in_del, in_collection, in_signal, collector_state, coroutine, traced, executed, no_time,
+    functorch, released_graph, in_del, in_collection, in_signal, collector_state, coroutine, traced, executed, audited, no_time,
 ]  # fmt: skip
 
 if __name__ == "__main__":

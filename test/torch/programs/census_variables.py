@@ -32,6 +32,10 @@ def say(name):
     print(json.dumps({"case": name, "census": census_probe.take(blocks())}), flush=True)
 
 
+def say_asked(name):
+    print(json.dumps({"case": name, "census": census_probe.request(blocks())}), flush=True)
+
+
 class Plain:
     pass
 
@@ -163,6 +167,32 @@ def handled_further_out():
         again()
 
 
+def handled_no_more():
+    """Another is handled, which was raised in the block and keeps it."""
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    def convert(caught):
+        try:
+            raise KeyError(1)
+        except KeyError as error:
+            caught.append(error)
+
+    def raise_again(caught):
+        try:
+            raise caught.pop()
+        except KeyError:
+            say("handled no more")
+
+    caught = []
+    try:
+        fail()
+    except ValueError:
+        convert(caught)
+    raise_again(caught)
+
+
 def handled_again():
     def fail():
         activations = [tensor() for _ in range(3)]
@@ -190,6 +220,173 @@ def handled_by_name():
     except ValueError as error:
         say("handled by name")
         del error
+
+
+def handled_outside_generator():
+    """Each handles one, and neither is the other's context."""
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    def steps():
+        try:
+            raise KeyError(1)
+        except KeyError:
+            yield 1
+            say("handled outside generator")
+            yield 2
+
+    running = steps()
+    next(running)
+    try:
+        fail()
+    except ValueError:
+        next(running)
+
+
+def handled_by_who_has_asked():
+    """A thread that failed without the GIL: another takes the census."""
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    try:
+        fail()
+    except ValueError:
+        say_asked("handled by who has asked")
+        thread = threading.Thread(target=say_asked, args=("handled elsewhere than asked",))
+        thread.start()
+        thread.join()
+
+
+def while_a_thread(does, name):
+    """A case that is told while another thread waits in what it does, which gets a function to wait with, and one that
+    fails."""
+    waits, ends = threading.Event(), threading.Event()
+
+    def wait():
+        waits.set()
+        ends.wait()
+
+    def fail():
+        activations = [tensor() for _ in range(3)]
+        raise ValueError(len(activations))
+
+    thread = threading.Thread(target=does, args=(wait, fail))
+    thread.start()
+    waits.wait()
+    say(name)
+    ends.set()
+    thread.join()
+
+
+def handled_elsewhere():
+    def work(wait, fail):
+        try:
+            fail()
+        except ValueError:
+            wait()
+
+    while_a_thread(work, "handled elsewhere")
+
+
+def handled_elsewhere_further_out():
+    def again(wait):
+        try:
+            raise KeyError(1)
+        except KeyError:
+            wait()
+
+    def work(wait, fail):
+        try:
+            fail()
+        except ValueError:
+            again(wait)
+
+    while_a_thread(work, "handled elsewhere further out")
+
+
+def handled_elsewhere_in_generator():
+    def steps(wait, fail):
+        try:
+            fail()
+        except ValueError:
+            wait()
+            yield 1
+
+    def work(wait, fail):
+        try:
+            raise KeyError(1)
+        except KeyError:
+            list(steps(wait, fail))
+
+    while_a_thread(work, "handled elsewhere in generator")
+
+
+def handled_elsewhere_outside_generators():
+    """Generators that run for each other, with exceptions of their own or without."""
+    def steps(wait, inner):
+        try:
+            raise KeyError(1)
+        except KeyError:
+            yield 1
+            for _ in inner:
+                yield 2
+            wait()
+            yield 3
+
+    def work(wait, fail):
+        running = steps(wait, steps(list, ()))
+        next(running)
+        try:
+            fail()
+        except ValueError:
+            list(running)
+
+    while_a_thread(work, "handled elsewhere outside generators")
+
+
+def handled_by_both():
+    """The failing thread has caught the same exception, and has left its block."""
+    shared = []
+
+    def work(wait, fail):
+        try:
+            fail()
+        except ValueError:
+            shared.append(sys.exc_info()[1])
+            again_meanwhile()
+            wait()
+
+    def again_meanwhile():
+        thread = threading.Thread(target=catch)
+        thread.start()
+        caught.wait()
+        threads.append(thread)
+
+    def catch():
+        try:
+            raise shared.pop()
+        except ValueError:
+            pass
+        caught.set()
+        told.wait()
+
+    caught, told, threads = threading.Event(), threading.Event(), []
+    while_a_thread(work, "handled by both")
+    told.set()
+    threads[0].join()
+
+
+def left_elsewhere():
+    def work(wait, fail):
+        try:
+            fail()
+        except ValueError:
+            pass
+        wait()
+
+    while_a_thread(work, "left elsewhere")
 
 
 def last_value():
@@ -393,7 +590,9 @@ def widths():
 
 CASES = [
     local_list, local_tensor, nested, many_keys, attribute, two_attributes, slots, closure, inner_closure, partial,
-    generator, exception, handled, handled_further_out, handled_again, handled_by_name, last_value,
+    generator, exception, handled, handled_further_out, handled_no_more, handled_again, handled_by_name, handled_outside_generator,
+    handled_by_who_has_asked, handled_elsewhere, handled_elsewhere_further_out, handled_elsewhere_in_generator,
+    handled_elsewhere_outside_generators, handled_by_both, left_elsewhere, last_value,
     class_attribute, global_list, other_module, in_module, outer_first, other_thread, library,
     graph, function_node, function_saves, views, shapes, widths, comprehension, iterated, garbage, held_ring, deleted_model,
     without_gc,
