@@ -75,6 +75,14 @@ void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_
                     "catch the exception inside it");
         return;
     }
+    if (variable->place == VG_CENSUS_WORK) {
+        vg_text_add(out, strcmp(variable->type, "generator") == 0
+                             ? "let that generator keep no exception where it yields: no `yield` "
+                               "in its `except` block, and no variable that has one"
+                             : "keep what you need of an exception, as str(error), and not itself, "
+                               "which keeps the frames that it went through");
+        return;
+    }
     vg_text_add(out, "delete the exception: del ");
     vg_line_add_variable_path(out, variable);
     if (is_pythons_last(variable))

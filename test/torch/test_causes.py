@@ -120,6 +120,14 @@ CAUSES = {
         )
         for name in ("train_in_except", "train_functions_in_except")
     },
+    "retry_beside_generator": (
+        r"an earlier exception keeps .* 684 MiB of tensors: the generator that causes\.py:\d+ retry_beside_generator is working on;",
+        r"^let that generator keep no exception where it yields: no `yield` in its `except` block(?!.*del )",
+    ),
+    "exceptions_of_steps": (
+        r"an earlier exception keeps .* of tensors: the list of \d+ that causes\.py:\d+ \S+ is working on;",
+        r"^keep what you need of an exception, as str\(error\), and not itself(?!.*del )",
+    ),
     **{
         name: (
             r"an earlier exception keeps the frames .* hold 684 MiB of tensors: the OutOfMemoryError that "

@@ -216,6 +216,22 @@ static void an_exception_that_another_thread_is_handling(void **state)
     assert_null(strstr(text_data, "try again"));
 }
 
+static void an_exception_that_no_variable_has(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const work = add_history(600 * MIB, 0);
+    work->place = VG_CENSUS_WORK;
+    work->path[0] = '\0';
+    work->length = -1;
+    snprintf(work->type, sizeof work->type, "generator");
+    work->traceback.bytes = 590 * MIB;
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "let that generator keep no "));
+    assert_null(strstr(text_data, "del "));
+    snprintf(work->type, sizeof work->type, "list");
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "keep what you need of an exception"));
+    assert_null(strstr(text_data, "del "));
+}
+
 /* The main thread has printed the traceback of the failure; then the next thread fails, too. */
 static void an_exception_of_the_same_failure(void **state)
 {
@@ -300,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
         cmocka_unit_test_setup(an_exception_that_is_being_handled, prepare),
         cmocka_unit_test_setup(an_exception_that_another_thread_is_handling, prepare),
+        cmocka_unit_test_setup(an_exception_that_no_variable_has, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(of_several_wastes_the_largest_is_told, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),

@@ -597,6 +597,28 @@ def failed_in(rows):
     raise ValueError(len(x))
 
 
+def retry_beside_generator():
+    """The block is a generator's, which stands in it and has given a value."""
+    def attempt(rows):
+        first = batch(rows)
+        second = batch(900000)
+        return first, second
+
+    def answers():
+        try:
+            yield attempt(700000)
+        except torch.cuda.OutOfMemoryError:
+            yield None
+
+    for _ in answers():
+        attempt(700000)
+
+
+def exceptions_of_steps():
+    """What is being made of exceptions keeps them; it has no name yet."""
+    return [str(error) for error in [failed_with(100000) for _ in range(100)]]
+
+
 def while_a_thread(does):
     """A step that fails while another thread waits in what it does. It gets a function to wait with, and one that fails
     with tensors of half of the GPU."""
