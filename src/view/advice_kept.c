@@ -58,37 +58,60 @@ static void traceback_why(const struct vg_run_failure *f, struct vg_text *out)
     vg_text_add(out, ".");
 }
 
-void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable)
+/* What keeps it is a variable. */
+static void add_delete(struct vg_text *out, const struct vg_census_variable *variable)
 {
-    if (variable->place == VG_CENSUS_HANDLED) {
-        vg_text_add(out,
-                    "leave the `except` block before you try again: set a flag in it (failed = "
-                    "True), and call what may fail again after it; until then Python keeps the "
-                    "exception, also without a name");
-        return;
-    }
-    if (variable->place == VG_CENSUS_HANDLED_ELSEWHERE) {
-        vg_text_add(out,
-                    "let that thread leave the `except` block before it waits or goes on: set a "
-                    "flag in it (failed = True), and do the rest after it; until then Python "
-                    "keeps the exception, also without a name; where a `with` or `finally` waits, "
-                    "catch the exception inside it");
-        return;
-    }
-    if (variable->place == VG_CENSUS_WORK) {
-        vg_text_add(out, strcmp(variable->type, "generator") == 0
-                             ? "let that generator keep no exception where it yields: no `yield` "
-                               "in its `except` block, and no variable that has one"
-                             : "keep what you need of an exception, as str(error), and not itself, "
-                               "which keeps the frames that it went through");
-        return;
-    }
     vg_text_add(out, "delete the exception: del ");
     vg_line_add_variable_path(out, variable);
     if (is_pythons_last(variable))
         vg_text_add(out, " (and sys.last_traceback, sys.last_exc); or restart the kernel");
     else
         vg_text_add(out, "; or call what may fail again outside of the `except` block");
+}
+
+/* A variable of a library's function, which the program cannot delete. Those that end a `with`
+ * statement are given the exception that leaves it, and may wait, as for a pool's threads. */
+static void add_let_return(struct vg_text *out, const struct vg_census_variable *variable)
+{
+    const char *const function = variable->function;
+    if (vg_text_ends_with(function, "__exit__") || vg_text_ends_with(function, "__aexit__"))
+        vg_text_addf(out,
+                     "catch the exception inside the `with` block that it leaves: %s has it until "
+                     "it returns",
+                     function);
+    else
+        vg_text_addf(out, "let %s return first: it has the exception until then", function);
+}
+
+void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable)
+{
+    switch (variable->place) {
+    case VG_CENSUS_HANDLED:
+        vg_text_add(out,
+                    "leave the `except` block before you try again: set a flag in it (failed = "
+                    "True), and call what may fail again after it; until then Python keeps the "
+                    "exception, also without a name");
+        return;
+    case VG_CENSUS_HANDLED_ELSEWHERE:
+        vg_text_add(out,
+                    "let that thread leave the `except` block before it waits or goes on: set a "
+                    "flag in it (failed = True), and do the rest after it; until then Python "
+                    "keeps the exception, also without a name; where a `with` or `finally` waits, "
+                    "catch the exception inside it");
+        return;
+    case VG_CENSUS_WORK:
+        vg_text_add(out, strcmp(variable->type, "generator") == 0
+                             ? "let that generator keep no exception where it yields: no `yield` "
+                               "in its `except` block, and no variable that has one"
+                             : "keep what you need of an exception, as str(error), and not itself, "
+                               "which keeps the frames that it went through");
+        return;
+    default:
+        if (variable->place == VG_CENSUS_LOCAL && vg_frame_is_library_path(variable->file))
+            add_let_return(out, variable);
+        else
+            add_delete(out, variable);
+    }
 }
 
 static void traceback_advice(const struct vg_run_failure *f, struct vg_text *out)

@@ -142,6 +142,10 @@ CAUSES = {
             ("wait_in_with", "serve"),
         )
     },
+    "wait_in_pool": (
+        r"an earlier exception keeps .* `exc_val` \(OutOfMemoryError, _base\.py:\d+ (?:Executor\.)?__exit__\);",
+        r"^catch the exception inside the `with` block that it leaves: (?:Executor\.)?__exit__ has it(?!.*del )",
+    ),
     "wait_after_except": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "wait_in_except_of_little": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "fail_in_except": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),

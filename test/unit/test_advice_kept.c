@@ -216,6 +216,23 @@ static void an_exception_that_another_thread_is_handling(void **state)
     assert_null(strstr(text_data, "try again"));
 }
 
+static void an_exception_that_a_librarys_function_has(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const error = add_history(600 * MIB, 0);
+    snprintf(error->path, sizeof error->path, "exc_val");
+    snprintf(error->file, sizeof error->file, "/usr/lib/python3.11/concurrent/futures/_base.py");
+    snprintf(error->function, sizeof error->function, "Executor.__exit__");
+    error->traceback.bytes = 590 * MIB;
+    assert_non_null(strstr(advice_of(&vg_advice_traceback),
+                           "inside the `with` block that it leaves: Executor.__exit__ has it"));
+    snprintf(error->function, sizeof error->function, "Group.run");
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "let Group.run return first"));
+    assert_null(strstr(text_data, "del "));
+    snprintf(error->file, sizeof error->file, "/home/me/pool.py");
+    assert_non_null(strstr(advice_of(&vg_advice_traceback), "del exc_val;"));
+}
+
 static void an_exception_that_no_variable_has(void **state)
 {
     (void)state;
@@ -316,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup(an_exception_that_is_kept, prepare),
         cmocka_unit_test_setup(an_exception_that_is_being_handled, prepare),
         cmocka_unit_test_setup(an_exception_that_another_thread_is_handling, prepare),
+        cmocka_unit_test_setup(an_exception_that_a_librarys_function_has, prepare),
         cmocka_unit_test_setup(an_exception_that_no_variable_has, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(of_several_wastes_the_largest_is_told, prepare),

@@ -2,11 +2,13 @@
 not: causes.py NAME. Kernels need not run; only memory counts. Each ends with PyTorch's error."""
 
 import collections
+import contextlib
 import copy
 import ctypes
 import sys
 import threading
 import time
+from concurrent import futures
 
 import torch
 from torch import nn
@@ -728,6 +730,20 @@ def wait_in_with():
     def serve(wait, attempt):
         with Pool(wait):
             attempt()
+
+    while_a_thread(serve)
+
+
+def wait_in_pool():
+    """The exception leaves the `with` statement of a library's, which has it in a variable and waits."""
+    def serve(wait, attempt):
+        left = threading.Event()
+        with contextlib.suppress(torch.cuda.OutOfMemoryError), futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: left.wait() and wait())
+            try:
+                attempt()
+            finally:
+                left.set()
 
     while_a_thread(serve)
 
