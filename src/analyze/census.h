@@ -159,6 +159,24 @@ struct vg_census_history {
     uint64_t made[VG_CENSUS_EIGHTHS]; /* by the eighth of their stack's allocations */
 };
 
+/* The batch that the program is working on, and what of the live tensors is no part of a model. */
+struct vg_census_batch {
+    uint64_t size;  /* below 2^32, as the program says it, and the tensors, too; 0: not known */
+    uint64_t bytes; /* of the numbers of tensors with that as their first dimension, or with as
+                       many times it as such tensors have rows each */
+    uint64_t other_bytes; /* of tensors with other shapes */
+    uint64_t alike_bytes; /* of blocks that no Python object leads to, and that are as large as one
+                             of the former and as none of the model's: what a backward pass works
+                             on */
+    /* A forward pass is under way. Of `layers` modules of one class, which it calls one after the
+     * other, it has done `layers_done` and is in the next one; 0: not known. */
+    uint32_t is_in_forward, layers, layers_done, reserved;
+    uint64_t layer_bytes;  /* what each of those that are done keeps of `bytes`, on average; 0: not
+                              known */
+    uint64_t coming_bytes; /* what the pass takes at least beside `bytes` until it is through the
+                              layers, if the others keep as much */
+};
+
 struct vg_census {
     enum vg_census_state state;
     uint64_t elapsed_ns;
@@ -211,6 +229,7 @@ struct vg_census {
     /* By `modules`, of the outermost: parameters that lie in none of these blocks, as they are
      * there. */
     uint64_t elsewhere_bytes[VG_CENSUS_MODULES];
+    struct vg_census_batch batch;
 };
 
 #endif

@@ -33,6 +33,8 @@ static void repair_census(struct vg_census *census)
     census->variable_count = no_more_than(census->variable_count, VG_CENSUS_VARIABLES);
     census->line_count = no_more_than(census->line_count, VG_CENSUS_LINES);
     census->array_shape_count = no_more_than(census->array_shape_count, VG_CENSUS_SHAPES);
+    if (census->batch.size > UINT32_MAX)
+        census->batch.size = 0;
     vg_text_repair(census->garbage_type, sizeof census->garbage_type);
     for (uint32_t i = 0; i < VG_CENSUS_MODULES; i++)
         vg_text_repair(census->modules[i].path, sizeof census->modules[i].path);

@@ -149,6 +149,24 @@ static json_t *lines_array(const struct vg_census *census, const struct vg_run_l
     return array;
 }
 
+static json_t *batch_object(const struct vg_census_batch *batch)
+{
+    if (batch->size == 0)
+        return json_null();
+    json_t *const object = vg_json_object();
+    vg_json_set_amount(object, "size", batch->size);
+    vg_json_set_amount(object, "bytes", batch->bytes);
+    vg_json_set_amount(object, "other_bytes", batch->other_bytes);
+    vg_json_set_amount(object, "alike_bytes", batch->alike_bytes);
+    vg_json_set_flag(object, "in_forward", batch->is_in_forward);
+    vg_json_set_known(object, "layers", batch->layers > 0, batch->layers);
+    vg_json_set_known(object, "layers_done", batch->layers > 0, batch->layers_done);
+    vg_json_set_amount(object, "coming_bytes", batch->coming_bytes);
+    vg_json_set_known(object, "layer_bytes", batch->layer_bytes > 0,
+                      (json_int_t)batch->layer_bytes);
+    return object;
+}
+
 json_t *vg_json_census(const struct vg_census *census, const struct vg_run_line *lines)
 {
     if (!census)
@@ -167,6 +185,7 @@ json_t *vg_json_census(const struct vg_census *census, const struct vg_run_line 
     vg_json_set(object, "modules", modules_array(census));
     vg_json_set(object, "shapes", shapes_array(census));
     vg_json_set(object, "variables", variables_array(census));
+    vg_json_set(object, "batch", batch_object(&census->batch));
     vg_json_set(object, "lines", lines_array(census, lines));
     return object;
 }

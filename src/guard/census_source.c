@@ -33,6 +33,29 @@ static void total_blocks(void *argument, struct vg_census_amount *out)
                                       .blocks = totals.allocations - totals.frees };
 }
 
+struct visit {
+    uint16_t device;
+    void (*visit)(uintptr_t address, uint64_t bytes, void *argument);
+    void *argument;
+};
+
+static void visit_block(const struct vg_block *block, void *argument)
+{
+    const struct visit *const visit = argument;
+    if (block->device == visit->device)
+        visit->visit((uintptr_t)block->address, block->bytes, visit->argument);
+}
+
+static void each_block(void *argument,
+                       void (*visit)(uintptr_t address, uint64_t bytes, void *visit_argument),
+                       void *visit_argument)
+{
+    struct visit wanted = { device_of(argument), visit, visit_argument };
+    struct vg_blocks *const blocks = current_blocks();
+    if (blocks)
+        vg_blocks_each(blocks, visit_block, &wanted);
+}
+
 static uint64_t count_given(void *argument)
 {
     struct vg_blocks *const blocks = current_blocks();
@@ -56,6 +79,7 @@ void vg_census_source_init(struct vg_census_source *out, int32_t device)
 {
     *out = (struct vg_census_source){ .find_block = find_block,
                                       .total = total_blocks,
+                                      .each_block = each_block,
                                       .given = count_given,
                                       .may_begin = is_not_capturing,
                                       .recorder = current_recorder,

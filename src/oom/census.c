@@ -54,6 +54,8 @@ static enum vg_census_class classify_type(const struct vg_census_work *work, uin
         return VG_CLASS_MODEL;
     if (is_kind_of(work, type, torch->optimizer))
         return VG_CLASS_OPTIMIZER;
+    if (is_kind_of(work, type, torch->loader) || is_kind_of(work, type, torch->sampler))
+        return VG_CLASS_LOADER;
     if (is_node_type(work, type, flags))
         return VG_CLASS_NODE;
     return flags & VG_TYPE_IS_HEAP ? VG_CLASS_INSTANCE : VG_CLASS_PLAIN;
@@ -88,6 +90,7 @@ static int gather_object(void *object, void *argument)
     case VG_CLASS_EXACT_TENSOR: vg_census_list_push(&work->tensors, (uintptr_t)object); break;
     case VG_CLASS_MODEL: vg_census_list_push(&work->models, (uintptr_t)object); break;
     case VG_CLASS_OPTIMIZER: vg_census_list_push(&work->optimizers, (uintptr_t)object); break;
+    case VG_CLASS_LOADER: vg_census_list_push(&work->loaders, (uintptr_t)object); break;
     default:
         if (vg_census_is_array(class))
             vg_census_list_push(&work->others, (uintptr_t)object);
@@ -163,25 +166,10 @@ static void start_collector(const struct vg_census_python *python)
 
 /* ---- all of it ---- */
 
-static void open_work(struct vg_census_work *work)
-{
-    work->tensors.item_bytes = work->models.item_bytes = work->optimizers.item_bytes =
-        work->others.item_bytes = work->leaves.item_bytes = work->stack.item_bytes =
-            work->nodes.item_bytes = work->threads.item_bytes = work->strays.item_bytes =
-                sizeof(uintptr_t);
-    work->storages.item_bytes = sizeof(struct vg_census_storage);
-    work->rows.item_bytes = sizeof(struct vg_census_row);
-    work->node_types.item_bytes = sizeof(struct vg_census_node_type);
-    work->frames.item_bytes = sizeof(struct vg_census_frame);
-    work->modules.item_bytes = sizeof(struct vg_census_model);
-    work->running.item_bytes = sizeof(struct vg_census_running);
-    vg_census_list_add(&work->rows);
-}
-
 /* All lists, sets and maps, for what is done with each of them. */
 #define LISTS(work)                                                                                \
     {                                                                                              \
-        &(work)->tensors, &(work)->models, &(work)->optimizers, &(work)->others,                   \
+        &(work)->tensors, &(work)->models, &(work)->optimizers, &(work)->loaders, &(work)->others, \
             &(work)->storages, &(work)->leaves, &(work)->modules, &(work)->stack, &(work)->rows,   \
             &(work)->frames, &(work)->nodes, &(work)->node_types, &(work)->threads,                \
             &(work)->running, &(work)->strays                                                      \
@@ -195,6 +183,20 @@ static void open_work(struct vg_census_work *work)
     {                                                                                              \
         &(work)->types, &(work)->storage_of, &(work)->model_of, &(work)->node_type_of              \
     }
+
+static void open_work(struct vg_census_work *work)
+{
+    struct vg_census_list *const lists[] = LISTS(work);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        lists[i]->item_bytes = sizeof(uintptr_t); /* of objects; the others: */
+    work->storages.item_bytes = sizeof(struct vg_census_storage);
+    work->rows.item_bytes = sizeof(struct vg_census_row);
+    work->node_types.item_bytes = sizeof(struct vg_census_node_type);
+    work->frames.item_bytes = sizeof(struct vg_census_frame);
+    work->modules.item_bytes = sizeof(struct vg_census_model);
+    work->running.item_bytes = sizeof(struct vg_census_running);
+    vg_census_list_add(&work->rows);
+}
 
 static void close_work(struct vg_census_work *work)
 {
@@ -244,6 +246,7 @@ static enum vg_census_state count_objects(struct vg_census_work *work)
     vg_census_write_variables(work);
     vg_census_write_lines(work);
     vg_census_write_histories(work);
+    vg_census_write_batch(work);
     return lacked_memory(work) ? VG_CENSUS_OUT_OF_MEMORY
            : work->is_late     ? VG_CENSUS_OUT_OF_TIME
                                : VG_CENSUS_COMPLETE;

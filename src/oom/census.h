@@ -34,6 +34,11 @@ struct vg_census_source {
     bool (*find_block)(void *argument, uintptr_t address, struct vg_census_block *out);
     /* All such blocks. */
     void (*total)(void *argument, struct vg_census_amount *out);
+    /* Calls `visit` for each, as far as it did not come or go meanwhile. NULL: they cannot be gone
+     * through. */
+    void (*each_block)(void *argument,
+                       void (*visit)(uintptr_t address, uint64_t bytes, void *visit_argument),
+                       void *visit_argument);
     /* How many were given out up to now. NULL: that is not counted. */
     uint64_t (*given)(void *argument);
     /* Asked first: no while a CUDA graph is captured. NULL: always. */

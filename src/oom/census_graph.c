@@ -90,7 +90,9 @@ static void count_saved_tensor(struct vg_census_work *work, uintptr_t saved)
             return;
         work->saved_type = type;
     }
-    vg_census_count_storage(work, vg_census_torch_read_saved(&work->torch, saved), true);
+    struct vg_census_sizes sizes = { 0 };
+    const uintptr_t address = vg_census_torch_read_saved(&work->torch, saved, &sizes);
+    vg_census_count_saved(work, address, &sizes);
 }
 
 /* A SavedTensor, a tuple of them, or None. */

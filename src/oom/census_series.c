@@ -42,15 +42,14 @@ static bool is_model(struct vg_census_work *work, uintptr_t object)
     return object && vg_census_class_of(work, vg_object_type(object)) == VG_CLASS_MODEL;
 }
 
-/* The function's first argument when that is a torch.nn.Module, as `self` of a method of one is;
- * else 0. */
-static uintptr_t module_argument(struct vg_census_work *work, uintptr_t frame, uintptr_t code)
+uintptr_t vg_census_module_argument(struct vg_census_work *work,
+                                    const struct vg_python_running *running)
 {
     const struct vg_python_layout *const layout = work->python->layout;
-    if (vg_census_code_number(work->python, code, "co_argcount") < 1)
+    if (vg_census_code_number(work->python, running->code, "co_argcount") < 1)
         return 0;
-    uintptr_t object =
-        vg_census_variable_value(vg_python_word(frame + (uintptr_t)layout->frame_variables));
+    uintptr_t object = vg_census_variable_value(
+        vg_python_word(running->frame + (uintptr_t)layout->frame_variables));
     if (object && vg_object_type(object) == (uintptr_t)work->python->cell)
         object = vg_python_word(object + VG_CELL_CONTENT);
     return is_model(work, object) ? object : 0;
@@ -65,7 +64,7 @@ uintptr_t vg_census_called_module(struct vg_census_work *work,
     const uintptr_t name = vg_python_word(running->code + (uintptr_t)layout->name);
     const bool is_call =
         is_called(work->python, name, "_call_impl") || is_called(work->python, name, "forward");
-    return is_call ? module_argument(work, running->frame, running->code) : 0;
+    return is_call ? vg_census_module_argument(work, running) : 0;
 }
 
 static uint32_t longer(struct vg_census_work *work, uintptr_t object, uint32_t than)

@@ -201,6 +201,15 @@ void vg_census_count_storage(struct vg_census_work *work, uintptr_t address, boo
     count_storage(work, vg_census_storage_at(work, address), is_saved);
 }
 
+void vg_census_count_saved(struct vg_census_work *work, uintptr_t address,
+                           const struct vg_census_sizes *sizes)
+{
+    struct vg_census_storage *const storage = vg_census_storage_at(work, address);
+    if (storage && storage->sizes.rank == 0)
+        storage->sizes = *sizes;
+    count_storage(work, storage, true);
+}
+
 void vg_census_count_array(struct vg_census_work *work, enum vg_census_class class, uintptr_t array)
 {
     count_storage(work, array_storage(work, class - VG_CLASS_ARRAY, array), work->in_graph);

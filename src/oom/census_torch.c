@@ -14,13 +14,15 @@ enum { BOUND_VALUE = 16 };
 
 enum {
     SAMPLES = 8,
-    READ_BYTES = 64, /* from the start of what offsets are looked for in */
+    READ_BYTES = 64,  /* from the start of what offsets are looked for in */
+    IMPL_BYTES = 192, /* of a tensor: its sizes, too */
 };
 
 /* Offsets found once hold for the process: one PyTorch is loaded. Under the GIL. */
 static struct {
     int tensor_impl;
     int after_counts; /* of a tensor and of a storage */
+    int sizes;
 } known;
 
 static uintptr_t type_in(const struct vg_census_python *python, uintptr_t dict, const char *name)
@@ -81,6 +83,10 @@ bool vg_census_torch_find(const struct vg_census_python *python, struct vg_censu
         type_in(python, vg_census_module_dict(python, "torch.nn.modules.module"), "Module");
     out->optimizer =
         type_in(python, vg_census_module_dict(python, "torch.optim.optimizer"), "Optimizer");
+    out->loader =
+        type_in(python, vg_census_module_dict(python, "torch.utils.data.dataloader"), "DataLoader");
+    out->sampler =
+        type_in(python, vg_census_module_dict(python, "torch.utils.data.sampler"), "BatchSampler");
     out->function = type_in(python, core, "_FunctionBase");
     if (!out->tensor_base || !out->tensor)
         return false;
@@ -169,6 +175,7 @@ void vg_census_torch_leave(const struct vg_census_python *python, struct vg_cens
 
 struct sample {
     uintptr_t object, impl, address; /* as PyTorch says */
+    struct vg_census_shape shape;    /* likewise; rank 0: none */
 };
 
 static uintptr_t integer_of(const struct vg_census_python *python, void *number)
@@ -180,6 +187,15 @@ static uintptr_t integer_of(const struct vg_census_python *python, void *number)
     return value;
 }
 
+static void take_shape(const struct vg_census_python *python, const struct vg_census_getter *getter,
+                       struct sample *out)
+{
+    const uintptr_t sizes = vg_census_torch_get(python, getter, out->object);
+    if (sizes && !vg_census_read_sizes(python, sizes, &out->shape))
+        out->shape.rank = 0;
+    python->api->drop((void *)sizes);
+}
+
 static bool take_sample(const struct vg_census_python *python, uintptr_t tensor,
                         const struct vg_census_getter *impl, void *data_pointer, struct sample *out)
 {
@@ -187,7 +203,7 @@ static bool take_sample(const struct vg_census_python *python, uintptr_t tensor,
     out->impl = (uintptr_t)integer_of(python, (void *)vg_census_torch_get(python, impl, tensor));
     out->address = integer_of(python, python->api->call(data_pointer, (void *)tensor, NULL));
     return out->impl && out->address && vg_is_mapped((void *)tensor, READ_BYTES) &&
-           vg_is_mapped((void *)out->impl, READ_BYTES);
+           vg_is_mapped((void *)out->impl, IMPL_BYTES);
 }
 
 /* PyObject header, then a c10::MaybeOwned<Tensor> or a Tensor, which is one pointer. */
@@ -218,10 +234,45 @@ static int offset_after_counts(const struct sample *samples, size_t count)
     return 0;
 }
 
+/* SizesAndStrides: how many there are, then the sizes themselves, of few. */
+static bool has_sizes_at(const struct sample *sample, uintptr_t at)
+{
+    if (vg_python_word(sample->impl + at) != sample->shape.rank)
+        return false;
+    for (uint32_t i = 0; i < sample->shape.rank; i++)
+        if (vg_python_word(sample->impl + at + (i + 1) * sizeof(uint64_t)) !=
+            (uint64_t)sample->shape.sizes[i])
+            return false;
+    return true;
+}
+
+/* All samples that have sizes must agree, and one of them in more than what may be a count of
+ * something else. */
+static int sizes_offset(const struct sample *samples, size_t count)
+{
+    const uintptr_t last = IMPL_BYTES - (VG_CENSUS_SIZES + 1) * sizeof(uint64_t);
+    for (uintptr_t at = 4 * sizeof(uint64_t); at <= last; at += sizeof(uint64_t)) {
+        size_t asked = 0, fits = 0;
+        bool is_telling = false;
+        for (size_t i = 0; i < count; i++) {
+            const struct vg_census_shape *const shape = &samples[i].shape;
+            if (shape->rank == 0 || shape->rank > VG_CENSUS_SIZES)
+                continue;
+            asked++;
+            fits += has_sizes_at(&samples[i], at);
+            is_telling |= shape->sizes[0] > 1;
+        }
+        if (is_telling && fits == asked)
+            return (int)at;
+    }
+    return 0;
+}
+
 static bool learn_offsets(const struct sample *samples, size_t count)
 {
     known.tensor_impl = count ? impl_offset(samples, count) : 0;
     known.after_counts = count ? offset_after_counts(samples, count) : 0;
+    known.sizes = sizes_offset(samples, count);
     return known.tensor_impl && known.after_counts;
 }
 
@@ -252,7 +303,8 @@ static size_t take_samples(const struct vg_census_python *python,
         if (type != torch->tensor && type != torch->parameter)
             continue;
         tried++;
-        count += take_sample(python, vg_census_list_at(tensors, i), &impl, data, &samples[count]);
+        if (take_sample(python, vg_census_list_at(tensors, i), &impl, data, &samples[count]))
+            take_shape(python, &torch->shape, &samples[count++]);
     }
     python->api->clear_error();
     python->api->drop(data);
@@ -269,6 +321,7 @@ bool vg_census_torch_calibrate(const struct vg_census_python *python, struct vg_
     torch->tensor_impl = known.tensor_impl;
     torch->impl_storage = torch->storage_data = known.after_counts;
     torch->impl_autograd = known.after_counts + (int)sizeof(uintptr_t);
+    torch->impl_sizes = known.sizes;
     return torch->is_readable = true;
 }
 
@@ -291,17 +344,44 @@ struct vg_census_tensor vg_census_torch_read(const struct vg_census_torch *torch
     return out;
 }
 
-uintptr_t vg_census_torch_read_saved(const struct vg_census_torch *torch, uintptr_t saved)
+/* Of a tensor that is mapped so far. */
+static struct vg_census_sizes sizes_of(const struct vg_census_torch *torch, uintptr_t impl)
+{
+    struct vg_census_sizes sizes = { 0 };
+    const uintptr_t at = impl + (uintptr_t)torch->impl_sizes;
+    const uint64_t rank = torch->impl_sizes ? vg_python_word(at) : 0;
+    if (rank > VG_CENSUS_SIZES)
+        return sizes;
+    for (uint32_t i = 0; i < rank; i++) {
+        const uint64_t size = vg_python_word(at + (i + 1) * sizeof(uint64_t));
+        if (size > UINT32_MAX)
+            return sizes;
+        sizes.of[i] = (uint32_t)size;
+    }
+    sizes.rank = (uint32_t)rank;
+    return sizes;
+}
+
+struct vg_census_sizes vg_census_torch_read_sizes(const struct vg_census_torch *torch,
+                                                  uintptr_t tensor)
+{
+    const uintptr_t impl = vg_python_word(tensor + (uintptr_t)torch->tensor_impl);
+    return impl ? sizes_of(torch, impl) : (struct vg_census_sizes){ 0 };
+}
+
+uintptr_t vg_census_torch_read_saved(const struct vg_census_torch *torch, uintptr_t saved,
+                                     struct vg_census_sizes *out_sizes)
 {
     /* torch/csrc/autograd/saved_variable.h: the saved tensor is the first member. */
     const uintptr_t value = vg_python_word(saved + BOUND_VALUE);
     if (!value || !vg_is_mapped((void *)value, sizeof value))
         return 0;
     const uintptr_t impl = vg_python_word(value);
-    if (!impl || !vg_is_mapped((void *)impl, READ_BYTES))
+    if (!impl || !vg_is_mapped((void *)impl, IMPL_BYTES))
         return 0;
     const uintptr_t storage = vg_python_word(impl + (uintptr_t)torch->impl_storage);
     if (!storage || !vg_is_mapped((void *)storage, READ_BYTES))
         return 0;
+    *out_sizes = sizes_of(torch, impl);
     return vg_python_word(storage + (uintptr_t)torch->storage_data);
 }

@@ -19,7 +19,7 @@ struct vg_census_getter {
 
 struct vg_census_torch {
     /* Types, borrowed; 0: that part of PyTorch is not loaded. */
-    uintptr_t tensor_base, tensor, parameter, model, optimizer, function;
+    uintptr_t tensor_base, tensor, parameter, model, optimizer, loader, sampler, function;
 
     struct vg_census_getter grad_fn, grad, shape, dtype;
     struct vg_census_getter function_next, function_saved; /* of autograd.Function's nodes */
@@ -27,9 +27,17 @@ struct vg_census_torch {
     /* Offsets in bytes, found by comparing with what PyTorch says of real tensors
      * (c10/core/TensorImpl.h, StorageImpl.h). */
     int tensor_impl, impl_storage, impl_autograd, storage_data;
+    int impl_sizes; /* 0: they were not found */
     bool is_readable;
 
     void *guards[2]; /* while entered: objects to leave, owned */
+};
+
+enum { VG_CENSUS_SIZES = 5 }; /* c10/core/impl/SizesAndStrides.h: those that lie in the tensor */
+
+struct vg_census_sizes {
+    uint32_t rank; /* 0: a scalar, or they are not known */
+    uint32_t of[VG_CENSUS_SIZES];
 };
 
 struct vg_census_tensor {
@@ -55,10 +63,15 @@ bool vg_census_torch_calibrate(const struct vg_census_python *python, struct vg_
 /* Reads a tensor's Python object. Runs nothing. */
 struct vg_census_tensor vg_census_torch_read(const struct vg_census_torch *torch, uintptr_t tensor);
 
+/* The sizes of a tensor's Python object. Runs nothing. */
+struct vg_census_sizes vg_census_torch_read_sizes(const struct vg_census_torch *torch,
+                                                  uintptr_t tensor);
+
 /* Where the storage begins that a SavedTensor (the raw one) has; 0: none, as when its graph has
- * been used or hooks packed it. Another thread may use the graph at the same time: what is read is
- * checked for being mapped, and may be outdated. */
-uintptr_t vg_census_torch_read_saved(const struct vg_census_torch *torch, uintptr_t saved);
+ * been used or hooks packed it. Stores the saved tensor's sizes. Another thread may use the graph
+ * at the same time: what is read is checked for being mapped, and may be outdated. */
+uintptr_t vg_census_torch_read_saved(const struct vg_census_torch *torch, uintptr_t saved,
+                                     struct vg_census_sizes *out_sizes);
 
 /* Calls a getter. An exception counts as 0. The answer is owned. */
 uintptr_t vg_census_torch_get(const struct vg_census_python *python,

@@ -120,7 +120,7 @@ static void walk_parts(struct vg_census_work *work, const struct variable *of, u
     const enum vg_census_class class = vg_census_class_of(work, type);
     if (of->depth >= DEPTH_MAX || work->rows.count >= ROWS_MAX)
         return;
-    if (class == VG_CLASS_INSTANCE || class == VG_CLASS_MODEL)
+    if (class == VG_CLASS_INSTANCE || class == VG_CLASS_LOADER || class == VG_CLASS_MODEL)
         walk_attributes(work, of, object, class == VG_CLASS_MODEL);
     else if (type == (uintptr_t)work->python->dict && vg_python_word(object + VG_SIZE) <= KEYS_MAX)
         walk_values(work, of, object, VG_STEP_KEY);
@@ -201,7 +201,7 @@ static uint32_t add_frame(struct vg_census_work *work, const struct vg_census_fr
  * order: up to 3.10 those local only, those that closures share, those of outer functions; later
  * one tuple has all. Of the shared ones that are arguments, up to 3.10, both tuples have the name.
  */
-static uintptr_t variable_name(const struct vg_python_layout *layout, uintptr_t code, size_t n)
+uintptr_t vg_census_variable_name(const struct vg_python_layout *layout, uintptr_t code, size_t n)
 {
     const int16_t places[] = { layout->variables, layout->cells, layout->frees };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
@@ -219,7 +219,7 @@ static uintptr_t variable_name(const struct vg_python_layout *layout, uintptr_t 
 size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t code)
 {
     size_t count = 0;
-    while (variable_name(layout, code, count))
+    while (vg_census_variable_name(layout, code, count))
         count++;
     return count;
 }
@@ -230,7 +230,7 @@ static void walk_locals(struct vg_census_work *work, struct variable *variable, 
     const struct vg_python_layout *const layout = work->python->layout;
     const uintptr_t first = frame + (uintptr_t)layout->frame_variables;
     for (size_t i = 0; !vg_census_is_done(work); i++) {
-        const uintptr_t name = variable_name(layout, code, i);
+        const uintptr_t name = vg_census_variable_name(layout, code, i);
         if (!name)
             return;
         const uintptr_t object =

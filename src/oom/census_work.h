@@ -18,7 +18,9 @@ enum vg_census_class {
     VG_CLASS_EXACT_TENSOR, /* of torch.Tensor or torch.nn.Parameter and no other class */
     VG_CLASS_MODEL,        /* torch.nn.Module */
     VG_CLASS_OPTIMIZER,
-    VG_CLASS_NODE, /* of an autograd graph */
+    VG_CLASS_LOADER, /* torch.utils.data.DataLoader, or the BatchSampler that makes its batches:
+                        an iterator keeps that one only */
+    VG_CLASS_NODE,   /* of an autograd graph */
     VG_CLASS_TRACEBACK,
     VG_CLASS_ARRAY, /* and, one after the other, those of each enum vg_census_array_library */
 };
@@ -53,6 +55,9 @@ struct vg_census_storage {
     uint64_t number, passes, monotonic_ns; /* when it came, and */
     uint8_t eighth;                        /* how: of struct vg_census_block */
     bool is_of_backward;
+    uint64_t batch_bytes; /* of numbers of the batch's; 0: it is not of it, or not known to be */
+    struct vg_census_sizes sizes; /* of a tensor that has it: of one that a graph has saved, once
+                                     that was walked through */
 };
 
 /* How a row hangs on its parent. */
@@ -132,8 +137,8 @@ struct vg_census_work {
         enum vg_census_class class;
     } recent_types[VG_CENSUS_RECENT_TYPES]; /* by the type's address */
 
-    struct vg_census_list tensors, models, optimizers, others; /* objects: all there are; others
-                                                                  are other libraries' arrays */
+    struct vg_census_list tensors, models, optimizers, loaders, others; /* objects: all there are;
+                                                          others are other libraries' arrays */
     struct vg_census_list leaves;  /* of the tensors: those that may have a gradient and no graph */
     struct vg_census_marks wanted; /* tensors that lie in live blocks or begin a graph */
     uint64_t wanted_count;         /* of them not yet reached */
@@ -220,6 +225,10 @@ uint32_t vg_census_series_of(struct vg_census_work *work, uintptr_t module,
 uint32_t vg_census_series_of_variables(struct vg_census_work *work,
                                        const struct vg_python_running *running, uintptr_t names);
 
+/* The frame's first argument when that is a module, as `self` of a method of one is; else 0. */
+uintptr_t vg_census_module_argument(struct vg_census_work *work,
+                                    const struct vg_python_running *running);
+
 /* The module whose call this frame is; 0: it is none. */
 uintptr_t vg_census_called_module(struct vg_census_work *work,
                                   const struct vg_python_running *running);
@@ -253,6 +262,9 @@ static inline uintptr_t vg_census_frame_object(const struct vg_python_layout *la
 /* A number that a code object has as an attribute, such as "co_argcount"; 0: unknown. */
 long long vg_census_code_number(const struct vg_census_python *python, uintptr_t code,
                                 const char *name);
+
+/* The n-th name of a variable of a frame of `code`, as they stand in it; 0: it has no more. */
+uintptr_t vg_census_variable_name(const struct vg_python_layout *layout, uintptr_t code, size_t n);
 
 /* How many variables a frame of `code` has. */
 size_t vg_census_variable_count(const struct vg_python_layout *layout, uintptr_t code);
@@ -292,6 +304,10 @@ void vg_census_amount_subtract(struct vg_census_amount *from, const struct vg_ce
 /* Counts for the present row: the storage at `address`, found by a reference or saved by a graph.
  */
 void vg_census_count_storage(struct vg_census_work *work, uintptr_t address, bool is_saved);
+
+/* Likewise what a graph has saved, with its sizes. */
+void vg_census_count_saved(struct vg_census_work *work, uintptr_t address,
+                           const struct vg_census_sizes *sizes);
 
 /* Goes through the graph from `node`, an autograd node's Python object, an owned reference that is
  * taken over. */
@@ -333,5 +349,17 @@ void vg_census_write_widths(struct vg_census_work *work);
 
 /* The shapes of other tensors and of arrays, into the result. */
 void vg_census_write_shapes(struct vg_census_work *work);
+
+/* Is it memory of tensors that are no part of a model? */
+static inline bool vg_census_is_activation(const struct vg_census_storage *storage)
+{
+    return storage->kind >= VG_CENSUS_MODEL_KINDS && storage->kind < VG_CENSUS_KINDS;
+}
+
+/* The batch, into the result: once what is live is known, and who runs. */
+void vg_census_write_batch(struct vg_census_work *work);
+
+/* How far a forward pass has come with it, once the storages are marked that are of the batch. */
+void vg_census_write_layers(struct vg_census_work *work);
 
 #endif

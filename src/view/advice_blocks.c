@@ -8,6 +8,7 @@
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_text.h"
+#include "view/batch_text.h"
 #include "view/line_text.h"
 
 uint64_t vg_advice_missing_bytes(const struct vg_run_failure *f)
@@ -169,7 +170,8 @@ static bool runs_under_autocast(const struct vg_run_failure *f)
 
 static void activations_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    vg_text_add(out, "a smaller batch (with gradient accumulation); activation checkpointing");
+    vg_batch_text_add_smaller(f, out);
+    vg_text_add(out, "; activation checkpointing");
     if (vg_holder_stack_is_in(f, "/transformers/"))
         vg_text_add(out, " (model.gradient_checkpointing_enable())");
     if (vg_advice_is_wide(f, VG_CENSUS_PARAMETER) && !runs_under_autocast(f))

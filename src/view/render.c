@@ -10,6 +10,7 @@
 #include "view/advice.h"
 #include "view/advice_filter.h"
 #include "view/array_tables.h"
+#include "view/batch_text.h"
 #include "view/block_tables.h"
 #include "view/histogram.h"
 #include "view/line_text.h"
@@ -430,6 +431,7 @@ void vg_report_render(const struct vg_run_failure *s, struct vg_report_style sty
     vg_array_tables_add(out, s, BLOCK_LINES_SHOWN, columns);
     add_pools(out, s, columns);
     vg_render_torch(out, s, EVIDENCE_INDENT, columns);
+    vg_batch_text_render(out, s, EVIDENCE_INDENT, columns);
     vg_text_add(out, "\n");
     add_host(out, s, columns);
     for (uint32_t i = 0; i < s->action_count; i++)

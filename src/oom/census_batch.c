@@ -1,0 +1,311 @@
+/* The batch: its size, where the program says it, and what of the live tensors has it as its first
+ * dimension, so that a smaller one takes less of it. */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "oom/census_work.h"
+
+enum {
+    CANDIDATES_MAX = 16,
+    KEYS_MAX = 256, /* of an object that may have a batch size among its attributes */
+    NAME_CAP = 48,
+};
+
+/* Sizes that the program gives a batch, and the bytes of the tensors that begin with each. */
+struct candidates {
+    uint32_t count;
+    uint64_t sizes[CANDIDATES_MAX], bytes[CANDIDATES_MAX];
+};
+
+/* ---- what the program says ---- */
+
+static void add_candidate(struct candidates *candidates, int64_t size)
+{
+    if (size < 1 || size > UINT32_MAX || candidates->count == CANDIDATES_MAX)
+        return;
+    for (uint32_t i = 0; i < candidates->count; i++)
+        if (candidates->sizes[i] == (uint64_t)size)
+            return;
+    candidates->sizes[candidates->count++] = (uint64_t)size;
+}
+
+/* "batch_size", "per_device_train_batch_size", "batchSize"; of a variable also what it is called
+ * for short. */
+static bool is_batch_name(const struct vg_census_work *work, uintptr_t name, bool is_variable)
+{
+    static const char *const short_names[] = { "batch", "bsz", "bs", "b" };
+    char text[NAME_CAP];
+    size_t length = 0;
+    vg_census_str_write(work->python, name, text, sizeof text);
+    for (const char *at = text; *at; at++)
+        if (*at != '_')
+            text[length++] = (char)tolower((unsigned char)*at);
+    text[length] = '\0';
+    if (strstr(text, "batchsize"))
+        return true;
+    for (size_t i = 0; is_variable && i < sizeof short_names / sizeof short_names[0]; i++)
+        if (strcmp(text, short_names[i]) == 0)
+            return true;
+    return false;
+}
+
+static void add_number(struct candidates *candidates, const struct vg_census_work *work,
+                       uintptr_t object)
+{
+    const struct vg_census_python *const python = work->python;
+    if (!object || vg_object_type(object) != (uintptr_t)python->number)
+        return;
+    const long long number = python->integer((void *)object);
+    if (number < 0)
+        python->api->clear_error(); /* it may be too long for a long long */
+    add_candidate(candidates, number);
+}
+
+static void add_values(struct candidates *candidates, const struct vg_census_work *work,
+                       uintptr_t dict)
+{
+    intptr_t position = 0;
+    void *name, *value;
+    for (int i = 0;
+         dict && i < KEYS_MAX && work->python->next_item((void *)dict, &position, &name, &value);
+         i++)
+        if (vg_object_type((uintptr_t)value) == (uintptr_t)work->python->number &&
+            vg_object_type((uintptr_t)name) == (uintptr_t)work->python->str &&
+            is_batch_name(work, (uintptr_t)name, false))
+            add_number(candidates, work, (uintptr_t)value);
+}
+
+static void add_variable(struct candidates *candidates, struct vg_census_work *work, uintptr_t name,
+                         uintptr_t object)
+{
+    const uintptr_t type = vg_object_type(object);
+    const enum vg_census_class class = vg_census_class_of(work, type);
+    if (type == (uintptr_t)work->python->number) {
+        if (is_batch_name(work, name, true))
+            add_number(candidates, work, object);
+    } else if (type == (uintptr_t)work->python->dict) {
+        add_values(candidates, work, object);
+    } else if (class == VG_CLASS_INSTANCE || class == VG_CLASS_MODEL) {
+        add_values(candidates, work, vg_census_instance_dict(work->python, object));
+    }
+}
+
+static void add_frame_variables(struct candidates *candidates, struct vg_census_work *work,
+                                const struct vg_python_running *running)
+{
+    const struct vg_python_layout *const layout = work->python->layout;
+    const uintptr_t first = running->frame + (uintptr_t)layout->frame_variables;
+    const uintptr_t names = vg_python_word(running->frame + (uintptr_t)layout->frame_namespace);
+    const bool has_names = names && (vg_type_flags(vg_object_type(names)) & VG_TYPE_IS_DICT);
+    intptr_t position = 0;
+    void *key, *value;
+    uintptr_t name;
+    for (size_t i = 0; (name = vg_census_variable_name(layout, running->code, i)); i++) {
+        uintptr_t object = vg_census_variable_value(vg_python_word(first + i * sizeof object));
+        if (object && vg_object_type(object) == (uintptr_t)work->python->cell)
+            object = vg_python_word(object + VG_CELL_CONTENT);
+        if (object)
+            add_variable(candidates, work, name, object);
+    }
+    while (has_names && work->python->next_item((void *)names, &position, &key, &value))
+        add_variable(candidates, work, (uintptr_t)key, (uintptr_t)value);
+}
+
+static void find_candidates(struct candidates *candidates, struct vg_census_work *work)
+{
+    const struct vg_census_running *const running = work->running.items;
+    for (size_t i = 0; i < work->loaders.count; i++)
+        add_values(candidates, work,
+                   vg_census_instance_dict(work->python, vg_census_list_at(&work->loaders, i)));
+    /* What is innermost is nearest. */
+    for (size_t i = work->running.count; i-- > 0 && !vg_census_is_late(work);)
+        add_frame_variables(candidates, work, &running[i].python);
+}
+
+/* ---- what the tensors say ---- */
+
+/* Of what is no part of a model. Their Python objects are asked only now, since few are needed. */
+static void complete_sizes(struct vg_census_work *work)
+{
+    for (size_t i = 0; i < work->storages.count && !vg_census_is_late(work); i++) {
+        struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (vg_census_is_activation(storage) && storage->tensor && storage->sizes.rank == 0)
+            storage->sizes = vg_census_torch_read_sizes(&work->torch, storage->tensor);
+    }
+}
+
+static bool has_later(const struct vg_census_sizes *sizes, uint64_t size)
+{
+    for (uint32_t i = 1; i < sizes->rank; i++)
+        if (sizes->of[i] == size)
+            return true;
+    return false;
+}
+
+/* Is the first dimension the batch, and no other one? */
+static bool begins_with(const struct vg_census_sizes *sizes, uint64_t size)
+{
+    return sizes->rank > 0 && sizes->of[0] == size && (size == 1 || !has_later(sizes, size));
+}
+
+static void count_candidates(struct candidates *candidates, const struct vg_census_work *work)
+{
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (!vg_census_is_activation(storage))
+            continue;
+        for (uint32_t k = 0; k < candidates->count; k++)
+            if (begins_with(&storage->sizes, candidates->sizes[k]))
+                candidates->bytes[k] += storage->bytes;
+    }
+}
+
+static uint64_t best_candidate(const struct candidates *candidates)
+{
+    uint32_t best = 0;
+    for (uint32_t k = 1; k < candidates->count; k++)
+        if (candidates->bytes[k] > candidates->bytes[best])
+            best = k;
+    return candidates->count > 0 && candidates->bytes[best] > 0 ? candidates->sizes[best] : 0;
+}
+
+static uint64_t numbers_of(const struct vg_census_sizes *sizes)
+{
+    uint64_t numbers = sizes->rank > 0;
+    for (uint32_t i = 0; i < sizes->rank; i++)
+        if (__builtin_mul_overflow(numbers, (uint64_t)sizes->of[i], &numbers))
+            return 0;
+    return numbers;
+}
+
+enum { FACTOR = 1, WHOLE = 2 };
+
+/* What such tensors have as their next dimensions, one or more of them multiplied: a batch of 32
+ * texts of 128 words may also be 4096 words. WHOLE: all of them. */
+static void find_factors(const struct vg_census_work *work, uint64_t size,
+                         struct vg_census_map *factors)
+{
+    bool is_new;
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        uint64_t factor = 1, *kind;
+        if (!vg_census_is_activation(storage) || !begins_with(&storage->sizes, size))
+            continue;
+        for (uint32_t k = 1; k < storage->sizes.rank; k++)
+            if (!__builtin_mul_overflow(factor, (uint64_t)storage->sizes.of[k], &factor) &&
+                factor && (kind = vg_census_map_put(factors, factor, FACTOR, &is_new)) &&
+                k + 1 == storage->sizes.rank)
+                *kind = WHOLE;
+    }
+}
+
+/* Where a later dimension is as large as the batch, it may be the batch again, unless others have
+ * as many numbers for each sample. */
+static bool is_of_batch(const struct vg_census_sizes *sizes, uint64_t size,
+                        const struct vg_census_map *factors)
+{
+    if (begins_with(sizes, size))
+        return true;
+    if (sizes->rank == 0 || sizes->of[0] < size || sizes->of[0] % size != 0)
+        return false;
+    const uint64_t *const factor = vg_census_map_get(factors, sizes->of[0] / size);
+    const uint64_t *const whole = vg_census_map_get(factors, numbers_of(sizes) / size);
+    return (sizes->of[0] == size || factor) &&
+           (!has_later(sizes, size) || (whole && *whole == WHOLE));
+}
+
+/* What its numbers take: of a block that is larger than they are, a smaller batch need not have as
+ * much to spare. Sizes tell how many they are, and the block how large each is at most. */
+static uint64_t bytes_of_numbers(const struct vg_census_storage *storage)
+{
+    const uint64_t numbers = numbers_of(&storage->sizes);
+    return numbers > 0 ? storage->bytes / numbers * numbers : 0;
+}
+
+static void count_batch(struct vg_census_work *work, struct vg_census_batch *out)
+{
+    struct vg_census_map factors = { 0 };
+    find_factors(work, out->size, &factors);
+    for (size_t i = 0; i < work->storages.count; i++) {
+        struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (!vg_census_is_activation(storage))
+            continue;
+        if (is_of_batch(&storage->sizes, out->size, &factors))
+            storage->batch_bytes = bytes_of_numbers(storage);
+        if (storage->batch_bytes > 0)
+            out->bytes += storage->batch_bytes;
+        else if (storage->sizes.rank > 0)
+            out->other_bytes += storage->bytes;
+    }
+    vg_census_map_close(&factors);
+}
+
+/* ---- what no Python object leads to ---- */
+
+struct alike {
+    struct vg_census_work *work;
+    struct vg_census_map of_batch, of_models; /* by the bytes of a block; -> those of its numbers */
+    uint64_t bytes;
+};
+
+static void add_unseen(uintptr_t address, uint64_t bytes, void *argument)
+{
+    struct alike *const alike = argument;
+    const uint64_t *const numbers = vg_census_map_get(&alike->of_batch, bytes);
+    if (numbers && !vg_census_map_get(&alike->of_models, bytes) &&
+        !vg_census_map_get(&alike->work->storage_of, address))
+        alike->bytes += *numbers;
+}
+
+static void put_least(struct vg_census_map *map, uint64_t key, uint64_t value)
+{
+    bool is_new;
+    uint64_t *const known = vg_census_map_put(map, key, value, &is_new);
+    if (known && *known > value)
+        *known = value;
+}
+
+static uint64_t count_alike(struct vg_census_work *work)
+{
+    const struct vg_census_source *const source = work->source;
+    struct alike alike = { .work = work };
+    bool is_new;
+    if (!source->each_block)
+        return 0;
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (storage->batch_bytes > 0)
+            put_least(&alike.of_batch, storage->bytes, storage->batch_bytes);
+        else if (!vg_census_is_activation(storage))
+            vg_census_map_put(&alike.of_models, storage->bytes, 1, &is_new);
+    }
+    source->each_block(source->argument, add_unseen, &alike);
+    const bool failed = alike.of_models.failed;
+    vg_census_map_close(&alike.of_batch);
+    vg_census_map_close(&alike.of_models);
+    return failed ? 0 : alike.bytes;
+}
+
+void vg_census_write_batch(struct vg_census_work *work)
+{
+    struct vg_census_batch *const out = &work->out->batch;
+    struct candidates candidates = { 0 };
+    if (!work->torch.impl_sizes)
+        return;
+    find_candidates(&candidates, work);
+    if (candidates.count == 0)
+        return;
+    complete_sizes(work);
+    count_candidates(&candidates, work);
+    out->size = best_candidate(&candidates);
+    if (out->size == 0)
+        return;
+    count_batch(work, out);
+    if (out->bytes < out->other_bytes) { /* another size is the batch's, or none has a name */
+        *out = (struct vg_census_batch){ 0 };
+        return;
+    }
+    out->alike_bytes = count_alike(work);
+    vg_census_write_layers(work);
+}
