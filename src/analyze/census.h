@@ -166,8 +166,7 @@ struct vg_census_batch {
                        many times it as such tensors have rows each */
     uint64_t other_bytes; /* of tensors with other shapes */
     uint64_t alike_bytes; /* of blocks that no Python object leads to, and that are as large as one
-                             of the former and as none of the model's: what a backward pass works
-                             on */
+                             of the former: what a backward pass works on */
     /* A forward pass is under way. Of `layers` modules of one class, which it calls one after the
      * other, it has done `layers_done` and is in the next one; 0: not known. */
     uint32_t is_in_forward, layers, layers_done, reserved;

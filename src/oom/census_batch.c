@@ -245,27 +245,20 @@ static void count_batch(struct vg_census_work *work, struct vg_census_batch *out
 
 struct alike {
     struct vg_census_work *work;
-    struct vg_census_map of_batch, of_models; /* by the bytes of a block; -> those of its numbers */
+    struct vg_census_map
+        numbers; /* bytes of a block of the batch's -> of its numbers, the fewest */
     uint64_t bytes;
 };
 
 static void add_unseen(uintptr_t address, uint64_t bytes, void *argument)
 {
     struct alike *const alike = argument;
-    const uint64_t *const numbers = vg_census_map_get(&alike->of_batch, bytes);
-    if (numbers && !vg_census_map_get(&alike->of_models, bytes) &&
-        !vg_census_map_get(&alike->work->storage_of, address))
+    const uint64_t *const numbers = vg_census_map_get(&alike->numbers, bytes);
+    if (numbers && !vg_census_map_get(&alike->work->storage_of, address))
         alike->bytes += *numbers;
 }
 
-static void put_least(struct vg_census_map *map, uint64_t key, uint64_t value)
-{
-    bool is_new;
-    uint64_t *const known = vg_census_map_put(map, key, value, &is_new);
-    if (known && *known > value)
-        *known = value;
-}
-
+/* One that is not of the batch after all does no harm: what stays is more, not less. */
 static uint64_t count_alike(struct vg_census_work *work)
 {
     const struct vg_census_source *const source = work->source;
@@ -275,16 +268,16 @@ static uint64_t count_alike(struct vg_census_work *work)
         return 0;
     for (size_t i = 0; i < work->storages.count; i++) {
         const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
-        if (storage->batch_bytes > 0)
-            put_least(&alike.of_batch, storage->bytes, storage->batch_bytes);
-        else if (!vg_census_is_activation(storage))
-            vg_census_map_put(&alike.of_models, storage->bytes, 1, &is_new);
+        uint64_t *const known =
+            storage->batch_bytes == 0
+                ? NULL
+                : vg_census_map_put(&alike.numbers, storage->bytes, storage->batch_bytes, &is_new);
+        if (known && *known > storage->batch_bytes)
+            *known = storage->batch_bytes;
     }
     source->each_block(source->argument, add_unseen, &alike);
-    const bool failed = alike.of_models.failed;
-    vg_census_map_close(&alike.of_batch);
-    vg_census_map_close(&alike.of_models);
-    return failed ? 0 : alike.bytes;
+    vg_census_map_close(&alike.numbers);
+    return alike.bytes;
 }
 
 void vg_census_write_batch(struct vg_census_work *work)

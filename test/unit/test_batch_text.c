@@ -41,8 +41,9 @@ static int prepare_batch(void **state)
 static void what_fits_is_what_there_is_room_for(void **state)
 {
     (void)state; /* 900 + 75 - 100 of 800 + 102 - 2 MiB, times 32: 31.1 */
-    assert_string_equal(smaller(), SMALLER ": of this one's 32 at most 31 fit, by what it has "
-                                           "taken so far");
+    assert_string_equal(smaller(), SMALLER
+                        ": of this one's 32 at most 31 fit, by what it has "
+                        "taken so far");
     failure.device.gpu.free_bytes = 100 * MIB;
     assert_string_equal(smaller(), SMALLER); /* all of them: it was in pieces */
     failure.device.gpu.free_bytes = 99 * MIB;
@@ -71,8 +72,9 @@ static void layers_tell_what_is_to_come(void **state)
     census.batch.layers_done = 8;
     census.batch.layer_bytes = 95 * MIB;
     census.batch.coming_bytes = 320 * MIB;
-    assert_string_equal(smaller(), SMALLER ": of this one's 32 at most 25 fit, if the other layers "
-                                           "keep as much as the first 8");
+    assert_string_equal(smaller(), SMALLER
+                        ": of this one's 32 at most 25 fit, if the other layers "
+                        "keep as much as the first 8");
     census.batch.coming_bytes = 90 * MIB; /* less than was asked for */
     assert_non_null(strstr(smaller(), "at most 31 fit, by what it has taken so far"));
 }
@@ -143,8 +145,9 @@ static void not_even_one_is_said(void **state)
     census.batch.layers_done = 3;
     census.batch.layer_bytes = 200 * MIB;
     census.batch.coming_bytes = 4000 * MIB;
-    assert_string_equal(smaller(), "shorter or smaller inputs: not even 1 of this batch's 2 fits, "
-                                   "if the other layers keep as much as the first 3");
+    assert_string_equal(smaller(),
+                        "shorter or smaller inputs: not even 1 of this batch's 2 fits, "
+                        "if the other layers keep as much as the first 3");
 }
 
 static void a_damaged_record_does_no_harm(void **state)
@@ -167,9 +170,10 @@ static void the_report_tells_the_batch(void **state)
     census.batch.layers = 12;
     census.batch.layers_done = 8;
     census.batch.layer_bytes = 95 * MIB;
-    assert_string_equal(rendered(), "  Batch    32, the first dimension of tensors of 800 MiB; the "
-                                    "forward pass is in layer 9 of 12, and each one before it "
-                                    "keeps 95.0 MiB\n");
+    assert_string_equal(rendered(),
+                        "  Batch    32, the first dimension of tensors of 800 MiB; the "
+                        "forward pass is in layer 9 of 12, and each one before it "
+                        "keeps 95.0 MiB\n");
     census.batch.size = 0;
     assert_string_equal(rendered(), "");
 }

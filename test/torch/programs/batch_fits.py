@@ -104,7 +104,7 @@ def sampler(size):
 
 def arguments(size):
     """It is an argument of the program's."""
-    options = argparse.Namespace(train_batch_size=size)
+    options = argparse.Namespace(eval_batch_size=16, train_batch_size=size)
     step(Plain(ROWS).cuda(), torch.zeros(options.train_batch_size, ROWS, device="cuda"))
 
 
