@@ -311,8 +311,11 @@ static void a_line_that_grows_is_told_without_a_variable(void **state)
     assert_false(vg_advice_growing_line.applies(&failure));
     failure.census = NULL;
     assert_true(vg_advice_growing_line.applies(&failure));
-    sites[0].oldest_ns = 1000000; /* it may be one step */
+    sites[0].oldest_ns = 1000000; /* it may be one step, */
     assert_false(vg_advice_growing_line.applies(&failure));
+    sites[0].oldest_count = 100 * sites[0].live_count; /* of much else, too */
+    assert_false(vg_advice_growing_line.applies(&failure));
+    sites[0].oldest_count = 0;
     sites[0].oldest_ns = UINT64_C(60) * 1000000000;
     failure.checkpoint.file_count = 1; /* a load that is under way */
     failure.checkpoint.f32_bytes = 1200 * MIB;

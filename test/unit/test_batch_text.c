@@ -103,10 +103,10 @@ static void nothing_is_said_of_a_tensor_of_all_pairs(void **state)
 {
     (void)state;
     census.batch.size = 4096;
+    failure.device.gpu.free_bytes = 50 * MIB;
     failure.asked_bytes = 64 * MIB; /* 4 bytes each */
     assert_string_equal(smaller(), SMALLER);
     failure.asked_bytes = 66 * MIB;
-    failure.device.gpu.free_bytes = 50 * MIB;
     assert_non_null(strstr(smaller(), "of this one's 4096 at most 4029 fit"));
 }
 
