@@ -54,6 +54,19 @@ def test_what_fits_at_most(machine, case):
     assert fits(machine, name, int(most * share), gpu), most
 
 
+def test_what_is_to_come_is_what_comes(machine):
+    """Wherever a forward pass fails, in the third layer or in the last."""
+    whole = machine.run(machine.program("batch_fits", "layers", "64"), SIMGPU_DEVICES="4GiB").stdout
+    (taken,) = [int(line.split()[1]) for line in whole.splitlines() if line.startswith("forward")]
+    done = set()
+    for room in range(300, 1120, 90):  # less than a layer takes
+        _, batch = last_do(machine, "layers", 64, f"{room + 330}MiB")
+        if batch["layer_bytes"]:
+            done.add(batch["layers_done"])
+            assert 0.95 * taken <= batch["bytes"] + batch["coming_bytes"] <= taken, (room, batch, taken)
+    assert done == set(range(2, 8)), done
+
+
 # Those of which it cannot be told: how memory grows, what the batch is, or how far it has come.
 UNTOLD = {
     "contrastive": (16384, "3GiB"),

@@ -76,7 +76,10 @@ class Transformer(nn.Module):
 
 
 def step(net, x, loss_of=torch.mean):
-    loss_of(net(x)).backward()
+    before = torch.cuda.memory_allocated() - x.nbytes
+    y = net(x)
+    print("forward", torch.cuda.memory_allocated() - before, flush=True)
+    loss_of(y).backward()
 
 
 # ---- they are what it grows with ----
