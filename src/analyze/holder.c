@@ -136,6 +136,22 @@ const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failur
     return best;
 }
 
+const struct vg_census_variable *vg_holder_of_evaluation(const struct vg_run_failure *failure,
+                                                         uint64_t at_least_bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    for (uint32_t i = 0; census && i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        const uint64_t kept = vg_holder_kept_bytes(variable);
+        if (is_of_trainer(variable) && strncmp(variable->path, "all_", 4) == 0 &&
+            strcmp(bare_name(variable->function), "evaluation_loop") == 0 &&
+            kept >= at_least_bytes && (!best || kept > vg_holder_kept_bytes(best)))
+            best = variable;
+    }
+    return best;
+}
+
 /* Have backward passes run between its blocks, and made none of what it holds? */
 static bool has_several_steps(const struct vg_census_history *history)
 {
@@ -299,6 +315,30 @@ const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_fail
     return best;
 }
 
+/* A tensor that leads to a graph is one that a forward pass has made: its output, which the program
+ * has in a variable while it makes the loss or goes back. */
+static bool is_output(const struct vg_census_variable *variable)
+{
+    return strcmp(variable->type, "Tensor") == 0 && variable->graph.bytes > 0 &&
+           variable->traceback.bytes == 0;
+}
+
+/* Does it hold what the forward and backward passes under way need? */
+static bool is_of_passes(const struct vg_run_failure *failure,
+                         const struct vg_census_variable *variable)
+{
+    return is_inside_module_call(failure, variable) || is_output(variable);
+}
+
+/* What it reaches through graphs is of a kind of its own, where no variable has it. */
+static uint64_t held_for_passes(const struct vg_run_failure *failure,
+                                const struct vg_census_variable *variable)
+{
+    return is_inside_module_call(failure, variable)
+               ? vg_holder_kept_bytes(variable)
+               : subtract_bytes(variable->direct.bytes, variable->model.bytes);
+}
+
 uint64_t vg_holder_activation_bytes(const struct vg_run_failure *failure)
 {
     const struct vg_census *const census = vg_holder_census(failure);
@@ -309,8 +349,8 @@ uint64_t vg_holder_activation_bytes(const struct vg_run_failure *failure)
         census->kinds[VG_CENSUS_GRAPH].bytes + census->kinds[VG_CENSUS_OTHER].bytes;
     uint64_t bytes = census->kinds[VG_CENSUS_GRAPH].bytes;
     for (uint32_t i = 0; i < census->variable_count; i++)
-        if (is_inside_module_call(failure, &census->variables[i]))
-            bytes += vg_holder_kept_bytes(&census->variables[i]);
+        if (is_of_passes(failure, &census->variables[i]))
+            bytes += held_for_passes(failure, &census->variables[i]);
     return bytes < most_bytes ? bytes : most_bytes;
 }
 
@@ -354,7 +394,7 @@ static uint64_t activations_of_line(const struct vg_run_failure *failure,
 {
     uint64_t bytes = line->kind_bytes[VG_CENSUS_GRAPH];
     for (uint32_t i = 0; i < census->variable_count; i++)
-        if (is_inside_module_call(failure, &census->variables[i]))
+        if (is_of_passes(failure, &census->variables[i]))
             bytes += line->held[i].direct_bytes;
     return bytes;
 }

@@ -50,6 +50,11 @@ const struct vg_census_variable *vg_holder_of_results(const struct vg_run_failur
 bool vg_holder_may_be_a_load(const struct vg_run_failure *failure, uint64_t blocks,
                              uint64_t since_ns);
 
+/* Where the evaluation of transformers' Trainer gathers the outputs of its batches, with
+ * `at_least_bytes`; the largest, NULL for none. */
+const struct vg_census_variable *vg_holder_of_evaluation(const struct vg_run_failure *failure,
+                                                         uint64_t at_least_bytes);
+
 /* Is some of each round of the program still in the variable, up to now? */
 bool vg_holder_grows(const struct vg_run_failure *failure,
                      const struct vg_census_variable *variable);
@@ -105,8 +110,9 @@ const struct vg_census_variable *vg_holder_of_traceback(const struct vg_run_fail
 /* Two models of the same class that hold as much: the second one's entry, NULL for none. */
 const struct vg_census_module *vg_holder_model_twice(const struct vg_run_failure *failure);
 
-/* What the forward and backward passes under way hold: what autograd graphs keep, and what the
- * variables of functions inside of a module's call hold. 0 without a census. */
+/* What the forward and backward passes under way hold: what autograd graphs keep, what the
+ * variables of functions inside of a module's call hold, and tensors that variables have and that
+ * lead to graphs. 0 without a census. */
 uint64_t vg_holder_activation_bytes(const struct vg_run_failure *failure);
 
 /* The kind that has most of the blocks' bytes, VG_CENSUS_KINDS without a census. */

@@ -54,6 +54,56 @@ const struct vg_census_variable *vg_model_holder(const struct vg_run_failure *fa
     return found;
 }
 
+uint32_t vg_model_count(const struct vg_run_failure *failure, const struct vg_census_module *model)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    uint32_t count = 0;
+    for (uint32_t i = 0; census && i < census->module_count; i++) {
+        const struct vg_census_module *const other = &census->modules[i];
+        count +=
+            is_outermost(other) && strcmp(other->path, model->path) == 0 &&
+            other->amount[VG_CENSUS_PARAMETER].bytes == model->amount[VG_CENSUS_PARAMETER].bytes;
+    }
+    return count;
+}
+
+/* The largest of models of which there are many, and whose parameters fit many times into `bytes`.
+ */
+static const struct vg_census_module *many_within(const struct vg_run_failure *failure,
+                                                  uint64_t bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    for (uint32_t i = 0; i < census->module_count; i++) {
+        const struct vg_census_module *const model = &census->modules[i];
+        if (is_outermost(model) && vg_model_count(failure, model) >= VG_MODEL_MANY &&
+            bytes >= VG_MODEL_MANY * model->amount[VG_CENSUS_PARAMETER].bytes)
+            return model;
+    }
+    return NULL;
+}
+
+const struct vg_census_variable *vg_model_collection(const struct vg_run_failure *failure,
+                                                     uint64_t at_least_bytes,
+                                                     const struct vg_census_module **out_model)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    for (uint32_t i = 0; census && i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        const uint64_t bytes = variable->model.bytes;
+        if (variable->length < VG_MODEL_MANY || bytes < at_least_bytes || census->in_module[i] ||
+            vg_holder_is_librarys(variable) || variable->traceback.bytes > bytes / 2 ||
+            (best && best->model.bytes >= bytes))
+            continue;
+        const struct vg_census_module *const model = many_within(failure, bytes);
+        if (!model)
+            continue;
+        best = variable;
+        *out_model = model;
+    }
+    return best;
+}
+
 uint64_t vg_model_elsewhere_bytes(const struct vg_run_failure *failure,
                                   const struct vg_census_module *model)
 {

@@ -8,7 +8,7 @@
 #include "analyze/census.h"
 #include "analyze/run.h"
 
-enum { VG_MODEL_HOLDERS = 2 };
+enum { VG_MODEL_HOLDERS = 2, VG_MODEL_MANY = 3 };
 
 /* Stores variables that each are a whole model like `model`, an outermost module of the failure's
  * census: of its class, and leading to as many bytes of parameters, which no other variable before
@@ -25,6 +25,17 @@ const struct vg_census_variable *vg_model_holder(const struct vg_run_failure *fa
 /* Beside the largest model on the GPU: the one that the failing call moves, or the next where it
  * has an eighth of all parameters there; NULL: there is none. */
 const struct vg_census_module *vg_model_second(const struct vg_run_failure *failure);
+
+/* How many outermost modules there are of the class of `model`, which is one, with as many bytes of
+ * parameters. A census tells no more than `VG_CENSUS_MODULES / 2`. */
+uint32_t vg_model_count(const struct vg_run_failure *failure, const struct vg_census_module *model);
+
+/* A list or the like of the program's that keeps VG_MODEL_MANY models of one class, with all that
+ * is theirs `at_least_bytes`; the largest, NULL for none. Stores one of these models in
+ * `out_model`. */
+const struct vg_census_variable *vg_model_collection(const struct vg_run_failure *failure,
+                                                     uint64_t at_least_bytes,
+                                                     const struct vg_census_module **out_model);
 
 /* What of the outermost module's parameters is not on the failing GPU, as it is there. */
 uint64_t vg_model_elsewhere_bytes(const struct vg_run_failure *failure,

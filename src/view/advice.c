@@ -63,25 +63,10 @@ static void limit_cause(const struct vg_run_failure *s, struct vg_text *out)
     vg_text_add(out, ".");
 }
 
-/* What holds most of PyTorch's memory has its own advice. */
-static const struct vg_advice_row *tensor_row(const struct vg_run_failure *s)
-{
-    static const struct vg_advice_row *const tensor_rows[] = {
-        &vg_advice_traceback,     &vg_advice_garbage,      &vg_advice_kept_graphs,
-        &vg_advice_chained_graph, &vg_advice_kept_results, &vg_advice_model_twice,
-        &vg_advice_optimizer,     &vg_advice_growing_line, &vg_advice_activations,
-        &vg_advice_parameters,
-    };
-    for (size_t i = 0; i < sizeof tensor_rows / sizeof tensor_rows[0]; i++)
-        if (tensor_rows[i]->applies(s))
-            return vg_advice_largest_waste(tensor_rows[i], s);
-    return NULL;
-}
-
 static void limit_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_framework *const framework = vg_framework_of_call(s);
-    const struct vg_advice_row *const row = tensor_row(s);
+    const struct vg_advice_row *const row = vg_advice_of_tensors(s);
     vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
     if (framework)
         vg_text_add(out, framework->advice);
@@ -401,6 +386,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_graph_memory,
     &vg_advice_holes,
     &vg_advice_chained_graph,
+    &vg_advice_evaluation,
     &vg_advice_kept_results,
     &vg_advice_array_traceback,
     &vg_advice_kept_arrays,
@@ -417,6 +403,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_cache_in_way,
     &vg_advice_other_arena,
     &vg_advice_load,
+    &vg_advice_kept_models,
     &vg_advice_model_twice,
     &vg_advice_optimizer,
     &vg_advice_growing_line,

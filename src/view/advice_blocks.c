@@ -8,6 +8,7 @@
 #include "analyze/torch_facts.h"
 #include "base/amount.h"
 #include "view/advice_text.h"
+#include "view/advice_waste.h"
 #include "view/batch_text.h"
 #include "view/line_text.h"
 
@@ -87,7 +88,13 @@ static void fraction_advice(const struct vg_run_failure *f, struct vg_text *out)
         vg_text_addf(out, "a larger per_process_memory_fraction in %s", vg_torch_variable(f));
     else
         vg_text_add(out, "a larger fraction in torch.cuda.set_per_process_memory_fraction()");
-    vg_text_add(out, ", or keep less: the lines below hold most");
+    const struct vg_advice_row *const row = vg_advice_of_tensors(f);
+    if (row) {
+        vg_text_add(out, "; or, to fit into it, ");
+        row->advice(f, out);
+    } else {
+        vg_text_add(out, ", or keep less: the lines below hold most");
+    }
 }
 
 /* ---- the optimizer ---- */

@@ -11,9 +11,11 @@ extern const struct vg_advice_row vg_advice_garbage;     /* objects that only re
 extern const struct vg_advice_row vg_advice_kept_graphs; /* results keep their graphs */
 extern const struct vg_advice_row vg_advice_chained_graph;  /* steps hang together by a graph */
 extern const struct vg_advice_row vg_advice_kept_results;   /* results pile up on the GPU */
+extern const struct vg_advice_row vg_advice_evaluation;     /* outputs that Trainer gathers */
 extern const struct vg_advice_row vg_advice_held_data;      /* a variable holds them, as ever */
 extern const struct vg_advice_row vg_advice_traceback;      /* an exception keeps tensors */
 extern const struct vg_advice_row vg_advice_growing_line;   /* a line keeps more and more */
+extern const struct vg_advice_row vg_advice_kept_models;    /* many models of one class */
 extern const struct vg_advice_row vg_advice_model_twice;    /* two models of one class */
 extern const struct vg_advice_row vg_advice_optimizer;      /* the optimizer's state */
 extern const struct vg_advice_row vg_advice_activations;    /* what backward will need */

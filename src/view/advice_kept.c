@@ -69,6 +69,16 @@ static void add_delete(struct vg_text *out, const struct vg_census_variable *var
         vg_text_add(out, "; or call what may fail again outside of the `except` block");
 }
 
+/* What keeps it has other things, too, as the results of trials of which some have failed. */
+static void add_keep_text(struct vg_text *out, const struct vg_census_variable *variable)
+{
+    vg_text_add(out, "keep in ");
+    vg_line_add_variable_name(out, variable);
+    vg_text_add(out,
+                " only what you need of an exception, as str(error), and neither itself nor an "
+                "object that has it");
+}
+
 /* A variable of a library's function, which the program cannot delete. Those that end a `with`
  * statement are given the exception that leaves it, and may wait, as for a pool's threads. */
 static void add_let_return(struct vg_text *out, const struct vg_census_variable *variable)
@@ -109,6 +119,8 @@ void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_
     default:
         if (variable->place == VG_CENSUS_LOCAL && vg_frame_is_library_path(variable->file))
             add_let_return(out, variable);
+        else if (variable->length >= 0)
+            add_keep_text(out, variable);
         else
             add_delete(out, variable);
     }
@@ -304,6 +316,41 @@ static void kept_results_advice(const struct vg_run_failure *f, struct vg_text *
         vg_text_add(out, " (Trainer: eval_accumulation_steps)");
 }
 
+/* ---- outputs that transformers' Trainer gathers ---- */
+
+static const struct vg_census_variable *outputs_of(const struct vg_run_failure *f)
+{
+    return vg_advice_blocks_hold_missing(f) ? vg_holder_of_evaluation(f, vg_advice_missing_bytes(f))
+                                            : NULL;
+}
+
+static bool evaluation_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census_variable *const variable = outputs_of(f);
+    return variable && vg_advice_is_most(f, vg_holder_kept_bytes(variable)) &&
+           vg_advice_outweighs_others(f, vg_holder_kept_bytes(variable));
+}
+
+static void evaluation_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_variable *const variable = outputs_of(f);
+    vg_text_add(out,
+                "the Trainer keeps the outputs of all batches on the GPU until the evaluation "
+                "ends: ");
+    vg_line_add_variable(out, variable);
+    vg_text_addf(out, " holds %s of PyTorch's %s.", VG_AMOUNT(vg_holder_kept_bytes(variable)),
+                 VG_AMOUNT(f->torch.allocated_bytes));
+}
+
+static void evaluation_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    (void)f;
+    vg_text_add(out,
+                "TrainingArguments(eval_accumulation_steps=1), which moves them to host memory "
+                "after each batch; Trainer(preprocess_logits_for_metrics=...) keeps of them only "
+                "what the metrics need");
+}
+
 /* ---- data that a variable holds ---- */
 
 static bool held_data_applies(const struct vg_run_failure *f)
@@ -410,6 +457,8 @@ const struct vg_advice_row vg_advice_chained_graph = { "chained-graph", chained_
                                                        chained_graph_why, chained_graph_advice };
 const struct vg_advice_row vg_advice_kept_results = { "kept-results", kept_results_applies,
                                                       kept_results_why, kept_results_advice };
+const struct vg_advice_row vg_advice_evaluation = { "evaluation", evaluation_applies,
+                                                    evaluation_why, evaluation_advice };
 const struct vg_advice_row vg_advice_held_data = { "held-data", held_data_applies, held_data_why,
                                                    held_data_advice };
 const struct vg_advice_row vg_advice_growing_line = { "growing-line", growing_line_applies,

@@ -11,6 +11,59 @@ static bool is_narrow(const struct vg_run_failure *f, enum vg_census_kind kind)
     return census && census->narrow_bytes[kind] > census->kinds[kind].bytes / 2;
 }
 
+/* ---- many models ---- */
+
+static const struct vg_census_variable *collection_of(const struct vg_run_failure *f,
+                                                      const struct vg_census_module **out_model)
+{
+    return vg_advice_blocks_hold_missing(f)
+               ? vg_model_collection(f, vg_advice_missing_bytes(f), out_model)
+               : NULL;
+}
+
+static bool kept_models_applies(const struct vg_run_failure *f)
+{
+    const struct vg_census_module *model;
+    const struct vg_census_variable *const variable = collection_of(f, &model);
+    return variable && vg_advice_is_most(f, variable->model.bytes);
+}
+
+/* "12 or more": a census tells no more of them. */
+static void add_count(const struct vg_run_failure *f, const struct vg_census_module *model,
+                      struct vg_text *out)
+{
+    const uint32_t count = vg_model_count(f, model);
+    vg_text_addf(out, "%u%s", count, count >= VG_CENSUS_MODULES / 2 ? " or more" : "");
+}
+
+static void kept_models_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_module *model = NULL;
+    const struct vg_census_variable *const variable = collection_of(f, &model);
+    vg_line_add_variable(out, variable);
+    vg_text_addf(out, " holds models with %s of PyTorch's %s: ", VG_AMOUNT(variable->model.bytes),
+                 VG_AMOUNT(f->torch.allocated_bytes));
+    add_count(f, model, out);
+    vg_text_addf(out, " of class %s are on the GPU, with %s of parameters each", model->path,
+                 VG_AMOUNT(model->amount[VG_CENSUS_PARAMETER].bytes));
+    if (vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER) > 0)
+        vg_text_addf(out, "; optimizers have %s of state",
+                     VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER)));
+    vg_text_add(out, ".");
+}
+
+static void kept_models_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    const struct vg_census_module *model;
+    vg_text_add(out, "keep only models on the GPU that are in use: of the others put into ");
+    vg_line_add_variable_name(out, collection_of(f, &model));
+    vg_text_add(out,
+                " only numbers, or weights in host memory: {k: v.cpu() for k, v in "
+                "model.state_dict().items()}");
+    if (vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER) > 0)
+        vg_text_add(out, "; and no optimizer, which keeps its state and the parameters");
+}
+
 /* ---- two models ---- */
 
 static bool model_twice_applies(const struct vg_run_failure *f)
@@ -26,10 +79,19 @@ static void model_twice_why(const struct vg_run_failure *f, struct vg_text *out)
     const struct vg_census_module *const second = vg_holder_model_twice(f);
     const struct vg_census_variable *holders[VG_MODEL_HOLDERS];
     const uint32_t count = vg_model_holders(f, second, holders);
-    vg_text_addf(out, "there are two models of class %s on the GPU, with %s of parameters each",
-                 second->path, VG_AMOUNT(second->amount[VG_CENSUS_PARAMETER].bytes));
+    const bool are_more = vg_model_count(f, second) > VG_MODEL_HOLDERS;
+    vg_text_add(out, "there are ");
+    if (are_more)
+        add_count(f, second, out);
+    else
+        vg_text_add(out, "two");
+    vg_text_addf(out, " models of class %s on the GPU, with %s of parameters each", second->path,
+                 VG_AMOUNT(second->amount[VG_CENSUS_PARAMETER].bytes));
     for (uint32_t i = 0; i < count; i++) {
-        vg_text_add(out, i > 0 ? " and " : count == 1 ? "; one of them is " : ": ");
+        vg_text_add(out, i > 0        ? " and "
+                         : count == 1 ? "; one of them is "
+                         : are_more   ? "; two of them are "
+                                      : ": ");
         vg_line_add_variable(out, holders[i]);
     }
     vg_text_add(out, ".");
@@ -162,6 +224,8 @@ static void parameters_advice(const struct vg_run_failure *f, struct vg_text *ou
     vg_text_add(out, ", or device_map=\"auto\", which spreads them over GPUs and host memory");
 }
 
+const struct vg_advice_row vg_advice_kept_models = { "kept-models", kept_models_applies,
+                                                     kept_models_why, kept_models_advice };
 const struct vg_advice_row vg_advice_model_twice = { "model-twice", model_twice_applies,
                                                      model_twice_why, model_twice_advice };
 const struct vg_advice_row vg_advice_parameters = { "parameters", parameters_applies,

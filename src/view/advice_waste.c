@@ -76,3 +76,17 @@ const struct vg_advice_row *vg_advice_largest_waste(const struct vg_advice_row *
     }
     return row;
 }
+
+const struct vg_advice_row *vg_advice_of_tensors(const struct vg_run_failure *f)
+{
+    static const struct vg_advice_row *const rows[] = {
+        &vg_advice_traceback,     &vg_advice_garbage,     &vg_advice_kept_graphs,
+        &vg_advice_chained_graph, &vg_advice_evaluation,  &vg_advice_kept_results,
+        &vg_advice_kept_models,   &vg_advice_model_twice, &vg_advice_optimizer,
+        &vg_advice_growing_line,  &vg_advice_activations, &vg_advice_parameters,
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i]->applies(f))
+            return vg_advice_largest_waste(rows[i], f);
+    return NULL;
+}

@@ -10,4 +10,8 @@
 const struct vg_advice_row *vg_advice_largest_waste(const struct vg_advice_row *row,
                                                     const struct vg_run_failure *failure);
 
+/* What holds most of PyTorch's memory, for failures whose cause is a limit: the row whose advice
+ * makes the program fit into it, NULL for none. */
+const struct vg_advice_row *vg_advice_of_tensors(const struct vg_run_failure *failure);
+
 #endif

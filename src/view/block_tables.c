@@ -36,10 +36,23 @@ static uint64_t remainder_of(uint64_t whole, uint64_t parts)
     return whole > parts ? whole - parts : 0;
 }
 
+/* Parameters of models of one class: those of the largest. */
+static uint64_t parameters_of_class(const struct vg_census *census)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < census->module_count; i++)
+        if (census->modules[i].depth == 0 &&
+            strcmp(census->modules[i].path, census->modules[0].path) == 0)
+            bytes += census->modules[i].amount[VG_CENSUS_PARAMETER].bytes;
+    return bytes;
+}
+
 static void add_model_name(struct vg_row *row, const struct vg_census *census)
 {
+    const uint64_t all_bytes = census->kinds[VG_CENSUS_PARAMETER].bytes;
     if (row && census->module_count > 0 && census->modules[0].depth == 0)
-        snprintf(row->label, sizeof row->label, "parameters of %s", census->modules[0].path);
+        snprintf(row->label, sizeof row->label, "parameters of %s%s", census->modules[0].path,
+                 parameters_of_class(census) < all_bytes - all_bytes / 8 ? " and others" : "");
 }
 
 static void fill_kinds(struct vg_row_table *table, const struct vg_run_failure *f)

@@ -101,6 +101,12 @@ static void pytorchs_own_limit_is_told_as_such(void **state)
     failure.torch.fraction_bytes = 275 * MIB;
     assert_true(vg_advice_torch_fraction.applies(&failure));
     assert_non_null(strstr(why_of(&vg_advice_torch_fraction), "allows this process 275 MiB"));
+    assert_non_null(
+        strstr(advice_of(&vg_advice_torch_fraction), ", or keep less: the lines below"));
+    add_history(300 * MIB, 500 * MIB);
+    assert_non_null(strstr(advice_of(&vg_advice_torch_fraction),
+                           "; or, to fit into it, if these are results of"));
+    census.variable_count = 0;
 }
 
 static const char *origin_of(enum vg_holder_part part, const struct vg_census_variable *variable)
@@ -149,6 +155,28 @@ static void what_was_not_counted_is_not_told(void **state)
     failure.census_lines = lines;
     census.line_count = 0; /* of an older version */
     assert_string_equal(origin_of(VG_HELD_KEPT, cache), "");
+}
+
+/* The program has the output of a forward pass in a variable while it goes back. */
+static void an_output_in_a_variable_is_an_activation(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const logits = add_history(450 * MIB, 400 * MIB);
+    snprintf(logits->type, sizeof logits->type, "Tensor");
+    logits->length = -1;
+    census.kinds[VG_CENSUS_GRAPH].bytes = 400 * MIB;
+    census.kinds[VG_CENSUS_OTHER].bytes = 450 * MIB;
+    assert_true(vg_advice_activations.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_activations), "take 850 MiB of PyTorch's 1000 MiB"));
+    assert_non_null(strstr(text_data, "; 450 MiB comes from net.py:11"));
+    logits->traceback.bytes = 850 * MIB;
+    assert_false(vg_advice_activations.applies(&failure));
+    logits->traceback.bytes = 0;
+    logits->graph.bytes = 0; /* made without gradients, or data */
+    assert_false(vg_advice_activations.applies(&failure));
+    logits->graph.bytes = 400 * MIB;
+    snprintf(logits->type, sizeof logits->type, "list");
+    assert_false(vg_advice_activations.applies(&failure));
 }
 
 /* What graphs keep alone, and what functions in a module's call under way hold directly: these may
@@ -240,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup(pytorchs_own_limit_is_told_as_such, prepare),
         cmocka_unit_test_setup(where_what_is_held_comes_from_is_counted, prepare),
         cmocka_unit_test_setup(what_was_not_counted_is_not_told, prepare),
+        cmocka_unit_test_setup(an_output_in_a_variable_is_an_activation, prepare),
         cmocka_unit_test_setup(activations_are_counted_once, prepare),
         cmocka_unit_test_setup(graph_pools_are_named_only_where_they_hold_most, prepare),
         cmocka_unit_test_setup(memory_that_graphs_allocate_is_named, prepare),

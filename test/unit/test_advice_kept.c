@@ -169,6 +169,7 @@ static void an_exception_that_is_kept(void **state)
     snprintf(last->path, sizeof last->path, "last_value");
     snprintf(last->function, sizeof last->function, "sys");
     last->place = VG_CENSUS_LIBRARY;
+    last->length = -1;
     last->traceback.bytes = 590 * MIB;
     assert_true(vg_advice_traceback.applies(&failure));
     assert_non_null(strstr(why_of(&vg_advice_traceback), "`sys.last_value`"));
@@ -223,6 +224,7 @@ static void an_exception_that_a_librarys_function_has(void **state)
     snprintf(error->path, sizeof error->path, "exc_val");
     snprintf(error->file, sizeof error->file, "/usr/lib/python3.11/concurrent/futures/_base.py");
     snprintf(error->function, sizeof error->function, "Executor.__exit__");
+    error->length = -1;
     error->traceback.bytes = 590 * MIB;
     assert_non_null(strstr(advice_of(&vg_advice_traceback),
                            "inside the `with` block that it leaves: Executor.__exit__ has it"));
@@ -231,6 +233,33 @@ static void an_exception_that_a_librarys_function_has(void **state)
     assert_null(strstr(text_data, "del "));
     snprintf(error->file, sizeof error->file, "/home/me/pool.py");
     assert_non_null(strstr(advice_of(&vg_advice_traceback), "del exc_val;"));
+    error->length = 0; /* a list or the like, which has other things, too */
+    assert_non_null(
+        strstr(advice_of(&vg_advice_traceback), "keep in `exc_val` only what you need"));
+    assert_null(strstr(text_data, "del "));
+}
+
+/* transformers' Trainer gathers them in a tensor, which is no container. */
+static void outputs_of_an_evaluation(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const outputs = add_history(700 * MIB, 0);
+    snprintf(outputs->path, sizeof outputs->path, "all_preds.tensors");
+    snprintf(outputs->type, sizeof outputs->type, "Tensor");
+    outputs->length = -1;
+    snprintf(outputs->function, sizeof outputs->function, "Trainer.evaluation_loop");
+    assert_false(vg_advice_evaluation.applies(&failure)); /* a program's function of that name */
+    snprintf(outputs->file, sizeof outputs->file, "/v/site-packages/transformers/trainer.py");
+    assert_true(vg_advice_evaluation.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_evaluation),
+                           "until the evaluation ends: `all_preds.tensors` (Tensor, trainer.py:38 "
+                           "Trainer.evaluation_loop) holds 700 MiB of PyTorch's 1000 MiB."));
+    assert_non_null(strstr(advice_of(&vg_advice_evaluation), "eval_accumulation_steps=1"));
+    snprintf(outputs->path, sizeof outputs->path, "logits"); /* of the batch under way */
+    assert_false(vg_advice_evaluation.applies(&failure));
+    snprintf(outputs->path, sizeof outputs->path, "all_preds.tensors");
+    outputs->direct.bytes = 400 * MIB;
+    assert_false(vg_advice_evaluation.applies(&failure));
 }
 
 static void an_exception_that_no_variable_has(void **state)
@@ -337,6 +366,7 @@ int main(void)
         cmocka_unit_test_setup(an_exception_that_is_being_handled, prepare),
         cmocka_unit_test_setup(an_exception_that_another_thread_is_handling, prepare),
         cmocka_unit_test_setup(an_exception_that_a_librarys_function_has, prepare),
+        cmocka_unit_test_setup(outputs_of_an_evaluation, prepare),
         cmocka_unit_test_setup(an_exception_that_no_variable_has, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(of_several_wastes_the_largest_is_told, prepare),

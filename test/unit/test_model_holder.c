@@ -157,12 +157,65 @@ static void a_model_that_comes_is_told_so(void **state)
     assert_non_null(strstr(parameters_why(), "(Net) so far; its other 1.00 MiB are not on this"));
 }
 
+/* Nine models of 80 MiB with what is theirs, of 900 MiB of tensors. */
+static void many_models_in_a_list(void **state)
+{
+    (void)state;
+    const struct vg_census_module *model;
+    census.module_count = 9;
+    for (int i = 0; i < 9; i++) {
+        snprintf(census.modules[i].path, sizeof census.modules[i].path, "Net");
+        census.modules[i].amount[VG_CENSUS_PARAMETER].bytes = 80 * MIB;
+    }
+    struct vg_census_variable *const nets = add_variable("nets", "list", 640 * MIB);
+    nets->length = 8;
+    assert_int_equal(vg_model_count(&failure, &census.modules[3]), 9);
+    assert_ptr_equal(vg_model_collection(&failure, 20 * MIB, &model), nets);
+    assert_ptr_equal(model, &census.modules[0]);
+    assert_true(vg_advice_kept_models.applies(&failure));
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_kept_models.cause(&failure, &text);
+    assert_string_equal(text_data,
+                        "`nets` (list of 8, train.py:12 main) holds models with 640 MiB of "
+                        "PyTorch's 900 MiB: 9 of class Net are on the GPU, with 80.0 MiB of "
+                        "parameters each.");
+    text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_kept_models.advice(&failure, &text);
+    assert_null(strstr(text_data, "optimizer"));
+    census.kinds[VG_CENSUS_OPTIMIZER].bytes = 100 * MIB;
+    text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_kept_models.advice(&failure, &text);
+    assert_non_null(strstr(text_data, "; and no optimizer"));
+    assert_non_null(strstr(why(), "there are 9 models of class Net"));
+
+    assert_null(vg_model_collection(&failure, 641 * MIB, &model));
+    nets->model.bytes = 239 * MIB; /* less than three of them */
+    assert_null(vg_model_collection(&failure, 20 * MIB, &model));
+    nets->model.bytes = 400 * MIB; /* not most of all */
+    assert_non_null(vg_model_collection(&failure, 20 * MIB, &model));
+    assert_false(vg_advice_kept_models.applies(&failure));
+    nets->model.bytes = 640 * MIB;
+    census.in_module[0] = 1; /* a model keeps its layers in it */
+    assert_false(vg_advice_kept_models.applies(&failure));
+    census.in_module[0] = 0;
+    nets->length = 2;
+    assert_false(vg_advice_kept_models.applies(&failure));
+    nets->length = 8;
+    nets->traceback.bytes = 600 * MIB;
+    assert_false(vg_advice_kept_models.applies(&failure));
+    nets->traceback.bytes = 0;
+    for (int i = 2; i < 9; i++) /* two are of one class */
+        census.modules[i].path[0] = (char)('A' + i);
+    assert_false(vg_advice_kept_models.applies(&failure));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(variables_of_whole_models_are_found, prepare),
         cmocka_unit_test_setup(two_models_of_variables_may_both_be_needed, prepare),
         cmocka_unit_test_setup(a_model_that_comes_is_told_so, prepare),
+        cmocka_unit_test_setup(many_models_in_a_list, prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

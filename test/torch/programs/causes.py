@@ -616,6 +616,14 @@ def retry_beside_generator():
         attempt(700000)
 
 
+def failures_of_trials():
+    """Exceptions in a dictionary of results keep the tensors of their frames."""
+    results = {}
+    for trial in range(100):
+        results[trial] = failed_with(100000) if trial % 2 else trial
+    return results
+
+
 def exceptions_of_steps():
     """What is being made of exceptions keeps them; it has no name yet."""
     return [str(error) for error in [failed_with(100000) for _ in range(100)]]
@@ -793,6 +801,44 @@ def handled():
     attempt(700000)
 
 
+class Logits(nn.Module):
+    """A score for each of many words, of which a loss is made outside of the model."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = Layer(1024)
+
+    def forward(self, x):
+        return self.layer(x).repeat(1, 4)
+
+
+def loss_of_logits():
+    """The batch is too large for the loss: a variable has most of it, the model's output."""
+    net = Logits().cuda()
+    for rows in (1000, 1000, 22000):
+        logits = net(batch(rows, 1024))
+        loss = logits.log_softmax(-1).mean()
+        loss.backward()
+
+
+def backward_of_logits():
+    """The same, in the backward pass."""
+    net = Logits().cuda()
+    for rows in (1000, 1000, 17000):
+        logits = net(batch(rows, 1024))
+        loss = logits.log_softmax(-1).mean()
+        loss.backward()
+
+
+def logits_without_graph():
+    """Looks alike: nothing is trained, the output alone is large."""
+    net = Logits().cuda()
+    with torch.no_grad():
+        for rows in (1000, 1000, 40000):
+            logits = net(batch(rows, 1024))
+            logits.log_softmax(-1)
+
+
 def activations():
     """Small batches fit, a large one does not: nothing leaks."""
     net = Net(layers=12).cuda()
@@ -957,6 +1003,80 @@ def model_again():
     return models, batch(200000)
 
 
+def population():
+    """Each round's model is kept on the GPU: many of one class, in a list."""
+    net, population = Net(layers=4, width=2000).cuda(), []
+    while True:
+        net(batch(16, 2000)).mean().backward()
+        population.append(copy.deepcopy(net))
+
+
+def folds():
+    """The same with an optimizer each, whose step is where the memory ends."""
+    results = []
+    while True:
+        net = Net(layers=4, width=1500).cuda()
+        adam = torch.optim.Adam(net.parameters(), foreach=False)
+        net(batch(16, 1500)).mean().backward()
+        adam.step()
+        adam.zero_grad()
+        results.append({"model": net, "optimizer": adam})
+
+
+def ensemble():
+    """Looks alike: a list of models, and a batch that is too large for one of them."""
+    nets = [Net(layers=4, width=1000).cuda() for _ in range(6)]
+    for rows in (64, 64, 100000):
+        for net in nets:
+            net(batch(rows, 1000)).mean().backward()
+
+
+def mixture():
+    """Looks alike: a list of models of several classes, each there once."""
+    class Critic(Net):
+        pass
+
+    nets = [Net(layers=6, width=3000).cuda(), Critic(layers=6, width=3000).cuda(), Student(layers=6, width=3000).cuda()]
+    return nets, batch(60000, 3000)
+
+
+def three_models():
+    """Not two models of a class, but three."""
+    first, second, third = (Net(layers=13, width=2500).cuda() for _ in range(3))
+    return first, second, third, batch(200000)
+
+
+def evaluate(rows):
+    """transformers' Trainer evaluates with batches of so many rows."""
+    try:
+        from transformers import Trainer, TrainingArguments
+    except ModuleNotFoundError as error:
+        sys.exit("this PyTorch has no %s" % error.name)
+
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = Layer(1024)
+
+        def forward(self, features, labels=None):
+            logits = self.layer(features).repeat(1, 16)
+            return {"loss": logits.mean(), "logits": logits}
+
+    data = [{"features": torch.zeros(1024), "labels": torch.tensor(0)}] * 20000
+    arguments = TrainingArguments("unused", per_device_eval_batch_size=rows, report_to=[], disable_tqdm=True)
+    Trainer(Classifier(), arguments, eval_dataset=data, compute_metrics=lambda outputs: {}).evaluate()
+
+
+def trainer_outputs():
+    """Their outputs pile up on the GPU, in a variable of the Trainer's."""
+    evaluate(128)
+
+
+def trainer_batch():
+    """Looks alike: the first batch of an evaluation is too large."""
+    evaluate(20000)
+
+
 class Distillation:
     def __init__(self):
         self.student = Net(layers=20, width=2500).cuda()
@@ -1117,6 +1237,15 @@ def fraction():
     """PyTorch's own limit; the GPU has enough."""
     torch.cuda.set_per_process_memory_fraction(0.25)
     return [torch.empty(50 * MIB, dtype=torch.uint8, device="cuda") for _ in range(20)]
+
+
+def leak_under_fraction():
+    """The same, and the program keeps all outputs."""
+    torch.cuda.set_per_process_memory_fraction(0.5)
+    net, outputs = Net().cuda(), []
+    with torch.no_grad():
+        while True:
+            outputs.append(net(batch(8192)))
 
 
 if __name__ == "__main__":
