@@ -229,6 +229,13 @@ struct vg_census {
      * there. */
     uint64_t elsewhere_bytes[VG_CENSUS_MODULES];
     struct vg_census_batch batch;
+    /* By `variables`: of `graph`, what was made before the last backward pass that has begun, as
+     * far as these are seen. */
+    uint64_t earlier_graph_bytes[VG_CENSUS_VARIABLES];
+    /* Likewise: of `model`, parameters that no module has, with their gradients and the state that
+     * an optimizer has for them. */
+    uint64_t homeless_bytes[VG_CENSUS_VARIABLES];
+    uint8_t is_optimizer[VG_CENSUS_VARIABLES]; /* it is a torch.optim.Optimizer */
 };
 
 #endif

@@ -261,6 +261,28 @@ const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure 
     return best;
 }
 
+const struct vg_census_variable *vg_holder_of_earlier_graph(const struct vg_run_failure *failure,
+                                                            uint64_t at_least_bytes,
+                                                            uint64_t *out_bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    *out_bytes = 0;
+    if (!census || !vg_torch_call_is_in_module(failure))
+        return NULL;
+    for (uint32_t i = 0; i < census->variable_count; i++) {
+        const struct vg_census_variable *const variable = &census->variables[i];
+        const uint64_t bytes = census->earlier_graph_bytes[i];
+        if (bytes <= *out_bytes || bytes < census->total.bytes / 4 ||
+            strcmp(variable->type, "Tensor") != 0 ||
+            !keeps_in_program(failure, variable, at_least_bytes))
+            continue;
+        best = variable;
+        *out_bytes = bytes;
+    }
+    return *out_bytes >= at_least_bytes ? best : NULL;
+}
+
 /* Number of the site's line among those of the census; line_count: it is none of them. */
 static uint32_t line_of_site(const struct vg_run_failure *failure, const struct vg_census *census,
                              const struct vg_run_site *site)

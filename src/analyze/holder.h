@@ -84,6 +84,13 @@ bool vg_holder_keeps_graphs(const struct vg_census_variable *variable);
 const struct vg_census_variable *vg_holder_of_chain(const struct vg_run_failure *failure,
                                                     uint64_t at_least_bytes, uint32_t *out_uses);
 
+/* A tensor that keeps `at_least_bytes` and a quarter of all blocks through a graph from before the
+ * last backward pass, while the failing call is in a forward pass that has no part in it; the
+ * largest, NULL for none. Stores how much in `out_bytes`. */
+const struct vg_census_variable *vg_holder_of_earlier_graph(const struct vg_run_failure *failure,
+                                                            uint64_t at_least_bytes,
+                                                            uint64_t *out_bytes);
+
 /* The variable that holds more than half of what the site of blocks has, counted block by block;
  * NULL: there is none, or it is not known. */
 const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *failure,

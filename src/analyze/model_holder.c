@@ -104,6 +104,24 @@ const struct vg_census_variable *vg_model_collection(const struct vg_run_failure
     return best;
 }
 
+const struct vg_census_variable *vg_model_lone_optimizer(const struct vg_run_failure *failure,
+                                                         uint64_t at_least_bytes,
+                                                         uint64_t *out_bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_census_variable *best = NULL;
+    *out_bytes = 0;
+    for (uint32_t i = 0; census && i < census->variable_count; i++) {
+        const uint64_t bytes = census->homeless_bytes[i];
+        if (!census->is_optimizer[i] || bytes < at_least_bytes || bytes <= *out_bytes ||
+            vg_holder_is_librarys(&census->variables[i]))
+            continue;
+        best = &census->variables[i];
+        *out_bytes = bytes;
+    }
+    return best;
+}
+
 uint64_t vg_model_elsewhere_bytes(const struct vg_run_failure *failure,
                                   const struct vg_census_module *model)
 {

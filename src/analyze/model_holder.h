@@ -37,6 +37,12 @@ const struct vg_census_variable *vg_model_collection(const struct vg_run_failure
                                                      uint64_t at_least_bytes,
                                                      const struct vg_census_module **out_model);
 
+/* An optimizer of the program's with `at_least_bytes` of parameters that no module has and of what
+ * goes with them; the largest, NULL for none. Stores how much in `out_bytes`. */
+const struct vg_census_variable *vg_model_lone_optimizer(const struct vg_run_failure *failure,
+                                                         uint64_t at_least_bytes,
+                                                         uint64_t *out_bytes);
+
 /* What of the outermost module's parameters is not on the failing GPU, as it is there. */
 uint64_t vg_model_elsewhere_bytes(const struct vg_run_failure *failure,
                                   const struct vg_census_module *model);

@@ -60,6 +60,35 @@ static bool is_told(const struct vg_census_storage *storage)
     return storage->kind >= VG_CENSUS_MODEL_KINDS && storage->kind < VG_CENSUS_KINDS;
 }
 
+/* Backward passes that had begun by the newest of the live blocks. */
+static uint64_t newest_passes(const struct vg_census_work *work)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const uint64_t passes = vg_census_storage_number(work, i)->passes;
+        newest = passes > newest ? passes : newest;
+    }
+    return newest;
+}
+
+/* For the variables that have it: what is of an earlier step, or of no model any more. */
+static void sum_leftovers(struct vg_census_work *work)
+{
+    struct vg_census *const out = work->out;
+    const uint64_t passes = newest_passes(work);
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        const uint8_t teller = vg_census_teller_of(work, storage);
+        if (teller == 0)
+            continue;
+        if (is_told(storage) && storage->is_row_graph && storage->number > 0 &&
+            storage->passes < passes)
+            out->earlier_graph_bytes[teller - 1] += storage->bytes;
+        if (storage->kind <= VG_CENSUS_OPTIMIZER && storage->module == VG_CENSUS_NO_MODULE)
+            out->homeless_bytes[teller - 1] += storage->bytes;
+    }
+}
+
 void vg_census_write_histories(struct vg_census_work *work)
 {
     const struct vg_census_source *const source = work->source;
@@ -67,6 +96,7 @@ void vg_census_write_histories(struct vg_census_work *work)
     struct vg_census_list entries[VG_CENSUS_VARIABLES];
     if (!source->given)
         return;
+    sum_leftovers(work);
     const uint64_t given = source->given(source->argument);
     for (uint32_t i = 0; i < VG_CENSUS_VARIABLES; i++)
         entries[i] = (struct vg_census_list){ .item_bytes = sizeof(struct entry) };

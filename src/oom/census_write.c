@@ -212,6 +212,8 @@ void vg_census_write_variables(struct vg_census_work *work)
         held->traceback = row->array_traceback;
         work->out->in_forward[i] = frame_of_row(work, row)->is_in_forward;
         work->out->in_module[i] = is_in_module(work, row);
+        work->out->is_optimizer[i] =
+            vg_census_class_of(work, vg_object_type(row->object)) == VG_CLASS_OPTIMIZER;
         work->out->series[i] = frame_of_row(work, row)->series;
         if (work->leaf_count > 0)
             work->out->graph_uses[i] = (uint32_t)(row->leaf_edges / work->leaf_count);

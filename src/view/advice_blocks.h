@@ -15,6 +15,8 @@ extern const struct vg_advice_row vg_advice_evaluation;     /* outputs that Trai
 extern const struct vg_advice_row vg_advice_held_data;      /* a variable holds them, as ever */
 extern const struct vg_advice_row vg_advice_traceback;      /* an exception keeps tensors */
 extern const struct vg_advice_row vg_advice_growing_line;   /* a line keeps more and more */
+extern const struct vg_advice_row vg_advice_lone_optimizer; /* of a model that is gone */
+extern const struct vg_advice_row vg_advice_earlier_graph;  /* of a step that is over */
 extern const struct vg_advice_row vg_advice_kept_models;    /* many models of one class */
 extern const struct vg_advice_row vg_advice_model_twice;    /* two models of one class */
 extern const struct vg_advice_row vg_advice_optimizer;      /* the optimizer's state */

@@ -273,6 +273,49 @@ static void chained_graph_advice(const struct vg_run_failure *f, struct vg_text 
                 "activation checkpointing");
 }
 
+/* ---- a graph of an earlier step ---- */
+
+static const struct vg_census_variable *earlier_graph_of(const struct vg_run_failure *f,
+                                                         uint64_t *out_bytes)
+{
+    return vg_advice_blocks_hold_missing(f)
+               ? vg_holder_of_earlier_graph(f, vg_advice_missing_bytes(f), out_bytes)
+               : NULL;
+}
+
+static bool earlier_graph_applies(const struct vg_run_failure *f)
+{
+    uint64_t bytes;
+    return earlier_graph_of(f, &bytes) != NULL;
+}
+
+static void earlier_graph_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint64_t bytes;
+    const struct vg_census_variable *const variable = earlier_graph_of(f, &bytes);
+    vg_text_add(out, "while a forward pass runs, ");
+    vg_line_add_variable(out, variable);
+    vg_text_addf(out,
+                 " still keeps the autograd graph of an earlier one, with %s, though a backward "
+                 "pass has begun since",
+                 VG_AMOUNT(bytes));
+    vg_advice_add_origin(f, VG_HELD_BY_GRAPH, variable, out);
+    vg_text_add(out, ".");
+}
+
+static void earlier_graph_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint64_t bytes;
+    const struct vg_census_variable *const variable = earlier_graph_of(f, &bytes);
+    vg_text_add(out, "if no other backward pass is to go through ");
+    vg_line_add_variable_name(out, variable);
+    vg_text_add(out, ": backward() without retain_graph=True; or, before the next forward pass, ");
+    vg_line_add_variable_path(out, variable);
+    vg_text_add(out, " = ");
+    vg_line_add_variable_path(out, variable);
+    vg_text_add(out, ".detach(); else a smaller batch");
+}
+
 /* ---- results without graphs ---- */
 
 /* A load keeps all that it takes, too. */
@@ -457,6 +500,8 @@ const struct vg_advice_row vg_advice_chained_graph = { "chained-graph", chained_
                                                        chained_graph_why, chained_graph_advice };
 const struct vg_advice_row vg_advice_kept_results = { "kept-results", kept_results_applies,
                                                       kept_results_why, kept_results_advice };
+const struct vg_advice_row vg_advice_earlier_graph = { "earlier-graph", earlier_graph_applies,
+                                                       earlier_graph_why, earlier_graph_advice };
 const struct vg_advice_row vg_advice_evaluation = { "evaluation", evaluation_applies,
                                                     evaluation_why, evaluation_advice };
 const struct vg_advice_row vg_advice_held_data = { "held-data", held_data_applies, held_data_why,

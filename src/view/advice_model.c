@@ -11,6 +11,46 @@ static bool is_narrow(const struct vg_run_failure *f, enum vg_census_kind kind)
     return census && census->narrow_bytes[kind] > census->kinds[kind].bytes / 2;
 }
 
+/* ---- the optimizer of a model that is gone ---- */
+
+/* While the next model comes: parameters that a program trains by themselves are in no module, too.
+ */
+static const struct vg_census_variable *lone_optimizer_of(const struct vg_run_failure *f,
+                                                          uint64_t *out_bytes)
+{
+    return vg_advice_blocks_hold_missing(f) &&
+                   (vg_torch_call_moves_model(f) || vg_torch_call_makes_weights(f))
+               ? vg_model_lone_optimizer(f, vg_advice_missing_bytes(f), out_bytes)
+               : NULL;
+}
+
+static bool lone_optimizer_applies(const struct vg_run_failure *f)
+{
+    uint64_t bytes;
+    return lone_optimizer_of(f, &bytes) && bytes >= f->torch.allocated_bytes / 4;
+}
+
+static void lone_optimizer_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint64_t bytes;
+    vg_line_add_variable(out, lone_optimizer_of(f, &bytes));
+    vg_text_addf(
+        out,
+        " keeps parameters that are in no model, with their gradients and its state: %s of "
+        "PyTorch's %s.",
+        VG_AMOUNT(bytes), VG_AMOUNT(f->torch.allocated_bytes));
+}
+
+static void lone_optimizer_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint64_t bytes;
+    vg_text_add(out,
+                "if their model is one that you have deleted or made anew: delete its optimizer, "
+                "too, before the next model is made: del ");
+    vg_line_add_variable_path(out, lone_optimizer_of(f, &bytes));
+    vg_text_add(out, " (and a scheduler that has it)");
+}
+
 /* ---- many models ---- */
 
 static const struct vg_census_variable *collection_of(const struct vg_run_failure *f,
@@ -224,6 +264,8 @@ static void parameters_advice(const struct vg_run_failure *f, struct vg_text *ou
     vg_text_add(out, ", or device_map=\"auto\", which spreads them over GPUs and host memory");
 }
 
+const struct vg_advice_row vg_advice_lone_optimizer = { "lone-optimizer", lone_optimizer_applies,
+                                                        lone_optimizer_why, lone_optimizer_advice };
 const struct vg_advice_row vg_advice_kept_models = { "kept-models", kept_models_applies,
                                                      kept_models_why, kept_models_advice };
 const struct vg_advice_row vg_advice_model_twice = { "model-twice", model_twice_applies,

@@ -155,8 +155,16 @@ CAUSES = {
     "fail_in_except": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "handled": (r"(?!.*exception)this process itself: tensors made at causes\.py:\d+ batch", r""),
     "activations": (r"activations: ", r"smaller batch.*bfloat16 autocast"),
+    "retained_graph": (
+        r"while a forward pass runs, `loss` \(Tensor, causes\.py:\d+ retained_graph\) still keeps the autograd graph of an "
+        r"earlier one, with 703 MiB, though a backward pass has begun since; 645 MiB comes from causes\.py:26 ",
+        r"`loss`: backward\(\) without retain_graph=True; or, before the next forward pass, loss = loss\.detach\(\); else",
+    ),
+    "freed_graph": (r"activations: ", r"smaller batch"),
+    "two_parts": (r"activations: ", r"smaller batch"),
+    "adversaries": (r"", r"^if no other backward pass is to go through `made`: .*; else a smaller batch"),
     "loss_of_logits": (
-        r"activations: .* take 773 MiB of PyTorch's 782 MiB, the parameters 4\.00 MiB; 344 MiB comes from",
+        r"activations: .* take 774 MiB of PyTorch's 782 MiB, the parameters 4\.00 MiB; 344 MiB comes from",
         r"smaller batch",
     ),
     "backward_of_logits": (r"activations: .* take 598 MiB of PyTorch's 873 MiB", r"smaller batch"),
@@ -199,6 +207,13 @@ CAUSES = {
         r"and no optimizer, which keeps",
     ),
     "ensemble": (r"activations: ", r"smaller batch"),
+    "old_optimizer": (
+        r"`adam` \(Adam, causes\.py:\d+ old_optimizer\) keeps parameters that are in no model, with their gradients and "
+        r"its state: 768 MiB of PyTorch's 1\.05 GiB\.",
+        r"before the next model is made: del adam",
+    ),
+    "new_optimizer": (r"(?!.*in no model)", r"(?!.*del adam)"),
+    "plain_parameters": (r"(?!.*in no model)", r"(?!.*del adam)"),
     "mixture": (r"the models themselves: parameters of a Net take 206 MiB, those of a Critic 206 MiB; in all", r""),
     "three_models": (
         r"there are 3 models of class Net .* each; two of them are `first` \(Net, .*\) and `second` \(Net, ",
@@ -268,6 +283,8 @@ FAILS_IN_BACKWARD = ("penalties", "loss_of_logits", "backward_of_logits", "popul
 IN_1_13 = {
     "kept_graphs": (r"`history` \(list of \d+, causes\.py:\d+ kept_graphs\) keeps more and more: ", r"x\.detach\(\)"),
     "forward": (r"`history` \(list of \d+, causes\.py:\d+ forward\) keeps more and more: ", r"x\.detach\(\)"),
+    "retained_graph": (r"activations: ", r"smaller batch"),
+    "adversaries": (r"activations: ", r"smaller batch"),
     "traceback_beside_leak": (r"`history` \(list of 20, .* keeps more and more: 640 MiB", r"x\.detach\(\)"),
 }
 if VERSION < [2, 0]:

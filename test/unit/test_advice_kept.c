@@ -239,6 +239,33 @@ static void an_exception_that_a_librarys_function_has(void **state)
     assert_null(strstr(text_data, "del "));
 }
 
+/* A backward pass has left it, as with retain_graph=True, and the next forward pass runs. */
+static void a_graph_of_an_earlier_step(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const loss = add_history(0, 500 * MIB);
+    snprintf(loss->path, sizeof loss->path, "loss");
+    snprintf(loss->type, sizeof loss->type, "Tensor");
+    loss->length = -1;
+    census.earlier_graph_bytes[0] = 480 * MIB;
+    assert_false(vg_advice_earlier_graph.applies(&failure)); /* no forward pass runs */
+    frames[1].function = "Module._call_impl";
+    frames[1].file = "/v/site-packages/torch/nn/modules/module.py";
+    assert_true(vg_advice_earlier_graph.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_earlier_graph),
+                           "runs, `loss` (Tensor, train.py:38 main) still keeps the autograd graph "
+                           "of an earlier one, with 480 MiB, though"));
+    assert_non_null(strstr(advice_of(&vg_advice_earlier_graph), "loss = loss.detach(); else"));
+    census.earlier_graph_bytes[0] = 249 * MIB; /* less than a quarter of all */
+    assert_false(vg_advice_earlier_graph.applies(&failure));
+    census.earlier_graph_bytes[0] = 480 * MIB;
+    census.in_forward[0] = true; /* of the pass that runs */
+    assert_false(vg_advice_earlier_graph.applies(&failure));
+    census.in_forward[0] = false;
+    snprintf(loss->type, sizeof loss->type, "list");
+    assert_false(vg_advice_earlier_graph.applies(&failure));
+}
+
 /* transformers' Trainer gathers them in a tensor, which is no container. */
 static void outputs_of_an_evaluation(void **state)
 {
@@ -366,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup(an_exception_that_is_being_handled, prepare),
         cmocka_unit_test_setup(an_exception_that_another_thread_is_handling, prepare),
         cmocka_unit_test_setup(an_exception_that_a_librarys_function_has, prepare),
+        cmocka_unit_test_setup(a_graph_of_an_earlier_step, prepare),
         cmocka_unit_test_setup(outputs_of_an_evaluation, prepare),
         cmocka_unit_test_setup(an_exception_that_no_variable_has, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),

@@ -209,6 +209,32 @@ static void many_models_in_a_list(void **state)
     assert_false(vg_advice_kept_models.applies(&failure));
 }
 
+static void an_optimizer_of_parameters_in_no_model(void **state)
+{
+    (void)state;
+    uint64_t bytes;
+    add_variable("adam", "Adam", 600 * MIB);
+    census.homeless_bytes[0] = 500 * MIB;
+    assert_null(vg_model_lone_optimizer(&failure, 20 * MIB, &bytes)); /* it may be anything */
+    census.is_optimizer[0] = true;
+    assert_ptr_equal(vg_model_lone_optimizer(&failure, 20 * MIB, &bytes), &census.variables[0]);
+    assert_true(bytes == 500 * MIB);
+    assert_null(vg_model_lone_optimizer(&failure, 501 * MIB, &bytes));
+    assert_false(vg_advice_lone_optimizer.applies(&failure)); /* no model comes */
+    move();
+    assert_true(vg_advice_lone_optimizer.applies(&failure));
+    struct vg_text text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_lone_optimizer.cause(&failure, &text);
+    assert_string_equal(text_data,
+                        "`adam` (Adam, train.py:12 main) keeps parameters that are in no model, "
+                        "with their gradients and its state: 500 MiB of PyTorch's 900 MiB.");
+    text = vg_text_over(text_data, sizeof text_data);
+    vg_advice_lone_optimizer.advice(&failure, &text);
+    assert_non_null(strstr(text_data, "before the next model is made: del adam ("));
+    census.homeless_bytes[0] = 200 * MIB; /* less than a quarter */
+    assert_false(vg_advice_lone_optimizer.applies(&failure));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup(two_models_of_variables_may_both_be_needed, prepare),
         cmocka_unit_test_setup(a_model_that_comes_is_told_so, prepare),
         cmocka_unit_test_setup(many_models_in_a_list, prepare),
+        cmocka_unit_test_setup(an_optimizer_of_parameters_in_no_model, prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -801,6 +801,39 @@ def handled():
     attempt(700000)
 
 
+def retained_graph():
+    """A step's loss keeps its graph, which backward has not freed, while the next forward pass runs."""
+    net = Net(layers=12).cuda()
+    for rows in (1000, 1000, 60000, 60000):
+        loss = net(batch(rows)).mean()
+        loss.backward(retain_graph=True)
+
+
+def freed_graph():
+    """Looks alike: backward has freed it, and a larger batch does not fit."""
+    net = Net(layers=12).cuda()
+    for rows in (1000, 1000, 60000, 90000):
+        loss = net(batch(rows)).mean()
+        loss.backward()
+
+
+def two_parts():
+    """Looks alike: one forward pass through two models, and no backward pass has run since."""
+    encoder, decoder = Net(layers=6).cuda(), Net(layers=12).cuda()
+    for rows in (1000, 1000, 80000):
+        hidden = encoder(batch(rows))
+        decoder(hidden).mean().backward()
+
+
+def adversaries():
+    """Looks alike: the other model's backward pass has run, and one is to go through the graph."""
+    generator, critic = Net(layers=6).cuda(), Net(layers=8).cuda()
+    for rows in (1000, 1000, 80000):
+        made = generator(batch(rows))
+        critic(made.detach()[:1000]).mean().backward()
+        critic(made).mean().backward()
+
+
 class Logits(nn.Module):
     """A score for each of many words, of which a loss is made outside of the model."""
 
@@ -1120,6 +1153,42 @@ def load_larger_than_model():
 def load_and_move():
     """Looks alike: they are read into host memory; then the model is made once more."""
     return saved_weights(), torch.load("weights.pt", map_location="cpu"), Net(layers=30, width=2896).cuda()
+
+
+def old_optimizer():
+    """A model is gone, but not the optimizer that has its parameters; another model does not fit beside them."""
+    net = Net(layers=8, width=2500).cuda()
+    adam = torch.optim.Adam(net.parameters(), foreach=False)
+    net(batch(16, 2500)).mean().backward()
+    adam.step()
+    del net
+    net = Net(layers=30, width=2500).cuda()
+    return net, adam
+
+
+def new_optimizer():
+    """Looks alike: the model of the optimizer is there."""
+    net = Net(layers=8, width=2500).cuda()
+    adam = torch.optim.Adam(net.parameters(), foreach=False)
+    net(batch(16, 2500)).mean().backward()
+    adam.step()
+    second = Net(layers=30, width=2500).cuda()
+    return net, adam, second
+
+
+def plain_parameters():
+    """Looks alike: an optimizer of parameters that are in no model, and a large batch."""
+    class Scene:
+        def __init__(self):
+            self.points = nn.Parameter(torch.zeros(20_000_000, device="cuda"))
+            self.colours = nn.Parameter(torch.zeros(20_000_000, device="cuda"))
+
+    scene = Scene()
+    adam = torch.optim.Adam([scene.points, scene.colours], foreach=False)
+    (scene.points.mean() + scene.colours.mean()).backward()
+    adam.step()
+    adam.zero_grad()
+    return scene, batch(750000)
 
 
 class Student(Net):
