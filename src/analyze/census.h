@@ -159,6 +159,8 @@ struct vg_census_history {
     uint64_t made[VG_CENSUS_EIGHTHS]; /* by the eighth of their stack's allocations */
 };
 
+enum { VG_CENSUS_BLOCK_SIZES = 8 };
+
 /* The batch that the program is working on, and what of the live tensors is no part of a model. */
 struct vg_census_batch {
     uint64_t size;  /* below 2^32, as the program says it, and the tensors, too; 0: not known */
@@ -174,7 +176,17 @@ struct vg_census_batch {
                               known */
     uint64_t coming_bytes; /* what the pass takes at least beside `bytes` until it is through the
                               layers, if the others keep as much */
+    uint64_t model_bytes;  /* of the models' kinds: blocks that may be of the batch */
+    uint64_t block_bytes[VG_CENSUS_BLOCK_SIZES]; /* the largest sizes of tensors in `bytes`, each
+                                                    once, in no order */
 };
+
+/* Are these as many bytes as numbers of all pairs of a batch take? */
+static inline bool vg_census_are_pairs(uint64_t bytes, uint64_t size)
+{
+    const uint64_t number_bytes = bytes / size / size;
+    return bytes % (size * size) == 0 && number_bytes <= sizeof(double) * 2;
+}
 
 struct vg_census {
     enum vg_census_state state;

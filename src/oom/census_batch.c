@@ -10,12 +10,15 @@ enum {
     CANDIDATES_MAX = 16,
     KEYS_MAX = 256, /* of an object that may have a batch size among its attributes */
     NAME_CAP = 48,
+    ROUNDING = 512,        /* what PyTorch gives a tensor is a multiple of it */
+    NUMBER_BYTES_MAX = 16, /* complex128 */
 };
 
-/* Sizes that the program gives a batch, and the bytes of the tensors that begin with each. */
+/* Sizes that the program gives a batch; those of its DataLoaders come first. */
 struct candidates {
-    uint32_t count;
-    uint64_t sizes[CANDIDATES_MAX], bytes[CANDIDATES_MAX];
+    uint32_t count, of_loaders;
+    uint64_t sizes[CANDIDATES_MAX];
+    uint64_t bytes[CANDIDATES_MAX]; /* of the tensors that begin with it */
 };
 
 /* ---- what the program says ---- */
@@ -118,6 +121,7 @@ static void find_candidates(struct candidates *candidates, struct vg_census_work
     for (size_t i = 0; i < work->loaders.count; i++)
         add_values(candidates, work,
                    vg_census_instance_dict(work->python, vg_census_list_at(&work->loaders, i)));
+    candidates->of_loaders = candidates->count;
     /* What is innermost is nearest. */
     for (size_t i = work->running.count; i-- > 0 && !vg_census_is_late(work);)
         add_frame_variables(candidates, work, &running[i].python);
@@ -125,12 +129,12 @@ static void find_candidates(struct candidates *candidates, struct vg_census_work
 
 /* ---- what the tensors say ---- */
 
-/* Of what is no part of a model. Their Python objects are asked only now, since few are needed. */
+/* Their Python objects are asked only now, since few are needed. */
 static void complete_sizes(struct vg_census_work *work)
 {
     for (size_t i = 0; i < work->storages.count && !vg_census_is_late(work); i++) {
         struct vg_census_storage *const storage = vg_census_storage_number(work, i);
-        if (vg_census_is_activation(storage) && storage->tensor && storage->sizes.rank == 0)
+        if (storage->kind < VG_CENSUS_KINDS && storage->tensor && storage->sizes.rank == 0)
             storage->sizes = vg_census_torch_read_sizes(&work->torch, storage->tensor);
     }
 }
@@ -161,14 +165,52 @@ static void count_candidates(struct candidates *candidates, const struct vg_cens
     }
 }
 
-static uint64_t best_candidate(const struct candidates *candidates)
+static uint32_t best_candidate(const struct candidates *candidates)
 {
     uint32_t best = 0;
     for (uint32_t k = 1; k < candidates->count; k++)
         if (candidates->bytes[k] > candidates->bytes[best])
             best = k;
-    return candidates->count > 0 && candidates->bytes[best] > 0 ? candidates->sizes[best] : 0;
+    return best;
 }
+
+/* Of the tensors that begin with `size`, have nearly all the `other` one, too, as words of a batch
+ * whose words come first? */
+static bool have_both(const struct vg_census_work *work, uint64_t size, uint64_t other)
+{
+    uint64_t bytes = 0, both_bytes = 0;
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (!vg_census_is_activation(storage) || !begins_with(&storage->sizes, size))
+            continue;
+        bytes += storage->bytes;
+        both_bytes += has_later(&storage->sizes, other) ? storage->bytes : 0;
+    }
+    return both_bytes > bytes - bytes / 8;
+}
+
+/* May the batch be the other size as well? It may when the best is a multiple of it, as the windows
+ * of all images are, or all beams of all texts; 1 may be what is left of a dimension. */
+static bool is_doubtful(const struct vg_census_work *work, const struct candidates *candidates,
+                        uint32_t best)
+{
+    const uint64_t size = candidates->sizes[best];
+    for (uint32_t k = 0; k < candidates->count; k++) {
+        const uint64_t other = candidates->sizes[k];
+        const bool is_loaders_alone = k < candidates->of_loaders && best >= candidates->of_loaders;
+        if (k == best || other == 1)
+            continue;
+        if (size == 1 && best >= candidates->of_loaders)
+            return true;
+        if (size % other == 0 && (candidates->bytes[k] > 0 || is_loaders_alone))
+            return true;
+        if (have_both(work, size, other))
+            return true;
+    }
+    return false;
+}
+
+/* ---- which tensors are of the batch ---- */
 
 static uint64_t numbers_of(const struct vg_census_sizes *sizes)
 {
@@ -179,22 +221,63 @@ static uint64_t numbers_of(const struct vg_census_sizes *sizes)
     return numbers;
 }
 
-enum { FACTOR = 1, WHOLE = 2 };
+enum { FACTOR = 1, WHOLE = 2, ROWS = 3 };
 
-/* What such tensors have as their next dimensions, one or more of them multiplied: a batch of 32
- * texts of 128 words may also be 4096 words. WHOLE: all of them. */
-static void find_factors(const struct vg_census_work *work, uint64_t size,
-                         struct vg_census_map *factors)
+/* What tells which tensors are of the batch of `size`. */
+struct shapes {
+    uint64_t size;
+    struct vg_census_map factors; /* what those that begin with it have as their next dimensions,
+                                     one or more of them multiplied: a batch of 32 texts of 128
+                                     words may also be 4096 words. WHOLE: all of them */
+    struct vg_census_map rows;    /* first dimensions that are a multiple of it */
+};
+
+/* A sample has one of its own, or all others, or both, in each pair. */
+static bool is_nearly(uint64_t number, uint64_t other)
+{
+    return number + 2 >= other && number <= other + 1;
+}
+
+/* May the tensor be of pairs of samples? It grows faster than the batch then. Two dimensions are
+ * enough for what is asked of each pair. */
+static bool may_be_pairs(const struct vg_census_sizes *sizes, const struct shapes *shapes)
+{
+    for (uint32_t i = 1; i < sizes->rank; i++)
+        if (sizes->of[i] > 1 && vg_census_map_get(&shapes->rows, sizes->of[i]))
+            return true;
+    return sizes->rank == 2 && sizes->of[1] > 2 &&
+           (is_nearly(sizes->of[1], sizes->of[0]) || is_nearly(sizes->of[1], shapes->size));
+}
+
+/* So many rows for each sample are pairs with the others, each once or twice. */
+static bool counts_pairs(uint64_t factor, uint64_t size)
+{
+    return is_nearly(factor, size) || is_nearly(2 * factor, size);
+}
+
+static void find_rows(const struct vg_census_work *work, struct shapes *shapes)
+{
+    bool is_new;
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (vg_census_is_activation(storage) && storage->sizes.rank > 0 &&
+            storage->sizes.of[0] > 0 && storage->sizes.of[0] % shapes->size == 0)
+            vg_census_map_put(&shapes->rows, storage->sizes.of[0], ROWS, &is_new);
+    }
+}
+
+static void find_factors(const struct vg_census_work *work, struct shapes *shapes)
 {
     bool is_new;
     for (size_t i = 0; i < work->storages.count; i++) {
         const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
         uint64_t factor = 1, *kind;
-        if (!vg_census_is_activation(storage) || !begins_with(&storage->sizes, size))
+        if (!vg_census_is_activation(storage) || !begins_with(&storage->sizes, shapes->size) ||
+            may_be_pairs(&storage->sizes, shapes))
             continue;
         for (uint32_t k = 1; k < storage->sizes.rank; k++)
             if (!__builtin_mul_overflow(factor, (uint64_t)storage->sizes.of[k], &factor) &&
-                factor && (kind = vg_census_map_put(factors, factor, FACTOR, &is_new)) &&
+                factor && (kind = vg_census_map_put(&shapes->factors, factor, FACTOR, &is_new)) &&
                 k + 1 == storage->sizes.rank)
                 *kind = WHOLE;
     }
@@ -202,17 +285,17 @@ static void find_factors(const struct vg_census_work *work, uint64_t size,
 
 /* Where a later dimension is as large as the batch, it may be the batch again, unless others have
  * as many numbers for each sample. */
-static bool is_of_batch(const struct vg_census_sizes *sizes, uint64_t size,
-                        const struct vg_census_map *factors)
+static bool is_of_batch(const struct vg_census_sizes *sizes, const struct shapes *shapes)
 {
-    if (begins_with(sizes, size))
-        return true;
+    const uint64_t size = shapes->size;
     if (sizes->rank == 0 || sizes->of[0] < size || sizes->of[0] % size != 0)
         return false;
-    const uint64_t *const factor = vg_census_map_get(factors, sizes->of[0] / size);
-    const uint64_t *const whole = vg_census_map_get(factors, numbers_of(sizes) / size);
-    return (sizes->of[0] == size || factor) &&
-           (!has_later(sizes, size) || (whole && *whole == WHOLE));
+    const uint64_t factor = sizes->of[0] / size;
+    const uint64_t *const whole = vg_census_map_get(&shapes->factors, numbers_of(sizes) / size);
+    if (factor > 1 && (!vg_census_map_get(&shapes->factors, factor) || counts_pairs(factor, size)))
+        return false;
+    return size == 1 || !may_be_pairs(sizes, shapes) ||
+           (sizes->rank > 2 && whole && *whole == WHOLE);
 }
 
 /* What its numbers take: of a block that is larger than they are, a smaller batch need not have as
@@ -223,22 +306,68 @@ static uint64_t bytes_of_numbers(const struct vg_census_storage *storage)
     return numbers > 0 ? storage->bytes / numbers * numbers : 0;
 }
 
+/* Is the tensor only a part of what lies in the block, such as the diagonal of a matrix? Its shape
+ * says nothing of the others then. */
+static bool is_part(const struct vg_census_storage *storage)
+{
+    const uint64_t numbers = numbers_of(&storage->sizes);
+    return storage->bytes > ROUNDING && storage->bytes / NUMBER_BYTES_MAX > numbers;
+}
+
+/* The largest sizes of its blocks: each once, in no order. */
+static void note_large(struct vg_census_batch *out, uint64_t bytes)
+{
+    uint32_t least = 0;
+    for (uint32_t i = 0; i < VG_CENSUS_BLOCK_SIZES; i++) {
+        if (out->block_bytes[i] == bytes)
+            return;
+        if (out->block_bytes[i] < out->block_bytes[least])
+            least = i;
+    }
+    if (bytes > out->block_bytes[least])
+        out->block_bytes[least] = bytes;
+}
+
 static void count_batch(struct vg_census_work *work, struct vg_census_batch *out)
 {
-    struct vg_census_map factors = { 0 };
-    find_factors(work, out->size, &factors);
+    struct shapes shapes = { .size = out->size };
+    find_rows(work, &shapes);
+    find_factors(work, &shapes);
     for (size_t i = 0; i < work->storages.count; i++) {
         struct vg_census_storage *const storage = vg_census_storage_number(work, i);
         if (!vg_census_is_activation(storage))
             continue;
-        if (is_of_batch(&storage->sizes, out->size, &factors))
+        if (is_of_batch(&storage->sizes, &shapes) && !is_part(storage))
             storage->batch_bytes = bytes_of_numbers(storage);
-        if (storage->batch_bytes > 0)
+        if (storage->batch_bytes > 0) {
             out->bytes += storage->batch_bytes;
-        else if (storage->sizes.rank > 0)
+            note_large(out, storage->batch_bytes);
+        } else if (storage->sizes.rank > 0) {
             out->other_bytes += storage->bytes;
+        }
     }
-    vg_census_map_close(&factors);
+    vg_census_map_close(&shapes.factors);
+    vg_census_map_close(&shapes.rows);
+}
+
+/* What a model has that may be of the batch, such as its last state: a parameter or a buffer that
+ * begins with it, and with that gradients and what an optimizer keeps, which are as large. */
+static void count_model(const struct vg_census_work *work, struct vg_census_batch *out)
+{
+    struct vg_census_map blocks = { 0 };
+    bool is_new;
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (storage->kind < VG_CENSUS_MODEL_KINDS && storage->sizes.rank > 0 &&
+            storage->sizes.of[0] == out->size)
+            vg_census_map_put(&blocks, storage->bytes, 1, &is_new);
+    }
+    for (size_t i = 0; i < work->storages.count; i++) {
+        const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
+        if (storage->kind < VG_CENSUS_MODEL_KINDS && vg_census_map_get(&blocks, storage->bytes))
+            out->model_bytes += storage->bytes;
+    }
+    vg_census_map_close(&blocks);
 }
 
 /* ---- what no Python object leads to ---- */
@@ -254,7 +383,8 @@ static void add_unseen(uintptr_t address, uint64_t bytes, void *argument)
 {
     struct alike *const alike = argument;
     const uint64_t *const numbers = vg_census_map_get(&alike->numbers, bytes);
-    if (numbers && !vg_census_map_get(&alike->work->storage_of, address))
+    if (numbers && !vg_census_are_pairs(bytes, alike->work->out->batch.size) &&
+        !vg_census_map_get(&alike->work->storage_of, address))
         alike->bytes += *numbers;
 }
 
@@ -291,14 +421,16 @@ void vg_census_write_batch(struct vg_census_work *work)
         return;
     complete_sizes(work);
     count_candidates(&candidates, work);
-    out->size = best_candidate(&candidates);
-    if (out->size == 0)
+    const uint32_t best = best_candidate(&candidates);
+    if (candidates.bytes[best] == 0 || is_doubtful(work, &candidates, best))
         return;
+    out->size = candidates.sizes[best];
     count_batch(work, out);
     if (out->bytes < out->other_bytes) { /* another size is the batch's, or none has a name */
         *out = (struct vg_census_batch){ 0 };
         return;
     }
+    count_model(work, out);
     out->alike_bytes = count_alike(work);
     vg_census_write_layers(work);
 }

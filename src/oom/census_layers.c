@@ -27,6 +27,17 @@ static long number_of(const struct vg_census_work *work, const struct vg_census_
     return end == name || *end ? -1 : number;
 }
 
+/* Nearly as many parameters: a first layer may have one that it shares with the others. */
+static bool is_like(const struct vg_census_model *model, const struct vg_census_model *other)
+{
+    const uint64_t bytes = model->amount[VG_CENSUS_PARAMETER].bytes;
+    const uint64_t other_bytes = other->amount[VG_CENSUS_PARAMETER].bytes;
+    const uint64_t difference = bytes < other_bytes ? other_bytes - bytes : bytes - other_bytes;
+    return difference <= bytes / 8;
+}
+
+/* None where they are not alike: stages of a network, each for smaller images than the one before
+ * it, keep less and less. */
 static struct series series_of(struct vg_census_work *work, uintptr_t module)
 {
     struct series series = { 0 };
@@ -41,31 +52,32 @@ static struct series series_of(struct vg_census_work *work, uintptr_t module)
         if (other->parent != own->parent ||
             vg_object_type(other->object) != vg_object_type(own->object))
             continue;
+        if (!is_like(own, other))
+            return (struct series){ 0 };
         series.count++;
         series.done += number_of(work, other) < number;
     }
     return series;
 }
 
-/* The longest series in the running functions from `first` on, of one thread, the outermost of
- * which comes first. */
-static struct series longest_series(struct vg_census_work *work, size_t first, size_t end)
+/* The outermost series in the running functions from `first` on, of one thread, the outermost of
+ * which comes first: a layer may have heads or experts, which are a series, too. */
+static struct series outermost_series(struct vg_census_work *work, size_t first, size_t end)
 {
     const struct vg_census_running *const all = work->running.items;
-    struct series longest = { 0 };
     for (size_t i = first + 1; i < end; i++) {
         const uintptr_t module = vg_census_called_module(work, &all[i].python);
         size_t loop = i - 1;
         while (module && loop > first &&
                vg_census_module_argument(work, &all[loop].python) == module)
             loop--; /* it is a method of the layer itself */
-        struct series series = module ? series_of(work, module) : longest;
-        if (series.count <= longest.count)
+        struct series series = module ? series_of(work, module) : (struct series){ 0 };
+        if (series.count < LAYERS_MIN)
             continue;
         series.loop = &all[loop].python;
-        longest = series;
+        return series;
     }
-    return longest;
+    return (struct series){ 0 };
 }
 
 static uint32_t thread_of(const struct vg_census_work *work, size_t running)
@@ -82,7 +94,7 @@ static struct series find_series(struct vg_census_work *work)
         for (end = first + 1; end < work->running.count; end++)
             if (thread_of(work, end) != thread_of(work, first))
                 break;
-        const struct series series = longest_series(work, first, end);
+        const struct series series = outermost_series(work, first, end);
         if (series.count >= LAYERS_MIN && found.count > 0)
             return (struct series){ 0 };
         if (series.count >= LAYERS_MIN)

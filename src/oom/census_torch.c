@@ -246,23 +246,31 @@ static bool has_sizes_at(const struct sample *sample, uintptr_t at)
     return true;
 }
 
-/* All samples that have sizes must agree, and one of them in more than what may be a count of
- * something else. */
+/* Is one of the sizes more than what may be a count of something else? */
+static bool is_telling(const struct vg_census_shape *shape)
+{
+    for (uint32_t i = 0; i < shape->rank; i++)
+        if (shape->sizes[i] > 2)
+            return true;
+    return false;
+}
+
+/* All samples that have sizes must agree, and one of them must tell. */
 static int sizes_offset(const struct sample *samples, size_t count)
 {
     const uintptr_t last = IMPL_BYTES - (VG_CENSUS_SIZES + 1) * sizeof(uint64_t);
     for (uintptr_t at = 4 * sizeof(uint64_t); at <= last; at += sizeof(uint64_t)) {
         size_t asked = 0, fits = 0;
-        bool is_telling = false;
+        bool has_telling = false;
         for (size_t i = 0; i < count; i++) {
             const struct vg_census_shape *const shape = &samples[i].shape;
             if (shape->rank == 0 || shape->rank > VG_CENSUS_SIZES)
                 continue;
             asked++;
             fits += has_sizes_at(&samples[i], at);
-            is_telling |= shape->sizes[0] > 1;
+            has_telling |= is_telling(shape);
         }
-        if (is_telling && fits == asked)
+        if (has_telling && fits == asked)
             return (int)at;
     }
     return 0;

@@ -19,29 +19,32 @@ static bool grows_with(const struct vg_census_batch *batch)
     return batch->bytes / 16 >= batch->other_bytes;
 }
 
-/* A tensor of batch x batch numbers. */
-static bool asks_for_pairs(const struct vg_run_failure *f, uint64_t size)
-{
-    const uint64_t number_bytes = f->asked_bytes / size / size;
-    return f->asked_bytes % (size * size) == 0 && number_bytes <= sizeof(double) * 2;
-}
-
-/* All that there is for the batch: what it has, what nobody knows the shape of, what is free. */
+/* All that there is for the batch: what it has, what nobody knows the shape of, what is free. The
+ * model's part may be smaller, too. */
 static uint64_t room_for_batch(const struct vg_run_failure *f, const struct vg_census *census)
 {
     uint64_t fixed_bytes = 0;
     for (int kind = 0; kind < VG_CENSUS_MODEL_KINDS; kind++)
         fixed_bytes += census->kinds[kind].bytes;
     const uint64_t all_bytes = f->torch.reserved_bytes + vg_report_available(f);
+    fixed_bytes -=
+        fixed_bytes < census->batch.model_bytes ? fixed_bytes : census->batch.model_bytes;
     return all_bytes > fixed_bytes ? all_bytes - fixed_bytes : 0;
 }
 
 /* PyTorch asks the driver for a segment, of 2 MiB or 20 MiB for a small tensor, and else of the
  * tensor's size up to the next 2 MiB (c10/cuda/CUDACachingAllocator.cpp, get_allocation_size): what
- * the tensor takes of that at least. */
-static uint64_t tensor_bytes(const struct vg_run_failure *f)
+ * the tensor takes of that at least, if the batch has others of this size. Any other may be of all
+ * pairs, and nobody knows its shape. */
+static uint64_t tensor_bytes(const struct vg_run_failure *f, const struct vg_census_batch *batch)
 {
-    return f->asked_bytes > 20 * VG_MIB ? f->asked_bytes - 2 * VG_MIB : 0;
+    if (f->asked_bytes <= 20 * VG_MIB || vg_census_are_pairs(f->asked_bytes, batch->size))
+        return 0;
+    for (int i = 0; i < VG_CENSUS_BLOCK_SIZES; i++)
+        if (batch->block_bytes[i] <= f->asked_bytes &&
+            f->asked_bytes - batch->block_bytes[i] < 2 * VG_MIB)
+            return batch->block_bytes[i];
+    return 0;
 }
 
 static struct need find_need(const struct vg_run_failure *f)
@@ -51,13 +54,13 @@ static struct need find_need(const struct vg_run_failure *f)
     struct need need = { 0 };
     if (!batch || census->state != VG_CENSUS_COMPLETE || batch->size == 0 || !grows_with(batch) ||
         f->refused_by == VG_REFUSED_BY_PYTORCH || !vg_amount_known(vg_report_available(f)) ||
-        !vg_amount_known(f->asked_bytes) || asks_for_pairs(f, batch->size))
+        !vg_amount_known(f->asked_bytes))
         return need;
-    const uint64_t asked_bytes = tensor_bytes(f);
+    const uint64_t asked_bytes = tensor_bytes(f, batch);
     need.batch = batch;
     need.is_by_layers = batch->coming_bytes > asked_bytes;
-    need.needed_bytes =
-        batch->bytes + batch->alike_bytes + (need.is_by_layers ? batch->coming_bytes : asked_bytes);
+    need.needed_bytes = batch->bytes + batch->alike_bytes + batch->model_bytes +
+                        (need.is_by_layers ? batch->coming_bytes : asked_bytes);
     need.room_bytes = room_for_batch(f, census);
     if (need.needed_bytes == 0)
         need.batch = NULL;

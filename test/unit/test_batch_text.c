@@ -25,14 +25,17 @@ static const char *rendered(void)
     return text_data;
 }
 
-/* A batch of 32 takes 800 MiB, 102 MiB more were asked for; there are 100 MiB of parameters. */
+/* A batch of 32 takes 800 MiB, 100 MiB more were asked for, as for another of its tensors; there
+ * are 100 MiB of parameters. */
 static int prepare_batch(void **state)
 {
     prepare(state);
     census.kinds[VG_CENSUS_PARAMETER].bytes = 100 * MIB;
     census.kinds[VG_CENSUS_GRAPH].bytes = 800 * MIB;
-    census.batch = (struct vg_census_batch){ .size = 32, .bytes = 800 * MIB };
-    failure.asked_bytes = 102 * MIB;
+    census.batch = (struct vg_census_batch){ .size = 32,
+                                             .bytes = 800 * MIB,
+                                             .block_bytes = { 3 * MIB, 100 * MIB } };
+    failure.asked_bytes = 100 * MIB;
     failure.torch.reserved_bytes = 900 * MIB;
     failure.device.gpu.free_bytes = 75 * MIB;
     return 0;
@@ -40,7 +43,7 @@ static int prepare_batch(void **state)
 
 static void what_fits_is_what_there_is_room_for(void **state)
 {
-    (void)state; /* 900 + 75 - 100 of 800 + 102 - 2 MiB, times 32: 31.1 */
+    (void)state; /* 900 + 75 - 100 of 800 + 100 MiB, times 32: 31.1 */
     assert_string_equal(smaller(), SMALLER
                         ": of this one's 32 at most 31 fit, by what it has "
                         "taken so far");
@@ -107,7 +110,23 @@ static void nothing_is_said_of_a_tensor_of_all_pairs(void **state)
     failure.asked_bytes = 64 * MIB; /* 4 bytes each */
     assert_string_equal(smaller(), SMALLER);
     failure.asked_bytes = 66 * MIB;
-    assert_non_null(strstr(smaller(), "of this one's 4096 at most 4029 fit"));
+    assert_string_equal(smaller(), SMALLER); /* or of other shapes that the batch has not yet */
+    census.batch.block_bytes[1] = 65 * MIB;
+    assert_non_null(strstr(smaller(), "of this one's 4096 at most 4024 fit"));
+    census.batch.block_bytes[1] = 64 * MIB; /* it would be as much */
+    assert_string_equal(smaller(), SMALLER);
+}
+
+static void what_a_model_has_of_the_batch_is_smaller_too(void **state)
+{
+    (void)state; /* 875 + 40 of 900 + 40, times 32: 31.1; and 875 + 100 of 1000 */
+    census.batch.model_bytes = 40 * MIB;
+    failure.device.gpu.free_bytes = 0;
+    assert_non_null(strstr(smaller(), "at most 28 fit"));
+    census.batch.model_bytes = 0;
+    assert_non_null(strstr(smaller(), "at most 28 fit"));
+    census.batch.model_bytes = 1000 * MIB; /* a damaged record */
+    assert_non_null(strstr(smaller(), "at most 15 fit"));
 }
 
 static void nothing_is_said_without_a_whole_census(void **state)
@@ -188,6 +207,7 @@ int main(void)
                                prepare_batch),
         cmocka_unit_test_setup(nothing_is_said_where_memory_grows_otherwise, prepare_batch),
         cmocka_unit_test_setup(nothing_is_said_of_a_tensor_of_all_pairs, prepare_batch),
+        cmocka_unit_test_setup(what_a_model_has_of_the_batch_is_smaller_too, prepare_batch),
         cmocka_unit_test_setup(nothing_is_said_without_a_whole_census, prepare_batch),
         cmocka_unit_test_setup(a_batch_of_one_is_not_made_smaller, prepare_batch),
         cmocka_unit_test_setup(not_even_one_is_said, prepare_batch),

@@ -63,16 +63,37 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    def __init__(self, width=256, layers=8, words=1000):
+    def __init__(self, width=256, layers=8, words=1000, kind=Layer):
         super().__init__()
         self.embed = nn.Embedding(words, width)
-        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.layers = nn.ModuleList(kind(width) for _ in range(layers))
 
     def forward(self, ids):
         x = self.embed(ids)
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+class Head(nn.Module):
+    def __init__(self, width, part):
+        super().__init__()
+        self.q, self.k, self.v = (nn.Parameter(torch.zeros(width, part)) for _ in range(3))
+
+    def forward(self, x):
+        q, k, v = (MatMul.apply(x, weight) for weight in (self.q, self.k, self.v))
+        return MatMul.apply(MatMul.apply(q, k.transpose(1, 2)).softmax(-1), v)
+
+
+class Heads(nn.Module):
+    """Attention by one module for each head, of which there are more than layers."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.heads = nn.ModuleList(Head(width, width // 16) for _ in range(16))
+
+    def forward(self, x):
+        return x + torch.cat([head(x) for head in self.heads], -1)
 
 
 def step(net, x, loss_of=torch.mean):
@@ -126,6 +147,12 @@ def long_texts(size):
     batch = size
     net = Transformer().cuda()
     step(net, torch.zeros(batch, 1024, dtype=torch.long, device="cuda"))
+
+
+def heads(size):
+    batch = size
+    net = Transformer(kind=Heads).cuda()
+    step(net, torch.zeros(batch, 128, dtype=torch.long, device="cuda"))
 
 
 def sequential(size):
@@ -197,6 +224,53 @@ def triplets(size):
         return torch.relu(distances[:, :, None] - distances[:, None, :] + 0.2).square().mean()
 
     step(Plain(256, 2).cuda(), torch.zeros(batch_size, 256, device="cuda"), loss_of)
+
+
+def stacked(size):
+    """Two views of each sample, side by side."""
+    batch_size = size
+    net = Plain(256, 2).cuda()
+
+    def loss_of(x):
+        x = x.flatten(0, 1)
+        return MatMul.apply(x, x.t()).log_softmax(1).mean()
+
+    step(net, torch.zeros(batch_size, 2, 256, device="cuda"), loss_of)
+
+
+def others(size):
+    """Each sample with each other one, flat: as many for each as it has numbers, by chance."""
+    batch_size = size
+
+    def loss_of(x):
+        others = torch.zeros(size * (size - 1), dtype=torch.int32, device="cuda")
+        return torch.sin(x[others]).square().mean()
+
+    step(Plain(256, 2).cuda(), torch.zeros(batch_size, 256, device="cuda"), loss_of)
+
+
+class Joined(nn.Module):
+    """All texts of a batch as one; what a function calls batch_size is 1 then."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = Plain(256)
+
+    def forward(self, x):
+        batch_size, _, _ = x.shape
+        return self.net(x).sum() / batch_size
+
+
+def joined(size):
+    options = argparse.Namespace(train_batch_size=size)
+    step(Joined().cuda(), torch.zeros(1, options.train_batch_size * 1024, 256, device="cuda"))
+
+
+def words_first_of_two(size):
+    """Evaluation has batches as large as texts are long."""
+    options = argparse.Namespace(train_batch_size=16, eval_batch_size=size)
+    net = Plain(ROWS // 16).cuda()
+    step(net, torch.zeros(size, options.train_batch_size, ROWS // 16, device="cuda"))
 
 
 def nameless(size):
