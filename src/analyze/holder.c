@@ -308,6 +308,34 @@ const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *
     return NULL;
 }
 
+static bool is_of_torch_load(const struct vg_run_site *site)
+{
+    return site->called_path && strstr(site->called_path, "/torch/serialization.py");
+}
+
+const struct vg_census_variable *vg_holder_of_loaded(const struct vg_run_failure *failure,
+                                                     uint64_t at_least_bytes, uint64_t *out_bytes)
+{
+    const struct vg_census *const census = vg_holder_census(failure);
+    const struct vg_run_sites *const sites = &failure->device.sites[VG_LEVEL_BLOCKS];
+    const struct vg_census_variable *best = NULL;
+    *out_bytes = 0;
+    for (uint32_t k = 0; census && failure->census_lines && k < sites->count; k++) {
+        const uint32_t line = is_of_torch_load(&sites->entries[k])
+                                  ? line_of_site(failure, census, &sites->entries[k])
+                                  : census->line_count;
+        for (uint32_t i = 0; line < census->line_count && i < census->variable_count; i++) {
+            const uint64_t bytes = census->lines[line].held[i].direct_bytes;
+            if (bytes < at_least_bytes || bytes <= *out_bytes ||
+                vg_holder_is_librarys(&census->variables[i]))
+                continue;
+            best = &census->variables[i];
+            *out_bytes = bytes;
+        }
+    }
+    return best;
+}
+
 bool vg_holder_is_in_module(const struct vg_run_failure *failure,
                             const struct vg_census_variable *variable)
 {

@@ -91,6 +91,11 @@ const struct vg_census_variable *vg_holder_of_earlier_graph(const struct vg_run_
                                                             uint64_t at_least_bytes,
                                                             uint64_t *out_bytes);
 
+/* A variable of the program's that holds `at_least_bytes` which torch.load has put onto the GPU and
+ * which are no part of a model; the largest, NULL for none. Stores how much in `out_bytes`. */
+const struct vg_census_variable *vg_holder_of_loaded(const struct vg_run_failure *failure,
+                                                     uint64_t at_least_bytes, uint64_t *out_bytes);
+
 /* The variable that holds more than half of what the site of blocks has, counted block by block;
  * NULL: there is none, or it is not known. */
 const struct vg_census_variable *vg_holder_of_site(const struct vg_run_failure *failure,

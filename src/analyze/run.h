@@ -109,10 +109,11 @@ struct vg_run_site {
                                   one, the next line */
     const char *called; /* the function of a library that `own` called, by its qualified name, in
                            the stack that holds most; "" none */
-    uint32_t owner;     /* enum vg_run_owner */
-    bool is_labelled;   /* the next is filled in, and the text of the lines */
-    const char *label;  /* "main (train.c:12) > load > cudaMalloc", outermost first; no two sites of
-                           a list have the same */
+    const char *called_path; /* its file, as Python knows it; "" none */
+    uint32_t owner;          /* enum vg_run_owner */
+    bool is_labelled;        /* the next is filled in, and the text of the lines */
+    const char *label; /* "main (train.c:12) > load > cudaMalloc", outermost first; no two sites of
+                          a list have the same */
 };
 
 enum vg_run_owner { VG_OWNER_UNKNOWN, VG_OWNER_PYTORCH, VG_OWNER_OTHER };

@@ -62,6 +62,7 @@ static void start_site(struct vg_run_site *site, const struct vg_stack_sum *sum)
                                   .own = vg_run_line_none(),
                                   .caller = vg_run_line_none(),
                                   .called = "",
+                                  .called_path = "",
                                   .label = "" };
 }
 
@@ -197,8 +198,11 @@ static void find_lines(struct vg_stack_names *names, struct vg_run_site *site)
     if (!own.key)
         return;
     site->own = vg_stack_names_line(names, stack, own.index);
-    if (own.index > 0)
-        site->called = vg_stack_names_line(names, stack, own.index - 1).function;
+    if (own.index > 0) {
+        const struct vg_run_line called = vg_stack_names_line(names, stack, own.index - 1);
+        site->called = called.function;
+        site->called_path = called.path;
+    }
     const struct vg_own_frame caller = vg_stack_names_caller(names, stack, own);
     if (caller.key)
         site->caller = vg_stack_names_line(names, stack, caller.index);

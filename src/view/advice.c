@@ -404,6 +404,7 @@ static const struct vg_advice_row *const rows[] = {
     &vg_advice_other_arena,
     &vg_advice_load,
     &vg_advice_lone_optimizer,
+    &vg_advice_loaded,
     &vg_advice_kept_models,
     &vg_advice_model_twice,
     &vg_advice_optimizer,

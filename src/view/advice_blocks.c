@@ -226,6 +226,45 @@ static void load_advice(const struct vg_run_failure *f, struct vg_text *out)
                 "load_state_dict() copies from there to where the model is");
 }
 
+/* ---- what was read from a file is still there ---- */
+
+/* Beside a model with as much: it is what load_state_dict() has copied, mostly. */
+static const struct vg_census_variable *loaded_of(const struct vg_run_failure *f,
+                                                  uint64_t *out_bytes)
+{
+    return vg_advice_blocks_hold_missing(f)
+               ? vg_holder_of_loaded(f, vg_advice_missing_bytes(f), out_bytes)
+               : NULL;
+}
+
+static bool loaded_applies(const struct vg_run_failure *f)
+{
+    uint64_t bytes;
+    return loaded_of(f, &bytes) && bytes >= f->torch.allocated_bytes / 8 &&
+           vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER) > 0;
+}
+
+static void loaded_why(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint64_t bytes;
+    vg_line_add_variable(out, loaded_of(f, &bytes));
+    vg_text_addf(out,
+                 " still holds %s that torch.load has put onto the GPU, beside parameters of %s, "
+                 "gradients of %s and optimizer state of %s.",
+                 VG_AMOUNT(bytes), VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_PARAMETER)),
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_GRADIENT)),
+                 VG_AMOUNT(vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER)));
+}
+
+static void loaded_advice(const struct vg_run_failure *f, struct vg_text *out)
+{
+    uint64_t bytes;
+    vg_text_add(out,
+                "read the file into host memory: torch.load(..., map_location=\"cpu\"); or, once "
+                "load_state_dict() has copied what it takes, del ");
+    vg_line_add_variable_path(out, loaded_of(f, &bytes));
+}
+
 /* ---- holes ---- */
 
 /* Beneath 2 MiB there is nothing that expandable segments would bring. */
@@ -326,6 +365,8 @@ const struct vg_advice_row vg_advice_optimizer = { "optimizer", optimizer_applie
                                                    optimizer_advice };
 const struct vg_advice_row vg_advice_activations = { "activations", activations_applies,
                                                      activations_why, activations_advice };
+const struct vg_advice_row vg_advice_loaded = { "loaded", loaded_applies, loaded_why,
+                                                loaded_advice };
 const struct vg_advice_row vg_advice_load = { "load-to-gpu", load_applies, load_why, load_advice };
 const struct vg_advice_row vg_advice_holes = { "holes", holes_applies, holes_why, holes_advice };
 const struct vg_advice_row vg_advice_cache_in_way = { "cache-in-way", cache_in_way_applies,

@@ -21,6 +21,7 @@ extern const struct vg_advice_row vg_advice_kept_models;    /* many models of on
 extern const struct vg_advice_row vg_advice_model_twice;    /* two models of one class */
 extern const struct vg_advice_row vg_advice_optimizer;      /* the optimizer's state */
 extern const struct vg_advice_row vg_advice_activations;    /* what backward will need */
+extern const struct vg_advice_row vg_advice_loaded;         /* what torch.load has put there */
 extern const struct vg_advice_row vg_advice_load;           /* torch.load, onto the GPU */
 extern const struct vg_advice_row vg_advice_parameters;     /* the model itself */
 extern const struct vg_advice_row vg_advice_holes;          /* unused parts of used segments */

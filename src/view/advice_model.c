@@ -81,7 +81,7 @@ static void kept_models_why(const struct vg_run_failure *f, struct vg_text *out)
     const struct vg_census_module *model = NULL;
     const struct vg_census_variable *const variable = collection_of(f, &model);
     vg_line_add_variable(out, variable);
-    vg_text_addf(out, " holds models with %s of PyTorch's %s: ", VG_AMOUNT(variable->model.bytes),
+    vg_text_addf(out, " holds modules with %s of PyTorch's %s: ", VG_AMOUNT(variable->model.bytes),
                  VG_AMOUNT(f->torch.allocated_bytes));
     add_count(f, model, out);
     vg_text_addf(out, " of class %s are on the GPU, with %s of parameters each", model->path,
@@ -95,13 +95,15 @@ static void kept_models_why(const struct vg_run_failure *f, struct vg_text *out)
 static void kept_models_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
     const struct vg_census_module *model;
-    vg_text_add(out, "keep only models on the GPU that are in use: of the others put into ");
+    vg_text_add(out, "of models that are not in use, as those of earlier rounds, keep in ");
     vg_line_add_variable_name(out, collection_of(f, &model));
     vg_text_add(out,
                 " only numbers, or weights in host memory: {k: v.cpu() for k, v in "
                 "model.state_dict().items()}");
     if (vg_advice_kind_bytes(f, VG_CENSUS_OPTIMIZER) > 0)
         vg_text_add(out, "; and no optimizer, which keeps its state and the parameters");
+    else
+        vg_text_add(out, "; if all are in use: weights of fewer bytes");
 }
 
 /* ---- two models ---- */

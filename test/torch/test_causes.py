@@ -198,15 +198,21 @@ CAUSES = {
     ),
     "model_again": (r"there are two models of class Net .* each\.$", r"^if one of them is no longer needed: delete"),
     "population": (
-        r"`population` \(list of 15, causes\.py:\d+ population\) holds models with 960 MiB of PyTorch's \S+ GiB: "
+        r"`population` \(list of 15, causes\.py:\d+ population\) holds modules with 960 MiB of PyTorch's \S+ GiB: "
         r"1[2-5] or more of class Net are on the GPU, with 64\.0 MiB of parameters each\.$",
-        r"put into `population` only numbers, or weights in host memory: \S+ v\.cpu\(\)(?!.*optimizer)",
+        r"keep in `population` only numbers, or weights in host memory: \S+ v\.cpu\(\)(?!.*optimizer)",
     ),
     "folds": (
-        r"`results` \(list of 8, .*\) holds models with 824 MiB .*: 9 of class Net .*; optimizers have 601 MiB of state\.",
+        r"`results` \(list of 8, .*\) holds modules with 824 MiB .*: 9 of class Net .*; optimizers have 601 MiB of state\.",
         r"and no optimizer, which keeps",
     ),
     "ensemble": (r"activations: ", r"smaller batch"),
+    "resumed": (
+        r"`checkpoint\[\"model\"\]` \(OrderedDict of 12, causes\.py:\d+ resumed\) still holds 288 MiB that torch\.load has put "
+        r"onto the GPU, beside parameters of 288 MiB, gradients of 288 MiB and optimizer state of ",
+        r"map_location=\"cpu\".*; or, once load_state_dict\(\) has copied what it takes, del checkpoint",
+    ),
+    "resumed_on_host": (r"the optimizer's state does not fit", r"^(?!.*del checkpoint)"),
     "old_optimizer": (
         r"`adam` \(Adam, causes\.py:\d+ old_optimizer\) keeps parameters that are in no model, with their gradients and "
         r"its state: 768 MiB of PyTorch's 1\.05 GiB\.",

@@ -157,6 +157,31 @@ static void what_was_not_counted_is_not_told(void **state)
     assert_string_equal(origin_of(VG_HELD_KEPT, cache), "");
 }
 
+/* net.py:11 has called torch.load. */
+static void what_torch_load_has_put_there(void **state)
+{
+    (void)state;
+    uint64_t bytes;
+    struct vg_census_variable *const checkpoint = add_history(300 * MIB, 0);
+    assert_null(vg_holder_of_loaded(&failure, 20 * MIB, &bytes));
+    sites[0].called_path = "/v/site-packages/torch/serialization.py";
+    assert_ptr_equal(vg_holder_of_loaded(&failure, 20 * MIB, &bytes), checkpoint);
+    assert_true(bytes == 300 * MIB);
+    assert_null(vg_holder_of_loaded(&failure, 301 * MIB, &bytes));
+    assert_false(vg_advice_loaded.applies(&failure)); /* there is no model */
+    census.kinds[VG_CENSUS_PARAMETER].bytes = 200 * MIB;
+    assert_true(vg_advice_loaded.applies(&failure));
+    assert_non_null(strstr(why_of(&vg_advice_loaded),
+                           " still holds 300 MiB that torch.load has put "
+                           "onto the GPU, beside parameters of 200 MiB"));
+    assert_non_null(strstr(advice_of(&vg_advice_loaded), "del history"));
+    census.lines[0].held[0].direct_bytes = 120 * MIB; /* less than an eighth of all */
+    assert_false(vg_advice_loaded.applies(&failure));
+    census.lines[0].held[0].direct_bytes = 300 * MIB;
+    checkpoint->place = VG_CENSUS_LIBRARY; /* torch.load's own table */
+    assert_false(vg_advice_loaded.applies(&failure));
+}
+
 /* The program has the output of a forward pass in a variable while it goes back. */
 static void an_output_in_a_variable_is_an_activation(void **state)
 {
@@ -268,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup(pytorchs_own_limit_is_told_as_such, prepare),
         cmocka_unit_test_setup(where_what_is_held_comes_from_is_counted, prepare),
         cmocka_unit_test_setup(what_was_not_counted_is_not_told, prepare),
+        cmocka_unit_test_setup(what_torch_load_has_put_there, prepare),
         cmocka_unit_test_setup(an_output_in_a_variable_is_an_activation, prepare),
         cmocka_unit_test_setup(activations_are_counted_once, prepare),
         cmocka_unit_test_setup(graph_pools_are_named_only_where_they_hold_most, prepare),

@@ -176,7 +176,7 @@ static void many_models_in_a_list(void **state)
     struct vg_text text = vg_text_over(text_data, sizeof text_data);
     vg_advice_kept_models.cause(&failure, &text);
     assert_string_equal(text_data,
-                        "`nets` (list of 8, train.py:12 main) holds models with 640 MiB of "
+                        "`nets` (list of 8, train.py:12 main) holds modules with 640 MiB of "
                         "PyTorch's 900 MiB: 9 of class Net are on the GPU, with 80.0 MiB of "
                         "parameters each.");
     text = vg_text_over(text_data, sizeof text_data);

@@ -1191,6 +1191,32 @@ def plain_parameters():
     return scene, batch(750000)
 
 
+def resumed():
+    """What was read from a checkpoint stays beside the model that it was copied into."""
+    net = Net(layers=12, width=2500)
+    torch.save({"model": net.state_dict(), "epoch": 3}, "checkpoint.pt")
+    net.cuda()
+    checkpoint = torch.load("checkpoint.pt", map_location="cuda")
+    net.load_state_dict(checkpoint["model"])
+    adam = torch.optim.Adam(net.parameters(), foreach=False)
+    net(batch(16, 2500)).mean().backward()
+    adam.step()
+    return checkpoint
+
+
+def resumed_on_host():
+    """Looks alike: the checkpoint is in host memory, and Adam's states do not fit."""
+    net = Net(layers=12, width=2500)
+    torch.save({"model": net.state_dict(), "epoch": 3}, "checkpoint.pt")
+    net.cuda()
+    checkpoint = torch.load("checkpoint.pt", map_location="cpu")
+    net.load_state_dict(checkpoint["model"])
+    adam = torch.optim.Adam(net.parameters(), foreach=False)
+    net(batch(16, 2500)).mean().backward()
+    adam.step()
+    return checkpoint
+
+
 class Student(Net):
     pass
 
