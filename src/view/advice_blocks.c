@@ -353,7 +353,8 @@ static void largest_line_why(const struct vg_run_failure *f, struct vg_text *out
 
 static void largest_line_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    (void)f;
+    if (vg_advice_add_bounding(f, vg_holder_largest_site(f), out))
+        return;
     vg_text_add(out,
                 "free there what is no longer needed (del), keep it on the host (x.cpu()), or "
                 "make fewer of them at a time");

@@ -57,6 +57,11 @@ bool vg_advice_is_of_this_failure(const struct vg_run_failure *failure,
 /* "delete the exception: del error; or ...", or how to be rid of one without a name. */
 void vg_advice_add_delete_exception(struct vg_text *out, const struct vg_census_variable *variable);
 
+/* How to bound what keeps the site's tensors, where the type of the variable that does tells that.
+ * Returns whether it has said anything. */
+bool vg_advice_add_bounding(const struct vg_run_failure *failure, const struct vg_run_site *site,
+                            struct vg_text *out);
+
 /* "; 4.31 GiB comes from net.py:11 Mix.forward", behind a sentence that says how much is held,
  * where one line has made a good part of that, as was counted. `variable`: as for vg_holder_origin.
  */

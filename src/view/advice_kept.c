@@ -482,9 +482,33 @@ static void growing_line_why(const struct vg_run_failure *f, struct vg_text *out
     vg_text_add(out, " leads to them.");
 }
 
+bool vg_advice_add_bounding(const struct vg_run_failure *f, const struct vg_run_site *site,
+                            struct vg_text *out)
+{
+    const struct vg_census_variable *const holder = vg_holder_of_site(f, site);
+    if (!holder)
+        return false;
+    if (strcmp(holder->type, "_lru_cache_wrapper") == 0) {
+        vg_text_add(out, "bound what ");
+        vg_line_add_variable_name(out, holder);
+        vg_text_add(out, " caches: functools.lru_cache(maxsize=N); or empty it: ");
+        vg_line_add_variable_path(out, holder);
+        vg_text_add(out, ".cache_clear()");
+        return true;
+    }
+    if (strcmp(holder->type, "cycle") == 0) {
+        vg_text_add(out,
+                    "itertools.cycle keeps all that its first round gives: make a new iterator "
+                    "for each round instead: while True: yield from loader");
+        return true;
+    }
+    return false;
+}
+
 static void growing_line_advice(const struct vg_run_failure *f, struct vg_text *out)
 {
-    (void)f;
+    if (vg_advice_add_bounding(f, growing_site(f), out))
+        return;
     vg_text_add(out,
                 "look for what keeps the results of this line: keep numbers (x.item()), "
                 "tensors without their graph (x.detach()), or move them to the host (x.cpu())");

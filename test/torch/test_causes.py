@@ -61,6 +61,11 @@ CAUSES = {
         r"the list of \d+ that causes\.py:\d+ \S+ is working on keeps more and more",
         r"put x\.cpu\(\) into it",
     ),
+    "cached_calls": (
+        r"causes\.py:\d+ .*encode keeps more and more: .* `encode` \(_lru_cache_wrapper, .*\) leads to them",
+        r"^bound what `encode` caches: functools\.lru_cache\(maxsize=N\); or empty it: encode\.cache_clear\(\)$",
+    ),
+    "cycled_batches": (r"causes\.py:\d+ .*", r"^itertools\.cycle keeps all that its first round gives"),
     "garbage": (
         r"\S+ \w+ in \d+ tensors is garbage: only objects that refer to each other \(Step\) lead to them",
         r"gc\.collect\(\)",

@@ -356,6 +356,22 @@ static void of_several_wastes_the_largest_is_told(void **state)
                      &vg_advice_chained_graph);
 }
 
+/* By its type, where that says how. */
+static void what_keeps_the_tensors_of_a_line_is_bounded(void **state)
+{
+    (void)state;
+    struct vg_census_variable *const holder = add_history(600 * MIB, 0);
+    assert_non_null(strstr(advice_of(&vg_advice_largest_line), "free there what is no longer"));
+    snprintf(holder->type, sizeof holder->type, "_lru_cache_wrapper");
+    assert_string_equal(advice_of(&vg_advice_largest_line),
+                        "bound what `history` caches: functools.lru_cache(maxsize=N); or empty it: "
+                        "history.cache_clear()");
+    snprintf(holder->type, sizeof holder->type, "cycle");
+    assert_non_null(strstr(advice_of(&vg_advice_largest_line), "itertools.cycle keeps all"));
+    sites[0].live_bytes = 1300 * MIB; /* it does not have most of them */
+    assert_non_null(strstr(advice_of(&vg_advice_largest_line), "free there what is no longer"));
+}
+
 static void a_line_that_grows_is_told_without_a_variable(void **state)
 {
     (void)state;
@@ -398,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup(an_exception_that_no_variable_has, prepare),
         cmocka_unit_test_setup(an_exception_of_the_same_failure, prepare),
         cmocka_unit_test_setup(of_several_wastes_the_largest_is_told, prepare),
+        cmocka_unit_test_setup(what_keeps_the_tensors_of_a_line_is_bounded, prepare),
         cmocka_unit_test_setup(a_line_that_grows_is_told_without_a_variable, prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

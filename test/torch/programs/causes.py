@@ -5,6 +5,8 @@ import collections
 import contextlib
 import copy
 import ctypes
+import functools
+import itertools
 import sys
 import threading
 import time
@@ -317,6 +319,23 @@ def comprehension():
     with torch.no_grad():
         outputs = [net(batch(8192)) for _ in range(100000)]
     return outputs
+
+
+def cached_calls():
+    """The cache of a function keeps its results."""
+    @functools.lru_cache(maxsize=None)
+    def encode(number):
+        return batch(8192) * 2
+
+    for number in range(10000):
+        encode(number).mean()
+
+
+def cycled_batches():
+    """itertools.cycle keeps the batches of its first round."""
+    batches = itertools.cycle(batch(8192) for _ in range(10000))
+    while True:
+        next(batches) * 2
 
 
 class Step:
