@@ -37,11 +37,13 @@ static void add_own_frame(struct vg_text *out, const struct vg_run_frame *frame)
     vg_line_add(out, &line);
 }
 
-/* What of a library the innermost own line has called, NULL for nothing. */
+/* What of a library the innermost own line has called, NULL for nothing: behind what decorators
+ * have put around it, as "Optimizer.profile_hook_step.<locals>.wrapper" around Adam.step. */
 static const struct vg_run_frame *called_frame(const struct vg_run_stack *stack, uint32_t own)
 {
     for (uint32_t i = own; i-- > 0;)
-        if (stack->frames[i].flags & VG_FRAME_PYTHON)
+        if ((stack->frames[i].flags & VG_FRAME_PYTHON) &&
+            !strstr(stack->frames[i].function, ".<locals>."))
             return &stack->frames[i];
     return NULL;
 }

@@ -52,6 +52,18 @@ static void where_is_told_in_the_programs_lines(void **state)
     expect("  where    train.py:28 main > net.py:17 Net.forward (linear)\n");
 }
 
+static void what_decorators_put_around_a_call_is_left_out(void **state)
+{
+    (void)state;
+    const uint32_t flags = VG_FRAME_PYTHON | VG_FRAME_LIBRARY;
+    add_frame("/v/site-packages/torch/adam.py", "_multi_tensor_adam", 61, flags);
+    add_frame("/v/site-packages/torch/adam.py", "Adam.step", 5, flags);
+    add_frame("/v/site-packages/torch/optimizer.py", "profile.<locals>.wrapper", 7, flags);
+    add_frame("/p/train.py", "main", 28, VG_FRAME_PYTHON);
+    render();
+    expect("  where    train.py:28 main (Adam.step)\n");
+}
+
 static void deep_stacks_show_both_ends(void **state)
 {
     (void)state;
@@ -96,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(where_is_told_in_the_programs_lines, prepare),
+        cmocka_unit_test_setup(what_decorators_put_around_a_call_is_left_out, prepare),
         cmocka_unit_test_setup(deep_stacks_show_both_ends, prepare),
         cmocka_unit_test_setup(others_are_counted, prepare),
         cmocka_unit_test_setup(what_was_tried_has_one_key, prepare),
