@@ -162,7 +162,7 @@ CAUSES = {
     "activations": (r"activations: ", r"smaller batch.*bfloat16 autocast"),
     "retained_graph": (
         r"while a forward pass runs, `loss` \(Tensor, causes\.py:\d+ retained_graph\) still keeps the autograd graph of an "
-        r"earlier one, with 703 MiB, though a backward pass has begun since; 645 MiB comes from causes\.py:26 ",
+        r"earlier one, with 703 MiB, though a backward pass has begun since; 645 MiB comes from causes\.py:\d+ ",
         r"`loss`: backward\(\) without retain_graph=True; or, before the next forward pass, loss = loss\.detach\(\); else",
     ),
     "freed_graph": (r"activations: ", r"smaller batch"),
