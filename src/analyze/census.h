@@ -172,8 +172,8 @@ struct vg_census_batch {
     /* A forward pass is under way. Of `layers` modules of one class, which it calls one after the
      * other, it has done `layers_done` and is in the next one; 0: not known. */
     uint32_t is_in_forward, layers, layers_done, reserved;
-    uint64_t layer_bytes;  /* what each of those that are done keeps of `bytes`, on average; 0: not
-                              known */
+    uint64_t layer_bytes;  /* what each of those that are done keeps of `bytes`; 0: not known, or
+                              they differ */
     uint64_t coming_bytes; /* what the pass takes at least beside `bytes` until it is through the
                               layers, if the others keep as much */
     uint64_t model_bytes;  /* of the models' kinds: blocks that may be of the batch */

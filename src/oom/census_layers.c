@@ -6,7 +6,7 @@
 #include "analyze/process_source.h"
 #include "oom/census_work.h"
 
-enum { LAYERS_MIN = 3, DONE_MIN = 2 };
+enum { LAYERS_MIN = 3, DONE_MIN = 3 };
 
 /* ---- where it is ---- */
 
@@ -114,11 +114,13 @@ static bool is_in_forward(const struct vg_census_work *work)
 
 /* ---- what the earlier ones keep ---- */
 
+enum { LAST = 3 };
+
 /* What one stack has made of the batch's tensors: how many, and the numbers of the first and of the
- * last ones. */
+ * last ones, the last of all in front. */
 struct stack {
     uint32_t id;
-    uint64_t count, first, last, before_last;
+    uint64_t count, first, last[LAST];
 };
 
 static void add_to_stack(struct stack *stack, uint64_t number)
@@ -126,12 +128,12 @@ static void add_to_stack(struct stack *stack, uint64_t number)
     stack->count++;
     if (stack->count == 1 || number < stack->first)
         stack->first = number;
-    if (number > stack->last) {
-        stack->before_last = stack->last;
-        stack->last = number;
-    } else if (number > stack->before_last) {
-        stack->before_last = number;
-    }
+    for (size_t i = 0; i < LAST; i++)
+        if (number > stack->last[i]) {
+            const uint64_t smaller = stack->last[i];
+            stack->last[i] = number;
+            number = smaller;
+        }
 }
 
 static void count_stacks(const struct vg_census_work *work, struct vg_census_list *stacks)
@@ -170,7 +172,7 @@ static bool goes_through(const struct vg_run_source *source, uint32_t id, const 
 
 /* From one layer to the next ones: the numbers of what the same line has made in each. */
 struct beat {
-    uint64_t first, last; /* in the first layer, and in the last that is done */
+    uint64_t first, before_last, last; /* in the first layer, and in the last two that are done */
 };
 
 /* A line that has made one tensor in each layer that is done, and perhaps one in the present layer,
@@ -178,9 +180,9 @@ struct beat {
 static struct beat beat_of(const struct stack *stack, const struct series *series)
 {
     if (stack->count == series->done)
-        return (struct beat){ stack->first, stack->last };
+        return (struct beat){ stack->first, stack->last[1], stack->last[0] };
     if (stack->count == series->done + 1)
-        return (struct beat){ stack->first, stack->before_last };
+        return (struct beat){ stack->first, stack->last[2], stack->last[1] };
     return (struct beat){ 0 };
 }
 
@@ -214,19 +216,27 @@ static struct beat find_beat(struct vg_census_work *work, const struct series *s
     return best;
 }
 
-/* From one beat to the next each layer has a part; as many are to come as layers are not done. */
+/* From one beat to the next each layer has a part; as many are to come as layers are not done.
+ * Where the last one has kept less than they do on average, or more, nothing is known of the
+ * others. */
 static void count_beats(const struct vg_census_work *work, const struct series *series,
                         const struct beat *beat, struct vg_census_batch *out)
 {
-    uint64_t between_bytes = 0, after_bytes = 0;
+    uint64_t between_bytes = 0, last_bytes = 0, after_bytes = 0;
     for (size_t i = 0; i < work->storages.count; i++) {
         const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
         if (storage->number > beat->last)
             after_bytes += storage->batch_bytes;
         else if (storage->number > beat->first)
             between_bytes += storage->batch_bytes;
+        if (storage->number > beat->before_last && storage->number <= beat->last)
+            last_bytes += storage->batch_bytes;
     }
-    out->layer_bytes = between_bytes / (series->done - 1);
+    const uint64_t average_bytes = between_bytes / (series->done - 1);
+    if (last_bytes < average_bytes - average_bytes / 16 ||
+        last_bytes > average_bytes + average_bytes / 16)
+        return;
+    out->layer_bytes = average_bytes;
     const uint64_t all_bytes = out->layer_bytes * (series->count - series->done);
     out->coming_bytes = all_bytes > after_bytes ? all_bytes - after_bytes : 0;
 }

@@ -143,6 +143,18 @@ def layers(size):
     step(net, torch.zeros(batch, 128, dtype=torch.long, device="cuda"))
 
 
+def shrinking(size):
+    """Each layer has half as many words as the one before: the last ones keep next to nothing."""
+    batch = size
+
+    class Half(Layer):
+        def forward(self, x):
+            return super().forward(x)[:, ::2].contiguous()
+
+    net = nn.Sequential(nn.Embedding(1000, 256), *(Half(256) for _ in range(8))).cuda()
+    step(net, torch.zeros(batch, 512, dtype=torch.long, device="cuda"))
+
+
 def long_texts(size):
     batch = size
     net = Transformer().cuda()
