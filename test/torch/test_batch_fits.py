@@ -75,7 +75,7 @@ UNTOLD = {
     "triplets": (500, "2GiB"),
     "views": (8192, "2400MiB"),
     "stacked": (6000, "1498MiB"),
-    "others": (257, "581MiB"),
+    "others": (257, "600MiB"),
     "joined": (32, "711MiB"),
     "words_first_of_two": (64, "1210MiB"),
     "shrinking": (32, "950MiB"),

@@ -456,3 +456,11 @@ def test_the_cause_is_the_programs(machine, name):
     assert re.search(do, found["do"]), found["do"]
     headline, *rest = first_screen(result)
     assert len(rest) < 14 and all(len(line) <= 80 for line in rest), "\n".join([headline, *rest])
+
+
+def test_features_are_known_to_be_saved(machine):
+    """An autograd graph has saved what `found` has of each layer, but for the last."""
+    machine.run_to_failure(machine.program("causes", "features"), SIMGPU_DEVICES="1400MiB")
+    failure = json.loads(machine.vramguard("report", "--json").stdout)["failures"][-1]
+    (found,) = [variable for variable in failure["census"]["variables"] if variable["variable"] == "found"]
+    assert found["history"]["blocks"] > found["history"]["saved_blocks"] >= found["history"]["blocks"] - 2, found

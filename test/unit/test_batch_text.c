@@ -60,7 +60,7 @@ static void what_fits_is_what_there_is_room_for(void **state)
 static void a_small_tensors_segment_is_not_its_size(void **state)
 {
     (void)state;
-    failure.asked_bytes = 20 * MIB;
+    failure.asked_bytes = census.batch.block_bytes[0] = 20 * MIB;
     failure.device.gpu.free_bytes = 0;
     assert_string_equal(smaller(), SMALLER);
     failure.torch.reserved_bytes = 890 * MIB;
@@ -107,8 +107,9 @@ static void nothing_is_said_of_a_tensor_of_all_pairs(void **state)
     (void)state;
     census.batch.size = 4096;
     failure.device.gpu.free_bytes = 50 * MIB;
-    failure.asked_bytes = 64 * MIB; /* 4 bytes each */
+    failure.asked_bytes = census.batch.block_bytes[0] = 64 * MIB; /* 4 bytes each */
     assert_string_equal(smaller(), SMALLER);
+    census.batch.block_bytes[0] = 0;
     failure.asked_bytes = 66 * MIB;
     assert_string_equal(smaller(), SMALLER); /* or of other shapes that the batch has not yet */
     census.batch.block_bytes[1] = 65 * MIB;
