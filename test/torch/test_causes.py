@@ -459,8 +459,8 @@ def test_the_cause_is_the_programs(machine, name):
 
 
 def test_features_are_known_to_be_saved(machine):
-    """An autograd graph has saved what `found` has of each layer, but for the last."""
+    """An autograd graph has saved what `found` has of each layer, but perhaps for the last."""
     machine.run_to_failure(machine.program("causes", "features"), SIMGPU_DEVICES="1400MiB")
     failure = json.loads(machine.vramguard("report", "--json").stdout)["failures"][-1]
     (found,) = [variable for variable in failure["census"]["variables"] if variable["variable"] == "found"]
-    assert found["history"]["blocks"] > found["history"]["saved_blocks"] >= found["history"]["blocks"] - 2, found
+    assert found["history"]["saved_blocks"] >= found["history"]["blocks"] - 1 > 4, found
