@@ -66,16 +66,14 @@ static void limit_cause(const struct vg_run_failure *s, struct vg_text *out)
 static void limit_advice(const struct vg_run_failure *s, struct vg_text *out)
 {
     const struct vg_framework *const framework = vg_framework_of_call(s);
-    const struct vg_advice_row *const row = vg_advice_of_tensors(s);
     vg_text_add(out, "raise or unset VRAMGUARD_LIMIT; or, to fit into it, ");
     if (framework)
         vg_text_add(out, framework->advice);
-    else if (row)
-        row->advice(s, out);
-    else if (vg_torch_is_used(s))
-        vg_text_add(out, "keep less on the GPU: the lines below hold most");
-    else
-        vg_text_add(out, "allocate less or free earlier; the largest holders are listed below");
+    else if (!vg_advice_add_of_tensors(s, "", out))
+        vg_text_add(out, vg_torch_is_used(s)
+                             ? "keep less on the GPU: the lines below hold most"
+                             : "allocate less or free earlier; the largest holders are listed "
+                               "below");
     vg_advice_add_halving(out, s);
 }
 

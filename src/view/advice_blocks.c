@@ -88,13 +88,8 @@ static void fraction_advice(const struct vg_run_failure *f, struct vg_text *out)
         vg_text_addf(out, "a larger per_process_memory_fraction in %s", vg_torch_variable(f));
     else
         vg_text_add(out, "a larger fraction in torch.cuda.set_per_process_memory_fraction()");
-    const struct vg_advice_row *const row = vg_advice_of_tensors(f);
-    if (row) {
-        vg_text_add(out, "; or, to fit into it, ");
-        row->advice(f, out);
-    } else {
+    if (!vg_advice_add_of_tensors(f, "; or, to fit into it, ", out))
         vg_text_add(out, ", or keep less: the lines below hold most");
-    }
 }
 
 /* ---- the optimizer ---- */

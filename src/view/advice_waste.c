@@ -77,7 +77,8 @@ const struct vg_advice_row *vg_advice_largest_waste(const struct vg_advice_row *
     return row;
 }
 
-const struct vg_advice_row *vg_advice_of_tensors(const struct vg_run_failure *f)
+bool vg_advice_add_of_tensors(const struct vg_run_failure *f, const char *before,
+                              struct vg_text *out)
 {
     static const struct vg_advice_row *const rows[] = {
         &vg_advice_traceback,     &vg_advice_garbage,     &vg_advice_kept_graphs,
@@ -86,7 +87,10 @@ const struct vg_advice_row *vg_advice_of_tensors(const struct vg_run_failure *f)
         &vg_advice_growing_line,  &vg_advice_activations, &vg_advice_parameters,
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i]->applies(f))
-            return vg_advice_largest_waste(rows[i], f);
-    return NULL;
+        if (rows[i]->applies(f)) {
+            vg_text_add(out, before);
+            vg_advice_largest_waste(rows[i], f)->advice(f, out);
+            return true;
+        }
+    return false;
 }

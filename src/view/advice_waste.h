@@ -10,8 +10,10 @@
 const struct vg_advice_row *vg_advice_largest_waste(const struct vg_advice_row *row,
                                                     const struct vg_run_failure *failure);
 
-/* What holds most of PyTorch's memory, for failures whose cause is a limit: the row whose advice
- * makes the program fit into it, NULL for none. */
-const struct vg_advice_row *vg_advice_of_tensors(const struct vg_run_failure *failure);
+/* For failures whose cause is a limit: appends `before` and the advice of the row that says what
+ * holds most of PyTorch's memory, which makes the program fit into it. Returns false, and nothing
+ * is appended, where there is none. */
+bool vg_advice_add_of_tensors(const struct vg_run_failure *failure, const char *before,
+                              struct vg_text *out);
 
 #endif

@@ -152,7 +152,7 @@ def test_what_advice_tells_to_set_is_in_the_table_of_settings():
             advised |= set(re.findall(r"\badd \S+ to ([A-Z]+_[A-Z_]+)\b", text))
     assert advised - in_causes and advised - in_causes <= names, advised - names
     asks = {path.name for path in view.glob("*.c") if re.search(r"->advice\(", path.read_text())}
-    assert asks == {"advice.c", "advice_filter.c"}  # the former: of a row, in the advice of another
+    assert asks == {"advice_waste.c", "advice_filter.c"}  # the former: of a row, in the advice of another
 
 
 def test_memory_of_graphs_is_named_where_it_is_most(machine):

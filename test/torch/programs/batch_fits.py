@@ -97,7 +97,7 @@ class Heads(nn.Module):
 
 
 def step(net, x, loss_of=torch.mean):
-    before = torch.cuda.memory_allocated() - x.nbytes
+    before = torch.cuda.memory_allocated() - x.numel() * x.element_size()
     y = net(x)
     print("forward", torch.cuda.memory_allocated() - before, flush=True)
     loss_of(y).backward()
@@ -255,7 +255,7 @@ def others(size):
     batch_size = size
 
     def loss_of(x):
-        others = torch.zeros(size * (size - 1), dtype=torch.int32, device="cuda")
+        others = torch.zeros(size * (size - 1), dtype=torch.long, device="cuda")
         kept = torch.sin(x.view(size, size - 1, -1))
         return torch.sin(x[others]).square().mean() + kept.mean()
 
