@@ -181,7 +181,7 @@ struct vg_census_batch {
                                                     once, in no order */
 };
 
-/* Are these as many bytes as numbers of all pairs of a batch take? */
+/* Are these as many bytes as numbers of all pairs of a batch take? `size`: 1 to 2^32 - 1. */
 static inline bool vg_census_are_pairs(uint64_t bytes, uint64_t size)
 {
     const uint64_t number_bytes = bytes / size / size;

@@ -53,12 +53,11 @@ static bool is_batch_name(const struct vg_census_work *work, uintptr_t name, boo
     return false;
 }
 
+/* `object`: an int. */
 static void add_number(struct candidates *candidates, const struct vg_census_work *work,
                        uintptr_t object)
 {
     const struct vg_census_python *const python = work->python;
-    if (!object || vg_object_type(object) != (uintptr_t)python->number)
-        return;
     const long long number = python->integer((void *)object);
     if (number < 0)
         python->api->clear_error(); /* it may be too long for a long long */
@@ -221,7 +220,7 @@ static uint64_t numbers_of(const struct vg_census_sizes *sizes)
     return numbers;
 }
 
-enum { FACTOR = 1, WHOLE = 2, ROWS = 3 };
+enum { FACTOR, WHOLE };
 
 /* What tells which tensors are of the batch of `size`. */
 struct shapes {
@@ -262,7 +261,7 @@ static void find_rows(const struct vg_census_work *work, struct shapes *shapes)
         const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
         if (vg_census_is_activation(storage) && storage->sizes.rank > 0 &&
             storage->sizes.of[0] > 0 && storage->sizes.of[0] % shapes->size == 0)
-            vg_census_map_put(&shapes->rows, storage->sizes.of[0], ROWS, &is_new);
+            vg_census_map_put(&shapes->rows, storage->sizes.of[0], 0, &is_new);
     }
 }
 

@@ -22,14 +22,6 @@ struct thread {
     enum vg_census_place place;
 };
 
-static uint32_t thread_of(const struct vg_census_work *work,
-                          const struct vg_census_running *running)
-{
-    if (running->frame >= work->frames.count) /* no memory was left for it */
-        return UINT32_MAX;
-    return ((const struct vg_census_frame *)work->frames.items)[running->frame].thread;
-}
-
 /* The exception may have been through other threads since, or before: a future's. */
 static const struct vg_census_running *find_running(const struct vg_census_work *work,
                                                     const struct thread *thread, uintptr_t frame)
@@ -37,7 +29,7 @@ static const struct vg_census_running *find_running(const struct vg_census_work 
     for (size_t i = 0; frame && i < work->running.count; i++) {
         const struct vg_census_running *const running =
             (const struct vg_census_running *)work->running.items + i;
-        if (thread_of(work, running) == thread->number &&
+        if (vg_census_thread_of(work, running) == thread->number &&
             vg_census_frame_object(work->python->layout, running->python.frame) == frame)
             return running;
     }
@@ -82,7 +74,7 @@ static bool is_put_aside(const struct vg_census_work *work, const struct thread 
     for (size_t i = 0; i < work->running.count; i++) {
         const struct vg_census_running *const running =
             (const struct vg_census_running *)work->running.items + i;
-        if (running != handled->running && thread_of(work, running) == thread->number &&
+        if (running != handled->running && vg_census_thread_of(work, running) == thread->number &&
             vg_census_stack_has(work, running, handled->error))
             return true;
     }
@@ -179,7 +171,7 @@ static bool works_for_another(const struct vg_census_work *work, uint32_t number
     for (size_t i = 0; number > 0 && i < work->running.count; i++) {
         const struct vg_census_running *const outermost =
             (const struct vg_census_running *)work->running.items + i;
-        if (thread_of(work, outermost) == number)
+        if (vg_census_thread_of(work, outermost) == number)
             return !is_bootstrap(work, frames[outermost->frame].function);
     }
     return number > 0;

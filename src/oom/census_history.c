@@ -54,12 +54,6 @@ static void measure(struct vg_census_history *out, const struct vg_census_list *
     }
 }
 
-/* Is it memory whose history is told: of no model's kind? */
-static bool is_told(const struct vg_census_storage *storage)
-{
-    return storage->kind >= VG_CENSUS_MODEL_KINDS && storage->kind < VG_CENSUS_KINDS;
-}
-
 /* Backward passes that had begun by the newest of the live blocks. */
 static uint64_t newest_passes(const struct vg_census_work *work)
 {
@@ -81,7 +75,7 @@ static void sum_leftovers(struct vg_census_work *work)
         const uint8_t teller = vg_census_teller_of(work, storage);
         if (teller == 0)
             continue;
-        if (is_told(storage) && storage->is_row_graph && storage->number > 0 &&
+        if (vg_census_is_activation(storage) && storage->is_row_graph && storage->number > 0 &&
             storage->passes < passes)
             out->earlier_graph_bytes[teller - 1] += storage->bytes;
         if (storage->kind <= VG_CENSUS_OPTIMIZER && storage->module == VG_CENSUS_NO_MODULE)
@@ -102,7 +96,8 @@ void vg_census_write_histories(struct vg_census_work *work)
         entries[i] = (struct vg_census_list){ .item_bytes = sizeof(struct entry) };
     for (size_t i = 0; i < work->storages.count; i++) {
         const struct vg_census_storage *const storage = vg_census_storage_number(work, i);
-        const uint8_t teller = is_told(storage) ? vg_census_teller_of(work, storage) : 0;
+        const uint8_t teller =
+            vg_census_is_activation(storage) ? vg_census_teller_of(work, storage) : 0;
         if (teller > 0)
             count_block(&out[teller - 1], &entries[teller - 1], storage);
     }

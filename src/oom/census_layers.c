@@ -80,19 +80,14 @@ static struct series outermost_series(struct vg_census_work *work, size_t first,
     return (struct series){ 0 };
 }
 
-static uint32_t thread_of(const struct vg_census_work *work, size_t running)
-{
-    const struct vg_census_running *const all = work->running.items;
-    return ((const struct vg_census_frame *)work->frames.items)[all[running].frame].thread;
-}
-
 /* In the only thread that is in one; a count of 0: there is none. */
 static struct series find_series(struct vg_census_work *work)
 {
+    const struct vg_census_running *const all = work->running.items;
     struct series found = { 0 };
     for (size_t first = 0, end; first < work->running.count; first = end) {
         for (end = first + 1; end < work->running.count; end++)
-            if (thread_of(work, end) != thread_of(work, first))
+            if (vg_census_thread_of(work, &all[end]) != vg_census_thread_of(work, &all[first]))
                 break;
         const struct series series = outermost_series(work, first, end);
         if (series.count >= LAYERS_MIN && found.count > 0)

@@ -215,6 +215,15 @@ bool vg_census_each_tracked(struct vg_census_work *work, int (*visit)(void *obje
 
 enum vg_census_series_of { VG_SERIES_OF_CALL, VG_SERIES_OF_VARIABLE };
 
+/* The number of the thread that the frame is of; UINT32_MAX: no memory was left to note it. */
+static inline uint32_t vg_census_thread_of(const struct vg_census_work *work,
+                                           const struct vg_census_running *running)
+{
+    if (running->frame >= work->frames.count)
+        return UINT32_MAX;
+    return ((const struct vg_census_frame *)work->frames.items)[running->frame].thread;
+}
+
 /* How many modules there are that a program may call one after the other where it calls this one,
  * or has it in a variable: the layers of a model, the models of an ensemble. With itself; 0: it is
  * no module. */

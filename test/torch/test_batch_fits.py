@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import REAL_GPU, needs_cuda
+from conftest import REAL_GPU, ROOT, needs_cuda
 
 pytestmark = [needs_cuda(), pytest.mark.skipif(REAL_GPU, reason="needs a GPU of a known size")]
 
@@ -116,3 +116,9 @@ def test_the_report_tells_the_batch(machine):
         r"it keeps 1\d\d MiB",
         report,
     ), report
+
+
+def test_the_readme_quotes_what_is_said(machine):
+    do, _ = last_do(machine, "layers", 64, "1000MiB")
+    said = do.partition(": ")[2].partition(";")[0]
+    assert said and f"`{said}`" in " ".join((ROOT / "README.md").read_text().split())
